@@ -1,0 +1,1 @@
+"""The console commands: arguments in, one line out when they are wrong."""

@@ -1,0 +1,104 @@
+"""``littlebird-evaluate``: scores a prediction file as the data set's official script does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from fairseq_littlebird.errors import UserError, exit_on_user_error
+from fairseq_littlebird.metrics import korquad1, mrqa, squad
+from fairseq_littlebird.metrics.json_files import read_json, read_json_lines, read_numbers, read_texts
+
+
+class Benchmark(NamedTuple):
+    """How one data set is read and scored; ``answers`` checks the gold and gives its ids and answers."""
+
+    read_gold: Callable[[str], Any]
+    read_predictions: Callable[[str], dict[str, Any]]
+    answers: Callable[[Any, str], dict[str, Any]]
+    evaluate: Callable[..., dict[str, float]]
+    takes_null_odds: bool = False
+
+
+BENCHMARKS = {
+    "squad": Benchmark(read_json, read_texts, squad.answers, squad.evaluate, takes_null_odds=True),
+    "korquad1": Benchmark(read_json, read_texts, korquad1.answers, korquad1.evaluate),
+    "mrqa": Benchmark(read_json_lines, read_texts, mrqa.answers, mrqa.evaluate),
+}
+
+
+@exit_on_user_error
+def main(argv: list[str] | None = None) -> None:
+    """Prints the scores; exit status 2 and one line on stderr where a file is wrong."""
+    args = _parser().parse_args(argv)
+    benchmark = BENCHMARKS[args.dataset]
+    options: dict[str, Any] = {}
+    if args.null_odds is not None:
+        if not benchmark.takes_null_odds:
+            raise UserError(f"--dataset {args.dataset} has no null odds", remedy="leave out --null-odds")
+        options = {"null_odds": read_numbers(args.null_odds), "threshold": args.null_threshold}
+
+    gold = benchmark.read_gold(args.gold)
+    identifiers = benchmark.answers(gold, args.gold)
+    predictions = benchmark.read_predictions(args.predictions)
+    unknown = [identifier for identifier in predictions if identifier not in identifiers]
+    missing = [identifier for identifier in identifiers if identifier not in predictions]
+    try:
+        scores = benchmark.evaluate(gold, predictions, **options)
+    except UserError as error:
+        where = ", ".join(path for path in (args.predictions, args.null_odds) if path)
+        raise UserError(str(error), where) from error
+
+    _warn(unknown, f"answers to questions that {args.gold} does not have", args.predictions)
+    _warn(missing, "questions without a prediction, which score 0", args.predictions)
+    if args.json:
+        print(json.dumps(scores))
+    else:
+        print(_table({**scores, "questions": len(identifiers), "missing": len(missing)}))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="littlebird-evaluate",
+        description="Scores a prediction file, digit for digit as the data set's official script does. "
+        "Files are UTF-8 and may be gzipped.",
+    )
+    parser.add_argument(
+        "--dataset", required=True, choices=BENCHMARKS, help="whose format and scores (squad: 1.1 and 2.0)"
+    )
+    parser.add_argument(
+        "--gold", required=True, metavar="FILE", help="the data set's own file with the answers"
+    )
+    parser.add_argument(
+        "--predictions", required=True, metavar="FILE", help="JSON, {question id: answer text}"
+    )
+    parser.add_argument(
+        "--null-odds", metavar="FILE", help="SQuAD 2.0: JSON, {question id: score of having no answer}"
+    )
+    parser.add_argument(
+        "--null-threshold",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="null odds above this count as no answer (default: 1.0, the official script's)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object with the official keys")
+    return parser
+
+
+def _table(rows: dict[str, float]) -> str:
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def _warn(identifiers: Sequence[str], what: str, where: str) -> None:
+    if identifiers:
+        line = f"warning: {where}: {what}: {len(identifiers)}, first {identifiers[0]}"
+        print(f"littlebird-evaluate: {line}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

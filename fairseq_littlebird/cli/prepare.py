@@ -1,0 +1,183 @@
+"""littlebird-prepare: text and questions become what fairseq trains on."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairseq_littlebird.errors import exit_on_user_error
+from fairseq_littlebird.output import whole_file, whole_folder
+from fairseq_littlebird.text.readers import READERS
+from fairseq_littlebird.text.tokenizers import FILES, dictionary_text, load_tokenizer
+
+
+@exit_on_user_error
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    options.run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="littlebird-prepare", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="{tokenizer,text,qa}")
+    _add_tokenizer(commands)
+    _add_text(commands)
+    _add_qa(commands)
+    return parser
+
+
+def _add_tokenizer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "tokenizer",
+        help="train a SentencePiece vocabulary, or take an existing one, and write its dict.txt",
+        description="Writes the tokenizer's files and dict.txt, whose last line is [QUESTION].",
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--input", nargs="+", metavar="FILE", help="UTF-8 text to train SentencePiece on")
+    source.add_argument(
+        "--from",
+        dest="existing",
+        metavar="PATH",
+        help="existing vocabulary: WordPiece vocab.txt, SentencePiece .model, tokenizer.json, or a folder "
+        "with encoder.json and vocab.bpe (a dict.txt in it keeps its order)",
+    )
+    parser.add_argument("--destdir", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--vocab-size", type=_positive, default=32000, metavar="N", help="pieces (%(default)s)"
+    )
+    parser.add_argument("--kind", choices=("unigram", "bpe"), default="unigram", help="(%(default)s)")
+    parser.add_argument(
+        "--no-byte-fallback",
+        dest="byte_fallback",
+        action="store_false",
+        help="characters outside the vocabulary become <unk>, not bytes",
+    )
+    parser.add_argument(
+        "--character-coverage", type=float, default=0.9995, metavar="SHARE", help="(%(default)s)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
+    parser.set_defaults(run=_tokenizer)
+
+
+def _tokenizer(options: argparse.Namespace) -> None:
+    with whole_folder(options.destdir, FILES, options.overwrite) as folder:
+        dictionary = None
+        if options.input:
+            from fairseq_littlebird.text.training import train_sentencepiece
+
+            model = folder / "sentencepiece.model"
+            train_sentencepiece(
+                options.input,
+                options.vocab_size,
+                model,
+                options.kind,
+                options.byte_fallback,
+                options.character_coverage,
+            )
+            tokenizer = load_tokenizer(model)
+        else:
+            tokenizer = load_tokenizer(options.existing)
+            for name, file in tokenizer.files.items():
+                shutil.copyfile(file, folder / name)
+            beside = Path(options.existing) / "dict.txt"
+            dictionary = beside if beside.exists() else None
+        text = dictionary_text(tokenizer, dictionary)
+        (folder / "dict.txt").write_text(text, encoding="utf-8")
+    lines = text.count("\n")
+    print(f"{options.destdir}: {tokenizer.kind}, {lines:,} symbols in dict.txt, [QUESTION] among them")
+
+
+def _add_text(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "text",
+        help="tokenize text for fairseq-preprocess --only-source --srcdict dict.txt",
+        description="One line of space-separated symbols a line of text; blank lines part the documents.",
+    )
+    parser.add_argument("--tokenizer", required=True, metavar="PATH", help="tokenizer file or folder")
+    parser.add_argument("--input", required=True, nargs="+", metavar="FILE", help="UTF-8 text files")
+    parser.add_argument("--output", required=True, metavar="FILE", help="file to write")
+    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output file")
+    parser.set_defaults(run=_text)
+
+
+def _text(options: argparse.Namespace) -> None:
+    from fairseq_littlebird.text.lines import write_symbol_lines
+
+    tokenizer = load_tokenizer(options.tokenizer)
+    with whole_file(options.output, options.overwrite) as output:
+        count = write_symbol_lines(options.input, tokenizer, output, options.workers)
+    print(
+        f"{options.output}: {count['documents']:,} documents, {count['lines']:,} lines, "
+        f"{count['tokens']:,} tokens, {count['unknown'] / max(1, count['tokens']):.3%} unknown, "
+        f"{count['broken']:,} over-long lines broken"
+    )
+
+
+def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "qa",
+        help="binarize questions about documents",
+        description="Writes the folder that --task question_answering and littlebird-predict read.",
+    )
+    parser.add_argument("--dataset", required=True, choices=sorted(READERS), help="format of the files")
+    for split in ("train", "valid", "test"):
+        parser.add_argument(f"--{split}", nargs="+", default=[], metavar="FILE", help=f"{split} files")
+    parser.add_argument("--tokenizer", required=True, metavar="PATH", help="tokenizer file or folder")
+    parser.add_argument("--dict", required=True, metavar="FILE", help="dict.txt of the tokenizer")
+    parser.add_argument("--destdir", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--max-tokens",
+        type=_positive,
+        default=512,
+        metavar="N",
+        help="the most tokens in a window; only the context is ever cut, and a question must leave an eighth "
+        "of them to it (%(default)s)",
+    )
+    parser.add_argument(
+        "--stride",
+        type=_positive,
+        default=256,
+        metavar="N",
+        help="context tokens from one window's start to the next one's (%(default)s)",
+    )
+    parser.add_argument(
+        "--join-articles",
+        action="store_true",
+        help="all paragraphs of an article as one document, with a blank line between them",
+    )
+    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
+    parser.set_defaults(run=_qa)
+
+
+def _qa(options: argparse.Namespace) -> None:
+    from fairseq_littlebird.data.prepared import SPLITS, prepare_questions, summary_lines
+
+    summaries = prepare_questions(
+        options.dataset,
+        {split: getattr(options, split) for split in SPLITS},
+        load_tokenizer(options.tokenizer, options.dict),
+        options.dict,
+        options.destdir,
+        max_tokens=options.max_tokens,
+        stride=options.stride,
+        join_articles=options.join_articles,
+        workers=options.workers,
+        overwrite=options.overwrite,
+    )
+    for split, summary in summaries.items():
+        print("\n".join(summary_lines(split, summary)))
+    print(f"{options.destdir}: written; repaired and dropped answers are listed by id in report.jsonl")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+"""fairseq criterions; importing this package registers them."""
+
+from fairseq_littlebird.criterions.question_answering import QuestionAnsweringCriterion
+from fairseq_littlebird.criterions.recurring_span_selection import RecurringSpanSelectionCriterion
+
+__all__ = ["QuestionAnsweringCriterion", "RecurringSpanSelectionCriterion"]

@@ -1,0 +1,75 @@
+"""The recurring-span-selection criterion: logs the loss and the share of exact spans."""
+
+# no postponed annotations: fairseq reads the types of the fields
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.dataclass import FairseqDataclass
+from fairseq.logging import metrics
+from torch import Tensor
+
+from fairseq_littlebird.data.batch import SpanBatch
+from fairseq_littlebird.objectives.span_selection import SpanLoss, span_loss
+
+
+@dataclass
+class RecurringSpanSelectionCriterionConfig(FairseqDataclass):
+    pass
+
+
+@register_criterion("recurring_span_selection", dataclass=RecurringSpanSelectionCriterionConfig)
+class RecurringSpanSelectionCriterion(FairseqCriterion):
+    """-log p(start) - log p(end | start), averaged over the questions of a batch."""
+
+    def __init__(self, cfg: RecurringSpanSelectionCriterionConfig, task: Any) -> None:
+        super().__init__(task)
+
+    def forward(
+        self, model: Any, sample: SpanBatch, reduce: bool = True
+    ) -> tuple[Tensor, int, dict[str, float | int]]:
+        """Returns the summed loss, the number of questions, and what to log (plain numbers)."""
+        loss = selection_loss(model, sample)
+        return loss.start + loss.end, int(loss.questions), logging_output(loss, sample)
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
+        reduce_span_metrics(logging_outputs)
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        return True
+
+
+def selection_loss(model: Any, sample: SpanBatch) -> SpanLoss:
+    """The span loss of a batch, with the ends given the gold starts."""
+    _, extra = model(**sample["net_input"], features_only=True)
+    target = sample["target"]
+    return span_loss(
+        extra["start_logits"], extra["end_logits"], target["starts"], target["ends"], sample["selectable"]
+    )
+
+
+def logging_output(loss: SpanLoss, sample: SpanBatch) -> dict[str, float | int]:
+    """Sums as plain numbers: numpy's would make the checkpoint unloadable in safe mode."""
+    return {
+        "loss": float(loss.start + loss.end),
+        "start_loss": float(loss.start),
+        "end_loss": float(loss.end),
+        "exact": int(loss.exact),
+        "sample_size": int(loss.questions),
+        "ntokens": sample["ntokens"],
+        "nsentences": sample["nsentences"],
+    }
+
+
+def reduce_span_metrics(logging_outputs: list[dict[str, Any]]) -> None:
+    """Logs the mean losses a question (in bits, as fairseq does) and ``accuracy``, exact spans in percent."""
+    total = {k: sum(log.get(k, 0) for log in logging_outputs) for k in ("loss", "start_loss", "end_loss", "exact")}
+    questions = sum(log.get("sample_size", 0) for log in logging_outputs)
+    if not questions:
+        return
+    for name in ("loss", "start_loss", "end_loss"):
+        metrics.log_scalar(name, total[name] / questions / math.log(2), questions, round=3)
+    metrics.log_scalar("accuracy", 100 * total["exact"] / questions, questions, round=2)

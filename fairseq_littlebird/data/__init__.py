@@ -1,0 +1,1 @@
+"""fairseq datasets: binarized text and prepared questions to batches."""

@@ -1,0 +1,91 @@
+"""Every key of a batch, with its shape, and how items become one.
+
+Legend: B sequences, L tokens of the longest, Q questions of the fullest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairseq_littlebird.objectives.span_selection import NO_QUESTION
+
+
+class NetInput(TypedDict, total=False):
+    """What goes into the model by name."""
+
+    src_tokens: Tensor  # <int64>[B, L]
+    src_lengths: Tensor  # <int64>[B]
+    positions: Tensor  # <int64>[B, L], with padding insertion alone
+    questions: Tensor  # <int64>[B, Q], where the [QUESTION] tokens stand; 0 where there is none
+    starts: Tensor  # <int64>[B, Q], gold starts; 0 where there is no question
+
+
+class SpanTarget(TypedDict):
+    """Gold spans, inclusive; NO_QUESTION where there is no question."""
+
+    starts: Tensor  # <int64>[B, Q]
+    ends: Tensor  # <int64>[B, Q]
+
+
+class SpanBatch(TypedDict, total=False):
+    """A batch of span selection."""
+
+    id: Tensor  # <int64>[items]
+    nsentences: int
+    ntokens: int
+    net_input: NetInput
+    target: SpanTarget
+    selectable: Tensor  # <bool>[B, L], tokens that may start or end a span
+    examples: list[Any]  # at evaluation: the QAExample of each item
+    windows: list[Any]  # at evaluation: the windows of each item, in the rows' order
+
+
+def pad(rows: Sequence[np.ndarray], value: int, last: bool = False, width: int = 0) -> Tensor:
+    """Rows of unequal length to <int64>[B, L], padded on the right.
+
+    Args:
+        rows: integer arrays [L_i].
+        value: the padding.
+        last: pad with each row's last entry instead, which keeps position ids non-decreasing.
+        width: L at least.
+    """
+    L = max(width, *(len(row) for row in rows))
+    out = np.full((len(rows), L), value, dtype=np.int64)
+    for line, row in zip(out, rows, strict=True):
+        line[: len(row)] = row
+        if last and len(row):
+            line[len(row) :] = row[-1]
+    return torch.from_numpy(out)
+
+
+def span_batch(
+    tokens: Sequence[np.ndarray],
+    positions: Sequence[np.ndarray] | None,
+    questions: Sequence[np.ndarray],
+    starts: Sequence[np.ndarray],
+    ends: Sequence[np.ndarray],
+    selectable: Sequence[np.ndarray],
+    pad_id: int,
+) -> SpanBatch:
+    """Items of span selection to a batch; every argument has one array an item."""
+    gold = pad(starts, NO_QUESTION, width=1)
+    net_input = NetInput(
+        src_tokens=pad(tokens, pad_id),
+        src_lengths=torch.tensor([len(t) for t in tokens]),
+        questions=pad(questions, 0, width=1),
+        starts=gold.clamp(min=0),
+    )
+    if positions is not None:
+        net_input["positions"] = pad(positions, 0, last=True)
+    return SpanBatch(
+        nsentences=len(tokens),
+        ntokens=sum(map(len, tokens)),
+        net_input=net_input,
+        target=SpanTarget(starts=gold, ends=pad(ends, NO_QUESTION, width=1)),
+        selectable=pad(selectable, 0).bool(),
+    )

@@ -1,0 +1,46 @@
+"""The dictionary every task of the plugin shares, and what its words say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fairseq.data import Dictionary
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.text.vocabulary import Vocabulary
+
+QUESTION, MASK = "[QUESTION]", "<mask>"
+
+
+def load_dictionary(folder: str | Path) -> Dictionary:
+    """``dict.txt`` of a data folder, with <mask>, and [QUESTION] where the file lacks it, at the end.
+
+    Every task of the plugin gives the same words the same ids, so a checkpoint of one starts another.
+
+    Raises:
+        UserError: there is no dictionary, or it cannot be read.
+    """
+    path = Path(folder) / "dict.txt"
+    try:
+        dictionary = Dictionary.load(str(path))
+    except FileNotFoundError as error:
+        raise UserError("not found", str(path), "make it with fairseq-preprocess or littlebird-prepare") from error
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"not a dictionary ({error})", str(path), "one word and its count a line") from error
+    dictionary.add_symbol(MASK)
+    dictionary.add_symbol(QUESTION)
+    return dictionary
+
+
+def vocabulary(dictionary: Dictionary, folder: str | Path) -> Vocabulary:
+    """What the dictionary's words say of themselves.
+
+    RoBERTa's dictionary holds numbers; GPT-2's ``encoder.json`` in ``folder`` turns them into pieces.
+    """
+    specials = {*range(dictionary.nspecial), dictionary.index(MASK), dictionary.index(QUESTION)}
+    encoder = Path(folder) / "encoder.json"
+    pieces = None
+    if encoder.exists():
+        pieces = {str(number): piece for piece, number in json.loads(encoder.read_text("utf-8")).items()}
+    return Vocabulary(dictionary.symbols, specials, pieces)

@@ -1,0 +1,71 @@
+"""What a user sees when an input is wrong: one line that says what, where and what to do."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+
+class UserError(Exception):
+    """A fault in what the user gave, not in the program.
+
+    Args:
+        what: what is wrong, without a final full stop.
+        where: the file, and the record in it, e.g. ``dev.json, question 56be4db0``.
+        remedy: what to do about it, as an imperative.
+    """
+
+    def __init__(self, what: str, where: str = "", remedy: str = "") -> None:
+        line = (f"{where}: " if where else "") + what + (f"; {remedy}" if remedy else "")
+        super().__init__(" ".join(line.split()))
+
+
+def exit_on_user_error(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Wraps a console command: bad input becomes one line on stderr and exit status 2."""
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except UserError as error:
+            message = str(error)
+        except UnicodeDecodeError as error:
+            message = f"not UTF-8 text at byte {error.start}; convert the file to UTF-8"
+        except OSError as error:
+            message = " ".join(f"{error.filename or 'file'}: {error.strerror or error}".split())
+        name = Path(command.__code__.co_filename).stem.replace("_", "-")
+        print(f"littlebird-{name}: {message}", file=sys.stderr)
+        raise SystemExit(2)
+
+    return wrapper
+
+
+def one_line_errors() -> None:
+    """Makes fairseq's own commands end on a UserError as ours do: one line, exit status 2.
+
+    fairseq wraps what it catches, so the error may be a cause of the one that arrives. Everywhere else, in a
+    notebook or a program of somebody's own, errors stay exceptions.
+    """
+    program = Path(sys.argv[0]).name
+    if not program.startswith("fairseq-"):
+        return
+    usual = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, UserError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            usual(kind, error, trace)
+            return
+        print(f"{program}: {cause}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(2)  # an exception hook cannot choose the exit status otherwise
+
+    sys.excepthook = hook

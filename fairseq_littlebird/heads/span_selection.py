@@ -1,0 +1,76 @@
+"""Span selection: the start first, then the end given the start (appendix A).
+
+Two heads with one interface. Each scores spans for Q questions a sequence; a question is the position of its
+[QUESTION] token. Neither ever builds questions × tokens × hidden.
+
+Legend: B batch, Q questions, L tokens, C hidden width.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class QuestionAwareSpanHead(nn.Module):
+    """QASS (Ram et al., 2021) with a conditional end: the [QUESTION] representation is the query.
+
+    start[q, l] = f(h_q) · W h_l          end[q, l | s] = g([h_q ; h_s]) · V h_l
+    """
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        C = embed_dim
+        self.start_query = nn.Sequential(nn.Linear(C, C), nn.GELU(), nn.LayerNorm(C), nn.Linear(C, C))
+        self.end_query = nn.Sequential(nn.Linear(2 * C, C), nn.GELU(), nn.LayerNorm(C), nn.Linear(C, C))
+        self.start_key = nn.Linear(C, C)
+        self.end_key = nn.Linear(C, C)
+
+    def start_logits(self, hidden: Tensor, questions: Tensor) -> Tensor:
+        """hidden <float>[B, L, C], questions <int64>[B, Q] to <float>[B, Q, L]."""
+        query = self.start_query(take(hidden, questions))
+        return query @ self.start_key(hidden).transpose(1, 2) * hidden.shape[-1] ** -0.5
+
+    def end_logits(self, hidden: Tensor, questions: Tensor, starts: Tensor) -> Tensor:
+        """hidden <float>[B, L, C], questions and starts <int64>[B, Q] to <float>[B, Q, L]."""
+        query = self.end_query(torch.cat([take(hidden, questions), take(hidden, starts)], dim=-1))
+        return query @ self.end_key(hidden).transpose(1, 2) * hidden.shape[-1] ** -0.5
+
+
+class LinearSpanHead(nn.Module):
+    """The reader of appendix A.2: start by a linear layer, end by a double layer over [h_end ; h_start].
+
+    The double layer's first half is split in two, so the pairs are never concatenated:
+    end[l | s] = w · gelu(W_e h_l + W_s h_s). It ignores where the question stands.
+    """
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.start = nn.Linear(embed_dim, 1)
+        self.end_from_end = nn.Linear(embed_dim, embed_dim)
+        self.end_from_start = nn.Linear(embed_dim, embed_dim, bias=False)
+        self.end = nn.Linear(embed_dim, 1)
+
+    def start_logits(self, hidden: Tensor, questions: Tensor) -> Tensor:
+        """hidden <float>[B, L, C], questions <int64>[B, Q] to <float>[B, Q, L]."""
+        return self.start(hidden).transpose(1, 2).expand(-1, questions.shape[1], -1)
+
+    def end_logits(self, hidden: Tensor, questions: Tensor, starts: Tensor) -> Tensor:
+        """hidden <float>[B, L, C], questions and starts <int64>[B, Q] to <float>[B, Q, L]."""
+        from_end = self.end_from_end(hidden)
+        from_starts = self.end_from_start(take(hidden, starts))
+        # one start at a time: [B, Q, L, C] would not fit
+        one_start = [self.end(F.gelu(from_end + s.unsqueeze(1))).squeeze(-1) for s in from_starts.unbind(1)]
+        return torch.stack(one_start, dim=1)
+
+
+SPAN_HEADS: dict[str, type[QuestionAwareSpanHead] | type[LinearSpanHead]] = {
+    "linear": LinearSpanHead,
+    "qass": QuestionAwareSpanHead,
+}
+
+
+def take(hidden: Tensor, index: Tensor) -> Tensor:
+    """Rows of ``hidden`` <float>[B, L, C] at ``index`` <int64>[B, Q]: <float>[B, Q, C]."""
+    return hidden.gather(1, index.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))

@@ -1,0 +1,1 @@
+"""From hidden states to answers: decoding spans, merging windows, prediction files."""

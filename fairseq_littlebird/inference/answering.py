@@ -1,0 +1,68 @@
+"""A batch of windows through a model, a slice at a time, to the predictions of its questions.
+
+Legend: W windows of the batch, L tokens of the longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairseq_littlebird.inference.merging import Prediction, merge_windows
+from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
+from fairseq_littlebird.text.example import QAExample
+from fairseq_littlebird.text.window import Window
+
+TOKENS_AT_A_TIME = 2**15  # a question's windows travel together, but need not be encoded together
+
+
+def decode_windows(
+    model: Any,
+    net_input: Mapping[str, Tensor],
+    selectable: Tensor,
+    max_answer_length: int = 30,
+    n_best: int = 20,
+) -> Iterator[tuple[slice, dict[str, Any], DecodedSpans]]:
+    """Encodes and decodes the rows of a batch slice by slice.
+
+    Args:
+        model: a LittleBirdModel with a span head, in evaluation mode.
+        net_input: its inputs by name, each [W, …].
+        selectable: <bool>[W, L], tokens that may start or end an answer.
+        max_answer_length: in tokens.
+        n_best: spans a window.
+    Yields:
+        the rows, the model's ``extra`` for them and their spans.
+    """
+    W, L = selectable.shape
+    step = max(1, TOKENS_AT_A_TIME // L)
+    for first in range(0, W, step):
+        rows = slice(first, min(first + step, W))
+        inputs = {name: tensor[rows] for name, tensor in net_input.items()}
+        hidden, extra = model(**inputs, features_only=True)
+        yield (
+            rows,
+            extra,
+            decode_spans(
+                model.span_head, hidden, inputs["questions"], selectable[rows], max_answer_length, n_best=n_best
+            ),
+        )
+
+
+def merge_batch(
+    examples: Sequence[QAExample], windows: Sequence[Sequence[Window]], spans: Sequence[DecodedSpans]
+) -> list[Prediction]:
+    """The predictions of a batch's questions.
+
+    Args:
+        examples: the questions.
+        windows: the windows of each, in the order of the batch's rows.
+        spans: what :func:`decode_windows` gave for those rows.
+    """
+    counts = [len(own) for own in windows]
+    parts = [torch.cat(parts).cpu().split(counts) for parts in zip(*spans, strict=True)]
+    per_question = [DecodedSpans(*fields) for fields in zip(*parts, strict=True)]
+    return [merge_windows(*question) for question in zip(examples, windows, per_question, strict=True)]

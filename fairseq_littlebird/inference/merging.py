@@ -1,0 +1,81 @@
+"""The answers of a question from the spans of its windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fairseq_littlebird.inference.span_decoding import DecodedSpans
+from fairseq_littlebird.text.example import QAExample
+from fairseq_littlebird.text.window import Window
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An answer. ``start`` and ``end`` are character offsets in the document, the end exclusive."""
+
+    text: str
+    start: int
+    end: int
+    probability: float  # of this span in its window
+    window: int  # the window's index among the question's
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says to one question.
+
+    Args:
+        id: the question's.
+        candidates: best first, no span twice.
+        null_odds: log probability of "no answer" minus that of the best candidate; positive where no answer is
+            the likelier.
+    """
+
+    id: str
+    candidates: tuple[Candidate, ...]
+    null_odds: float
+
+    def text(self, null_threshold: float | None = None) -> str:
+        """The best answer; empty if there is none, or if ``null_odds`` is above the threshold."""
+        if not self.candidates or (null_threshold is not None and self.null_odds > null_threshold):
+            return ""
+        return self.candidates[0].text
+
+
+def merge_windows(
+    example: QAExample, windows: Sequence[Window], spans: DecodedSpans, n_best: int = 20
+) -> Prediction:
+    """Ranks the spans of all windows by their probability within their own window.
+
+    A window that lacks the answer gives its probability to "no answer", so windows compare. The document answers
+    the question if any window does: its null score is the smallest of its windows'.
+
+    Args:
+        example: the question.
+        windows: its windows, in order.
+        spans: their decoded spans, one row a window.
+        n_best: candidates kept.
+    """
+    best: dict[tuple[int, int], tuple[float, int]] = {}
+    for w, window in enumerate(windows):
+        rows = zip(*(t[w].tolist() for t in spans[:3]), strict=True)
+        for first, last, log_probability in rows:
+            if log_probability == -math.inf:
+                continue
+            characters = (
+                int(window.offsets[first - window.context_start, 0]),
+                int(window.offsets[last - window.context_start, 1]),
+            )
+            if log_probability > best.get(characters, (-math.inf, 0))[0]:
+                best[characters] = (log_probability, w)
+    # equal probabilities: the earlier span, whatever the order of the windows
+    ranked = sorted(best.items(), key=lambda item: (-item[1][0], item[0]))[:n_best]
+    candidates = tuple(
+        Candidate(example.document[start:end], start, end, math.exp(log_probability), w)
+        for (start, end), (log_probability, w) in ranked
+    )
+    null = min(spans.null_log_probability.tolist(), default=0.0)
+    best_log = ranked[0][1][0] if ranked else -math.inf
+    return Prediction(example.id, candidates, max(-1e9, min(1e9, null - best_log)))

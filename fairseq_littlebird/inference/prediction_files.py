@@ -1,0 +1,43 @@
+"""The prediction files of the SQuAD family, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from fairseq_littlebird.inference.merging import Prediction
+from fairseq_littlebird.output import whole_folder
+
+
+def write_predictions(
+    folder: str | Path,
+    predictions: Iterable[Prediction],
+    null_threshold: float | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Writes three files of JSON into ``folder``.
+
+    ``predictions.json`` has id → text, exactly the document's characters; ``nbest_predictions.json`` id → candidates,
+    each with text, start, end (characters, end exclusive), probability (in its window) and window;
+    ``null_odds.json`` id → log odds of "no answer" against the best candidate.
+
+    Args:
+        folder: made if need be.
+        predictions: one a question.
+        null_threshold: answer "" where the null odds are above it; None always answers.
+        overwrite: replace a folder that is not empty.
+    Raises:
+        UserError: the folder is not empty.
+    """
+    predictions = list(predictions)
+    files = {
+        "predictions.json": {p.id: p.text(null_threshold) for p in predictions},
+        "nbest_predictions.json": {p.id: [asdict(c) for c in p.candidates] for p in predictions},
+        "null_odds.json": {p.id: p.null_odds for p in predictions},
+    }
+    with whole_folder(folder, "predictions.json", overwrite) as temporary:
+        for name, content in files.items():
+            text = json.dumps(content, ensure_ascii=False, indent=1)
+            (temporary / name).write_text(text + "\n", encoding="utf-8")

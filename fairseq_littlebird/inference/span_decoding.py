@@ -1,0 +1,68 @@
+"""The most probable spans of a window: p(start) · p(end | start), ends given each of the best starts.
+
+Legend: W windows, L tokens, C hidden width, K starts kept, A tokens of the longest answer.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class SpanHead(Protocol):
+    """See :mod:`fairseq_littlebird.heads.span_selection`."""
+
+    def start_logits(self, hidden: Tensor, questions: Tensor) -> Tensor: ...
+
+    def end_logits(self, hidden: Tensor, questions: Tensor, starts: Tensor) -> Tensor: ...
+
+
+class DecodedSpans(NamedTuple):
+    """The best spans of each window, best first; log probability -inf where a window has fewer than N."""
+
+    starts: Tensor  # <int64>[W, N]
+    ends: Tensor  # <int64>[W, N], inclusive
+    log_probability: Tensor  # <float32>[W, N]
+    null_log_probability: Tensor  # <float32>[W], of the window having no answer: of a start at [CLS]
+
+
+def decode_spans(
+    head: SpanHead,
+    hidden: Tensor,
+    questions: Tensor,
+    selectable: Tensor,
+    max_answer_length: int = 30,
+    beam: int = 16,
+    n_best: int = 20,
+) -> DecodedSpans:
+    """
+    Args:
+        head: scores starts, and ends given a start.
+        hidden: <float>[W, L, C].
+        questions: <int64>[W, 1], where [QUESTION] stands.
+        selectable: <bool>[W, L]: the context, and token 0 for "no answer".
+        max_answer_length: A, in tokens.
+        beam: K.
+        n_best: N.
+    """
+    start_logits = head.start_logits(hidden, questions)[:, 0].float()  # [W, L]
+    start = start_logits.masked_fill(~selectable, float("-inf")).log_softmax(dim=-1)
+    W, L = start.shape
+    context = selectable.clone()
+    context[:, 0] = False
+    K, A = min(beam, L), min(max_answer_length, L)
+
+    best, starts = start.masked_fill(~context, float("-inf")).topk(K, dim=-1)  # [W, K]
+    end_logits = head.end_logits(hidden, questions.expand(W, K), starts).float()
+    end = end_logits.masked_fill(~selectable[:, None], float("-inf")).log_softmax(dim=-1)  # [W, K, L]
+    # only the A tokens from each start on
+    reach = starts[:, :, None] + torch.arange(A, device=starts.device)
+    end = end.gather(2, reach.clamp(max=L - 1))
+    allowed = context[:, None, :].expand(W, K, L).gather(2, reach.clamp(max=L - 1)) & (reach < L)
+    score = (best[:, :, None] + end).masked_fill(~allowed, float("-inf")).flatten(1)  # [W, K · A]
+
+    log_probability, at = score.topk(min(n_best, score.shape[1]), dim=-1)
+    chosen = starts.gather(1, at // A)
+    return DecodedSpans(chosen, chosen + at % A, log_probability, start[:, 0])

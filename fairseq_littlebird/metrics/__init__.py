@@ -1,0 +1,1 @@
+"""Official scores, one file a benchmark, with nothing but the standard library."""

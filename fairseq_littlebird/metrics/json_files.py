@@ -1,0 +1,116 @@
+"""JSON files as the scorers read them: whole, line by line, or as a flat map from question id."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+from fairseq_littlebird.errors import UserError
+
+FORMAT_REMEDY = "check that the file has the data set's own format"
+
+
+def read_json(path: str) -> Any:
+    """The value in a UTF-8 JSON file, gzipped or not.
+
+    Raises:
+        UserError: the file is not UTF-8 or not JSON.
+        OSError: it cannot be read.
+    """
+    return _parse(_read_text(path), path)
+
+
+def read_json_lines(path: str) -> list[dict[str, Any]]:
+    """The objects of a UTF-8 file with one JSON object a line, gzipped or not; blank lines are skipped.
+
+    Raises:
+        UserError: the file is not UTF-8, or a line holds something else.
+        OSError: it cannot be read.
+    """
+    records = []
+    for number, line in enumerate(_read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        record = _parse(line, f"{path}, line {number}")
+        if not isinstance(record, dict):
+            raise UserError("expected one JSON object a line", f"{path}, line {number}", FORMAT_REMEDY)
+        records.append(record)
+    return records
+
+
+def read_texts(path: str) -> dict[str, str]:
+    """A predictions file, ``{question id: answer text}``."""
+    texts = _read_map(path, "answer text")
+    for key, text in texts.items():
+        if not isinstance(text, str):
+            raise UserError(
+                f"expected the answer's text, found {json.dumps(text)[:40]}",
+                f"{path}, question {key}",
+                "give one string a question, as predictions.json has it",
+            )
+    return texts
+
+
+def read_numbers(path: str) -> dict[str, float]:
+    """A file of no-answer scores, ``{question id: number}``."""
+    numbers = _read_map(path, "number")
+    for key, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or math.isnan(number):
+            raise UserError(
+                f"expected a number, found {json.dumps(number)[:40]}",
+                f"{path}, question {key}",
+                "give one number a question, as null_odds.json has it",
+            )
+    return numbers
+
+
+def items(record: Any, key: str, where: str) -> list[dict[str, Any]]:
+    """The list of objects under a key of a parsed record, or a UserError that says where it is missing."""
+    value = record.get(key) if isinstance(record, dict) else None
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise UserError(f"no list of objects under {key!r}", where, FORMAT_REMEDY)
+    return value
+
+
+def question_id(question: dict[str, Any], key: str, where: str, seen: dict[str, Any]) -> str:
+    """The question's id, a string that ``seen`` does not have yet."""
+    value = question.get(key)
+    if not isinstance(value, str):
+        raise UserError(f"a question without a text under {key!r}", where, FORMAT_REMEDY)
+    if value in seen:
+        raise UserError(
+            "more than one question has this id", f"{where}, question {value}", "keep one of them"
+        )
+    return value
+
+
+def _read_map(path: str, value: str) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"expected one JSON object, question id to {value}", path, "give {id: value, ...}")
+    return content
+
+
+def _read_text(path: str) -> str:
+    content = Path(path).read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise UserError(f"damaged gzip file ({error})", path, "download it again") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        remedy = "convert the file to UTF-8"
+        raise UserError(f"not UTF-8 text at byte {error.start}", path, remedy) from error
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not JSON ({error})", where, FORMAT_REMEDY) from error

@@ -1,0 +1,12 @@
+"""What fairseq must know: our components, and which types its checkpoints may hold."""
+
+import argparse
+
+import torch
+
+from fairseq_littlebird import criterions, models, tasks  # noqa: F401
+from fairseq_littlebird.errors import one_line_errors
+
+# some of fairseq's optimizers and schedules put a Namespace into the checkpoint; safe loading must know it
+torch.serialization.add_safe_globals([argparse.Namespace])
+one_line_errors()

@@ -1,0 +1,7 @@
+"""fairseq tasks; importing this package registers them."""
+
+from fairseq_littlebird.tasks.littlebird_masked_lm import LittleBirdMaskedLMTask
+from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
+from fairseq_littlebird.tasks.recurring_span_selection import RecurringSpanSelectionTask
+
+__all__ = ["LittleBirdMaskedLMTask", "QuestionAnsweringTask", "RecurringSpanSelectionTask"]

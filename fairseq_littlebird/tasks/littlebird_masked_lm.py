@@ -1,0 +1,41 @@
+"""Masked language modelling with padding insertion."""
+
+# no postponed annotations: fairseq reads the types of the fields
+from dataclasses import dataclass
+from typing import Any
+
+from fairseq import utils
+from fairseq.data import Dictionary
+from fairseq.tasks import register_task
+from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
+
+from fairseq_littlebird.data.dictionary import load_dictionary
+from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
+from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
+
+
+@dataclass
+class LittleBirdMaskedLMConfig(PaddingInsertionConfig, MaskedLMConfig):
+    pass
+
+
+@register_task("littlebird_masked_lm", dataclass=LittleBirdMaskedLMConfig)
+class LittleBirdMaskedLMTask(MaskedLMTask):
+    """fairseq's masked_lm, whose training batches carry position ids with gaps."""
+
+    cfg: LittleBirdMaskedLMConfig
+
+    @classmethod
+    def load_dict(cls, cfg: LittleBirdMaskedLMConfig) -> Dictionary:
+        return load_dictionary(utils.split_paths(cfg.data)[0])
+
+    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
+        folder = utils.split_paths(self.cfg.data)[0]
+        self.padding_insertion = padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed)
+        super().load_dataset(split, epoch, combine, **kwargs)
+
+    def _regular_dataset(self, src_dataset: Any, target_dataset: Any) -> Any:
+        dataset = super()._regular_dataset(src_dataset, target_dataset)
+        if self.padding_insertion is not None:
+            dataset.defn["net_input.positions"] = PaddingInsertionDataset(src_dataset, self.padding_insertion)
+        return dataset

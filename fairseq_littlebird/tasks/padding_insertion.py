@@ -1,0 +1,59 @@
+"""The options of padding insertion, the same on every task (sections 3.4 and 4.4)."""
+
+# no postponed annotations: fairseq reads the types of the fields
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fairseq.data import Dictionary
+from fairseq.dataclass import FairseqDataclass
+
+from fairseq_littlebird.data.dictionary import vocabulary
+from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
+from fairseq_littlebird.errors import UserError
+
+
+@dataclass
+class PaddingInsertionConfig(FairseqDataclass):
+    """A mixin; the defaults are the paper's for fine-tuning (section 4.4)."""
+
+    padding_insertion: bool = field(
+        default=False, metadata={"help": "train with virtual padding: gaps in the position ids at sentence ends"}
+    )
+    padding_insertion_probability: float = field(default=0.2, metadata={"help": "of a gap at each boundary"})
+    padding_insertion_min: int = field(default=0, metadata={"help": "shortest gap, in positions"})
+    padding_insertion_max: int = field(default=256, metadata={"help": "longest gap, in positions"})
+    padding_insertion_after: str = field(
+        default=".?!", metadata={"help": "the characters whose tokens end a sentence, written together"}
+    )
+    # persistent data workers would never see the next epoch
+    reuse_dataloader: bool = field(default=False, metadata={"help": "leave it off: masks and gaps follow the epoch"})
+    persistent_workers: bool = field(default=False, metadata={"help": "leave it off, for the same reason"})
+
+
+def padding_insertion(
+    cfg: Any, dictionary: Dictionary, folder: str | Path, split: str, seed: int
+) -> PaddingInsertion | None:
+    """What the options ask for; None for other splits than training.
+
+    Raises:
+        UserError: no word of the dictionary is a boundary, or the numbers make no sense.
+    """
+    if not cfg.padding_insertion or not split.startswith("train"):
+        return None
+    boundary = vocabulary(dictionary, folder).sentence_end(cfg.padding_insertion_after)
+    if not boundary.any():
+        raise UserError(
+            f"no word consists of {cfg.padding_insertion_after!r} alone, so nothing is ever inserted",
+            str(Path(folder) / "dict.txt"),
+            "choose other characters with --padding-insertion-after",
+        )
+    if not 0 <= cfg.padding_insertion_probability <= 1:
+        raise UserError("the probability of padding insertion is not within 0 and 1", remedy="choose 0.2")
+    if not 0 <= cfg.padding_insertion_min <= cfg.padding_insertion_max:
+        raise UserError(
+            f"gaps from {cfg.padding_insertion_min} to {cfg.padding_insertion_max} positions", remedy="swap them"
+        )
+    return PaddingInsertion(
+        boundary, cfg.padding_insertion_probability, cfg.padding_insertion_min, cfg.padding_insertion_max, seed
+    )

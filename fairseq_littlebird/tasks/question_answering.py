@@ -1,0 +1,77 @@
+"""Extractive question answering on prepared folders (appendix A.2)."""
+
+# no postponed annotations: fairseq reads the types of the fields
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairseq import utils
+from fairseq.data import Dictionary
+from fairseq.dataclass import ChoiceEnum
+from fairseq.tasks import FairseqTask, register_task
+from omegaconf import II, MISSING
+
+from fairseq_littlebird.data.dictionary import load_dictionary
+from fairseq_littlebird.data.prepared import PreparedQuestions
+from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
+from fairseq_littlebird.heads.span_selection import SPAN_HEADS
+from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
+
+
+@dataclass
+class QuestionAnsweringConfig(PaddingInsertionConfig):
+    data: str = field(
+        default=MISSING, metadata={"help": "folders of littlebird-prepare qa joined by colons, one an epoch in turn"}
+    )
+    span_head: ChoiceEnum(list(SPAN_HEADS)) = field(  # type: ignore[valid-type]
+        default="linear",
+        metadata={"help": "linear: the paper's reader; qass: the head of recurring span selection, with its weights"},
+    )
+    unanswered_windows: float = field(
+        default=0.1, metadata={"help": "share of training windows that lack the answer, where a question has such"}
+    )
+    max_positions: int = field(default=2**20, metadata={"help": "tokens of a window at most"})
+    seed: int = II("common.seed")
+
+
+@register_task("question_answering", dataclass=QuestionAnsweringConfig)
+class QuestionAnsweringTask(FairseqTask):
+    """Training batches hold one window a question; those of other splits all windows of each question."""
+
+    cfg: QuestionAnsweringConfig
+
+    def __init__(self, cfg: QuestionAnsweringConfig, dictionary: Dictionary) -> None:
+        super().__init__(cfg)
+        self.dictionary = dictionary
+
+    @classmethod
+    def setup_task(cls, cfg: QuestionAnsweringConfig, **kwargs: Any) -> "QuestionAnsweringTask":
+        return cls(cfg, load_dictionary(utils.split_paths(cfg.data)[0]))
+
+    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
+        folders = utils.split_paths(self.cfg.data)
+        folder = folders[(epoch - 1) % len(folders)]
+        training = split.startswith("train")
+        self.datasets[split] = QuestionAnsweringDataset(
+            PreparedQuestions(folder, split),
+            pad_id=self.dictionary.pad(),
+            training=training,
+            unanswered=self.cfg.unanswered_windows,
+            seed=self.cfg.seed,
+            padding_insertion=padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed),
+        )
+
+    def build_model(self, model: Any, from_checkpoint: bool = False) -> Any:
+        built = super().build_model(model, from_checkpoint)
+        built.register_span_head(str(self.cfg.span_head))
+        return built
+
+    @property
+    def source_dictionary(self) -> Dictionary:
+        return self.dictionary
+
+    @property
+    def target_dictionary(self) -> Dictionary:
+        return self.dictionary
+
+    def max_positions(self) -> int:
+        return self.cfg.max_positions

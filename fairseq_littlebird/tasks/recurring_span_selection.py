@@ -1,0 +1,69 @@
+"""Recurring span selection, the pretraining task of section 4.1."""
+
+# no postponed annotations: fairseq reads the types of the fields
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairseq import utils
+from fairseq.data import Dictionary
+from fairseq.tasks import register_task
+from fairseq.tasks.language_modeling import SAMPLE_BREAK_MODE_CHOICES, SHORTEN_METHOD_CHOICES
+from fairseq.tasks.masked_lm import MaskedLMTask
+from omegaconf import II, MISSING
+
+from fairseq_littlebird.data.dictionary import QUESTION, load_dictionary, vocabulary
+from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
+from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
+
+
+@dataclass
+class RecurringSpanSelectionConfig(PaddingInsertionConfig):
+    data: str = field(
+        default=MISSING, metadata={"help": "binarized folders joined by colons, one an epoch in turn"}
+    )
+    tokens_per_sample: int = field(default=512, metadata={"help": "tokens of a chunk at most"})
+    sample_break_mode: SAMPLE_BREAK_MODE_CHOICES = field(
+        default="none", metadata={"help": "where chunks may end; see masked_lm"}
+    )
+    shorten_method: SHORTEN_METHOD_CHOICES = field(
+        default="none", metadata={"help": "for lines longer than a chunk; see masked_lm"}
+    )
+    shorten_data_split_list: str = field(default="", metadata={"help": "splits to shorten, by commas"})
+    max_span_length: int = field(default=10, metadata={"help": "tokens of a recurring span at most"})
+    max_questions: int = field(
+        default=0, metadata={"help": "questions a chunk at most; 0: 30, 120, 240 at 512, 2K, 4K tokens"}
+    )
+    free_end: bool = field(
+        default=False, metadata={"help": "spans may end inside a word, for languages with particles (Korean)"}
+    )
+    seed: int = II("common.seed")
+
+
+@register_task("recurring_span_selection", dataclass=RecurringSpanSelectionConfig)
+class RecurringSpanSelectionTask(MaskedLMTask):
+    """Chunks as fairseq's masked_lm makes them; questions as :class:`RecurringSpanDataset` draws them."""
+
+    cfg: RecurringSpanSelectionConfig
+
+    @classmethod
+    def load_dict(cls, cfg: RecurringSpanSelectionConfig) -> Dictionary:
+        return load_dictionary(utils.split_paths(cfg.data)[0])
+
+    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
+        folder = utils.split_paths(self.cfg.data)[0]
+        self.datasets[split] = RecurringSpanDataset(
+            self._load_dataset_split(split, epoch, combine),
+            vocabulary(self.dictionary, folder),
+            question_id=self.dictionary.index(QUESTION),
+            pad_id=self.dictionary.pad(),
+            max_span_length=self.cfg.max_span_length,
+            max_questions=self.cfg.max_questions,
+            free_end=self.cfg.free_end,
+            seed=self.cfg.seed,
+            padding_insertion=padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed),
+        )
+
+    def build_model(self, model: Any, from_checkpoint: bool = False) -> Any:
+        built = super().build_model(model, from_checkpoint)
+        built.register_span_head("qass")
+        return built

@@ -1,0 +1,30 @@
+"""Overlapping windows over a context that is too long for one."""
+
+from __future__ import annotations
+
+from fairseq_littlebird.errors import UserError
+
+
+def windows(length: int, room: int, stride: int) -> list[tuple[int, int]]:
+    """[start, stop) token ranges that cover a context of ``length`` tokens.
+
+    Every token is in a window, every window but the last holds ``room`` tokens, the last ends with the
+    context, and none lies inside another.
+
+    Args:
+        length: context tokens.
+        room: the most context tokens that a window holds.
+        stride: tokens from one window's start to the next one's.
+
+    Raises:
+        UserError: ``stride`` is not in 1 ... ``room``: more would skip tokens.
+    """
+    if not 1 <= stride <= room:
+        raise UserError(
+            f"a stride of {stride} tokens over windows with room for {room} context tokens",
+            remedy=f"choose a stride between 1 and {max(room, 1)}, so that no token is skipped",
+        )
+    if length <= 0:
+        return []
+    last = -(-max(length - room, 0) // stride)
+    return [(i * stride, min(i * stride + room, length)) for i in range(last + 1)]

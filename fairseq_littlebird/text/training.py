@@ -1,0 +1,81 @@
+"""Training a SentencePiece vocabulary on text files."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.text.readers.files import open_text
+
+_SENTENCE = 1000  # characters; SentencePiece leaves out sentences of more than a few thousand bytes
+_SENTENCES = 2_000_000
+
+
+def train_sentencepiece(
+    files: Iterable[str | Path],
+    vocab_size: int,
+    destination: Path,
+    model_type: str = "unigram",
+    byte_fallback: bool = True,
+    coverage: float = 0.9995,
+) -> None:
+    """Trains a model and writes it to ``destination``; the same text gives the same model.
+
+    Args:
+        files: UTF-8 text, one paragraph a line or longer; at most two million pieces of it are drawn.
+        vocab_size: pieces, the three control symbols included.
+        destination: the ``.model`` file.
+        model_type: ``unigram`` or ``bpe``.
+        byte_fallback: characters outside the vocabulary become bytes instead of ``<unk>``.
+        coverage: share of the text's characters that get a piece of their own.
+
+    Raises:
+        UserError: no text, or too little for ``vocab_size``.
+    """
+    import sentencepiece
+
+    sentencepiece.set_random_generator_seed(1)
+    model = io.BytesIO()
+    paths = [Path(file) for file in files]
+    sentences = tqdm(_sentences(paths), desc="reading text", unit=" sentences", mininterval=0.5)
+    first = next(iter(_sentences(paths)), None)
+    if first is None:
+        raise UserError("no text", where=", ".join(map(str, paths)), remedy="give files with text in them")
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=model,
+            vocab_size=vocab_size,
+            model_type=model_type,
+            byte_fallback=byte_fallback,
+            character_coverage=coverage,
+            input_sentence_size=_SENTENCES,
+            shuffle_input_sentence=True,
+            max_sentence_length=_SENTENCE * 4,
+            train_extremely_large_corpus=False,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise UserError(
+            f"SentencePiece cannot train ({_reason(str(error))})",
+            where=", ".join(map(str, paths)),
+            remedy=f"give more text or another --vocab-size than {vocab_size}",
+        ) from error
+    destination.write_bytes(model.getvalue())
+
+
+def _sentences(paths: Iterable[Path]) -> Iterator[str]:
+    for path in paths:
+        with open_text(path) as lines:
+            for line in lines:
+                yield from re.findall(rf"\S.{{0,{_SENTENCE - 1}}}(?=\s|$)|\S{{1,{_SENTENCE}}}", line.strip())
+
+
+def _reason(message: str) -> str:
+    """The sentence for people in SentencePiece's message, which starts with a source line."""
+    return message.rpartition("] ")[2].strip().rstrip(".") or "unknown reason"

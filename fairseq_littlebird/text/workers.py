@@ -1,0 +1,58 @@
+"""An ordered map over worker processes that holds a bounded number of items."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from fairseq_littlebird.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """``map(function, items)`` over processes: same results in the same order for any number of workers.
+
+    Args:
+        function: picklable; a copy of it lives in each worker.
+        items: picklable; at most four a worker are read ahead, so memory does not grow with their number.
+        workers: 0 or 1 runs everything in this process.
+    """
+    if workers <= 1:
+        yield from map(function, items)
+        return
+    # fork starts at once, without importing torch again in every worker
+    method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(workers, context, initializer=_initialize, initargs=(function,)) as pool:
+        pending: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(_call, item))  # type: ignore[arg-type]
+                if len(pending) >= 4 * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a worker process was killed", remedy="the machine may lack memory: use fewer --workers"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+_function: Callable
+
+
+def _initialize(function: Callable) -> None:
+    global _function
+    _function = function
+
+
+def _call(item: object) -> object:
+    return _function(item)

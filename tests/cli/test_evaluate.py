@@ -1,0 +1,181 @@
+"""littlebird-evaluate, through its arguments, files and exit status."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fairseq_littlebird.cli.evaluate import main
+from fairseq_littlebird.metrics import korquad1
+
+SQUAD_1 = {
+    "version": "1.1",
+    "data": [
+        {
+            "title": "t",
+            "paragraphs": [
+                {
+                    "context": "red blue",
+                    "qas": [
+                        {"id": "q0", "question": "?", "answers": [{"text": "red", "answer_start": 0}]},
+                        {"id": "q1", "question": "?", "answers": [{"text": "blue", "answer_start": 4}]},
+                    ],
+                }
+            ],
+        }
+    ],
+}
+SQUAD_2 = json.loads(json.dumps(SQUAD_1))
+for _question in SQUAD_2["data"][0]["paragraphs"][0]["qas"]:
+    _question["is_impossible"] = False
+MRQA = [{"header": {}}, {"context": "red", "qas": [{"qid": "q0", "answers": ["red"]}]}]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a value as a file, JSON unless it is text or bytes, and gives its path."""
+
+    def write(name, value):
+        path = tmp_path / name
+        if not isinstance(value, (str, bytes)):
+            value = json.dumps(value, ensure_ascii=False)
+        path.write_bytes(value.encode() if isinstance(value, str) else value)
+        return str(path)
+
+    return write
+
+
+def evaluate(dataset, gold, predictions, *more):
+    main(["--dataset", dataset, "--gold", gold, "--predictions", predictions, *more])
+
+
+def test_json_has_the_official_keys_only(write, capsys):
+    evaluate("squad", write("gold.json", SQUAD_1), write("p.json", {"q0": "The red", "q1": "x"}), "--json")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"exact_match": 50.0, "f1": 50.0}
+    assert captured.err == ""
+
+
+def test_table_has_the_same_digits_and_the_counts(write, capsys):
+    predictions = {"q0": "red red blue", "later": "x"}
+    evaluate("squad", write("gold.json", SQUAD_1), write("p.json", predictions))
+    captured = capsys.readouterr()
+    rows = dict(line.split() for line in captured.out.splitlines())
+    assert rows == {"exact_match": "0.0", "f1": "25.0", "questions": "2", "missing": "1"}
+    warnings = captured.err.splitlines()
+    assert len(warnings) == 2
+    assert "answers to questions that" in warnings[0] and "1, first later" in warnings[0]
+    assert "questions without a prediction" in warnings[1] and "1, first q1" in warnings[1]
+
+
+def test_null_odds_and_their_threshold(write, capsys):
+    files = [write("gold.json", SQUAD_2), write("p.json", {"q0": "red", "q1": "green"})]
+    odds = write("odds.json", {"q0": -2, "q1": 1.5})
+    evaluate("squad", *files, "--json", "--null-odds", odds)
+    scores = json.loads(capsys.readouterr().out)
+    assert list(scores)[-4:] == ["best_exact", "best_exact_thresh", "best_f1", "best_f1_thresh"]
+    assert (scores["exact"], scores["best_exact"], scores["best_exact_thresh"]) == (50.0, 50.0, -2)
+    evaluate("squad", *files, "--json", "--null-odds", odds, "--null-threshold", "-3")
+    assert json.loads(capsys.readouterr().out)["exact"] == 0.0
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_mrqa_lines_plain_or_gzipped(write, capsys, pack):
+    lines = "\n".join(json.dumps(record) for record in MRQA) + "\n"
+    evaluate("mrqa", write("gold.jsonl", pack(lines.encode())), write("p.json", {"q0": "red"}), "--json")
+    assert json.loads(capsys.readouterr().out) == {"exact_match": 100.0, "f1": 100.0}
+
+
+def test_line_separators_inside_a_string_do_not_part_records(write, capsys):
+    record = {"context": "c", "qas": [{"qid": "q0", "answers": ["a\u2028b\x85c"]}]}
+    gold = write("gold.jsonl", json.dumps(record, ensure_ascii=False) + "\r\n\r\n")
+    evaluate("mrqa", gold, write("p.json", {"q0": "a b c"}), "--json")
+    assert json.loads(capsys.readouterr().out)["exact_match"] == 100.0
+
+
+def test_korquad_file(data_dir, tmp_path, capsys):
+    path = data_dir / "korquad1" / "KorQuAD_v1.0_dev.json"
+    gold = json.loads(path.read_text(encoding="utf-8"))
+    predictions = {key: texts[0].split()[0] for key, texts in korquad1.answers(gold).items()}
+    (tmp_path / "p.json").write_text(json.dumps(predictions, ensure_ascii=False), encoding="utf-8")
+    evaluate("korquad1", str(path), str(tmp_path / "p.json"), "--json")
+    assert json.loads(capsys.readouterr().out) == korquad1.evaluate(gold, predictions)
+
+
+GOOD = {"q0": "red", "q1": "blue"}
+TWICE = {"data": SQUAD_1["data"] * 2}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "gold", "predictions", "odds", "where", "what"),
+    [
+        ("squad", b"\xff\xfe{", GOOD, None, "gold", "not UTF-8 text at byte 0"),
+        ("squad", "{", GOOD, None, "gold", "not JSON"),
+        ("squad", "[" * 200_000, GOOD, None, "gold", "not JSON"),
+        ("squad", b"\x1f\x8bxx", GOOD, None, "gold", "damaged gzip file"),
+        ("squad", gzip.compress(b"{}" * 99)[:-12], GOOD, None, "gold", "damaged gzip file"),
+        ("squad", "", GOOD, None, "gold", "not JSON"),
+        ("squad", [1], GOOD, None, "gold", "no list of objects under 'data'"),
+        ("squad", {"data": [1]}, GOOD, None, "gold", "no list of objects under 'data'"),
+        ("squad", TWICE, GOOD, None, "gold, article 2, paragraph 1, question q0", "more than one"),
+        ("squad", SQUAD_1, b"\x80", None, "predictions", "not UTF-8"),
+        ("squad", SQUAD_1, "red", None, "predictions", "not JSON"),
+        ("squad", SQUAD_1, ["red"], None, "predictions", "expected one JSON object"),
+        ("squad", SQUAD_1, {"q0": ["red"]}, None, "predictions, question q0", "expected the answer's text"),
+        ("squad", SQUAD_1, {"q0": None}, None, "predictions, question q0", "found null"),
+        (
+            "squad",
+            SQUAD_2,
+            {"q0": "red"},
+            None,
+            "predictions",
+            "no prediction for 1 of 2 questions, first q1",
+        ),
+        ("squad", SQUAD_2, GOOD, {"q0": "1"}, "odds, question q0", "expected a number"),
+        ("squad", SQUAD_2, GOOD, '{"q0": NaN}', "odds, question q0", "expected a number"),
+        ("squad", SQUAD_2, GOOD, {"q0": 1}, "odds", "no null odds for 1 of 2 questions, first q1"),
+        ("squad", SQUAD_1, GOOD, {"q0": 1, "q1": 1}, "odds", "null odds are of no use in SQuAD 1.1"),
+        ("korquad1", SQUAD_1, GOOD, {"q0": 1}, "", "--dataset korquad1 has no null odds"),
+        ("mrqa", SQUAD_1, GOOD, None, "gold, record 1", "no list of objects under 'qas'"),
+        ("mrqa", json.dumps(SQUAD_1, indent=1), GOOD, None, "gold, line 1", "not JSON"),
+        ("mrqa", "1\n", GOOD, None, "gold, line 1", "expected one JSON object a line"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(write, capsys, dataset, gold, predictions, odds, where, what):
+    more = [] if odds is None else ["--null-odds", write("odds", odds)]
+    with pytest.raises(SystemExit) as stopped:
+        evaluate(dataset, write("gold", gold), write("predictions", predictions), *more)
+    captured = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert captured.err.startswith("littlebird-evaluate: ")
+    assert f"{where}: " in captured.err and what in captured.err
+
+
+def test_unreadable_file(write, tmp_path, capsys):
+    for gold in (tmp_path, tmp_path / "absent.json"):
+        with pytest.raises(SystemExit) as stopped:
+            evaluate("squad", str(gold), write("p.json", GOOD))
+        assert stopped.value.code == 2
+        assert capsys.readouterr().err.startswith(f"littlebird-evaluate: {gold}: ")
+
+
+def test_as_a_program(write):
+    arguments = [
+        "--dataset",
+        "squad",
+        "--gold",
+        write("g.json", SQUAD_1),
+        "--predictions",
+        write("p.json", GOOD),
+    ]
+    command = [sys.executable, "-m", "fairseq_littlebird.cli.evaluate"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+    assert "exact_match  100.0" in done.stdout
+    usage = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "--null-odds" in usage and "{squad,korquad1,mrqa}" in usage
