@@ -1,6 +1,6 @@
 """Makes the quickstart's corpus from the documentation inside the running Python. No download.
 
-    python pydoc_corpus.py --out DIR [--seed N] [--overlap SHARE] [--editions N] [--overwrite]
+    python pydoc_corpus.py --out DIR [--seed N] [--overlap SHARE] [--keywords] [--editions N] [--overwrite]
 
 Written to DIR:
 
@@ -12,7 +12,7 @@ The search problem. A *page* is one top-level module or package with everything 
 has an entry, one line, for each public class, function, method and property with a docstring. The name
 comes first::
 
-    get_nowait : Remove and return an from the queue. Return an if one is immediately available, else raise
+    * get_nowait : Remove and return an from the queue. Return an if one is immediately available, else
 
     question: Remove and return an item from the Return an item if one is available, else raise QueueEmpty
     answer: get_nowait
@@ -23,8 +23,8 @@ content words. Content words are all but function words and the name itself. Eac
 draw, to one of three hands: the share ``--overlap`` of them stands in question and entry, the others
 alternately in the question only and in the entry only. A word of the question only is taken out of the
 whole entry, so the summary never stands beside its name, and a reader has to match a partial paraphrase
-against every entry of the page. A word that is the name is taken out of both. Function words stay. All
-entries are thinned like this, asked or not.
+against every entry of the page. A word that is the name is taken out of both. Function words stay
+(``--keywords`` leaves them out of questions). All entries are thinned like this, asked or not.
 
 A question is asked only if its own entry holds more of its content words than any other entry of the whole
 page (so there is one right answer), and at least two. A summary that is not clear is dealt anew a few
@@ -92,7 +92,8 @@ FUNCTION_WORDS = frozenset(
 )
 
 # Approximate tokens of a page in each length class, with room for a question and for a smaller vocabulary.
-LENGTHS = {"512": (300, 400), "1k": (600, 800), "2k": (1200, 1600), "4k": (2400, 3200), "8k": (4800, 6400)}
+LENGTHS = {"512": (300, 400), "1k": (600, 800), "2k": (1200, 1600), "4k": (2400, 3200), "8k": (4300, 6400)}
+BULLET = "* "
 MAX_ENTRY_WORDS = 30
 MAX_QUESTION_CONTENT = 10
 SHORT_SUMMARY = 4  # a summary with fewer content words takes in the next sentence
@@ -126,7 +127,7 @@ class Entry:
 
     @property
     def text(self) -> str:
-        return f"{self.heading} : {self.description}"
+        return f"{BULLET}{self.heading} : {self.description}"
 
 
 # ------------------------------------------------------------------------------------------- reading Python
@@ -151,7 +152,10 @@ def python_sources(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def docstrings_of_source(module: str, source: str) -> Iterator[Docstring]:
-    """Every docstring of a Python file, top to bottom; the module's own has no name."""
+    """Every docstring of a Python file, top to bottom; the module's own has no name.
+
+    What a private submodule (``email._parse``) holds is not public.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -175,7 +179,7 @@ def docstrings_of_source(module: str, source: str) -> Iterator[Docstring]:
 
     if text := ast.get_docstring(tree):
         yield Docstring(module, "", "", text, False)
-    yield from walk(tree.body, "", True)
+    yield from walk(tree.body, "", "._" not in module)
 
 
 def docstrings_of_extension(module: str) -> Iterator[Docstring]:
@@ -241,7 +245,7 @@ def read_standard_library() -> dict[str, list[Docstring]]:
 def paragraphs(docstring: str) -> list[str]:
     """The paragraphs of a docstring as single lines, markup removed."""
     text = re.sub(r":\w+(?::\w+)?:`~?([^`]*)`", r"\1", docstring)
-    text = re.sub(r"``?|\*\*", "", text)
+    text = re.sub(r"``?|\*+(?=\w)|(?<=\w)\*+", "", text)
     text = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
     joined = (" ".join(block.split()) for block in re.split(r"\n\s*\n", text))
     return [paragraph for paragraph in joined if paragraph]
@@ -318,7 +322,7 @@ def headed(docstrings: Iterable[Docstring]) -> list[tuple[str, str, Sequence[str
 
 
 def make_entry(
-    heading: str, name: str, sentences: Sequence[str], overlap: float, rng: random.Random
+    heading: str, name: str, sentences: Sequence[str], overlap: float, keywords: bool, rng: random.Random
 ) -> Entry:
     """Deals the summary's words between question and entry."""
     own = {name, heading}
@@ -348,6 +352,8 @@ def make_entry(
     stems = frozenset(stem(word) for word in held)
     ask = len(asked & stems) >= MIN_SHARED and (overlap >= 1 or bool(only_asked))
     parts = frozenset(stem(part) for part in re.split(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])", heading) if part)
+    if keywords:
+        question = [re.sub(r"^\W+|\W+$", "", word) for word in question if is_content(word)]
     text = " ".join(question).rstrip(" .,;:")
     ask = ask and approximate_tokens(text) <= MAX_QUESTION_TOKENS
     return Entry(heading, " ".join(held), text if ask else "", asked, stems | parts)
@@ -367,15 +373,17 @@ def clear(entries: Sequence[Entry]) -> list[bool]:
     return result
 
 
-def edition(page: str, docstrings: Iterable[Docstring], overlap: float, seed: str) -> list[Entry]:
+def edition(
+    page: str, docstrings: Iterable[Docstring], overlap: float, keywords: bool, seed: str
+) -> list[Entry]:
     """The entries of a page, dealt anew a few times where the question is not clear, then left unasked."""
     rng = random.Random(f"{seed}/{page}")
     parts = headed(docstrings)
-    entries = [make_entry(*part, overlap, rng) for part in parts]
+    entries = [make_entry(*part, overlap, keywords, rng) for part in parts]
     for _ in range(DRAWS - 1):
         good = clear(entries)
         entries = [
-            entry if ok else make_entry(*part, overlap, rng)
+            entry if ok else make_entry(*part, overlap, keywords, rng)
             for entry, ok, part in zip(entries, good, parts, strict=True)
         ]
     return [e if ok else replace(e, question="") for e, ok in zip(entries, clear(entries), strict=True)]
@@ -388,7 +396,7 @@ def record(title: str, entries: Sequence[Entry], asked: Iterable[int]) -> dict:
     """One SQuAD article: a page as a single paragraph and the questions of the entries ``asked``."""
     starts, context = [], ""
     for entry in entries:
-        starts.append(len(context))
+        starts.append(len(context) + len(BULLET))
         context += entry.text + "\n"
     questions = [
         {
@@ -507,7 +515,7 @@ def pretraining_text(
                 seen.add(doc.text)
                 blocks = paragraphs(doc.text)
                 if blocks and doc.name:
-                    blocks[0] = f"{doc.name} : {blocks[0]}"
+                    blocks[0] = f"{BULLET}{doc.name} : {blocks[0]}"
                 document += blocks
         if document:
             yield document
@@ -515,7 +523,9 @@ def pretraining_text(
         yield [block for block in paragraphs(text) if held_out.isdisjoint(fingerprints(block))]
 
 
-def build(seed: int, overlap: float, editions: int, per_length: int) -> tuple[str, dict[str, list[dict]]]:
+def build(
+    seed: int, overlap: float, keywords: bool, editions: int, per_length: int
+) -> tuple[str, dict[str, list[dict]]]:
     """The whole corpus: the text, and the SQuAD articles of each split."""
     pages = read_standard_library()
     missing = [page for page in (*TEST_PAGES, *DEV_PAGES) if not pages.get(page)]
@@ -525,10 +535,12 @@ def build(seed: int, overlap: float, editions: int, per_length: int) -> tuple[st
     train = training_part(pages, held_out)
     articles: dict[str, list[dict]] = {"train": []}
     for number in range(editions):
-        drawn = {page: edition(page, docs, overlap, f"{seed}/{number}") for page, docs in train.items()}
+        drawn = {
+            page: edition(page, docs, overlap, keywords, f"{seed}/{number}") for page, docs in train.items()
+        }
         articles["train"] += training_pages(drawn, number)
     for split, names_, share in (("dev", DEV_PAGES, 0.4), ("test", TEST_PAGES, 1.0)):
-        drawn = {page: edition(page, pages[page], overlap, f"{seed}/{split}") for page in names_}
+        drawn = {page: edition(page, pages[page], overlap, keywords, f"{seed}/{split}") for page in names_}
         rng = random.Random(f"{seed}/{split}/cuts")
         articles[split] = cut_pages(drawn, round(per_length * share), rng)
     text = "\n\n".join("\n".join(document) for document in pretraining_text(train, held_out)) + "\n"
@@ -588,6 +600,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--overlap", type=float, default=0.5, help="share of content words in both")
+    parser.add_argument("--keywords", action="store_true", help="no function words in questions")
     parser.add_argument("--editions", type=int, default=3, help="draws of every training page")
     parser.add_argument("--per-length", type=int, default=120, help="test questions for each page length")
     parser.add_argument("--overwrite", action="store_true", help="replace files in an existing folder")
@@ -595,7 +608,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not 0 <= args.overlap <= 1:
         parser.error(f"--overlap {args.overlap} is not between 0 and 1")
     check_output(args.out, args.overwrite)
-    text, articles = build(args.seed, args.overlap, args.editions, args.per_length)
+    text, articles = build(args.seed, args.overlap, args.keywords, args.editions, args.per_length)
     files = {"text.txt": text}
     for split, split_articles in articles.items():
         data = {"version": "1.1", "data": split_articles}

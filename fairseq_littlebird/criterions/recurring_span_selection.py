@@ -54,9 +54,9 @@ def selection_loss(model: Any, sample: SpanBatch) -> SpanLoss:
 def logging_output(loss: SpanLoss, sample: SpanBatch) -> dict[str, float | int]:
     """Sums as plain numbers: numpy's would make the checkpoint unloadable in safe mode."""
     return {
-        "loss": float(loss.start + loss.end),
-        "start_loss": float(loss.start),
-        "end_loss": float(loss.end),
+        "loss": float((loss.start + loss.end).detach()),
+        "start_loss": float(loss.start.detach()),
+        "end_loss": float(loss.end.detach()),
         "exact": int(loss.exact),
         "sample_size": int(loss.questions),
         "ntokens": sample["ntokens"],

@@ -205,6 +205,10 @@ class _MappedItems:
         start, size = int(self._starts[index]), int(self.sizes[index])
         return self._bytes[start : start + size * self._dtype.itemsize].view(self._dtype)
 
+    def first_entries(self) -> np.ndarray:
+        """The first number of every item; none may be empty."""
+        return self._bytes.view(self._dtype)[self._starts // self._dtype.itemsize]
+
 
 _HEADER = struct.Struct("<9sQBQ")  # magic, version, code of the item type, number of items
 _AGAIN = "copy the file again, or prepare the folder again"
@@ -443,8 +447,20 @@ class _Encoder:
         return result
 
 
-_COUNTS = ("documents", "read", "kept", "unanswerable", "cut", "short_stride", "windows", "answered_windows")
-_COUNTS += ("answers", "repaired", "lost", "tokens")
+_COUNTS = (
+    "documents",
+    "read",
+    "kept",
+    "unanswerable",
+    "cut",
+    "short_stride",
+    "windows",
+    "answered_windows",
+    "answers",
+    "repaired",
+    "lost",
+    "tokens",
+)
 
 
 class _SplitWriter:
@@ -578,10 +594,7 @@ class _SplitWriter:
         self._report.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def summary(self) -> dict[str, Any]:
-        names = (
-            "read documents kept unanswerable cut windows answered_windows short_stride answers repaired lost"
-        )
-        return {name: self._count[name] for name in names.split()} | {
+        return {name: self._count[name] for name in _COUNTS} | {
             "dropped": dict(self._dropped),
             "untrainable": dict(self._untrainable),
             "unknown_share": self._count["unknown"] / max(1, self._count["tokens"]),

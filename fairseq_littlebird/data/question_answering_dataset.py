@@ -68,6 +68,16 @@ class QuestionAnsweringDataset(FairseqDataset):
         order = order[np.argsort(self.sizes[order], kind="stable")]
         return order[self.sizes[order] > 0] if self.training else order
 
+    def batch_by_size(
+        self,
+        indices: np.ndarray,
+        max_tokens: int | None = None,
+        max_sentences: int | None = None,
+        required_batch_size_multiple: int = 1,
+    ) -> Any:
+        # fairseq loses the last items where the multiple is larger than max_sentences; no kernel here needs it
+        return super().batch_by_size(indices, max_tokens, max_sentences, 1)
+
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 

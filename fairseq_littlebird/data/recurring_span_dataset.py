@@ -66,6 +66,16 @@ class RecurringSpanDataset(BaseWrapperDataset):
         shuffled = np.random.permutation(len(self))
         return shuffled[np.argsort(self.sizes[shuffled], kind="stable")]
 
+    def batch_by_size(
+        self,
+        indices: np.ndarray,
+        max_tokens: int | None = None,
+        max_sentences: int | None = None,
+        required_batch_size_multiple: int = 1,
+    ) -> Any:
+        # fairseq loses the last items where the multiple is larger than max_sentences; no kernel here needs it
+        return super().batch_by_size(indices, max_tokens, max_sentences, 1)
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         tokens = np.asarray(self.dataset[index])
         clusters = recurring_spans(tokens, self.vocabulary, self.max_span_length, self.free_end)

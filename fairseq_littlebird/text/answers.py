@@ -28,8 +28,8 @@ def locate(document: str, answer: Answer) -> int | None:
 def token_span(offsets: np.ndarray, document: str, start: int, stop: int) -> tuple[int, int] | None:
     """First and last (inclusive) token that cover ``document[start:stop]``, or None where no token does.
 
-    A span that starts or stops inside a token takes the whole token; white space at its ends counts for
-    nothing.
+    A span that starts or stops inside a token takes the whole token; one that starts and stops where tokens do
+    is met exactly. White space at the span's ends counts for nothing.
 
     Args:
         offsets: integer[n, 2], the tokens' [start, end) characters, neither column ever decreasing.
@@ -40,11 +40,19 @@ def token_span(offsets: np.ndarray, document: str, start: int, stop: int) -> tup
     span = document[start:stop]
     start += len(span) - len(span.lstrip())
     stop = start + len(span.strip())
-    if start >= stop or not len(offsets):
+    starts, ends = offsets[:, 0], offsets[:, 1]
+    first = int(np.searchsorted(ends, start, side="right"))
+    last = int(np.searchsorted(starts, stop, side="left")) - 1
+    if start >= stop or first > last:
         return None
-    first = int(np.searchsorted(offsets[:, 1], start, side="right"))
-    last = int(np.searchsorted(offsets[:, 0], stop, side="left")) - 1
+    # tokens made from one character overlap: leave out what reaches further than it must
+    if starts[first] < start:
+        aligned = int(np.searchsorted(starts, start, side="left"))
+        first = aligned if aligned <= last and starts[aligned] == start else first
+    if ends[last] > stop:
+        aligned = int(np.searchsorted(ends, stop, side="right")) - 1
+        last = aligned if aligned >= first and ends[aligned] == stop else last
     # an empty token (a word boundary without a character) is no place for an answer to end
-    while last > first and offsets[last, 0] == offsets[last, 1]:
+    while last > first and starts[last] == ends[last]:
         last -= 1
-    return (first, last) if first <= last else None
+    return first, last

@@ -63,7 +63,7 @@ def test_is_squad(corpus, split):
     ids = Counter()
     for _, paragraph in paragraphs(corpus[0], split):
         lines = paragraph["context"].split("\n")
-        headings = [line.partition(" : ")[0] for line in lines]
+        headings = [line.partition(" : ")[0].removeprefix("* ") for line in lines]
         assert len(set(headings)) == len(headings)
         for question in paragraph["qas"]:
             ids[question["id"]] += 1
@@ -71,7 +71,8 @@ def test_is_squad(corpus, split):
             [answer] = question["answers"]
             start, text = answer["answer_start"], answer["text"]
             assert paragraph["context"][start : start + len(text)] == text
-            assert (start == 0 or paragraph["context"][start - 1] == "\n") and text in headings
+            assert paragraph["context"][:start].endswith("\n* ") or start == 2
+            assert text in headings and re.match(r"[\w.]+$", text)
     assert max(ids.values()) == 1
 
 
@@ -183,16 +184,26 @@ def test_refuses_an_impossible_overlap(tmp_path, overlap):
 def test_overlap_deals_the_words(corpus_module):
     sentences = ["alpha bravo charlie delta echo foxtrot golf hotel"]
     for overlap, shared in ((0.25, 2), (0.5, 4), (1, 8)):
-        entry = corpus_module.make_entry("name", "name", sentences, overlap, random.Random(0))
+        entry = corpus_module.make_entry("name", "name", sentences, overlap, False, random.Random(0))
         question, held = set(entry.question.split()), set(entry.description.split())
         assert len(question & held) == shared and question | held == set(sentences[0].split())
         assert abs(len(question - held) - len(held - question)) <= 1
 
 
+def test_keywords_are_the_content_words(corpus_module):
+    sentences = ["Return the alpha, of the bravo and the charlie."]
+    plain, keywords = (
+        corpus_module.make_entry("name", "name", sentences, 1, only, random.Random(0))
+        for only in (False, True)
+    )
+    assert plain.question == sentences[0][:-1] and keywords.question == "alpha bravo charlie"
+    assert plain.description == keywords.description == sentences[0]
+
+
 def test_words_of_the_question_only_are_in_no_part_of_the_entry(corpus_module):
     sentences = ["alpha bravo charlie delta echo", "Alpha, bravo: charlies (delta) echo."]
     for seed in range(20):
-        entry = corpus_module.make_entry("name", "name", sentences, 0.4, random.Random(seed))
+        entry = corpus_module.make_entry("name", "name", sentences, 0.4, False, random.Random(seed))
         only_asked = {corpus_module.stem(w) for w in entry.question.split()} - {
             corpus_module.stem(w) for w in entry.description.split()
         }

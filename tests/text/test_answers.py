@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairseq_littlebird.text.answers import NEAR, locate, token_span
+from fairseq_littlebird.text.example import Answer
+
+
+@given(st.text(max_size=80), st.data())
+def test_a_right_offset_is_kept(document, data):
+    start = data.draw(st.integers(0, len(document)))
+    text = document[start : data.draw(st.integers(start, len(document)))]
+    expected = start if text.strip() else None
+    assert locate(document, Answer(text, start)) == expected
+
+
+@given(st.text("ab ", max_size=60), st.text("ab", min_size=1, max_size=3), st.integers(-5, 70))
+def test_a_repaired_answer_stands_where_it_says_and_nowhere_else_near(document, text, start):
+    found = locate(document, Answer(text, start))
+    if found is None:
+        places = [i for i in range(len(document)) if document.startswith(text, i)]
+        assert start < 0 or len([i for i in places if abs(i - start) <= NEAR]) != 1
+    else:
+        assert document[found : found + len(text)] == text
+
+
+def test_near_ends_at_its_last_character():
+    for distance, expected in ((NEAR, 100), (NEAR + 1, None)):
+        document = "." * 100 + "gold" + "." * 200
+        assert locate(document, Answer("gold", 100 - distance)) == expected
+        assert locate(document, Answer("gold", 100 + distance)) == expected
+
+
+def test_two_occurrences_near_are_not_guessed_between():
+    assert locate("gold and gold", Answer("gold", 3)) is None
+    assert locate("gold" + " " * 2 * NEAR + "gold", Answer("gold", 3)) == 0
+    assert locate("aaa", Answer("aa", 2)) is None  # overlapping ones count as two
+    assert locate("gold", Answer("gold", -1)) is None
+    assert locate("gold", Answer("gold", 20)) == 0
+    assert locate("gold", Answer("gold", 10**12)) is None
+
+
+def test_spans_snap_to_the_tokens_that_cover_them():
+    document = "unbelievable  things"
+    offsets = np.array([(0, 2), (2, 7), (7, 12), (14, 20)])
+    assert token_span(offsets, document, 2, 7) == (1, 1)
+    assert token_span(offsets, document, 3, 8) == (1, 2)
+    assert token_span(offsets, document, 0, 20) == (0, 3)
+    assert token_span(offsets, document, 11, 14) == (2, 2)
+    assert token_span(offsets, document, 12, 14) is None
+    assert token_span(offsets, document, 5, 5) is None
+    assert token_span(offsets[:0], document, 0, 5) is None
+
+
+def test_tokens_of_one_character_are_taken_together():
+    offsets = np.array([(0, 1), (1, 2), (1, 2), (1, 2), (2, 3)])
+    assert token_span(offsets, "aéb", 1, 2) == (1, 3)
+    assert token_span(offsets, "aéb", 0, 2) == (0, 3)
+    assert token_span(offsets, "aéb", 0, 1) == (0, 0)
+    # "ﬁne" as f, ine: the ligature alone, then the word
+    ligature = np.array([(0, 1), (0, 3)])
+    assert token_span(ligature, "ﬁne", 0, 1) == (0, 0)
+    assert token_span(ligature, "ﬁne", 0, 3) == (0, 1)
+
+
+@st.composite
+def tokenized(draw):
+    """A document, and tokens that never overlap and never hold outer white space."""
+    document = draw(st.text("ab \n", min_size=1, max_size=40))
+    cuts = sorted(draw(st.sets(st.integers(0, len(document)))) | {0, len(document)})
+    pieces = [
+        (a + len(p) - len(p.lstrip()), a + len(p.rstrip()))
+        for a, p in ((a, document[a:b]) for a, b in zip(cuts, cuts[1:], strict=False))
+        if p.strip()
+    ]
+    return document, np.array(pieces, dtype=np.int32).reshape(-1, 2)
+
+
+@given(tokenized(), st.data())
+def test_a_span_is_covered_by_the_fewest_tokens(case, data):
+    document, offsets = case
+    start = data.draw(st.integers(0, len(document)))
+    stop = data.draw(st.integers(start, len(document)))
+    characters = {i for i in range(start, stop) if not document[i].isspace()}
+    touched = [k for k, (a, b) in enumerate(offsets) if characters & set(range(a, b))]
+    expected = (touched[0], touched[-1]) if touched else None
+    assert token_span(offsets, document, start, stop) == expected
