@@ -43,6 +43,24 @@ def whole_folder(path: str | Path, names: Collection[str], overwrite: bool = Fal
         UserError: ``path`` is a file, or a folder that holds something and may not be replaced.
     """
     path = Path(path).resolve()
+    check_folder(path, names, overwrite)
+    with _temporary(path) as folder:
+        new, old = folder / "new", folder / "old"
+        new.mkdir()
+        yield new
+        if path.exists():
+            os.replace(path, old)
+        try:
+            os.replace(new, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
+
+
+def check_folder(path: str | Path, names: Collection[str], overwrite: bool = False) -> None:
+    """Raises what :func:`whole_folder` would, before the work that fills the folder."""
+    path = Path(path)
     if path.exists() and not path.is_dir():
         raise UserError("a file, not a folder", where=str(path), remedy="name an output folder")
     if path.exists() and any(path.iterdir()):
@@ -57,18 +75,6 @@ def whole_folder(path: str | Path, names: Collection[str], overwrite: bool = Fal
                     where=str(path),
                     remedy="name another; --overwrite would delete it",
                 )
-    with _temporary(path) as folder:
-        new, old = folder / "new", folder / "old"
-        new.mkdir()
-        yield new
-        if path.exists():
-            os.replace(path, old)
-        try:
-            os.replace(new, path)
-        except OSError:
-            if old.exists():
-                os.replace(old, path)
-            raise
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,4 +16,123 @@ def data_dir() -> Path:
     folder = Path(os.environ.get("LITTLEBIRD_DATA", beside))
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set LITTLEBIRD_DATA")
+    return folder
+
+
+@pytest.fixture
+def largest_tensor() -> Any:
+    """A context manager; its ``numel`` is the size of the largest tensor that any operation within it made."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    class LargestTensor(TorchDispatchMode):
+        numel = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **(kwargs or {}))
+            for leaf in tree_leaves(result):
+                # a view such as expand holds no elements of its own
+                if isinstance(leaf, torch.Tensor) and leaf.untyped_storage().nbytes() and not leaf.is_sparse:
+                    self.numel = max(self.numel, leaf.untyped_storage().nbytes() // leaf.itemsize)
+            return result
+
+    return LargestTensor
+
+
+WORDS = {
+    "name": "Mara Lindt,Ivo Brandt,Sena Okoye,Tarik Aziz,Lena Moreau,Hugo Silva,Nora Quist,Pavel Dorn".split(","),
+    "place": "Oslo,Porto,Lima,Quito,Turin,Malmo,Basel,Cork".split(","),
+    "thing": "stone bridge,glass tower,river port,night train,salt mine,clock maker,paper mill,old harbour".split(","),
+    "act": "studied,painted,measured,described,repaired,visited".split(","),
+}
+TEMPLATES = (
+    "{name} {act} the {thing} in {place}.",
+    "Was the {thing} of {place} ever {act} by {name}?",
+    "In {place} nobody knew that {name} {act} a {thing}!",
+)
+
+
+def _article(rng: Any, sentences: int) -> str:
+    """English of a kind: names, places and things recur."""
+    lines = []
+    for _ in range(sentences):
+        chosen = {kind: rng.choice(words) for kind, words in WORDS.items()}
+        lines.append(rng.choice(TEMPLATES).format(**chosen))
+    return " ".join(lines)
+
+
+def _questions(rng: Any, articles: int, version: str) -> dict[str, Any]:
+    """SQuAD 2.0: who did something in a town; one question in four has no answer."""
+    data = []
+    for a in range(articles):
+        context = _article(rng, 14)
+        who, where = "Greta Holm", rng.choice(WORDS["place"])
+        at = rng.choice([0, len(context) // 2, len(context)])
+        at = context.rfind(". ", 0, at) + 2 if at else 0
+        context = f"{context[:at]}{who} founded the school of {where}. {context[at:]}"
+        known = {"text": who, "answer_start": context.index(who)}
+        qas = [
+            {"id": f"{version}-{a}-{q}", "question": f"Who founded the school of {where}?", "answers": [known],
+             "is_impossible": False}
+            for q in range(3)
+        ]  # fmt: skip
+        qas.append({"id": f"{version}-{a}-3", "question": "Who sold it?", "answers": [], "is_impossible": True})
+        data.append({"title": f"Article {a}", "paragraphs": [{"context": context, "qas": qas}]})
+    return {"version": "v2.0", "data": data}
+
+
+@pytest.fixture(scope="session")
+def commands() -> Path:
+    """The folder of fairseq's own console commands."""
+    import sys
+
+    return Path(sys.executable).parent
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, commands: Path) -> Path:
+    """Small data of every kind, made by the commands a user has.
+
+    ``tokenizer/``; ``text/`` binarized for masked LM and recurring spans; ``questions/`` prepared, of windows of
+    64 tokens, and ``valid.json`` beside it; ``classes/`` for sentence_prediction, each with splits train and valid.
+    """
+    import json
+    import random
+    import subprocess
+
+    from fairseq_littlebird.cli.prepare import main as prepare
+
+    rng, folder = random.Random(0), tmp_path_factory.mktemp("tiny")
+
+    def preprocess(prefix: str, destination: str, dictionary: str | None) -> None:
+        arguments = ["--only-source", "--trainpref", f"{prefix}.train", "--validpref", f"{prefix}.valid"]
+        arguments += ["--srcdict", dictionary] if dictionary else []
+        done = subprocess.run(
+            [commands / "fairseq-preprocess", *arguments, "--destdir", destination],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
+    for split, articles in (("train", 40), ("valid", 6)):
+        text = "\n\n".join(_article(rng, 20) for _ in range(articles))
+        (folder / f"text.{split}.txt").write_text(text + "\n", "utf-8")
+        (folder / f"{split}.json").write_text(json.dumps(_questions(rng, articles // 4, split)), "utf-8")
+    prepare(["tokenizer", "--input", f"{folder}/text.train.txt", "--vocab-size", "350", "--destdir", f"{folder}/tokenizer"])
+    for split in ("train", "valid"):
+        source, symbols = f"{folder}/text.{split}.txt", f"{folder}/symbols.{split}"
+        prepare(["text", "--tokenizer", f"{folder}/tokenizer", "--input", source, "--output", symbols])
+        lines = [line for line in Path(symbols).read_text("utf-8").splitlines() if line]
+        (folder / f"short.{split}").write_text("".join(" ".join(line.split()[:24]) + "\n" for line in lines))
+        (folder / f"label.{split}").write_text("".join(f"{n % 2}\n" for n in range(len(lines))))
+    preprocess("symbols", "text", "tokenizer/dict.txt")
+    preprocess("short", "classes/input0", "tokenizer/dict.txt")
+    preprocess("label", "classes/label", None)
+    prepare(
+        ["qa", "--dataset", "squad", "--train", f"{folder}/train.json", "--valid", f"{folder}/valid.json",
+         "--tokenizer", f"{folder}/tokenizer", "--dict", f"{folder}/tokenizer/dict.txt",
+         "--max-tokens", "64", "--stride", "24", "--destdir", f"{folder}/questions"]
+    )  # fmt: skip
     return folder

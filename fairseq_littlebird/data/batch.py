@@ -54,7 +54,7 @@ def pad(rows: Sequence[np.ndarray], value: int, last: bool = False, width: int =
         last: pad with each row's last entry instead, which keeps position ids non-decreasing.
         width: L at least.
     """
-    L = max(width, *(len(row) for row in rows))
+    L = max([width, *map(len, rows)])
     out = np.full((len(rows), L), value, dtype=np.int64)
     for line, row in zip(out, rows, strict=True):
         line[: len(row)] = row

@@ -70,7 +70,7 @@ class PreparedQuestions:
         self.folder = Path(folder)
         self.split = split
         self.settings = read_settings(self.folder)
-        if not (self.folder / f"{split}.examples.idx").exists():
+        if not any(self.folder.glob(f"{split}.*")):
             raise UserError(
                 f"no split {split!r} here",
                 where=str(self.folder),
@@ -316,8 +316,9 @@ def summary_lines(split: str, summary: Mapping[str, Any]) -> list[str]:
         f"{split}: {summary['windows']:,} windows; {summary['cut']:,} questions have several"
         + (f", {summary['short_stride']:,} a shorter stride" if summary["short_stride"] else "")
         + f"; {summary['answered_windows']:,} windows hold an answer",
-        f"{split}: answers: {summary['answers']:,} in place, {summary['repaired']:,} repaired, "
-        f"{summary['lost']:,} not found; {summary['unknown_share']:.3%} unknown tokens",
+        f"{split}: {summary['answers']:,} answers in place, {summary['repaired']:,} of them repaired and "
+        f"{summary['snapped']:,} grown to whole tokens; {summary['lost']:,} not found; "
+        f"{summary['unknown_share']:.3%} unknown tokens",
     ]
     if summary["untrainable"]:
         lines.append(
@@ -393,13 +394,17 @@ def _by_document(examples: Iterable[QAExample]) -> Iterator[list[QAExample]]:
 
 @dataclass
 class _Question:
-    """A question's token ids int32[q], its answers with their token spans, what was repaired, what lost."""
+    """A question's token ids int32[q], its answers with their token spans, what was repaired, what lost.
+
+    ``snapped`` counts the answers that start or end inside a token.
+    """
 
     example: QAExample
     tokens: np.ndarray
     answers: list[tuple[Answer, tuple[int, int]]]
     repaired: list[tuple[Answer, int]]
     lost: list[Answer]
+    snapped: int = 0
 
 
 @dataclass
@@ -443,6 +448,8 @@ class _Encoder:
                 continue
             if start != answer.start:
                 result.repaired.append((answer, start))
+            covered = example.document[offsets[span[0], 0] : offsets[span[1], 1]]
+            result.snapped += covered.strip() != answer.text.strip()
             result.answers.append((Answer(answer.text, start), span))
         return result
 
@@ -457,6 +464,7 @@ _COUNTS = (
     "windows",
     "answered_windows",
     "answers",
+    "snapped",
     "repaired",
     "lost",
     "tokens",
@@ -507,6 +515,7 @@ class _SplitWriter:
             self._count["answers"] += len(question.answers)
             self._count["repaired"] += len(question.repaired)
             self._count["lost"] += len(question.lost)
+            self._count["snapped"] += question.snapped
             pieces, stride_cut = self._cut(document, question)
             reason = self._fault(document, question, pieces)
             if reason and self._split == "train":

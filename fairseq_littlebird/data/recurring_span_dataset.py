@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from fairseq.data import BaseWrapperDataset
+from fairseq.data import BaseWrapperDataset, FairseqDataset
 
 from fairseq_littlebird.data.batch import SpanBatch, span_batch
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
@@ -61,6 +61,15 @@ class RecurringSpanDataset(BaseWrapperDataset):
     def can_reuse_epoch_itr_across_epochs(self) -> bool:
         return True  # questions change, sizes do not
 
+    def size(self, index: int) -> int:
+        return int(self.sizes[index])
+
+    def num_tokens(self, index: int) -> int:
+        return int(self.sizes[index])
+
+    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
+        return self.sizes[indices]
+
     def ordered_indices(self) -> np.ndarray:
         """Shuffled, then by length, so that a batch's chunks are about equally long."""
         shuffled = np.random.permutation(len(self))
@@ -74,7 +83,7 @@ class RecurringSpanDataset(BaseWrapperDataset):
         required_batch_size_multiple: int = 1,
     ) -> Any:
         # fairseq loses the last items where the multiple is larger than max_sentences; no kernel here needs it
-        return super().batch_by_size(indices, max_tokens, max_sentences, 1)
+        return FairseqDataset.batch_by_size(self, indices, max_tokens, max_sentences, 1)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         tokens = np.asarray(self.dataset[index])

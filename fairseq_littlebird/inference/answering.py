@@ -16,15 +16,13 @@ from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_span
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.window import Window
 
-TOKENS_AT_A_TIME = 2**15  # a question's windows travel together, but need not be encoded together
-
-
 def decode_windows(
     model: Any,
     net_input: Mapping[str, Tensor],
     selectable: Tensor,
     max_answer_length: int = 30,
     n_best: int = 20,
+    max_tokens: int = 2**15,
 ) -> Iterator[tuple[slice, dict[str, Any], DecodedSpans]]:
     """Encodes and decodes the rows of a batch slice by slice.
 
@@ -34,11 +32,12 @@ def decode_windows(
         selectable: <bool>[W, L], tokens that may start or end an answer.
         max_answer_length: in tokens.
         n_best: spans a window.
+        max_tokens: encoded at a time; a question's windows travel together, but need not be encoded together.
     Yields:
         the rows, the model's ``extra`` for them and their spans.
     """
     W, L = selectable.shape
-    step = max(1, TOKENS_AT_A_TIME // L)
+    step = max(1, max_tokens // L)
     for first in range(0, W, step):
         rows = slice(first, min(first + step, W))
         inputs = {name: tensor[rows] for name, tensor in net_input.items()}
@@ -53,7 +52,10 @@ def decode_windows(
 
 
 def merge_batch(
-    examples: Sequence[QAExample], windows: Sequence[Sequence[Window]], spans: Sequence[DecodedSpans]
+    examples: Sequence[QAExample],
+    windows: Sequence[Sequence[Window]],
+    spans: Sequence[DecodedSpans],
+    n_best: int = 20,
 ) -> list[Prediction]:
     """The predictions of a batch's questions.
 
@@ -61,8 +63,10 @@ def merge_batch(
         examples: the questions.
         windows: the windows of each, in the order of the batch's rows.
         spans: what :func:`decode_windows` gave for those rows.
+        n_best: candidates a question.
     """
+    spans = spans or [DecodedSpans(*[torch.zeros(0, 1)] * 3, torch.zeros(0))]  # no question has a window
     counts = [len(own) for own in windows]
     parts = [torch.cat(parts).cpu().split(counts) for parts in zip(*spans, strict=True)]
     per_question = [DecodedSpans(*fields) for fields in zip(*parts, strict=True)]
-    return [merge_windows(*question) for question in zip(examples, windows, per_question, strict=True)]
+    return [merge_windows(*question, n_best) for question in zip(examples, windows, per_question, strict=True)]

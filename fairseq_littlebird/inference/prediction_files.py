@@ -6,9 +6,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.output import whole_folder
+
+
+FILES = ("predictions.json", "nbest_predictions.json", "null_odds.json")
 
 
 def write_predictions(
@@ -32,12 +36,12 @@ def write_predictions(
         UserError: the folder is not empty.
     """
     predictions = list(predictions)
-    files = {
-        "predictions.json": {p.id: p.text(null_threshold) for p in predictions},
-        "nbest_predictions.json": {p.id: [asdict(c) for c in p.candidates] for p in predictions},
-        "null_odds.json": {p.id: p.null_odds for p in predictions},
-    }
-    with whole_folder(folder, "predictions.json", overwrite) as temporary:
-        for name, content in files.items():
+    contents: tuple[dict[str, Any], ...] = (
+        {p.id: p.text(null_threshold) for p in predictions},
+        {p.id: [asdict(c) for c in p.candidates] for p in predictions},
+        {p.id: p.null_odds for p in predictions},
+    )
+    with whole_folder(folder, FILES, overwrite) as temporary:
+        for name, content in zip(FILES, contents, strict=True):
             text = json.dumps(content, ensure_ascii=False, indent=1)
             (temporary / name).write_text(text + "\n", encoding="utf-8")

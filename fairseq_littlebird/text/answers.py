@@ -28,8 +28,8 @@ def locate(document: str, answer: Answer) -> int | None:
 def token_span(offsets: np.ndarray, document: str, start: int, stop: int) -> tuple[int, int] | None:
     """First and last (inclusive) token that cover ``document[start:stop]``, or None where no token does.
 
-    A span that starts or stops inside a token takes the whole token; one that starts and stops where tokens do
-    is met exactly. White space at the span's ends counts for nothing.
+    A span that starts or stops inside a token takes the whole token; one that starts and stops where tokens
+    do is met exactly. White space at the span's ends counts for nothing.
 
     Args:
         offsets: integer[n, 2], the tokens' [start, end) characters, neither column ever decreasing.

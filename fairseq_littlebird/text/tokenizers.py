@@ -256,7 +256,7 @@ class LibraryTokenizer:
         return self._symbols_of(encoding), _fit(text, offsets[:, 0], offsets[:, 1], self._is_blank)
 
     def _is_blank(self, character: str) -> bool:
-        if self._tokenizer.normalizer is None:
+        if self._tokenizer.normalizer is None or character == "\u2581":
             return False
         if character not in self._blank:
             self._blank[character] = not self._tokenizer.normalizer.normalize_str(character).strip("\u2581 ")

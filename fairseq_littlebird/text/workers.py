@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fairseq_littlebird.errors import UserError
 
@@ -46,10 +46,10 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], worke
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-_function: Callable
+_function: Callable[[Any], Any]
 
 
-def _initialize(function: Callable) -> None:
+def _initialize(function: Callable[[Any], Any]) -> None:
     global _function
     _function = function
 

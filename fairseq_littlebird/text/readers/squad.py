@@ -161,7 +161,8 @@ class _Scanner:
         self._at += 1
 
     def value(self) -> Any:
-        self.peek()
+        if not self.peek():
+            self.fail("a value expected, found the end of the file")
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._buffer, self._at)

@@ -1,0 +1,69 @@
+"""littlebird-predict: answers to the questions of a prepared folder."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from fairseq_littlebird.errors import exit_on_user_error
+
+
+@exit_on_user_error
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    # argument parsing and --help should not wait for fairseq
+    from fairseq_littlebird.inference.prediction_files import FILES, write_predictions
+    from fairseq_littlebird.output import check_folder
+    from fairseq_littlebird.tasks.prediction import load_reader, predictions
+
+    check_folder(options.output, FILES, options.overwrite)
+    model, task = load_reader(options.path, options.data, options.device)
+    answers = list(
+        predictions(
+            model,
+            task,
+            options.gen_subset,
+            max_tokens=options.max_tokens,
+            max_answer_length=options.max_answer_length,
+            n_best=options.n_best,
+            workers=options.num_workers,
+        )
+    )
+    write_predictions(options.output, answers, options.null_threshold, options.overwrite)
+    print(f"{options.output}: {len(answers):,} answers in predictions.json, with nbest_predictions.json, null_odds.json")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="littlebird-predict",
+        description="Answers the questions of a folder that littlebird-prepare qa wrote.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("data", metavar="DATA", help="the prepared folder")
+    parser.add_argument("--path", required=True, metavar="CHECKPOINT", help="checkpoint of --task question_answering")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--gen-subset", default="test", metavar="SPLIT", help="split to answer")
+    parser.add_argument("--max-answer-length", type=_positive, default=30, metavar="N", help="tokens at most")
+    parser.add_argument("--n-best", type=_positive, default=20, metavar="N", help="candidates kept a question")
+    parser.add_argument(
+        "--null-threshold",
+        type=float,
+        metavar="X",
+        help='answer "" where the log odds of no answer are above this; without it every question is answered',
+    )
+    parser.add_argument("--max-tokens", type=_positive, default=32768, metavar="N", help="tokens encoded together")
+    parser.add_argument("--num-workers", type=int, default=0, metavar="N", help="processes that load data")
+    parser.add_argument("--device", help="cpu, cuda, …; by default the accelerator if there is one")
+    parser.add_argument("--overwrite", action="store_true", help="replace the predictions of an earlier call")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Loading a trained reader and running it over a split; what ``littlebird-predict`` does."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from fairseq import checkpoint_utils, utils
+from tqdm import tqdm
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.inference.answering import decode_windows, merge_batch
+from fairseq_littlebird.inference.merging import Prediction
+from fairseq_littlebird.models.littlebird import LittleBirdModel
+from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
+
+
+def load_reader(
+    checkpoint: str | Path, data: str | Path, device: str | None = None
+) -> tuple[LittleBirdModel, QuestionAnsweringTask]:
+    """A model in evaluation mode on its device, and its task set to the folder ``data``.
+
+    Args:
+        checkpoint: of ``--task question_answering``.
+        data: a folder of ``littlebird-prepare qa``.
+        device: None takes the accelerator if there is one.
+    Raises:
+        UserError: the checkpoint is damaged, of another task, or its words are not the folder's.
+    """
+    where = str(checkpoint)
+    if not Path(checkpoint).is_file():
+        raise UserError("no such checkpoint", where, "give the file that fairseq-train saved")
+    try:
+        models, _, task = checkpoint_utils.load_model_ensemble_and_task(
+            [where], arg_overrides={"data": str(data)}
+        )
+    except UserError as error:
+        raise UserError(str(error), where) from error
+    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"not a readable checkpoint ({reason})", where, "train or copy it again") from error
+    if not isinstance(task, QuestionAnsweringTask):
+        raise UserError("not a checkpoint of --task question_answering", where, "fine-tune it first")
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return models[0].to(place).eval(), task
+
+
+@torch.inference_mode()
+def predictions(
+    model: LittleBirdModel,
+    task: QuestionAnsweringTask,
+    split: str,
+    max_tokens: int = 32768,
+    max_answer_length: int = 30,
+    n_best: int = 20,
+    workers: int = 0,
+) -> Iterator[Prediction]:
+    """Predictions for every question of a split, those without a window included, with a progress bar.
+
+    Args:
+        model, task: from :func:`load_reader`.
+        split: the split's name.
+        max_tokens: tokens encoded together.
+        max_answer_length: in tokens.
+        n_best: candidates a question.
+        workers: processes that load data.
+    """
+    task.load_dataset(split)
+    dataset = task.dataset(split)
+    batches = task.get_batch_iterator(
+        dataset, max_tokens=max(max_tokens, int(dataset.sizes.max(initial=1))), num_workers=workers
+    ).next_epoch_itr(shuffle=False)
+    device = next(model.parameters()).device
+    with tqdm(total=len(dataset), desc="answering", unit=" questions") as progress:
+        for batch in batches:
+            if device.type == "cuda":
+                batch = utils.move_to_cuda(batch, device)
+            decoded = decode_windows(
+                model, batch["net_input"], batch["selectable"], max_answer_length, n_best, max_tokens
+            )
+            spans = [part for _, _, part in decoded]
+            yield from merge_batch(batch["examples"], batch["windows"], spans, n_best)
+            progress.update(len(batch["examples"]))

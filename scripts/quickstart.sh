@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# From nothing to answers about long pages: installs what is missing, pretrains a tiny LittleBird on 512 tokens,
+# fine-tunes it on 512 tokens, and asks it about whole pages of up to 8K tokens.
+#
+#   scripts/quickstart.sh                                  Python's own documentation, nothing downloaded
+#   scripts/quickstart.sh --data my.json --text my.txt     your questions (SQuAD format), your text
+#
+# Every step is printed before it runs and can be run by hand.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+data="" text="" out=quickstart dataset=squad rss_updates=1500 qa_updates=4000 vocabulary=4000
+usage() {
+    cat <<EOF
+usage: scripts/quickstart.sh [--data FILE --text FILE] [--dataset NAME] [--out DIR] [--vocab-size N]
+                             [--rss-updates N] [--qa-updates N]
+  --data FILE      questions in SQuAD format (or that of --dataset), split by article into train, dev and test
+  --text FILE      UTF-8 text for pretraining: a paragraph a line, an empty line between documents
+  --dataset NAME   squad (default) or korquad1: the format of --data and the metric
+  --out DIR        where everything is written (default: quickstart); an earlier run there is replaced
+  --vocab-size N   SentencePiece pieces (default: $vocabulary)
+  --rss-updates N, --qa-updates N   training updates (defaults: $rss_updates, $qa_updates)
+EOF
+}
+fail() {
+    echo "quickstart: $1" >&2
+    exit 2
+}
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --help | -h) usage && exit 0 ;;
+        --data | --text | --dataset | --out | --vocab-size | --rss-updates | --qa-updates)
+            [ $# -gt 1 ] || fail "$1 needs a value; see --help"
+            case "$1" in
+                --data) data=$2 ;;
+                --text) text=$2 ;;
+                --dataset) dataset=$2 ;;
+                --out) out=$2 ;;
+                --vocab-size) vocabulary=$2 ;;
+                --rss-updates) rss_updates=$2 ;;
+                --qa-updates) qa_updates=$2 ;;
+            esac
+            shift 2
+            ;;
+        *) fail "unknown argument $1; see --help" ;;
+    esac
+done
+[ -z "$data" ] || [ -n "$text" ] || fail "--data needs --text too: a text to pretrain on"
+[ -z "$text" ] || [ -n "$data" ] || fail "--text needs --data too: questions to fine-tune on"
+for file in $data $text; do [ -r "$file" ] || fail "$file: cannot be read; check the path"; done
+if [ -e "$out" ] && [ ! -e "$out/.quickstart" ] && [ -n "$(ls -A "$out")" ]; then
+    fail "$out: not empty and not from an earlier quickstart; choose another with --out"
+fi
+
+started=$SECONDS
+step() { printf '\n\033[1m== %s\033[0m  [%d:%02d]\n' "$1" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
+run() {
+    printf '+ %s\n' "$*"
+    "$@"
+}
+
+step "Environment"
+source scripts/environment.sh
+rm -rf "$out" && mkdir -p "$out" && touch "$out/.quickstart"
+
+step "Text and questions"
+if [ -z "$data" ]; then
+    run python scripts/pydoc_corpus.py --out "$out/corpus"
+else
+    run python scripts/split_questions.py --data "$data" --text "$text" --out "$out/corpus"
+fi
+
+step "Vocabulary, and text as numbers"
+run littlebird-prepare tokenizer --input "$out/corpus/text.txt" --vocab-size "$vocabulary" --destdir "$out/tokenizer"
+run littlebird-prepare text --tokenizer "$out/tokenizer" --input "$out/corpus/text.txt" --output "$out/text.tok"
+run fairseq-preprocess --only-source --srcdict "$out/tokenizer/dict.txt" --trainpref "$out/text.tok" \
+    --destdir "$out/text-bin" --workers 2
+
+# one command line for both trainings; the model is littlebird_tiny with a few options of its own
+train() {
+    local progress=simple
+    [ -t 2 ] && progress=tqdm
+    run fairseq-train "$@" --user-dir fairseq_littlebird --arch littlebird_tiny --padding-insertion \
+        --dropout 0 --attention-dropout 0 --optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 1.0 \
+        --lr-scheduler polynomial_decay --batch-size 16 --num-workers 1 --seed 1 \
+        --no-epoch-checkpoints --log-format "$progress" --log-interval 50
+}
+
+step "Pretraining: recurring span selection at 512 tokens, with padding insertion"
+train "$out/text-bin" --task recurring_span_selection --criterion recurring_span_selection \
+    --tokens-per-sample 512 --sample-break-mode complete --shorten-method truncate \
+    --lr 2e-3 --warmup-updates 200 --total-num-update "$rss_updates" --max-update "$rss_updates" \
+    --disable-validation --save-dir "$out/pretrained"
+
+step "Questions as numbers: windows of 512 tokens to train on, whole pages of up to 8K to answer"
+run littlebird-prepare qa --dataset "$dataset" --train "$out/corpus/train.json" --valid "$out/corpus/dev.json" \
+    --tokenizer "$out/tokenizer" --dict "$out/tokenizer/dict.txt" --max-tokens 512 --stride 128 --workers 2 \
+    --destdir "$out/qa-512"
+run littlebird-prepare qa --dataset "$dataset" --test "$out/corpus/test.json" \
+    --tokenizer "$out/tokenizer" --dict "$out/tokenizer/dict.txt" --max-tokens 8192 --stride 4096 --workers 2 \
+    --destdir "$out/qa-8k"
+
+step "Fine-tuning: question answering at 512 tokens, with padding insertion"
+train "$out/qa-512" --task question_answering --criterion question_answering --span-head qass --unanswered-windows 0 \
+    --finetune-from-model "$out/pretrained/checkpoint_last.pt" \
+    --lr 2e-3 --warmup-updates 200 --total-num-update "$qa_updates" --max-update "$qa_updates" \
+    --validate-interval 1000 --save-dir "$out/reader"
+
+step "Answers"
+run littlebird-predict "$out/qa-8k" --path "$out/reader/checkpoint_last.pt" --gen-subset test \
+    --output "$out/predictions"
+run littlebird-evaluate --dataset "$dataset" --gold "$out/corpus/test.json" \
+    --predictions "$out/predictions/predictions.json"
+run python scripts/quickstart_report.py --dataset "$dataset" --prepared "$out/qa-8k" --predictions "$out/predictions"
+
+step "Files"
+cat <<EOF
+  $out/corpus       text and questions
+  $out/tokenizer    SentencePiece model and dict.txt
+  $out/pretrained   checkpoint after recurring span selection
+  $out/reader       checkpoint of the reader
+  $out/predictions  predictions.json, nbest_predictions.json, null_odds.json
+EOF

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Sets up what is missing, then checks style, types and import rules and runs the tests.
+#
+#   scripts/test.sh [PYTEST ARGUMENTS]
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/environment.sh --test
+
+echo "ruff" && ruff check .
+echo "mypy" && mypy
+echo "lint-imports" && lint-imports --config setup.cfg
+echo "pytest" && python -m pytest "$@"

@@ -1,0 +1,84 @@
+"""Span heads against the pairs written out, and without ever building them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fairseq_littlebird.heads.span_selection import SPAN_HEADS, LinearSpanHead, QuestionAwareSpanHead, take
+
+B, Q, L, C = 2, 3, 11, 8
+
+
+@pytest.fixture
+def given():
+    torch.manual_seed(0)
+    hidden = torch.randn(B, L, C, dtype=torch.float64)
+    return hidden, torch.randint(L, (B, Q)), torch.randint(L, (B, Q))
+
+
+def test_the_linear_heads_end_equals_the_concatenation(given):
+    """w · gelu(W [h_end ; h_start]) with W = [W_e W_s], every pair built."""
+    hidden, questions, starts = given
+    head = LinearSpanHead(C).double()
+    W = torch.cat([head.end_from_end.weight, head.end_from_start.weight], dim=1)  # [C, 2C]
+    ends = hidden[:, None].expand(B, Q, L, C)
+    pairs = torch.cat([ends, take(hidden, starts)[:, :, None].expand(B, Q, L, C)], dim=-1)
+    expected = F.linear(F.gelu(F.linear(pairs, W, head.end_from_end.bias)), head.end.weight, head.end.bias)
+    torch.testing.assert_close(head.end_logits(hidden, questions, starts), expected[..., 0])
+    for n in range(B):
+        for q in range(Q):
+            torch.testing.assert_close(head.start_logits(hidden, questions)[n, q], head.start(hidden[n])[:, 0])
+
+
+def test_the_question_aware_head_one_question_at_a_time(given):
+    hidden, questions, starts = given
+    head = QuestionAwareSpanHead(C).double()
+    start, end = head.start_logits(hidden, questions), head.end_logits(hidden, questions, starts)
+    for n in range(B):
+        for q in range(Q):
+            h_q, h_s = hidden[n, questions[n, q]], hidden[n, starts[n, q]]
+            torch.testing.assert_close(start[n, q], head.start_key(hidden[n]) @ head.start_query(h_q) / C**0.5)
+            both = head.end_query(torch.cat([h_q, h_s]))
+            torch.testing.assert_close(end[n, q], head.end_key(hidden[n]) @ both / C**0.5)
+
+
+@pytest.mark.parametrize("kind", SPAN_HEADS)
+def test_the_end_depends_on_the_start(kind, given):
+    hidden, questions, starts = given
+    head = SPAN_HEADS[kind](C).double()
+    other = (starts + 1) % L
+    before, after = (head.end_logits(hidden, questions, s) for s in (starts, other))
+    difference = after - before
+    # more than a shift, which a softmax would not see
+    assert ((difference - difference[..., :1]).abs().amax(-1) > 1e-6).all()
+
+
+@pytest.mark.parametrize("kind", SPAN_HEADS)
+def test_questions_tokens_hidden_is_never_built(kind, largest_tensor):
+    Q, L, C = 240, 4096, 16
+    head = SPAN_HEADS[kind](C)
+    hidden = torch.randn(1, L, C, requires_grad=True)
+    questions, starts = torch.randint(L, (2, 1, Q)).unbind(0)
+    with largest_tensor() as mode:
+        (head.start_logits(hidden, questions) + head.end_logits(hidden, questions, starts)).sum().backward()
+    assert mode.numel <= 2 * Q * L
+
+
+def test_240_questions_on_4096_tokens_fit():
+    """What is kept for the backward pass counts too: all of it, not the largest alone."""
+    Q, L, C = 240, 4096, 16
+    head = QuestionAwareSpanHead(C)
+    hidden = torch.randn(1, L, C, requires_grad=True)
+    questions, starts = torch.randint(L, (2, 1, Q)).unbind(0)
+    kept: dict[int, int] = {}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes() // tensor.itemsize
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        results = head.start_logits(hidden, questions), head.end_logits(hidden, questions, starts)
+    assert results[1].shape == (1, Q, L)
+    assert sum(kept.values()) < 2 * Q * L

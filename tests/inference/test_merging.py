@@ -1,0 +1,75 @@
+"""Windows made by hand, merged."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from fairseq_littlebird.inference.merging import merge_windows
+from fairseq_littlebird.inference.span_decoding import DecodedSpans
+from fairseq_littlebird.text.example import QAExample
+from fairseq_littlebird.text.window import Window
+
+DOCUMENT = "Ann met Bob in Rome."
+WORDS = [(0, 3), (4, 7), (8, 11), (12, 14), (15, 19), (19, 20)]
+EXAMPLE = QAExample("q1", "who?", DOCUMENT)
+CONTEXT = 3  # [CLS] [QUESTION] [SEP] before the context
+
+
+def window(first: int, stop: int) -> Window:
+    """Words first … stop - 1 of the document."""
+    tokens = np.arange(CONTEXT + stop - first + 1)
+    return Window(tokens, CONTEXT, np.array(WORDS[first:stop]).reshape(-1, 2), [], 0)
+
+
+def spans(*rows: list[tuple[int, int, float]], null: list[float]) -> DecodedSpans:
+    """Per window (start, end, probability), in tokens of the window's context."""
+    n = max(map(len, rows))
+    filled = [row + [(0, 0, 0.0)] * (n - len(row)) for row in rows]
+    return DecodedSpans(
+        torch.tensor([[CONTEXT + s for s, _, _ in row] for row in filled]),
+        torch.tensor([[CONTEXT + e for _, e, _ in row] for row in filled]),
+        torch.tensor([[math.log(p) if p else -math.inf for _, _, p in row] for row in filled]),
+        torch.tensor(null).log(),
+    )
+
+
+def test_a_span_in_two_windows_is_there_once_with_its_best_probability():
+    windows = [window(0, 4), window(2, 6)]
+    decoded = spans([(2, 2, 0.5), (0, 0, 0.1)], [(0, 0, 0.7), (2, 2, 0.2)], null=[0.3, 0.05])
+    prediction = merge_windows(EXAMPLE, windows, decoded)
+    got = [(c.text, c.start, c.end, round(c.probability, 4), c.window) for c in prediction.candidates]
+    assert got == [("Bob", 8, 11, 0.7, 1), ("Rome", 15, 19, 0.2, 1), ("Ann", 0, 3, 0.1, 0)]
+    assert prediction.id == "q1"
+    assert all(c.text == DOCUMENT[c.start : c.end] for c in prediction.candidates)
+    # the window surest of holding an answer decides: 0.05 against 0.7
+    assert math.isclose(prediction.null_odds, math.log(0.05 / 0.7), rel_tol=1e-5)
+
+
+def test_a_span_of_several_words_keeps_what_stands_between():
+    prediction = merge_windows(EXAMPLE, [window(1, 5)], spans([(1, 3, 0.9)], null=[0.1]))
+    assert prediction.candidates[0].text == "Bob in Rome"
+
+
+def test_the_threshold_decides_between_an_answer_and_none():
+    prediction = merge_windows(EXAMPLE, [window(0, 4)], spans([(0, 0, 0.2)], null=[0.8]))
+    assert math.isclose(prediction.null_odds, math.log(4), rel_tol=1e-5)
+    assert prediction.text() == "Ann"
+    assert prediction.text(null_threshold=0.0) == ""
+    assert prediction.text(null_threshold=2.0) == "Ann"
+
+
+def test_at_most_n_best_and_ties_by_place():
+    rows = [(i, i, 0.1) for i in (3, 1, 0, 2)]
+    prediction = merge_windows(EXAMPLE, [window(0, 4)], spans(rows, null=[0.5]), n_best=3)
+    assert [c.text for c in prediction.candidates] == ["Ann", "met", "Bob"]
+
+
+def test_no_span_and_no_window():
+    empty = merge_windows(EXAMPLE, [window(0, 4)], spans([(0, 0, 0.0)], null=[1.0]))
+    assert empty.candidates == () and empty.text() == "" and empty.null_odds == 1e9
+    none = DecodedSpans(*(torch.zeros(0, 1, dtype=torch.long) for _ in range(2)), torch.zeros(0, 1), torch.zeros(0))
+    nothing = merge_windows(EXAMPLE, [], none)
+    assert nothing.text() == "" and nothing.null_odds > 0 and math.isfinite(nothing.null_odds)
