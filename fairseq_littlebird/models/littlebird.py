@@ -151,7 +151,7 @@ class LittleBirdModel(BaseFairseqModel):
 
     def register_span_head(self, kind: str) -> None:
         """Adds the span head, one of ``SPAN_HEADS``, and takes away the word head, which has no part in it."""
-        self.span_head = initialise(SPAN_HEADS[kind](self.cfg.encoder_embed_dim))
+        self.span_head = SPAN_HEADS[kind](self.cfg.encoder_embed_dim)
         self.lm_head = None
 
     def get_normalized_probs(self, net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:

@@ -35,15 +35,16 @@ class LittleBirdEncoder(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """BERT's initialisation: normal with deviation 0.02, biases 0."""
+        """Normal linear weights with deviation 1/√fan-in, which keeps the size of what goes through, at any width."""
         for module in self.modules():
-            if isinstance(module, (nn.Linear, nn.Embedding)):
-                nn.init.normal_(module.weight, std=0.02)
-                if isinstance(module, nn.Linear):
-                    nn.init.zeros_(module.bias)
-                elif module.padding_idx is not None:
-                    with torch.no_grad():
-                        module.weight[module.padding_idx].zero_()
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=module.in_features**-0.5)
+                nn.init.zeros_(module.bias)
+        for table in (self.embed_tokens, self.embed_positions):
+            if table is not None:
+                nn.init.normal_(table.weight, std=0.02)
+        with torch.no_grad():
+            self.embed_tokens.weight[self.config.padding_idx].zero_()
         if self.pack is not None:
             nn.init.normal_(self.pack)  # as large as the layer norms' outputs it stands beside
 

@@ -32,15 +32,31 @@ def test_the_linear_heads_end_equals_the_concatenation(given):
             torch.testing.assert_close(head.start_logits(hidden, questions)[n, q], head.start(hidden[n])[:, 0])
 
 
-def test_the_question_aware_head_one_question_at_a_time(given):
+def shaken(head):
+    """The head with no parameter at 0."""
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return head
+
+
+def test_a_new_question_aware_head_scores_by_likeness(given):
     hidden, questions, starts = given
     head = QuestionAwareSpanHead(C).double()
+    likeness = hidden @ hidden.transpose(1, 2) / C**0.5
+    torch.testing.assert_close(head.start_logits(hidden, questions), take(likeness, questions))
+    torch.testing.assert_close(head.end_logits(hidden, questions, starts), take(likeness, starts))
+
+
+def test_the_question_aware_head_one_question_at_a_time(given):
+    hidden, questions, starts = given
+    head = shaken(QuestionAwareSpanHead(C).double())
     start, end = head.start_logits(hidden, questions), head.end_logits(hidden, questions, starts)
     for n in range(B):
         for q in range(Q):
             h_q, h_s = hidden[n, questions[n, q]], hidden[n, starts[n, q]]
-            torch.testing.assert_close(start[n, q], head.start_key(hidden[n]) @ head.start_query(h_q) / C**0.5)
-            both = head.end_query(torch.cat([h_q, h_s]))
+            query = h_q + head.start_query(h_q)
+            torch.testing.assert_close(start[n, q], head.start_key(hidden[n]) @ query / C**0.5)
+            both = h_s + head.end_query(torch.cat([h_q, h_s]))
             torch.testing.assert_close(end[n, q], head.end_key(hidden[n]) @ both / C**0.5)
 
 
