@@ -129,7 +129,7 @@ can_compile() {
 
 # install_project EXTRA…: ours, editable, so that a change in the checkout needs no second install.
 # fairseq's build must see the torch that is there, and takes any CUDA_HOME, even an empty one, as an order to
-# build for CUDA; debugging symbols would make it take four times as long.
+# build for CUDA; with debugging symbols it would take some four times as long.
 install_project() {
     local IFS=,
     (
@@ -140,7 +140,7 @@ install_project() {
 }
 
 make_environment() {
-    local found torch fairseq minutes="2 to 3 minutes"
+    local found torch fairseq
     if [[ -x $python ]] && "$python" -Ic 'import sys, pip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
         echo "updating $venv"
     else
@@ -160,7 +160,7 @@ make_environment() {
     fairseq=$(choose_fairseq)
     must "numpy and cython" install --constraint "$venv/constraints.txt" numpy cython
     if [[ $fairseq == fairseq && -z $(version_of fairseq-fixed) ]]; then
-        if step "fairseq (compiles, $minutes)" install_project fairseq tokenizers; then
+        if step "fairseq (compiles, 1 to 3 minutes)" install_project fairseq tokenizers; then
             return
         fi
         echo "fairseq did not compile ($log says why); taking the compiled build instead"

@@ -9,14 +9,16 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-data="" text="" out=quickstart dataset=squad rss_updates=1500 qa_updates=4000 vocabulary=4000
+data=() text=() test=() join=() out=quickstart dataset=squad rss_updates=1500 qa_updates=4000 vocabulary=4000
 usage() {
     cat <<EOF
-usage: scripts/quickstart.sh [--data FILE --text FILE] [--dataset NAME] [--out DIR] [--vocab-size N]
-                             [--rss-updates N] [--qa-updates N]
-  --data FILE      questions in SQuAD format (or that of --dataset), split by article into train, dev and test
-  --text FILE      UTF-8 text for pretraining: a paragraph a line, an empty line between documents
+usage: scripts/quickstart.sh [--data FILE --text FILE] [--test FILE] [--dataset NAME] [--join-articles] [--out DIR]
+                             [--vocab-size N] [--rss-updates N] [--qa-updates N]
+  --data FILE      questions in SQuAD format, split by article into train, dev and test; may be given several times
+  --test FILE      questions to test on, instead of a part of --data
+  --text FILE      UTF-8 text for pretraining: a paragraph a line, empty lines between documents; several times too
   --dataset NAME   squad (default) or korquad1: the format of --data and the metric
+  --join-articles  test on whole articles, all their paragraphs joined; training windows come from them too
   --out DIR        where everything is written (default: quickstart); an earlier run there is replaced
   --vocab-size N   SentencePiece pieces (default: $vocabulary)
   --rss-updates N, --qa-updates N   training updates (defaults: $rss_updates, $qa_updates)
@@ -29,25 +31,25 @@ fail() {
 while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h) usage && exit 0 ;;
-        --data | --text | --dataset | --out | --vocab-size | --rss-updates | --qa-updates)
-            [ $# -gt 1 ] || fail "$1 needs a value; see --help"
-            case "$1" in
-                --data) data=$2 ;;
-                --text) text=$2 ;;
-                --dataset) dataset=$2 ;;
-                --out) out=$2 ;;
-                --vocab-size) vocabulary=$2 ;;
-                --rss-updates) rss_updates=$2 ;;
-                --qa-updates) qa_updates=$2 ;;
-            esac
-            shift 2
-            ;;
+        --join-articles) join=(--join-articles) && shift && continue ;;
+        --*) [ $# -gt 1 ] || fail "$1 needs a value; see --help" ;;
+    esac
+    case "$1" in
+        --data) data+=("$2") ;;
+        --test) test+=("$2") ;;
+        --text) text+=("$2") ;;
+        --dataset) dataset=$2 ;;
+        --out) out=$2 ;;
+        --vocab-size) vocabulary=$2 ;;
+        --rss-updates) rss_updates=$2 ;;
+        --qa-updates) qa_updates=$2 ;;
         *) fail "unknown argument $1; see --help" ;;
     esac
+    shift 2
 done
-[ -z "$data" ] || [ -n "$text" ] || fail "--data needs --text too: a text to pretrain on"
-[ -z "$text" ] || [ -n "$data" ] || fail "--text needs --data too: questions to fine-tune on"
-for file in $data $text; do [ -r "$file" ] || fail "$file: cannot be read; check the path"; done
+[ ${#data[@]} -eq 0 ] || [ ${#text[@]} -gt 0 ] || fail "--data needs --text too: a text to pretrain on"
+[ ${#data[@]} -gt 0 ] || [ ${#text[@]} -eq 0 ] || fail "--text needs --data too: questions to fine-tune on"
+for file in "${data[@]}" "${text[@]}" "${test[@]}"; do [ -r "$file" ] || fail "$file: cannot be read; check the path"; done
 if [ -e "$out" ] && [ ! -e "$out/.quickstart" ] && [ -n "$(ls -A "$out")" ]; then
     fail "$out: not empty and not from an earlier quickstart; choose another with --out"
 fi
@@ -64,10 +66,11 @@ source scripts/environment.sh
 rm -rf "$out" && mkdir -p "$out" && touch "$out/.quickstart"
 
 step "Text and questions"
-if [ -z "$data" ]; then
+if [ ${#data[@]} -eq 0 ]; then
     run python scripts/pydoc_corpus.py --out "$out/corpus"
 else
-    run python scripts/split_questions.py --data "$data" --text "$text" --out "$out/corpus"
+    run python scripts/split_questions.py --data "${data[@]}" ${test[@]:+--test "${test[@]}"} --out "$out/corpus"
+    cat "${text[@]}" >"$out/corpus/text.txt"
 fi
 
 step "Vocabulary, and text as numbers"
@@ -94,10 +97,10 @@ train "$out/text-bin" --task recurring_span_selection --criterion recurring_span
 
 step "Questions as numbers: windows of 512 tokens to train on, whole pages of up to 8K to answer"
 run littlebird-prepare qa --dataset "$dataset" --train "$out/corpus/train.json" --valid "$out/corpus/dev.json" \
-    --tokenizer "$out/tokenizer" --dict "$out/tokenizer/dict.txt" --max-tokens 512 --stride 128 --workers 2 \
+    --tokenizer "$out/tokenizer" --dict "$out/tokenizer/dict.txt" "${join[@]}" --max-tokens 512 --stride 128 --workers 2 \
     --destdir "$out/qa-512"
 run littlebird-prepare qa --dataset "$dataset" --test "$out/corpus/test.json" \
-    --tokenizer "$out/tokenizer" --dict "$out/tokenizer/dict.txt" --max-tokens 8192 --stride 4096 --workers 2 \
+    --tokenizer "$out/tokenizer" --dict "$out/tokenizer/dict.txt" "${join[@]}" --max-tokens 8192 --stride 4096 --workers 2 \
     --destdir "$out/qa-8k"
 
 step "Fine-tuning: question answering at 512 tokens, with padding insertion"
@@ -109,8 +112,10 @@ train "$out/qa-512" --task question_answering --criterion question_answering --s
 step "Answers"
 run littlebird-predict "$out/qa-8k" --path "$out/reader/checkpoint_last.pt" --gen-subset test \
     --output "$out/predictions"
+odds=() # questions without an answer are scored over all thresholds
+if grep -q '"is_impossible": true' "$out/corpus/test.json"; then odds=(--null-odds "$out/predictions/null_odds.json"); fi
 run littlebird-evaluate --dataset "$dataset" --gold "$out/corpus/test.json" \
-    --predictions "$out/predictions/predictions.json"
+    --predictions "$out/predictions/predictions.json" "${odds[@]}"
 run python scripts/quickstart_report.py --dataset "$dataset" --prepared "$out/qa-8k" --predictions "$out/predictions"
 
 step "Files"

@@ -1,12 +1,12 @@
-"""Splits a SQuAD-format file by article into train, dev and test, and copies the pretraining text beside them."""
+"""Splits SQuAD-format files by article into train, dev and test."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import random
-import shutil
 from pathlib import Path
+from typing import Any
 
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.metrics.json_files import read_json
@@ -15,30 +15,46 @@ from fairseq_littlebird.metrics.json_files import read_json
 @exit_on_user_error
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True, help="SQuAD-format JSON")
-    parser.add_argument("--text", help="UTF-8 text")
+    parser.add_argument("--data", required=True, nargs="+", help="SQuAD-format files")
+    parser.add_argument("--test", nargs="+", help="files to test on, instead of a share of the articles")
     parser.add_argument("--out", required=True, help="folder to write")
-    parser.add_argument("--dev", type=float, default=0.1, help="share of the articles (default 0.1)")
-    parser.add_argument("--test", type=float, default=0.1, help="share of the articles (default 0.1)")
+    parser.add_argument("--share", type=float, default=0.1, help="of the articles for dev, and for test (0.1)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
 
-    content = read_json(options.data)
-    articles = content.get("data") if isinstance(content, dict) else None
-    if not isinstance(articles, list) or len(articles) < 3:
-        raise UserError("no list 'data' of three articles or more", options.data, "give a SQuAD-format file")
-    order = list(range(len(articles)))
-    random.Random(options.seed).shuffle(order)
-    dev, test = (max(1, round(share * len(order))) for share in (options.dev, options.test))
-    parts = {"dev": order[:dev], "test": order[dev : dev + test], "train": order[dev + test :]}
+    version, articles = read_articles(options.data)
+    random.Random(options.seed).shuffle(articles)
+    held = max(1, round(options.share * len(articles)))
+    parts = {"dev": articles[:held]}
+    if options.test:
+        parts["test"] = read_articles(options.test)[1]
+        parts["train"] = articles[held:]
+    else:
+        parts["test"] = articles[held : 2 * held]
+        parts["train"] = articles[2 * held :]
+    if not parts["train"] or not parts["test"]:
+        raise UserError(f"{len(articles)} articles are too few to split", options.data[0], "give more, or --test")
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    for name, indices in parts.items():
-        part = content | {"data": [articles[i] for i in sorted(indices)]}
-        (out / f"{name}.json").write_text(json.dumps(part, ensure_ascii=False), encoding="utf-8")
-        print(f"{name}: {len(indices):,} of {len(articles):,} articles")
-    if options.text:
-        shutil.copyfile(options.text, out / "text.txt")
+    for name, part in parts.items():
+        content = json.dumps({"version": version, "data": part}, ensure_ascii=False)
+        (out / f"{name}.json").write_text(content, encoding="utf-8")
+        print(f"{name}: {len(part):,} articles, {sum(map(count_questions, part)):,} questions")
+
+
+def read_articles(files: list[str]) -> tuple[str, list[Any]]:
+    """The version and the articles of SQuAD-format files; 2.0 if any question may have no answer."""
+    articles: list[Any] = []
+    for file in files:
+        content = read_json(file)
+        if not isinstance(content, dict) or not isinstance(content.get("data"), list):
+            raise UserError("no list 'data' of articles", file, "give a SQuAD-format file")
+        articles += content["data"]
+    return ("v2.0" if "is_impossible" in json.dumps(articles) else "1.1"), articles
+
+
+def count_questions(article: Any) -> int:
+    return sum(len(paragraph.get("qas", [])) for paragraph in article.get("paragraphs", []))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from fairseq.data import FairseqDataset
 
 from fairseq_littlebird.data.batch import SpanBatch, span_batch
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
-from fairseq_littlebird.data.prepared import PreparedQuestions, Window
+from fairseq_littlebird.data.prepared import PreparedQuestions
+from fairseq_littlebird.text.window import Window
 
 NULL = 0  # the span of "not in this window" is [CLS]
 QUESTION_INDEX = 1  # a window is [CLS] [QUESTION] question [SEP] context [SEP]

@@ -34,8 +34,8 @@ class QuestionAwareSpanHead(nn.Module):
 
     def reset_parameters(self) -> None:
         for query in (self.start_query, self.end_query):
-            nn.init.zeros_(query[-1].weight)
-            nn.init.zeros_(query[-1].bias)
+            for parameter in query[-1].parameters():
+                nn.init.zeros_(parameter)
         for key in (self.start_key, self.end_key):
             nn.init.eye_(key.weight)
             nn.init.zeros_(key.bias)

@@ -18,7 +18,7 @@ from fairseq_littlebird.text.window import Window
 
 def decode_windows(
     model: Any,
-    net_input: Mapping[str, Tensor],
+    net_input: Mapping[str, Any],
     selectable: Tensor,
     max_answer_length: int = 30,
     n_best: int = 20,
@@ -28,7 +28,7 @@ def decode_windows(
 
     Args:
         model: a LittleBirdModel with a span head, in evaluation mode.
-        net_input: its inputs by name, each [W, …].
+        net_input: its inputs by name, tensors [W, …].
         selectable: <bool>[W, L], tokens that may start or end an answer.
         max_answer_length: in tokens.
         n_best: spans a window.
@@ -65,7 +65,9 @@ def merge_batch(
         spans: what :func:`decode_windows` gave for those rows.
         n_best: candidates a question.
     """
-    spans = spans or [DecodedSpans(*[torch.zeros(0, 1)] * 3, torch.zeros(0))]  # no question has a window
+    if not spans:  # no question has a window
+        none = torch.zeros(0, 1)
+        spans = [DecodedSpans(none, none, none, none[:, 0])]
     counts = [len(own) for own in windows]
     parts = [torch.cat(parts).cpu().split(counts) for parts in zip(*spans, strict=True)]
     per_question = [DecodedSpans(*fields) for fields in zip(*parts, strict=True)]

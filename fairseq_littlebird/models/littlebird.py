@@ -229,10 +229,10 @@ architecture(
 )
 architecture(
     "littlebird_tiny",
-    encoder_layers=4,
-    encoder_embed_dim=128,
-    encoder_ffn_embed_dim=512,
-    encoder_attention_heads=2,
+    encoder_layers=3,
+    encoder_embed_dim=64,
+    encoder_ffn_embed_dim=256,
+    encoder_attention_heads=4,
     pack_size=32,
     block_size=32,
 )

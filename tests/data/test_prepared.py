@@ -14,13 +14,8 @@ from fairseq.data.indexed_dataset import MMapIndexedDataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairseq_littlebird.data.prepared import (
-    PARTS,
-    PreparedQuestions,
-    load_prepared_tokenizer,
-    prepare_questions,
-    summary_lines,
-)
+from fairseq_littlebird.data.preparation import prepare_questions, summary_lines
+from fairseq_littlebird.data.prepared import PARTS, PreparedQuestions, load_prepared_tokenizer
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.metrics.squad import exact_match
 from fairseq_littlebird.text.example import Answer
@@ -234,10 +229,14 @@ def test_windows_hold_the_question_and_every_context_token_once_an_offset(tmp_pa
             assert len(window.tokens) == prepared.window_sizes[w] <= 50
         assert window.offsets[-1].tolist() == list(offsets[-1])
     assert symbols.index("[QUESTION]") == len(symbols) - 1
-    owners = prepared.window_examples().tolist()
-    assert owners == [prepared.window(w).example for w in range(prepared.num_windows)]
-    answered = prepared.window_answered(0, prepared.num_windows).tolist()
-    assert answered == [bool(prepared.window(w).spans) for w in range(prepared.num_windows)]
+    windows = [prepared.window(w) for w in range(prepared.num_windows)]
+    assert prepared.window_examples().tolist() == [window.example for window in windows]
+    assert prepared.window_sizes.dtype == prepared.window_examples().dtype == np.int32
+    answered = [bool(window.spans) for window in windows]
+    assert 0 < sum(answered) < len(prepared.example(0)[1])
+    middle = prepared.example(1)[1].start - 1
+    for first, stop in ((0, len(windows)), (middle, middle + 3), (1, 2), (2, 2)):
+        assert prepared.window_answered(first, stop).tolist() == answered[first:stop]
 
 
 def test_the_files_are_fairseqs_own(tmp_path, tokenizers):
@@ -248,12 +247,67 @@ def test_the_files_are_fairseqs_own(tmp_path, tokenizers):
     prepare_questions("squad", {"test": [file]}, tokenizer, dictionary, tmp_path / "out")
     prepared = PreparedQuestions(tmp_path / "out", "test")
     stock = {name: MMapIndexedDataset(str(tmp_path / "out" / f"test.{name}")) for name in PARTS}
-    assert bytes(stock["documents"][1].tolist()).decode() == "é"
-    assert json.loads(bytes(stock["examples"][0].tolist()))["windows"] == [0, 1]
-    assert stock["windows"][1].tolist() == prepared.window(1).tokens.tolist()
-    assert stock["offsets"][0].tolist() == prepared.window(0).offsets.ravel().tolist()
-    spans = prepared.window(0).spans
-    assert stock["spans"][0].tolist() == [0, prepared.window(0).context_start, *spans[0]]
+    symbols = Dictionary.load(str(tmp_path / "out" / "dict.txt"))
+    assert [bytes(item.tolist()).decode() for item in stock["documents"]] == ["A value.", "é"]
+    for text, tokens, offsets in zip(("A value.", "é"), stock["tokens"], stock["offsets"], strict=True):
+        pieces, pairs = tokenizer.encode(text)
+        assert tokens.tolist() == [symbols.index(piece) for piece in pieces]
+        assert offsets.tolist() == [character for pair in pairs for character in pair]
+    assert json.loads(bytes(stock["examples"][1].tolist())) == {
+        **{"id": "b", "question": "?", "title": "t", "document": 1, "answers": []},
+    }
+    asked = [symbols.index(piece) for piece in tokenizer.encode("What?")[0]]
+    assert stock["questions"][0].tolist() == asked
+    (span,) = prepared.window(0).spans
+    shift = prepared.window(0).context_start
+    assert stock["spans"][0].tolist() == [0, span[0] - shift, span[1] - shift]
+    assert stock["spans"][1].tolist() == [1]
+    assert [row.tolist() for row in stock["windows"]] == [
+        [0, 0, len(stock["tokens"][0])],
+        [1, 0, len(stock["tokens"][1])],
+    ]
+    assert prepared.settings["symbols"] == {"<s>": 0, "[QUESTION]": len(symbols) - 1, "</s>": 2}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_windows_hold_exactly_the_answers_that_lie_wholly_in_them(tokenizers, tmp_path_factory, data):
+    """Against a search in the text: a window's spans are those of the answers that its context covers."""
+    tokenizer, dictionary = tokenizers("unigram")
+    words = [f"w{i}" for i in range(data.draw(st.integers(1, 60)))]
+    context = " ".join(words)
+    place = st.integers(0, len(words) - 1)
+    questions = []
+    for number in range(data.draw(st.integers(1, 4))):
+        answers = []
+        for first, more in data.draw(st.lists(st.tuples(place, st.integers(0, 12)), max_size=5)):
+            text = " ".join(words[first : first + more + 1])
+            answers.append((text, len(" ".join([*words[:first], ""]))))
+        questions.append((f"{number}", "What " * data.draw(st.integers(0, 12)), answers))
+    folder = tmp_path_factory.mktemp("inside")
+    file = write_squad(folder / "f.json", (context, *questions))
+    stride = data.draw(st.integers(1, 27))
+    prepare_questions(
+        "squad", {"test": [file]}, tokenizer, dictionary, folder / "out", max_tokens=32, stride=stride
+    )
+    prepared = PreparedQuestions(folder / "out", "test")
+    after = 0
+    for index, (_, _, answers) in enumerate(questions):
+        example, indices = prepared.example(index)
+        assert (indices.start, example.id) == (after, questions[index][0])
+        after = indices.stop
+        for w in indices:
+            window = prepared.window(w)
+            low, high = window.offsets[0, 0], window.offsets[-1, 1]
+            inside = {text for text, start in answers if low <= start and start + len(text) <= high}
+            found = [
+                window.offsets[[first - window.context_start, last - window.context_start]].ravel()
+                for first, last in window.spans
+            ]
+            assert {context[span[0] : span[-1]].strip() for span in found} == inside
+            assert len(found) == len(inside) and window.example == index
+            assert prepared.window_answered(w, w + 1).tolist() == [bool(inside)]
+    assert after == prepared.num_windows
 
 
 def hard_cases(tmp_path) -> Path:
@@ -373,8 +427,9 @@ def test_a_reader_goes_to_workers_and_carries_its_tokenizer(tmp_path, tokenizers
     assert copy.example(0) == prepared.example(0)
     assert len(pickle.dumps(prepared)) < 1000
     assert load_prepared_tokenizer(tmp_path / "out").encode("A value") == tokenizer.encode("A value")
-    with pytest.raises(IndexError):
-        prepared.window(1)
+    for w in (1, -1):
+        with pytest.raises(IndexError):
+            prepared.window(w)
 
 
 @pytest.mark.parametrize("part", sorted(PARTS))
@@ -393,6 +448,20 @@ def test_damaged_files_are_named(tmp_path, tokenizers, part, end, damage):
     with pytest.raises(UserError) as error:
         PreparedQuestions(out, "train")
     assert path.name in str(error.value)
+
+
+@pytest.mark.parametrize("part", sorted(set(PARTS) - {"windows"}))
+def test_files_of_two_folders_do_not_mix(tmp_path, tokenizers, part):
+    tokenizer, dictionary = tokenizers("unigram")
+    document = ("A value.", ("a", "What?", [("value", 2)]))
+    for name, documents in (("one", [document]), ("two", [document, ("A name.", ("b", "What?", []))])):
+        file = write_squad(tmp_path / f"{name}.json", *documents)
+        prepare_questions("squad", {"train": [file]}, tokenizer, dictionary, tmp_path / name)
+    for end in ("bin", "idx"):
+        name = f"train.{part}.{end}"
+        (tmp_path / "one" / name).write_bytes((tmp_path / "two" / name).read_bytes())
+    with pytest.raises(UserError, match="files of different lengths .*prepare the folder again"):
+        PreparedQuestions(tmp_path / "one", "train")
 
 
 def test_folders_that_were_not_prepared_are_named(tmp_path, tokenizers):
@@ -481,27 +550,42 @@ def test_unknown_text_is_counted(tmp_path, tokenizers):
 
 
 def test_opening_a_million_examples_is_fast_and_small(tmp_path):
-    """Files of that many items, written the short way; opening must not read them."""
+    """Files of that many items, all zero but the last; neither opening nor reading that one reads the others."""
     count = 1_000_000
     out = tmp_path / "out"
     out.mkdir()
-    (out / "prepared.json").write_text('{"version": 1}')
+    symbols = {"<s>": 0, "[QUESTION]": 9, "</s>": 2}
+    (out / "prepared.json").write_text(json.dumps({"version": 2, "symbols": symbols}))
+    record = {"id": "a", "question": "", "title": "", "document": count - 1, "answers": []}
+    last = {name: np.arange(12, dtype=dtype) for name, dtype in PARTS.items()}
+    last["documents"] = np.frombuffer(b"a value", np.uint8)
+    last["examples"] = np.frombuffer(json.dumps(record).encode(), np.uint8)
+    last["offsets"] = np.arange(24, dtype=np.int32)
+    last["spans"] = np.array([count - 1, 2, 3, 2, 8], dtype=np.int32)
+    last["windows"] = np.array([count - 1, 1, 5], dtype=np.int32)
     for part, dtype in PARTS.items():
-        size = 2 if part == "spans" else 16
+        size = len(last[part])
         with MMapIndexedDataset.Index.writer(str(out / f"train.{part}.idx"), dtype) as index:
             index.write(np.full(count, size).tolist())
         with (out / f"train.{part}.bin").open("wb") as data:
-            data.truncate(count * size * np.dtype(dtype).itemsize)
+            data.seek((count - 1) * last[part].nbytes)
+            data.write(last[part].tobytes())
     code = (
         "import resource, time\n"
         "from fairseq_littlebird.data.prepared import PreparedQuestions\n"
         "before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()\n"
         f"prepared = PreparedQuestions({str(out)!r}, 'train')\n"
-        "assert len(prepared) == 1_000_000 and len(prepared.window(999_999).tokens) == 16\n"
+        "window = prepared.window(999_999)\n"
+        "assert len(prepared) == 1_000_000 and window.spans == [(16, 17)]\n"
+        "assert window.tokens.tolist() == [0, 9, *range(12), 2, 1, 2, 3, 4, 2]\n"
+        "example, windows = prepared.example(999_999)\n"
+        "assert example.document == 'a value' and windows == range(999_999, 1_000_000)\n"
+        "assert prepared.window_answered(999_999, 1_000_000).all()\n"
         "assert time.perf_counter() - start < 5\n"
-        "assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(done.stdout) < 4_000  # KiB; the windows alone are 12 MB
 
 
 def test_memory_does_not_grow_with_the_number_of_documents(tmp_path, tokenizers):
@@ -518,7 +602,7 @@ def test_memory_does_not_grow_with_the_number_of_documents(tmp_path, tokenizers)
                 sink.write(json.dumps(record) + "\n")
     code = f"""
 import resource
-from fairseq_littlebird.data.prepared import prepare_questions
+from fairseq_littlebird.data.preparation import prepare_questions
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 tokenizer = load_tokenizer({str(tokenizer.files["sentencepiece.model"])!r})
 def peak(count):

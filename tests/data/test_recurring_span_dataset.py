@@ -34,7 +34,7 @@ TEXTS = [chunk(n, length) for n, length in enumerate(LENGTHS)]
 def dataset(insertion: bool = False, **options) -> RecurringSpanDataset:
     gaps = PaddingInsertion(BOUNDARY, 0.5, 1, 30, 1) if insertion else None
     return RecurringSpanDataset(
-        ListDataset(TEXTS, LENGTHS), VOCABULARY, QUESTION, PAD, padding_insertion=gaps, **options
+        ListDataset(TEXTS, np.array(LENGTHS)), VOCABULARY, QUESTION, PAD, padding_insertion=gaps, **options
     )
 
 

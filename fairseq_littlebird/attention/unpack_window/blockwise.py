@@ -68,7 +68,7 @@ class _Block(NamedTuple):
 
     rows: slice
     queries: slice
-    index: int
+    number: int  # of the block
     keys: Tensor  # [R, H, W, D], a view of the buffer
     values: Tensor  # [R, H, W, D], a view of the buffer
     features: Tensor  # [R, 4, m, W]: left, right, first, dead
@@ -192,7 +192,7 @@ class _BlockwiseAttention(torch.autograd.Function):
         dropout_p: float,
         seed: int,
     ) -> Tensor:
-        (_, H, _, D), S = q.shape, pack_k.shape[2]
+        H, S = q.shape[1], pack_k.shape[2]
         result = torch.empty_like(q)
         weights = _with_dead(coefficients)
         for block in _walk((q, k, v, pack_k, pack_v), positions, padding_mask, b, seed if dropout_p else None):
@@ -212,7 +212,7 @@ class _BlockwiseAttention(torch.autograd.Function):
         *inputs, coefficients, positions, padding_mask, result = ctx.saved_tensors
         b, dropout_p, seed = ctx.settings
         q, _, _, pack_k, _ = inputs
-        (_, H, L, D), S, scale = q.shape, pack_k.shape[2], q.shape[-1] ** -0.5
+        (_, H, L, _), S, scale = q.shape, pack_k.shape[2], q.shape[-1] ** -0.5
         weights = _with_dead(coefficients)
         dq, dk, dv, dpack_k, dpack_v = (torch.zeros_like(t, dtype=weights.dtype) for t in inputs)
         dweights = torch.zeros_like(weights)
@@ -220,8 +220,8 @@ class _BlockwiseAttention(torch.autograd.Function):
         def scatter(dx: Tensor, dpack: Tensor, dbuffer: Tensor, block: _Block) -> None:
             """Adds the gradient of the buffer's columns [R, H, W, D] to where their keys came from."""
             dpack[block.rows] += dbuffer[:, :, :S]
-            ring = [(j, S + b + j % 3 * b) for j in (block.index - 1, block.index, block.index + 1)]
-            for j, column in [(0, S)] * (block.index >= 2) + ring:
+            ring = [(j, S + b + j % 3 * b) for j in (block.number - 1, block.number, block.number + 1)]
+            for j, column in [(0, S)] * (block.number >= 2) + ring:
                 size = min(b, L - j * b)
                 if j >= 0 and size > 0:
                     dx[block.rows, :, j * b : j * b + size] += dbuffer[:, :, column : column + size]

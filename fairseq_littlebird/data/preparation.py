@@ -1,0 +1,411 @@
+"""Questions about documents become a prepared folder; ``prepared.py`` describes its files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fairseq.data import Dictionary
+from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
+from tqdm import tqdm
+
+from fairseq_littlebird.data.prepared import NOT_CONTEXT, PARTS, SPLITS, SYMBOLS, VERSION, holds
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.output import whole_folder
+from fairseq_littlebird.text.answers import locate, token_span
+from fairseq_littlebird.text.example import Answer, QAExample
+from fairseq_littlebird.text.readers import read_questions
+from fairseq_littlebird.text.striding import windows
+from fairseq_littlebird.text.tokenizers import FILES, QUESTION, Tokenizer, dictionary_text
+from fairseq_littlebird.text.workers import ordered_map
+
+SMALLEST_WINDOW = 16
+
+
+def prepare_questions(
+    dataset: str,
+    files: Mapping[str, Sequence[str | Path]],
+    tokenizer: Tokenizer,
+    dictionary: str | Path,
+    destination: str | Path,
+    max_tokens: int = 512,
+    stride: int = 256,
+    join_articles: bool = False,
+    workers: int = 1,
+    overwrite: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """Writes a prepared folder; the same one for any number of workers.
+
+    Args:
+        dataset: a key of ``text.readers.READERS``.
+        files: split -> its files.
+        tokenizer: its symbols are the dictionary's.
+        dictionary: dict.txt; ``[QUESTION]`` is appended to the copy where it lacks it.
+        destination: the folder.
+        max_tokens: the most tokens in a window.
+        stride: context tokens from one window's start to the next one's. A question that leaves less room
+            than this gets half its room as stride.
+        join_articles: one document an article instead of one a paragraph.
+        workers: processes that tokenize; 0 or 1 for none.
+        overwrite: whether to replace a prepared folder.
+
+    Returns:
+        split -> its summary (see :func:`summary_lines`).
+
+    Raises:
+        UserError: bad input, named by file and record; the destination is left as it was.
+    """
+    paths = {split: [Path(file) for file in names] for split, names in files.items() if names}
+    if not paths:
+        raise UserError("no input files", remedy="give --train, --valid or --test files")
+    if max_tokens < SMALLEST_WINDOW:
+        raise UserError(f"--max-tokens {max_tokens}", remedy=f"give at least {SMALLEST_WINDOW}")
+    if not 1 <= stride < max_tokens - NOT_CONTEXT:
+        raise UserError(
+            f"--stride {stride} would skip tokens between windows of --max-tokens {max_tokens}",
+            remedy=f"choose a stride between 1 and {max_tokens - NOT_CONTEXT - 1}",
+        )
+    symbols = _load_dictionary(Path(dictionary))
+    _check_match(symbols, tokenizer, Path(dictionary))
+    encode = _Encoder(tokenizer, symbols.indices, symbols.unk())
+    summaries: dict[str, dict[str, Any]] = {}
+    with whole_folder(destination, _names(), overwrite) as folder:
+        text = dictionary_text(tokenizer, Path(dictionary))
+        (folder / "dict.txt").write_text(text, encoding="utf-8")
+        for name, file in tokenizer.files.items():
+            shutil.copyfile(file, folder / name)
+        with (folder / "report.jsonl").open("w", encoding="utf-8") as report:
+            for split, names in paths.items():
+                examples = _read_split(dataset, names, join_articles)
+                with _SplitWriter(folder, split, symbols.unk(), max_tokens, stride, report) as writer:
+                    progress = tqdm(desc=split, unit=" questions", mininterval=0.5)
+                    with progress:
+                        for document in ordered_map(encode, _by_document(examples), workers):
+                            writer.add(document)
+                            progress.update(len(document.questions))
+                    summaries[split] = writer.summary()
+                if not summaries[split]["kept"]:
+                    raise UserError(
+                        f"no example of the {split} split is left: {_reasons(summaries[split]['dropped'])}",
+                        where=", ".join(map(str, names)),
+                        remedy="check the files and --max-tokens",
+                    )
+        settings = {
+            "version": VERSION,
+            "dataset": dataset,
+            "tokenizer": {"kind": tokenizer.kind, "files": sorted(tokenizer.files)},
+            "max_tokens": max_tokens,
+            "stride": stride,
+            "join_articles": join_articles,
+            "symbols": {symbol: symbols.index(symbol) for symbol in SYMBOLS},
+            "splits": summaries,
+        }
+        text = json.dumps(settings, indent=1, ensure_ascii=False)
+        (folder / "prepared.json").write_text(text + "\n", encoding="utf-8")
+    return summaries
+
+
+def summary_lines(split: str, summary: Mapping[str, Any]) -> list[str]:
+    """What :func:`prepare_questions` counted, for people to read."""
+    lines = [
+        f"{split}: {summary['read']:,} questions on {summary['documents']:,} documents read, "
+        f"{summary['kept']:,} kept ({summary['unanswerable']:,} unanswerable), "
+        f"{sum(summary['dropped'].values()):,} dropped{_reasons(summary['dropped'], ': ')}",
+        f"{split}: {summary['windows']:,} windows; {summary['cut']:,} questions have several"
+        + (f", {summary['short_stride']:,} a shorter stride" if summary["short_stride"] else "")
+        + f"; {summary['answered_windows']:,} windows hold an answer",
+        f"{split}: {summary['answers']:,} answers in place, {summary['repaired']:,} of them repaired and "
+        f"{summary['snapped']:,} grown to whole tokens; {summary['lost']:,} not found; "
+        f"{summary['unknown_share']:.3%} unknown tokens",
+    ]
+    if summary["untrainable"]:
+        lines.append(
+            f"{split}: kept for scoring only: {sum(summary['untrainable'].values()):,}"
+            + _reasons(summary["untrainable"], ": ")
+        )
+    return lines
+
+
+def _reasons(counts: Mapping[str, int], lead: str = "") -> str:
+    return lead + ", ".join(f"{count:,} {reason}" for reason, count in counts.items()) if counts else ""
+
+
+def _names() -> list[str]:
+    parts = [f"{split}.{part}.{end}" for split in SPLITS for part in PARTS for end in ("bin", "idx")]
+    return ["prepared.json", "report.jsonl", *FILES, *parts]
+
+
+def _load_dictionary(path: Path) -> Dictionary:
+    try:
+        dictionary = Dictionary.load(str(path))
+    except OSError:
+        raise
+    except Exception as error:  # fairseq raises bare Exception, RuntimeError and ValueError here
+        raise UserError(
+            f"not a fairseq dictionary ({error})",
+            where=str(path),
+            remedy="make one: littlebird-prepare tokenizer",
+        ) from error
+    dictionary.add_symbol(QUESTION, n=0)
+    return dictionary
+
+
+def _check_match(dictionary: Dictionary, tokenizer: Tokenizer, path: Path) -> None:
+    symbols = tokenizer.symbols()
+    held = sum(symbol in dictionary for symbol in symbols)
+    if held * 2 < len(symbols):
+        raise UserError(
+            f"this dictionary holds only {held:,} of the tokenizer's {len(symbols):,} symbols",
+            where=str(path),
+            remedy="give the dict.txt that belongs to the tokenizer",
+        )
+
+
+def _read_split(dataset: str, files: Iterable[Path], join_articles: bool) -> Iterator[QAExample]:
+    """The files' examples one after the other; an id that comes twice or a file without one is an error."""
+    seen: set[str] = set()
+    for file in files:
+        before = len(seen)
+        for example in read_questions(dataset, file, join_articles):
+            if example.id in seen:
+                raise UserError(
+                    f"the id {example.id!r} comes twice in this split",
+                    where=str(file),
+                    remedy="make the ids of a split distinct",
+                )
+            seen.add(example.id)
+            yield example
+        if len(seen) == before:
+            raise UserError("no question in this file", where=str(file), remedy="leave the file out")
+
+
+def _by_document(examples: Iterable[QAExample]) -> Iterator[list[QAExample]]:
+    group: list[QAExample] = []
+    for example in examples:
+        if group and example.document is not group[0].document:
+            yield group
+            group = []
+        group.append(example)
+    if group:
+        yield group
+
+
+@dataclass
+class _Question:
+    """A question's token ids int32[q], its answers in place, what was repaired, what lost.
+
+    ``spans``, int32[a, 2], are first and last token (inclusive, in the document) of each answer in place;
+    ``snapped`` counts those that start or end inside a token.
+    """
+
+    example: QAExample
+    tokens: np.ndarray
+    answers: list[Answer]
+    spans: np.ndarray
+    repaired: list[tuple[Answer, int]]
+    lost: list[Answer]
+    snapped: int = 0
+
+
+@dataclass
+class _Document:
+    """A document's token ids int32[n] and character offsets int32[n, 2], and its questions."""
+
+    text: str
+    tokens: np.ndarray
+    offsets: np.ndarray
+    questions: list[_Question]
+
+
+class _Encoder:
+    """Tokenizes a document once, and every question on it; runs in the worker processes."""
+
+    def __init__(self, tokenizer: Tokenizer, indices: dict[str, int], unknown: int) -> None:
+        self._tokenizer = tokenizer
+        self._indices = indices
+        self._unknown = unknown
+
+    def __call__(self, examples: list[QAExample]) -> _Document:
+        text = examples[0].document
+        tokens, pairs = self._encode(text)
+        offsets = np.array(pairs, dtype=np.int32).reshape(-1, 2)
+        return _Document(text, tokens, offsets, [self._question(example, offsets) for example in examples])
+
+    def _encode(self, text: str) -> tuple[np.ndarray, list[tuple[int, int]]]:
+        symbols, offsets = self._tokenizer.encode(text)
+        ids = [self._indices.get(symbol, self._unknown) for symbol in symbols]
+        return np.array(ids, dtype=np.int32), offsets
+
+    def _question(self, example: QAExample, offsets: np.ndarray) -> _Question:
+        result = _Question(example, self._encode(example.question)[0], [], np.zeros(0), [], [])
+        spans = []
+        for answer in dict.fromkeys(example.answers):
+            start = locate(example.document, answer)
+            span = None
+            if start is not None:
+                span = token_span(offsets, example.document, start, start + len(answer.text))
+            if start is None or span is None:
+                result.lost.append(answer)
+                continue
+            if start != answer.start:
+                result.repaired.append((answer, start))
+            covered = example.document[offsets[span[0], 0] : offsets[span[1], 1]]
+            result.snapped += covered.strip() != answer.text.strip()
+            result.answers.append(Answer(answer.text, start))
+            spans.append(span)
+        result.spans = np.array(spans, dtype=np.int32).reshape(-1, 2)
+        return result
+
+
+_COUNTS = (
+    "documents",
+    "read",
+    "kept",
+    "unanswerable",
+    "cut",
+    "short_stride",
+    "windows",
+    "answered_windows",
+    "answers",
+    "snapped",
+    "repaired",
+    "lost",
+    "tokens",
+)
+
+
+class _SplitWriter:
+    """Cuts windows and appends them to the split's files; a context manager that closes them."""
+
+    def __init__(
+        self, folder: Path, split: str, unknown: int, max_tokens: int, stride: int, report: Any
+    ) -> None:
+        self._split = split
+        self._stride = stride
+        self._max_tokens = max_tokens
+        self._report = report
+        self._unknown = unknown
+        self._count: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._untrainable: Counter[str] = Counter()
+        self._builders = {}
+        self._paths = {name: folder / f"{split}.{name}" for name in PARTS}
+        for name, dtype in PARTS.items():
+            builder = MMapIndexedDatasetBuilder(f"{self._paths[name]}.bin", dtype=dtype)
+            builder._sizes = array("i")  # a list would hold a Python integer an item
+            self._builders[name] = builder
+
+    def __enter__(self) -> _SplitWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with ExitStack() as stack:
+            for name, builder in self._builders.items():
+                stack.callback(builder.finalize, f"{self._paths[name]}.idx")
+
+    def add(self, document: _Document) -> None:
+        self._count["documents"] += 1
+        self._count["tokens"] += len(document.tokens)
+        self._count["unknown"] += int((document.tokens == self._unknown).sum())
+        written = False
+        for question in document.questions:
+            self._count["read"] += 1
+            for answer, start in question.repaired:
+                self._tell(question, "answer moved to its text", answer, repaired=start)
+            for answer in question.lost:
+                self._tell(question, "answer not found", answer)
+            self._count["answers"] += len(question.answers)
+            self._count["repaired"] += len(question.repaired)
+            self._count["lost"] += len(question.lost)
+            self._count["snapped"] += question.snapped
+            pieces, stride_cut = self._cut(document, question)
+            answered = np.any(holds(pieces, question.spans), axis=1)
+            reason = self._fault(document, question, answered)
+            if reason and self._split == "train":
+                self._dropped[reason] += 1
+                self._tell(question, f"dropped: {reason}")
+                continue
+            if reason:
+                self._untrainable[reason] += 1
+            if not written:
+                self._add("documents", np.frombuffer(document.text.encode(), np.uint8))
+                self._add("tokens", document.tokens)
+                self._add("offsets", document.offsets.ravel())
+                self._count["documents_written"] += 1
+                written = True
+            self._count["short_stride"] += stride_cut
+            self._count["answered_windows"] += int(answered.sum())
+            self._write(question, pieces)
+
+    def _cut(self, document: _Document, question: _Question) -> tuple[np.ndarray, bool]:
+        """The windows as context token ranges, int32[n, 2], and whether their stride had to be shorter."""
+        room = self._max_tokens - NOT_CONTEXT - len(question.tokens)
+        if room < max(1, self._max_tokens // 8):
+            return np.zeros((0, 2), dtype=np.int32), False
+        stride = self._stride if self._stride <= room else max(1, room // 2)
+        pieces = np.array(windows(len(document.tokens), room, stride), dtype=np.int32).reshape(-1, 2)
+        return pieces, stride != self._stride and len(pieces) > 1
+
+    def _fault(self, document: _Document, question: _Question, answered: np.ndarray) -> str:
+        """Why an example, of whose windows ``answered`` hold an answer, cannot be trained on, or nothing."""
+        if not len(document.tokens):
+            return "empty context"
+        if not question.example.question.strip():
+            return "empty question"
+        if not len(answered):
+            return f"question leaves less than {max(1, self._max_tokens // 8)} tokens of context"
+        if not question.example.answers:
+            return ""
+        if not question.answers:
+            return "answer not found"
+        if not answered.any():
+            return "answer in no window"
+        return ""
+
+    def _write(self, question: _Question, pieces: np.ndarray) -> None:
+        example = question.example
+        document = self._count["documents_written"] - 1
+        answers = question.answers
+        if self._split != "train":
+            answers = answers + [Answer(answer.text, -1) for answer in question.lost]
+        record = {
+            "id": example.id,
+            "question": example.question,
+            "title": example.title,
+            "document": document,
+            "answers": [{"text": answer.text, "start": answer.start} for answer in answers],
+        }
+        self._add("examples", np.frombuffer(json.dumps(record, ensure_ascii=False).encode(), np.uint8))
+        self._add("questions", question.tokens)
+        self._add("spans", np.array([document, *question.spans.ravel()], np.int32))
+        for start, stop in pieces.tolist():
+            self._add("windows", np.array([self._count["kept"], start, stop], np.int32))
+        self._count["windows"] += len(pieces)
+        self._count["kept"] += 1
+        self._count["unanswerable"] += not example.answers
+        self._count["cut"] += len(pieces) > 1
+
+    def _add(self, name: str, items: np.ndarray) -> None:
+        self._builders[name].add_item(torch.from_numpy(items.copy() if not items.flags.writeable else items))
+
+    def _tell(self, question: _Question, what: str, answer: Answer | None = None, **more: int) -> None:
+        record: dict[str, Any] = {"split": self._split, "id": question.example.id, "what": what}
+        if answer is not None:
+            record |= {"answer": answer.text, "start": answer.start} | more
+        self._report.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def summary(self) -> dict[str, Any]:
+        return {name: self._count[name] for name in _COUNTS} | {
+            "dropped": dict(self._dropped),
+            "untrainable": dict(self._untrainable),
+            "unknown_share": self._count["unknown"] / max(1, self._count["tokens"]),
+        }

@@ -1,0 +1,85 @@
+"""fairseq's commands as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fairseq_littlebird
+
+PACKAGE = Path(fairseq_littlebird.__file__).parent
+SIZES = ["--arch", "littlebird_tiny", "--encoder-layers", "2", "--encoder-embed-dim", "32", "--encoder-ffn-embed-dim", "48",
+         "--encoder-attention-heads", "2", "--pack-size", "8", "--block-size", "16"]  # fmt: skip
+TRAINING = ["--cpu", "--optimizer", "adam", "--lr", "1e-3", "--batch-size", "16", "--no-epoch-checkpoints", "--log-format",
+            "json", "--log-interval", "1", "--num-workers", "1"]  # fmt: skip
+TASKS = {
+    "masked_lm": ["text", "--task", "masked_lm", "--criterion", "masked_lm", "--tokens-per-sample", "128"],
+    "littlebird_masked_lm": ["text", "--task", "littlebird_masked_lm", "--criterion", "masked_lm", "--tokens-per-sample", "128",
+                             "--padding-insertion"],
+    "recurring_span_selection": ["text", "--task", "recurring_span_selection", "--criterion", "recurring_span_selection",
+                                 "--tokens-per-sample", "128", "--padding-insertion", "--sample-break-mode", "complete",
+                                 "--shorten-method", "truncate"],
+    "question_answering": ["questions", "--task", "question_answering", "--criterion", "question_answering",
+                           "--span-head", "qass", "--padding-insertion"],
+    "sentence_prediction": ["classes", "--task", "sentence_prediction", "--criterion", "sentence_prediction",
+                            "--num-classes", "2", "--init-token", "0", "--required-batch-size-multiple", "1"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def fairseq(tiny: Path, commands: Path) -> Callable[..., Any]:
+    """``fairseq("train", *arguments)`` runs fairseq-train in the folder of tiny data; ``status`` is what it must return."""
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1"}
+
+    def run(name: str, *arguments: Any, status: int | None = 0) -> Any:
+        words = [str(commands / f"fairseq-{name}"), *map(str, arguments)]
+        if name != "hydra-train":
+            words += ["--user-dir", str(PACKAGE)]
+        done = subprocess.run(words, cwd=tiny, env=environment, capture_output=True, text=True, timeout=300)
+        assert status is None or done.returncode == status, done.stdout[-2000:] + done.stderr[-4000:]
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def train(fairseq: Callable[..., Any]) -> Callable[..., Any]:
+    """``train(task, save_dir, updates, *more)``: fairseq-train with a small model on the tiny data."""
+
+    def train(
+        task: str, save_dir: Path, updates: int, *more: Any, data: Path | None = None, status: int | None = 0
+    ) -> Any:
+        own = [data or TASKS[task][0], *TASKS[task][1:], *SIZES, *TRAINING, "--save-dir", save_dir, "--max-update", updates, *more]
+        return fairseq("train", *own, status=status)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def logged() -> Callable[..., list[dict[str, Any]]]:
+    """``logged(done, "train_inner")``: the JSON objects that a run logged under a name."""
+
+    def logged(done: Any, kind: str) -> list[dict[str, Any]]:
+        marker = f"| {kind} | " if "| INFO |" in done.stdout else f"[{kind}][INFO] - "
+        return [json.loads(line.split(marker, 1)[1]) for line in done.stdout.splitlines() if f"{marker}{{" in line]
+
+    return logged
+
+
+@pytest.fixture(scope="session")
+def pretrained(train: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A run of recurring span selection over one epoch and a bit: its folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    return folder, train("recurring_span_selection", folder, 14)
+
+
+@pytest.fixture(scope="session")
+def words(pretrained: tuple[Path, Any]) -> Path:
+    """A checkpoint of recurring span selection."""
+    return pretrained[0] / "checkpoint_last.pt"

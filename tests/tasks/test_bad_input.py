@@ -1,0 +1,94 @@
+"""Bad input: one line that says what is wrong, exit status 2, no traceback."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+
+def assert_one_line(done, *says, command="fairseq-train"):
+    """Warnings of fairseq and torch may come first; the last line is ours, and the only one that is."""
+    assert "Traceback" not in done.stderr, done.stderr[-3000:]
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert [line for line in lines if line.startswith(f"{command}: ")] == lines[-1:]
+    for words in says:
+        assert words in lines[-1]
+
+
+def truncate(path, share=0.5):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--pack-size", "-3"], "pack size -3 is negative"),
+        (["--block-size", "0"], "block size 0 is not positive"),
+        (["--encoder-attention-heads", "5"], "5 attention heads do not divide a width of 32"),
+        (["--padding-insertion-probability", "3"], "probability"),
+        (["--padding-insertion-min", "9", "--padding-insertion-max", "3"], "gaps from 9 to 3"),
+        (["--padding-insertion-after", "☃"], "dict.txt"),
+    ],
+)
+def test_odd_options(train, tmp_path, options, says):
+    assert_one_line(train("recurring_span_selection", tmp_path, 1, *options, status=None), says)
+
+
+def test_a_folder_without_data(train, tmp_path):
+    done = train("question_answering", tmp_path, 1, data=tmp_path, status=None)
+    assert_one_line(done, str(tmp_path / "dict.txt"), "not found")
+
+
+def test_a_split_that_is_not_there(train, tmp_path):
+    done = train("question_answering", tmp_path, 1, "--valid-subset", "nowhere", status=None)
+    assert_one_line(done, "questions", "nowhere")
+
+
+def test_a_text_split_that_is_not_there(train, tmp_path):
+    done = train("recurring_span_selection", tmp_path, 1, "--valid-subset", "nowhere", status=None)
+    assert_one_line(done, "text", "nowhere")
+
+
+def test_a_checkpoint_of_another_dictionary(train, tiny, words, tmp_path):
+    shutil.copytree(tiny / "text", tmp_path / "text")
+    lines = (tmp_path / "text" / "dict.txt").read_text("utf-8").splitlines(keepends=True)
+    (tmp_path / "text" / "dict.txt").write_text("".join(lines[:40] + lines[41:]), "utf-8")
+    done = train("recurring_span_selection", tmp_path, 1, "--finetune-from-model", words, data=tmp_path / "text", status=None)
+    assert_one_line(done, "353 words", "352")
+
+
+def test_a_checkpoint_of_another_size(train, words, tmp_path):
+    done = train("recurring_span_selection", tmp_path, 1, "--finetune-from-model", words, "--encoder-ffn-embed-dim", "64", status=None)
+    assert_one_line(done, "checkpoint")
+
+
+@pytest.mark.parametrize("option", ["--finetune-from-model", "--restore-file"])
+def test_a_truncated_checkpoint(train, words, tmp_path, option):
+    broken = tmp_path / "broken.pt"
+    shutil.copyfile(words, broken)
+    truncate(broken)
+    assert_one_line(train("recurring_span_selection", tmp_path, 1, option, broken, status=None), str(broken))
+
+
+@pytest.mark.parametrize("end", ["bin", "idx"])
+def test_truncated_questions(train, tiny, tmp_path, end):
+    shutil.copytree(tiny / "questions", tmp_path / "questions")
+    truncate(tmp_path / "questions" / f"train.windows.{end}")
+    done = train("question_answering", tmp_path, 1, data=tmp_path / "questions", status=None)
+    assert_one_line(done, f"train.windows.{end}", "truncated")
+
+
+@pytest.mark.parametrize("end", ["bin", "idx"])
+def test_truncated_text(train, tiny, tmp_path, end):
+    shutil.copytree(tiny / "text", tmp_path / "text")
+    truncate(tmp_path / "text" / f"train.{end}")
+    done = train("recurring_span_selection", tmp_path, 1, data=tmp_path / "text", status=None)
+    assert_one_line(done, f"train.{end}")
+
+
+def test_validate_says_it_the_same_way(fairseq, tmp_path):
+    done = fairseq("validate", tmp_path, "--task", "question_answering", "--path", tmp_path / "no.pt", "--cpu", status=None)
+    assert_one_line(done, command="fairseq-validate")
