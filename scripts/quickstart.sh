@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-data=() text=() test=() join=() out=quickstart dataset=squad rss_updates=1500 qa_updates=4000 vocabulary=4000
+data=() text=() test=() join=() out=quickstart dataset=squad rss_updates=500 qa_updates=1300 vocabulary=4000
 usage() {
     cat <<EOF
 usage: scripts/quickstart.sh [--data FILE --text FILE] [--test FILE] [--dataset NAME] [--join-articles] [--out DIR]
@@ -92,7 +92,7 @@ train() {
 step "Pretraining: recurring span selection at 512 tokens, with padding insertion"
 train "$out/text-bin" --task recurring_span_selection --criterion recurring_span_selection \
     --tokens-per-sample 512 --sample-break-mode complete --shorten-method truncate \
-    --lr 2e-3 --warmup-updates 200 --total-num-update "$rss_updates" --max-update "$rss_updates" \
+    --lr 4e-3 --warmup-updates 100 --total-num-update "$rss_updates" --max-update "$rss_updates" \
     --disable-validation --save-dir "$out/pretrained"
 
 step "Questions as numbers: windows of 512 tokens to train on, whole pages of up to 8K to answer"
@@ -106,7 +106,7 @@ run littlebird-prepare qa --dataset "$dataset" --test "$out/corpus/test.json" \
 step "Fine-tuning: question answering at 512 tokens, with padding insertion"
 train "$out/qa-512" --task question_answering --criterion question_answering --span-head qass --unanswered-windows 0 \
     --finetune-from-model "$out/pretrained/checkpoint_last.pt" \
-    --lr 2e-3 --warmup-updates 200 --total-num-update "$qa_updates" --max-update "$qa_updates" \
+    --lr 4e-3 --warmup-updates 100 --total-num-update "$qa_updates" --max-update "$qa_updates" \
     --validate-interval 1000 --save-dir "$out/reader"
 
 step "Answers"
