@@ -57,15 +57,42 @@ def one_line_errors() -> None:
     usual = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, UserError):
-            cause = cause.__cause__ or cause.__context__
-        if cause is None:
+        line = fault_line(error)
+        if line is None:
             usual(kind, error, trace)
             return
-        print(f"{program}: {cause}", file=sys.stderr)
+        print(f"{program}: {line}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(2)  # an exception hook cannot choose the exit status otherwise
 
     sys.excepthook = hook
+
+
+def fault_line(error: BaseException) -> str | None:
+    """The line for an error that the user's input caused; None for any other, which deserves its traceback.
+
+    A UserError may be the cause of what arrives, as fairseq wraps what it catches. A checkpoint that fairseq cannot
+    read or fit arrives in many types, so it is known by where it happened.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return str(cause)
+        frames = cause.__traceback__
+        while frames is not None:
+            code = frames.tb_frame.f_code
+            if code.co_name == "load_checkpoint_to_cpu" and code.co_filename.endswith("checkpoint_utils.py"):
+                path = frames.tb_frame.f_locals.get("path", "checkpoint")
+                reason = f"not a readable checkpoint ({first_line(cause)})"
+                return str(UserError(reason, path, "copy or train it again"))
+            frames = frames.tb_next
+        cause = cause.__cause__ or cause.__context__
+    if "Cannot load model parameters from checkpoint" in str(error) or "Model file not found" in str(error):
+        return first_line(error)
+    return None
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type where it has none."""
+    return str(error).splitlines()[0].strip() if str(error).strip() else type(error).__name__

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     )
     write_predictions(options.output, answers, options.null_threshold, options.overwrite)
-    print(f"{options.output}: {len(answers):,} answers in predictions.json, with nbest_predictions.json, null_odds.json")
+    print(f"{options.output}: {len(answers):,} answers, in {', '.join(FILES)}")
 
 
 def _parser() -> argparse.ArgumentParser:

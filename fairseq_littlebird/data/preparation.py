@@ -286,9 +286,7 @@ _COUNTS = (
 class _SplitWriter:
     """Cuts windows and appends them to the split's files; a context manager that closes them."""
 
-    def __init__(
-        self, folder: Path, split: str, unknown: int, max_tokens: int, stride: int, report: Any
-    ) -> None:
+    def __init__(self, folder: Path, split: str, unknown: int, max_tokens: int, stride: int, report: Any) -> None:
         self._split = split
         self._stride = stride
         self._max_tokens = max_tokens

@@ -25,14 +25,13 @@ One item a window, those of an example consecutive and in the order of the examp
 from __future__ import annotations
 
 import json
-import struct
 from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fairseq.data.indexed_dataset import MMapIndexedDataset
 
+from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample
 from fairseq_littlebird.text.tokenizers import QUESTION, Tokenizer, load_tokenizer
@@ -75,7 +74,7 @@ class PreparedQuestions:
                 where=str(self.folder),
                 remedy=f"prepare it: littlebird-prepare qa --{split} FILE",
             )
-        self._parts = {name: _MappedItems(self.folder / f"{split}.{name}") for name in PARTS}
+        self._parts = {name: MappedItems(self.folder / f"{split}.{name}") for name in PARTS}
         for names in PARALLEL:
             counts = {name: len(self._parts[name]) for name in names}
             if len(set(counts.values())) > 1:
@@ -201,58 +200,3 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
 def load_prepared_tokenizer(folder: str | Path) -> Tokenizer:
     """The tokenizer that a prepared folder was made with."""
     return load_tokenizer(folder)
-
-
-class _MappedItems:
-    """Items of an MMapIndexedDataset; unlike fairseq's own class it does not read the files to open them."""
-
-    def __init__(self, path: Path) -> None:
-        index, data = Path(f"{path}.idx"), Path(f"{path}.bin")
-        for file in (index, data):
-            if not file.exists():
-                raise UserError("missing", where=str(file), remedy=_AGAIN)
-        with index.open("rb") as stream:
-            header = stream.read(_HEADER.size)
-        if len(header) < _HEADER.size or header[:9] != MMapIndexedDataset.Index._HDR_MAGIC:
-            raise UserError("not an index file, or truncated", where=str(index), remedy=_AGAIN)
-        _, _, _, count = _HEADER.unpack(header)
-        _check_size(index, _HEADER.size + count * (4 + 8))
-        self._path = path
-        self._dtype = np.dtype(PARTS[path.name.rpartition(".")[2]])
-        self.sizes = _map(index, np.int32, count, _HEADER.size)
-        self._starts = _map(index, np.int64, count, _HEADER.size + self.sizes.nbytes)
-        length = int(self._starts[-1]) + int(self.sizes[-1]) * self._dtype.itemsize if count else 0
-        _check_size(data, length)
-        self._bytes = _map(data, np.uint8, length, 0)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _MappedItems, (self._path,)
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        if not 0 <= index < len(self):
-            raise IndexError(f"item {index} of {len(self)} in {self._path}")
-        start, size = int(self._starts[index]), int(self.sizes[index])
-        return self._bytes[start : start + size * self._dtype.itemsize].view(self._dtype)
-
-    def rows(self, width: int) -> np.ndarray:
-        """[number of items, width]: all items, of ``width`` numbers each."""
-        _check_size(self._path.with_name(f"{self._path.name}.bin"), len(self) * width * self._dtype.itemsize)
-        return self._bytes.view(self._dtype).reshape(-1, width)
-
-
-_HEADER = struct.Struct("<9sQBQ")  # magic, version, code of the item type, number of items
-_AGAIN = "copy the file again, or prepare the folder again"
-
-
-def _map(path: Path, dtype: type, count: int, offset: int) -> np.ndarray:
-    # nothing cannot be mapped
-    return np.asarray(np.memmap(path, dtype, "r", offset, (count,))) if count else np.zeros(0, dtype)
-
-
-def _check_size(path: Path, expected: int) -> None:
-    size = path.stat().st_size
-    if size != expected:
-        raise UserError(f"truncated: {size} bytes instead of {expected}", where=str(path), remedy=_AGAIN)

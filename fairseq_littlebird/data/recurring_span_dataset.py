@@ -75,6 +75,9 @@ class RecurringSpanDataset(BaseWrapperDataset):
         shuffled = np.random.permutation(len(self))
         return shuffled[np.argsort(self.sizes[shuffled], kind="stable")]
 
+    def get_batch_shapes(self) -> None:
+        return None  # chunks of text come in no fixed shapes
+
     def batch_by_size(
         self,
         indices: np.ndarray,

@@ -16,6 +16,7 @@ from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_span
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.window import Window
 
+
 def decode_windows(
     model: Any,
     net_input: Mapping[str, Any],

@@ -11,7 +11,6 @@ from typing import Any
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.output import whole_folder
 
-
 FILES = ("predictions.json", "nbest_predictions.json", "null_odds.json")
 
 

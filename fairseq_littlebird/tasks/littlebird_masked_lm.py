@@ -9,6 +9,7 @@ from fairseq.data import Dictionary
 from fairseq.tasks import register_task
 from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
 
+from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
@@ -30,6 +31,7 @@ class LittleBirdMaskedLMTask(MaskedLMTask):
         return load_dictionary(utils.split_paths(cfg.data)[0])
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
+        check_text(self.cfg.data, split, epoch)
         folder = utils.split_paths(self.cfg.data)[0]
         self.padding_insertion = padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed)
         super().load_dataset(split, epoch, combine, **kwargs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 from fairseq import checkpoint_utils, utils
 from tqdm import tqdm
 
-from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.errors import UserError, fault_line
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.models.littlebird import LittleBirdModel
@@ -38,9 +37,11 @@ def load_reader(
         )
     except UserError as error:
         raise UserError(str(error), where) from error
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"not a readable checkpoint ({reason})", where, "train or copy it again") from error
+    except Exception as error:  # torch and fairseq raise every kind of error on a damaged file
+        line = fault_line(error)
+        if line is None:
+            raise
+        raise UserError(line) from error
     if not isinstance(task, QuestionAnsweringTask):
         raise UserError("not a checkpoint of --task question_answering", where, "fine-tune it first")
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")

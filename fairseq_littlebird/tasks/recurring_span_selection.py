@@ -11,6 +11,7 @@ from fairseq.tasks.language_modeling import SAMPLE_BREAK_MODE_CHOICES, SHORTEN_M
 from fairseq.tasks.masked_lm import MaskedLMTask
 from omegaconf import II, MISSING
 
+from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import QUESTION, load_dictionary, vocabulary
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
@@ -50,6 +51,7 @@ class RecurringSpanSelectionTask(MaskedLMTask):
         return load_dictionary(utils.split_paths(cfg.data)[0])
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
+        check_text(self.cfg.data, split, epoch)
         folder = utils.split_paths(self.cfg.data)[0]
         self.datasets[split] = RecurringSpanDataset(
             self._load_dataset_split(split, epoch, combine),

@@ -90,5 +90,5 @@ def test_truncated_text(train, tiny, tmp_path, end):
 
 
 def test_validate_says_it_the_same_way(fairseq, tmp_path):
-    done = fairseq("validate", tmp_path, "--task", "question_answering", "--path", tmp_path / "no.pt", "--cpu", status=None)
+    done = fairseq("validate", tmp_path, "--task", "question_answering", "--path", tmp_path / "no.pt", "--cpu", "--batch-size", 4, status=None)
     assert_one_line(done, command="fairseq-validate")

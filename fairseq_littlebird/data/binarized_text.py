@@ -1,0 +1,27 @@
+"""Text as fairseq-preprocess binarized it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fairseq import utils
+from fairseq.data import indexed_dataset
+
+from fairseq_littlebird.data.mapped_items import MappedItems
+from fairseq_littlebird.errors import UserError
+
+
+def check_text(data: str, split: str, epoch: int = 1) -> None:
+    """Raises UserError where the split of this epoch's folder is missing or truncated; fairseq would find out later.
+
+    Args:
+        data: folders joined by colons, one an epoch in turn.
+        split: ``train``, ``valid`` or ``test``.
+        epoch: counted from 1.
+    """
+    folders = utils.split_paths(data)
+    path = Path(folders[(epoch - 1) % len(folders)]) / split
+    if not indexed_dataset.dataset_exists(str(path), impl=None):
+        raise UserError("no such split", str(path), "binarize it: fairseq-preprocess --only-source")
+    if indexed_dataset.infer_dataset_impl(str(path)) == "mmap":
+        MappedItems(path)

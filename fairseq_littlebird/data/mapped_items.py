@@ -1,0 +1,72 @@
+"""fairseq's memory-mapped data files, opened lazily and checked."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fairseq.data.indexed_dataset import MMapIndexedDataset, _code_to_dtype
+
+from fairseq_littlebird.errors import UserError
+
+_HEADER = struct.Struct("<9sQBQ")  # magic, version, code of the item type, number of items
+_AGAIN = "copy the file again, or make the folder again"
+
+
+class MappedItems:
+    """Items of an MMapIndexedDataset; unlike fairseq's own class it does not read the files to open them.
+
+    Args:
+        path: of the files, without ``.bin`` and ``.idx``.
+    Raises:
+        UserError: a file is missing, truncated, or of another kind.
+    """
+
+    def __init__(self, path: Path) -> None:
+        index, data = Path(f"{path}.idx"), Path(f"{path}.bin")
+        for file in (index, data):
+            if not file.exists():
+                raise UserError("missing", where=str(file), remedy=_AGAIN)
+        with index.open("rb") as stream:
+            header = stream.read(_HEADER.size)
+        if len(header) < _HEADER.size or header[:9] != MMapIndexedDataset.Index._HDR_MAGIC:
+            raise UserError("not an index file, or truncated", where=str(index), remedy=_AGAIN)
+        _, _, code, count = _HEADER.unpack(header)
+        _check_size(index, _HEADER.size + count * (4 + 8))
+        self._path = path
+        self._dtype = np.dtype(_code_to_dtype[code])
+        self.sizes = _map(index, np.int32, count, _HEADER.size)
+        self._starts = _map(index, np.int64, count, _HEADER.size + self.sizes.nbytes)
+        length = int(self._starts[-1]) + int(self.sizes[-1]) * self._dtype.itemsize if count else 0
+        _check_size(data, length)
+        self._bytes = _map(data, np.uint8, length, 0)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MappedItems, (self._path,)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if not 0 <= index < len(self):
+            raise IndexError(f"item {index} of {len(self)} in {self._path}")
+        start, size = int(self._starts[index]), int(self.sizes[index])
+        return self._bytes[start : start + size * self._dtype.itemsize].view(self._dtype)
+
+    def rows(self, width: int) -> np.ndarray:
+        """[number of items, width]: all items, of ``width`` numbers each."""
+        _check_size(self._path.with_name(f"{self._path.name}.bin"), len(self) * width * self._dtype.itemsize)
+        return self._bytes.view(self._dtype).reshape(-1, width)
+
+
+def _map(path: Path, dtype: type, count: int, offset: int) -> np.ndarray:
+    # nothing cannot be mapped
+    return np.asarray(np.memmap(path, dtype, "r", offset, (count,))) if count else np.zeros(0, dtype)
+
+
+def _check_size(path: Path, expected: int) -> None:
+    size = path.stat().st_size
+    if size != expected:
+        raise UserError(f"truncated: {size} bytes instead of {expected}", where=str(path), remedy=_AGAIN)

@@ -1,0 +1,82 @@
+"""littlebird-predict on a trained reader, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fairseq_littlebird.cli.evaluate import main as evaluate
+from fairseq_littlebird.cli.predict import main as predict
+from fairseq_littlebird.data.prepared import PreparedQuestions
+
+
+@pytest.fixture(scope="module")
+def reader(train, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reader")
+    train("question_answering", folder, 12)
+    return folder / "checkpoint_last.pt"
+
+
+def test_three_files_that_agree_with_the_documents(reader, tiny, tmp_path, capsys):
+    out = tmp_path / "out"
+    predict([f"{tiny}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{out}", "--device", "cpu"])
+    texts, n_best, odds = (
+        json.loads((out / f"{name}.json").read_text("utf-8")) for name in ("predictions", "nbest_predictions", "null_odds")
+    )
+    prepared = PreparedQuestions(tiny / "questions", "valid")
+    examples = {example.id: (example, windows) for example, windows in map(prepared.example, range(len(prepared)))}
+    assert set(texts) == set(n_best) == set(odds) == set(examples)
+    for name, candidates in n_best.items():
+        example, windows = examples[name]
+        assert texts[name] == candidates[0]["text"]
+        assert [c["probability"] for c in candidates] == sorted((c["probability"] for c in candidates), reverse=True)
+        for candidate in candidates:
+            assert candidate["text"] == example.document[candidate["start"] : candidate["end"]] != ""
+            assert 0 <= candidate["window"] < len(windows) and 0 <= candidate["probability"] <= 1
+    evaluate(
+        ["--dataset", "squad", "--gold", f"{tiny}/valid.json", "--predictions", f"{out}/predictions.json",
+         "--null-odds", f"{out}/null_odds.json", "--json"]
+    )  # fmt: skip
+    scores = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert scores["total"] == len(examples)
+
+
+def test_batch_composition_and_answer_length(reader, tiny, tmp_path):
+    common = [f"{tiny}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--device", "cpu"]
+    answers = {}
+    for tokens in ("64", "4096"):
+        predict([*common, "--output", f"{tmp_path / tokens}", "--max-tokens", tokens, "--max-answer-length", "2"])
+        answers[tokens] = json.loads((tmp_path / tokens / "predictions.json").read_text("utf-8"))
+    assert answers["64"] == answers["4096"]
+    assert max(len(text.split()) for text in answers["64"].values()) <= 2
+    predict([*common, "--output", f"{tmp_path / 'null'}", "--null-threshold", "-1000000000"])
+    nothing = json.loads((tmp_path / "null" / "predictions.json").read_text("utf-8"))
+    assert set(nothing.values()) == {""}
+
+
+def test_bad_input_is_one_line(reader, words, tiny, tmp_path, capsys):
+    truncated = tmp_path / "truncated.pt"
+    truncated.write_bytes(reader.read_bytes()[:5000])
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    questions, out = f"{tiny}/questions", f"{tmp_path}/out"
+    cases = [
+        ([questions, "--path", f"{truncated}", "--output", out], "truncated.pt"),
+        ([questions, "--path", f"{tmp_path}/none.pt", "--output", out], "none.pt"),
+        ([questions, "--path", f"{words}", "--output", out], "question_answering"),
+        ([f"{tmp_path}/none", "--path", f"{reader}", "--output", out], "none"),
+        ([questions, "--path", f"{reader}", "--output", out, "--gen-subset", "test"], "'test'"),
+        ([questions, "--path", f"{reader}", "--output", f"{tmp_path}/full"], "not empty"),
+        ([questions, "--path", f"{reader}", "--output", f"{tmp_path}/full", "--overwrite"], "notes.txt"),
+    ]
+    for arguments, names in cases:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            predict([*arguments, "--device", "cpu"])
+        lines = capsys.readouterr().err.splitlines()
+        errors = [line for line in lines if line.startswith("littlebird-predict: ")]
+        assert stop.value.code == 2 and len(errors) == 1 and names in errors[0], (arguments, lines[-3:])
+        assert not any("Traceback" in line for line in lines)
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / "full" / "notes.txt").read_text() == "mine"
