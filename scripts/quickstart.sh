@@ -89,11 +89,13 @@ train() {
         --no-epoch-checkpoints --log-format "$progress" --log-interval 50
 }
 
+free_end=()                                               # Korean writes particles onto words
+[ "$dataset" != korquad1 ] || free_end=(--free-end)
 step "Pretraining: recurring span selection at 512 tokens, with padding insertion"
 train "$out/text-bin" --task recurring_span_selection --criterion recurring_span_selection \
     --tokens-per-sample 512 --sample-break-mode complete --shorten-method truncate \
     --lr 4e-3 --warmup-updates 100 --total-num-update "$rss_updates" --max-update "$rss_updates" \
-    --disable-validation --save-dir "$out/pretrained"
+    --disable-validation --save-dir "$out/pretrained" "${free_end[@]}"
 
 step "Questions as numbers: windows of 512 tokens to train on, whole pages of up to 8K to answer"
 run littlebird-prepare qa --dataset "$dataset" --train "$out/corpus/train.json" --valid "$out/corpus/dev.json" \
@@ -105,9 +107,9 @@ run littlebird-prepare qa --dataset "$dataset" --test "$out/corpus/test.json" \
 
 step "Fine-tuning: question answering at 512 tokens, with padding insertion"
 train "$out/qa-512" --task question_answering --criterion question_answering --span-head qass --unanswered-windows 0 \
-    --finetune-from-model "$out/pretrained/checkpoint_last.pt" \
+    --finetune-from-model "$out/pretrained/checkpoint_last.pt" --metric "$dataset" \
     --lr 4e-3 --warmup-updates 100 --total-num-update "$qa_updates" --max-update "$qa_updates" \
-    --validate-interval 1000 --save-dir "$out/reader"
+    --validate-interval 1000 --max-valid-steps 5 --save-dir "$out/reader"
 
 step "Answers"
 run littlebird-predict "$out/qa-8k" --path "$out/reader/checkpoint_last.pt" --gen-subset test \

@@ -120,7 +120,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, commands: Path) -> Path:
         text = "\n\n".join(_article(rng, 20) for _ in range(articles))
         (folder / f"text.{split}.txt").write_text(text + "\n", "utf-8")
         (folder / f"{split}.json").write_text(json.dumps(_questions(rng, articles // 4, split)), "utf-8")
-    prepare(["tokenizer", "--input", f"{folder}/text.train.txt", "--vocab-size", "350", "--destdir", f"{folder}/tokenizer"])
+    prepare(
+        ["tokenizer", "--input", f"{folder}/text.train.txt", "--vocab-size", "350", "--destdir", f"{folder}/tokenizer"]
+    )
     for split in ("train", "valid"):
         source, symbols = f"{folder}/text.{split}.txt", f"{folder}/symbols.{split}"
         prepare(["text", "--tokenizer", f"{folder}/tokenizer", "--input", source, "--output", symbols])

@@ -20,7 +20,10 @@ def literal_attention(
     Same arguments and results as ``dense_unpack_window_attention``.
     """
     (B, H, L, D), S = q.shape, pack_k.shape[2]
-    result, probabilities = torch.zeros(B, H, L, D, dtype=torch.float64), torch.zeros(B, H, L, S + L, dtype=torch.float64)
+    result, probabilities = (
+        torch.zeros(B, H, L, D, dtype=torch.float64),
+        torch.zeros(B, H, L, S + L, dtype=torch.float64),
+    )
     for n in range(B):
         p = list(range(L)) if positions is None else positions[n].tolist()
         for h in range(H):
@@ -133,9 +136,7 @@ def in_float64(inputs: dict[str, Any]) -> dict[str, Any]:
     return inputs | wide | {"slopes": slopes}
 
 
-def assert_close(
-    actual: dict[str, Tensor], expected: dict[str, Tensor], relative: float, reach: float = 0.0
-) -> None:
+def assert_close(actual: dict[str, Tensor], expected: dict[str, Tensor], relative: float, reach: float = 0.0) -> None:
     """‖actual - expected‖ ≤ relative · (‖expected‖ + what its terms cancel), tensor by tensor.
 
     Gradients may vanish in exact arithmetic; their terms are of order 1, those of a slope of its distances.

@@ -17,9 +17,16 @@ from fairseq_littlebird.attention.dense import window_mask
 def test_equals_the_literal_definition(tools, data):
     L, b, S = data.draw(st.integers(1, 11)), data.draw(st.integers(1, 12)), data.draw(st.integers(0, 3))
     pads = st.tuples(st.integers(0, L), st.integers(0, L))
-    left, right = data.draw(st.sampled_from([(None, None)])) if data.draw(st.booleans()) else (data.draw(pads), data.draw(pads))
+    left, right = (
+        data.draw(st.sampled_from([(None, None)])) if data.draw(st.booleans()) else (data.draw(pads), data.draw(pads))
+    )
     inputs = tools.make_inputs(
-        L=L, S=S, seed=data.draw(st.integers(0, 99)), left=left, right=right, max_gap=data.draw(st.sampled_from([0, 9, -9]))
+        L=L,
+        S=S,
+        seed=data.draw(st.integers(0, 99)),
+        left=left,
+        right=right,
+        max_gap=data.draw(st.sampled_from([0, 9, -9])),
     )
     result, probabilities = dense_unpack_window_attention(**inputs, block_size=b)
     wanted, wanted_probabilities = tools.literal_attention(*inputs.values(), b)

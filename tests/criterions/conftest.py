@@ -19,8 +19,13 @@ class KnownModel:
 
     def __call__(self, src_tokens: Any, questions: Any, starts: Any, **unused: Any) -> Any:
         rows = src_tokens[:, 0]  # a test puts the row's number there
-        hidden = torch.nn.functional.one_hot(rows, len(self.spans[0])).float()[:, None].repeat(1, src_tokens.shape[1], 1)
-        extra = {"start_logits": self.start_logits(hidden, questions), "end_logits": self.end_logits(hidden, questions, starts)}
+        hidden = (
+            torch.nn.functional.one_hot(rows, len(self.spans[0])).float()[:, None].repeat(1, src_tokens.shape[1], 1)
+        )
+        extra = {
+            "start_logits": self.start_logits(hidden, questions),
+            "end_logits": self.end_logits(hidden, questions, starts),
+        }
         return hidden, extra
 
     def start_logits(self, hidden: Any, questions: Any) -> torch.Tensor:

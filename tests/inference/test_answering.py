@@ -33,7 +33,11 @@ class Model(torch.nn.Module):
 @pytest.fixture
 def net_input():
     tokens = torch.randint(50, (W, L), generator=torch.Generator().manual_seed(1))
-    return {"src_tokens": tokens, "questions": torch.ones(W, 1, dtype=torch.long), "starts": torch.zeros(W, 1, dtype=torch.long)}
+    return {
+        "src_tokens": tokens,
+        "questions": torch.ones(W, 1, dtype=torch.long),
+        "starts": torch.zeros(W, 1, dtype=torch.long),
+    }
 
 
 @pytest.fixture
@@ -69,9 +73,15 @@ def test_each_question_gets_its_own_windows(net_input, selectable):
     assert all(0 <= c.start < 20 + 4 for c in predictions[0].candidates)
     assert all(c.start >= 20 for c in predictions[2].candidates)
     assert all(c.text == DOCUMENT[c.start : c.end] for p in predictions for c in p.candidates)
-    alone = merge_batch(examples[2:], groups[2:], [type(d)(*(t for t in d)) for d in [
-        list(decode_windows(Model(), {k: v[2:] for k, v in net_input.items()}, selectable[2:]))[0][2]
-    ]], n_best=3)[0]
+    alone = merge_batch(
+        examples[2:],
+        groups[2:],
+        [
+            type(d)(*(t for t in d))
+            for d in [list(decode_windows(Model(), {k: v[2:] for k, v in net_input.items()}, selectable[2:]))[0][2]]
+        ],
+        n_best=3,
+    )[0]
     assert [(c.text, c.window) for c in alone.candidates] == [(c.text, c.window) for c in predictions[2].candidates]
 
 

@@ -56,12 +56,20 @@ def test_equals_brute_force(seed, W, L, longest, beam, n_best):
     selectable = torch.rand(W, L, generator=rng) < 0.7
     selectable[:, 0] = True
     decoded = decode_spans(
-        TableHead(start, end), torch.zeros(W, L, 2), torch.ones(W, 1, dtype=torch.long), selectable, longest, beam, n_best
+        TableHead(start, end),
+        torch.zeros(W, L, 2),
+        torch.ones(W, 1, dtype=torch.long),
+        selectable,
+        longest,
+        beam,
+        n_best,
     )
     for w in range(W):
         wanted, null = enumerate_spans(start[w], end[w], selectable[w], longest, beam)
         wanted = wanted[:n_best]
-        got = list(zip(decoded.log_probability[w].tolist(), decoded.starts[w].tolist(), decoded.ends[w].tolist(), strict=True))
+        got = list(
+            zip(decoded.log_probability[w].tolist(), decoded.starts[w].tolist(), decoded.ends[w].tolist(), strict=True)
+        )
         real = [span for span in got if span[0] > -math.inf]
         assert [span[1:] for span in real] == [span[1:] for span in wanted]
         torch.testing.assert_close(torch.tensor([s[0] for s in real]), torch.tensor([s[0] for s in wanted]))

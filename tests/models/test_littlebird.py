@@ -44,7 +44,9 @@ def test_parameter_totals_of_the_architectures(arch, words, millions):
     args = Namespace()
     ARCH_CONFIG_REGISTRY[arch](args)
     with torch.device("meta"):
-        model = ARCH_MODEL_REGISTRY[arch].build_model(OmegaConf.structured(LittleBirdModelConfig(**vars(args))), task(words))
+        model = ARCH_MODEL_REGISTRY[arch].build_model(
+            OmegaConf.structured(LittleBirdModelConfig(**vars(args))), task(words)
+        )
     total = sum(p.numel() for p in model.encoder.parameters())
     assert abs(total / 1e6 - millions) <= 0.005 * millions
 

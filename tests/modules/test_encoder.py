@@ -100,7 +100,9 @@ def test_a_mask_of_ones_own_hides_what_stands_there():
 
 
 @settings(deadline=None, max_examples=25)
-@given(gaps=st.lists(st.integers(0, 5), max_size=8), S=st.sampled_from([0, 3]), backend=st.sampled_from(["auto", "dense"]))
+@given(
+    gaps=st.lists(st.integers(0, 5), max_size=8), S=st.sampled_from([0, 3]), backend=st.sampled_from(["auto", "dense"])
+)
 def test_gaps_in_position_ids_equal_padding_put_there(gaps, S, backend):
     """Section 3.4 for a whole encoder, in one block."""
     L, length = len(gaps) + 1, len(gaps) + 1 + sum(gaps)
@@ -126,7 +128,9 @@ def test_learned_positions_end_with_their_table():
         encoder(text(1, 9))
 
 
-@pytest.mark.parametrize("changes", [{}, {"pack_size": 0}, {"window": False}, {"positions": "none"}, {"positions": "learned"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"pack_size": 0}, {"window": False}, {"positions": "none"}, {"positions": "learned"}]
+)
 def test_every_parameter_learns(changes):
     """A parameter that the loss never reaches breaks DistributedDataParallel."""
     encoder = build(**changes).train()
@@ -184,7 +188,9 @@ def test_state_knows_no_sequence_length():
     assert sizes <= {c.vocab_size, c.embed_dim, c.ffn_embed_dim, c.heads, c.pack_size}
 
 
-@pytest.mark.parametrize("changes", [{"heads": 1}, {"heads": 16}, {"pack_size": 7}, {"block_size": 5}, {"block_size": 1}])
+@pytest.mark.parametrize(
+    "changes", [{"heads": 1}, {"heads": 16}, {"pack_size": 7}, {"block_size": 5}, {"block_size": 1}]
+)
 def test_odd_sizes_that_work(changes):
     out = build(**changes)(text(2, 11))[-1]
     assert out.shape == (2, 11, 16) and out.isfinite().all()

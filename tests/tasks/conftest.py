@@ -41,7 +41,7 @@ def fairseq(tiny: Path, commands: Path) -> Callable[..., Any]:
         words = [str(commands / f"fairseq-{name}"), *map(str, arguments)]
         if name != "hydra-train":
             words += ["--user-dir", str(PACKAGE)]
-        done = subprocess.run(words, cwd=tiny, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(words, cwd=tiny, env=environment, capture_output=True, text=True, timeout=900)
         assert status is None or done.returncode == status, done.stdout[-2000:] + done.stderr[-4000:]
         return done
 
@@ -55,7 +55,17 @@ def train(fairseq: Callable[..., Any]) -> Callable[..., Any]:
     def train(
         task: str, save_dir: Path, updates: int, *more: Any, data: Path | None = None, status: int | None = 0
     ) -> Any:
-        own = [data or TASKS[task][0], *TASKS[task][1:], *SIZES, *TRAINING, "--save-dir", save_dir, "--max-update", updates, *more]
+        own = [
+            data or TASKS[task][0],
+            *TASKS[task][1:],
+            *SIZES,
+            *TRAINING,
+            "--save-dir",
+            save_dir,
+            "--max-update",
+            updates,
+            *more,
+        ]
         return fairseq("train", *own, status=status)
 
     return train

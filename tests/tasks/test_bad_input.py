@@ -56,12 +56,23 @@ def test_a_checkpoint_of_another_dictionary(train, tiny, words, tmp_path):
     shutil.copytree(tiny / "text", tmp_path / "text")
     lines = (tmp_path / "text" / "dict.txt").read_text("utf-8").splitlines(keepends=True)
     (tmp_path / "text" / "dict.txt").write_text("".join(lines[:40] + lines[41:]), "utf-8")
-    done = train("recurring_span_selection", tmp_path, 1, "--finetune-from-model", words, data=tmp_path / "text", status=None)
+    done = train(
+        "recurring_span_selection", tmp_path, 1, "--finetune-from-model", words, data=tmp_path / "text", status=None
+    )
     assert_one_line(done, "353 words", "352")
 
 
 def test_a_checkpoint_of_another_size(train, words, tmp_path):
-    done = train("recurring_span_selection", tmp_path, 1, "--finetune-from-model", words, "--encoder-ffn-embed-dim", "64", status=None)
+    done = train(
+        "recurring_span_selection",
+        tmp_path,
+        1,
+        "--finetune-from-model",
+        words,
+        "--encoder-ffn-embed-dim",
+        "64",
+        status=None,
+    )
     assert_one_line(done, "checkpoint")
 
 
@@ -90,5 +101,16 @@ def test_truncated_text(train, tiny, tmp_path, end):
 
 
 def test_validate_says_it_the_same_way(fairseq, tmp_path):
-    done = fairseq("validate", tmp_path, "--task", "question_answering", "--path", tmp_path / "no.pt", "--cpu", "--batch-size", 4, status=None)
+    done = fairseq(
+        "validate",
+        tmp_path,
+        "--task",
+        "question_answering",
+        "--path",
+        tmp_path / "no.pt",
+        "--cpu",
+        "--batch-size",
+        4,
+        status=None,
+    )
     assert_one_line(done, command="fairseq-validate")

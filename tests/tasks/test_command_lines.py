@@ -69,7 +69,17 @@ def test_trained_and_resumed(train, logged, tiny, words, task, tmp_path):
 
 
 def test_validate(fairseq, words):
-    arguments = ["text", "--task", "recurring_span_selection", "--tokens-per-sample", "128", "--path", words, "--batch-size", "4"]
+    arguments = [
+        "text",
+        "--task",
+        "recurring_span_selection",
+        "--tokens-per-sample",
+        "128",
+        "--path",
+        words,
+        "--batch-size",
+        "4",
+    ]
     done = fairseq("validate", *arguments, "--valid-subset", "valid", "--cpu")
     assert "accuracy" in done.stdout + done.stderr
 

@@ -11,7 +11,9 @@ from omegaconf import OmegaConf
 
 
 def build(name, data, **options):
-    config = merge_with_parent(TASK_DATACLASS_REGISTRY[name](), OmegaConf.create({"_name": name, "data": str(data), "seed": 1}))
+    config = merge_with_parent(
+        TASK_DATACLASS_REGISTRY[name](), OmegaConf.create({"_name": name, "data": str(data), "seed": 1})
+    )
     for option, value in options.items():
         config[option] = value
     return tasks.setup_task(config)
@@ -26,9 +28,7 @@ TASKS = {
 
 def one_epoch(task, epoch, workers):
     """Batches of an epoch as fairseq's trainer asks for them: {id of an item: its row of each input}."""
-    iterator = task.get_batch_iterator(
-        task.dataset("train"), max_sentences=8, num_workers=workers, epoch=epoch
-    )
+    iterator = task.get_batch_iterator(task.dataset("train"), max_sentences=8, num_workers=workers, epoch=epoch)
     rows = {}
     for batch in iterator.next_epoch_itr(shuffle=True):
         for row, index in enumerate(batch["id"].tolist()):
@@ -67,7 +67,9 @@ def test_no_gaps_outside_training(tiny, name):
     assert "positions" not in batch["net_input"]
 
 
-@pytest.mark.parametrize("limits", [{"max_sentences": 1}, {"max_sentences": 3}, {"max_tokens": 200}, {"max_sentences": 64}])
+@pytest.mark.parametrize(
+    "limits", [{"max_sentences": 1}, {"max_sentences": 3}, {"max_tokens": 200}, {"max_sentences": 64}]
+)
 def test_every_question_of_an_evaluation_split_is_in_a_batch(tiny, limits):
     task = build("question_answering", tiny / "questions")
     task.load_dataset("valid")
