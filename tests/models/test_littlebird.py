@@ -14,9 +14,14 @@ from omegaconf import OmegaConf
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdModelConfig
 
-SIZES = dict(
-    encoder_layers=2, encoder_embed_dim=16, encoder_ffn_embed_dim=24, encoder_attention_heads=2, pack_size=3, block_size=4
-)  # fmt: skip
+SIZES = {
+    "encoder_layers": 2,
+    "encoder_embed_dim": 16,
+    "encoder_ffn_embed_dim": 24,
+    "encoder_attention_heads": 2,
+    "pack_size": 3,
+    "block_size": 4,
+}
 
 
 def task(words: int = 20) -> SimpleNamespace:
@@ -54,7 +59,7 @@ def test_parameter_totals_of_the_architectures(arch, words, millions):
 def test_an_architecture_leaves_what_the_command_line_says():
     args = Namespace(encoder_layers=7, pack_size=None)
     ARCH_CONFIG_REGISTRY["littlebird_tiny"](args)
-    assert (args.encoder_layers, args.pack_size, args.encoder_embed_dim) == (7, 32, 128)
+    assert (args.encoder_layers, args.pack_size, args.encoder_embed_dim) == (7, 32, 64)
 
 
 def test_what_comes_out():

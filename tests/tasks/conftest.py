@@ -14,27 +14,30 @@ import pytest
 import fairseq_littlebird
 
 PACKAGE = Path(fairseq_littlebird.__file__).parent
-SIZES = ["--arch", "littlebird_tiny", "--encoder-layers", "2", "--encoder-embed-dim", "32", "--encoder-ffn-embed-dim", "48",
-         "--encoder-attention-heads", "2", "--pack-size", "8", "--block-size", "16"]  # fmt: skip
-TRAINING = ["--cpu", "--optimizer", "adam", "--lr", "1e-3", "--batch-size", "16", "--no-epoch-checkpoints", "--log-format",
-            "json", "--log-interval", "1", "--num-workers", "1"]  # fmt: skip
+SIZES = """--arch littlebird_tiny --encoder-layers 2 --encoder-embed-dim 32 --encoder-ffn-embed-dim 48
+    --encoder-attention-heads 2 --pack-size 8 --block-size 16""".split()
+TRAINING = """--cpu --optimizer adam --lr 1e-3 --batch-size 16 --no-epoch-checkpoints --log-format json
+    --log-interval 1 --num-workers 1""".split()
+# the data folder first
 TASKS = {
-    "masked_lm": ["text", "--task", "masked_lm", "--criterion", "masked_lm", "--tokens-per-sample", "128"],
-    "littlebird_masked_lm": ["text", "--task", "littlebird_masked_lm", "--criterion", "masked_lm", "--tokens-per-sample", "128",
-                             "--padding-insertion"],
-    "recurring_span_selection": ["text", "--task", "recurring_span_selection", "--criterion", "recurring_span_selection",
-                                 "--tokens-per-sample", "128", "--padding-insertion", "--sample-break-mode", "complete",
-                                 "--shorten-method", "truncate"],
-    "question_answering": ["questions", "--task", "question_answering", "--criterion", "question_answering",
-                           "--span-head", "qass", "--padding-insertion"],
-    "sentence_prediction": ["classes", "--task", "sentence_prediction", "--criterion", "sentence_prediction",
-                            "--num-classes", "2", "--init-token", "0", "--required-batch-size-multiple", "1"],
-}  # fmt: skip
+    "masked_lm": "text --task masked_lm --criterion masked_lm --tokens-per-sample 128",
+    "littlebird_masked_lm": "text --task littlebird_masked_lm --criterion masked_lm --tokens-per-sample 128 "
+    "--padding-insertion",
+    "recurring_span_selection": "text --task recurring_span_selection --criterion recurring_span_selection "
+    "--tokens-per-sample 128 --padding-insertion --sample-break-mode complete --shorten-method truncate",
+    "question_answering": "questions --task question_answering --criterion question_answering --span-head qass "
+    "--padding-insertion",
+    "sentence_prediction": "classes --task sentence_prediction --criterion sentence_prediction --num-classes 2 "
+    "--init-token 0 --required-batch-size-multiple 1",
+}
 
 
 @pytest.fixture(scope="session")
 def fairseq(tiny: Path, commands: Path) -> Callable[..., Any]:
-    """``fairseq("train", *arguments)`` runs fairseq-train in the folder of tiny data; ``status`` is what it must return."""
+    """``fairseq("train", *arguments)`` runs fairseq-train in the folder of tiny data.
+
+    ``status`` is what it must return, None anything.
+    """
     environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1"}
 
     def run(name: str, *arguments: Any, status: int | None = 0) -> Any:

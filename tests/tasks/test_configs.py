@@ -27,11 +27,10 @@ SMALL = ["model.encoder_layers=2", "model.encoder_embed_dim=32", "model.encoder_
 
 def hydra(fairseq, name, folder, *more, status=0):
     data, own = RUNS[name]
-    return fairseq(
-        "hydra-train", "--config-dir", CONFIGS, "--config-name", name, f"task.data={data}", f"common.user_dir={PACKAGE}",
-        f"checkpoint.save_dir={folder}", "model=littlebird_tiny", "machine=cpu", "dataset.batch_size=4",
-        "optimization.update_freq=[1]", "common.log_interval=1", *SMALL, *own, *more, status=status,
-    )  # fmt: skip
+    arguments = ["--config-dir", CONFIGS, "--config-name", name, "model=littlebird_tiny", "machine=cpu"]
+    arguments += [f"task.data={data}", f"common.user_dir={PACKAGE}", f"checkpoint.save_dir={folder}"]
+    arguments += ["dataset.batch_size=4", "optimization.update_freq=[1]", "common.log_interval=1"]
+    return fairseq("hydra-train", *arguments, *SMALL, *own, *more, status=status)
 
 
 def test_every_file_is_tried():

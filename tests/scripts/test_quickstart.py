@@ -1,0 +1,46 @@
+"""The whole quickstart on somebody's own small files, with a few updates."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    if not (Path(sys.prefix) / "made").exists():
+        pytest.skip(f"{sys.prefix} was not made by scripts/environment.sh")
+    return os.environ | {"LITTLEBIRD_VENV": sys.prefix, "OMP_NUM_THREADS": "1"}
+
+
+def quickstart(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
+    words = [str(ROOT / "scripts" / "quickstart.sh"), *map(str, arguments)]
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
+
+
+def test_own_files(environment, tiny, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["--data", tiny / "train.json", "--test", tiny / "valid.json", "--text", tiny / "text.train.txt"]
+    short = ["--vocab-size", 350, "--rss-updates", 2, "--qa-updates", 2, "--join-articles", "--out", out]
+    done = quickstart(environment, *arguments, *short)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    for command in ("littlebird-prepare", "fairseq-preprocess", "fairseq-train", "littlebird-predict", "littlebird-evaluate"):
+        assert f"+ {command} " in done.stdout
+    assert "page length" in done.stdout and "in place" in done.stdout and (out / "predictions" / "null_odds.json").exists()
+
+
+def test_bad_arguments_are_one_line(environment, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    cases = [["--data", __file__], ["--what", "x"], ["--data"], ["--out", tmp_path / "mine"],
+             ["--data", tmp_path / "none.json", "--text", __file__]]  # fmt: skip
+    for arguments in cases:
+        done = quickstart(environment, *arguments)
+        assert done.returncode == 2 and done.stderr.startswith("quickstart: ") and len(done.stderr.splitlines()) == 1
+    assert (tmp_path / "mine" / "thesis.txt").exists()
