@@ -69,6 +69,15 @@ def one_line_errors() -> None:
     sys.excepthook = hook
 
 
+# fairseq's own words for what is wrong with the input; each is a line that says what to do
+KNOWN_FAULTS = (
+    "Cannot load model parameters from checkpoint",
+    "Model file not found",
+    "is invalid (=",  # a sample longer than max_positions
+    "Must specify batch size",
+)
+
+
 def fault_line(error: BaseException) -> str | None:
     """The line for an error that the user's input caused; None for any other, which deserves its traceback.
 
@@ -88,7 +97,7 @@ def fault_line(error: BaseException) -> str | None:
                 return str(UserError(reason, path, "copy or train it again"))
             frames = frames.tb_next
         cause = cause.__cause__ or cause.__context__
-    if "Cannot load model parameters from checkpoint" in str(error) or "Model file not found" in str(error):
+    if any(text in str(error) for text in KNOWN_FAULTS):
         return first_line(error)
     return None
 

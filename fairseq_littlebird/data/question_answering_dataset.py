@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from fairseq.data import FairseqDataset
 
 from fairseq_littlebird.data.batch import SpanBatch, span_batch
+from fairseq_littlebird.data.batching import EveryItemBatched
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.text.window import Window
@@ -17,7 +17,7 @@ NULL = 0  # the span of "not in this window" is [CLS]
 QUESTION_INDEX = 1  # a window is [CLS] [QUESTION] question [SEP] context [SEP]
 
 
-class QuestionAnsweringDataset(FairseqDataset):
+class QuestionAnsweringDataset(EveryItemBatched):
     """One item a question.
 
     In training each epoch draws one of a question's windows: one without an answer with probability
@@ -68,16 +68,6 @@ class QuestionAnsweringDataset(FairseqDataset):
         order = np.random.permutation(len(self)) if self.training else np.arange(len(self))
         order = order[np.argsort(self.sizes[order], kind="stable")]
         return order[self.sizes[order] > 0] if self.training else order
-
-    def batch_by_size(
-        self,
-        indices: np.ndarray,
-        max_tokens: int | None = None,
-        max_sentences: int | None = None,
-        required_batch_size_multiple: int = 1,
-    ) -> Any:
-        # fairseq loses the last items where the multiple is larger than max_sentences; no kernel here needs it
-        return super().batch_by_size(indices, max_tokens, max_sentences, 1)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from fairseq.data import BaseWrapperDataset, FairseqDataset
+from fairseq.data import BaseWrapperDataset
 
 from fairseq_littlebird.data.batch import SpanBatch, span_batch
+from fairseq_littlebird.data.batching import EveryItemBatched
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
 from fairseq_littlebird.text.recurring_spans import (
     RecurringSpanQuestions,
@@ -19,7 +20,7 @@ from fairseq_littlebird.text.recurring_spans import (
 from fairseq_littlebird.text.vocabulary import Vocabulary
 
 
-class RecurringSpanDataset(BaseWrapperDataset):
+class RecurringSpanDataset(EveryItemBatched, BaseWrapperDataset):
     """Chunks of text with recurring spans masked by [QUESTION] (section 4.1, DESIGN: objectives).
 
     Args:
@@ -74,19 +75,6 @@ class RecurringSpanDataset(BaseWrapperDataset):
         """Shuffled, then by length, so that a batch's chunks are about equally long."""
         shuffled = np.random.permutation(len(self))
         return shuffled[np.argsort(self.sizes[shuffled], kind="stable")]
-
-    def get_batch_shapes(self) -> None:
-        return None  # chunks of text come in no fixed shapes
-
-    def batch_by_size(
-        self,
-        indices: np.ndarray,
-        max_tokens: int | None = None,
-        max_sentences: int | None = None,
-        required_batch_size_multiple: int = 1,
-    ) -> Any:
-        # fairseq loses the last items where the multiple is larger than max_sentences; no kernel here needs it
-        return FairseqDataset.batch_by_size(self, indices, max_tokens, max_sentences, 1)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         tokens = np.asarray(self.dataset[index])

@@ -1,0 +1,28 @@
+"""Batches that hold every item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from fairseq.data import FairseqDataset
+
+
+class EveryItemBatched(FairseqDataset):
+    """A dataset whose batches have no fixed sizes.
+
+    fairseq loses the last items where ``--required-batch-size-multiple`` is larger than ``--batch-size``, and wants
+    the multiple for kernels that nothing here has.
+    """
+
+    def get_batch_shapes(self) -> None:
+        return None
+
+    def batch_by_size(
+        self,
+        indices: np.ndarray,
+        max_tokens: int | None = None,
+        max_sentences: int | None = None,
+        required_batch_size_multiple: int = 1,
+    ) -> Any:
+        return FairseqDataset.batch_by_size(self, indices, max_tokens, max_sentences, 1)
