@@ -74,7 +74,8 @@ def main() -> None:
             spread = f"{min(taken):.1f} - {max(taken):.1f}"
             per_token = 1e3 * median / length
             print(
-                f"{length:>7} {backend:>10} {median:>9.1f} {spread:>17} {per_token:>9.2f} {peak(backend, length):>9.1f}",
+                f"{length:>7} {backend:>10} {median:>9.1f} {spread:>17} {per_token:>9.2f} "
+                f"{peak(backend, length):>9.1f}",
                 flush=True,
             )
 

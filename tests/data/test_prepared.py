@@ -524,11 +524,12 @@ def test_answers_inside_a_token_grow_to_it_and_are_counted(tmp_path, tokenizers)
     document = "The statement is a value"
     start, end = max(tokenizer.encode(document)[1], key=lambda offsets: offsets[1] - offsets[0])
     whole, inner = (document[start:end], start), (document[start + 1 : end], start + 1)
-    file = write_squad(tmp_path / "f.json", (document, ("a", "?", [inner]), ("b", "?", [whole])))
+    file = write_squad(tmp_path / "f.json", (document, ("a", "?", [inner]), ("b", "?", [whole, inner])))
     summary = prepare_questions("squad", {"train": [file]}, tokenizer, dictionary, tmp_path / "out")["train"]
     prepared = PreparedQuestions(tmp_path / "out", "train")
-    assert summary["snapped"] == 1 and end - start > 2
+    assert summary["snapped"] == 2 and end - start > 2
     assert predictions(prepared, 0) == predictions(prepared, 1) == {whole[0]}
+    assert len(prepared.window(1).spans) == 1 and len(prepared.example(1)[0].answers) == 2
 
 
 def test_unknown_text_is_counted(tmp_path, tokenizers):

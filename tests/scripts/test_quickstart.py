@@ -30,9 +30,17 @@ def test_own_files(environment, tiny, tmp_path):
     short = ["--vocab-size", 350, "--rss-updates", 2, "--qa-updates", 2, "--join-articles", "--out", out]
     done = quickstart(environment, *arguments, *short)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    for command in ("littlebird-prepare", "fairseq-preprocess", "fairseq-train", "littlebird-predict", "littlebird-evaluate"):
+    for command in (
+        "littlebird-prepare",
+        "fairseq-preprocess",
+        "fairseq-train",
+        "littlebird-predict",
+        "littlebird-evaluate",
+    ):
         assert f"+ {command} " in done.stdout
-    assert "page length" in done.stdout and "in place" in done.stdout and (out / "predictions" / "null_odds.json").exists()
+    assert (
+        "page length" in done.stdout and "in place" in done.stdout and (out / "predictions" / "null_odds.json").exists()
+    )
 
 
 def test_bad_arguments_are_one_line(environment, tmp_path):

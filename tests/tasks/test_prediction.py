@@ -20,9 +20,12 @@ def reader(train, tmp_path_factory):
 
 def test_three_files_that_agree_with_the_documents(reader, tiny, tmp_path, capsys):
     out = tmp_path / "out"
-    predict([f"{tiny}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{out}", "--device", "cpu"])
+    predict(
+        [f"{tiny}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{out}", "--device", "cpu"]
+    )
     texts, n_best, odds = (
-        json.loads((out / f"{name}.json").read_text("utf-8")) for name in ("predictions", "nbest_predictions", "null_odds")
+        json.loads((out / f"{name}.json").read_text("utf-8"))
+        for name in ("predictions", "nbest_predictions", "null_odds")
     )
     prepared = PreparedQuestions(tiny / "questions", "valid")
     examples = {example.id: (example, windows) for example, windows in map(prepared.example, range(len(prepared)))}
