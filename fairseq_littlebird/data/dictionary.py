@@ -37,10 +37,19 @@ def vocabulary(dictionary: Dictionary, folder: str | Path) -> Vocabulary:
     """What the dictionary's words say of themselves.
 
     RoBERTa's dictionary holds numbers; GPT-2's ``encoder.json`` in ``folder`` turns them into pieces.
+
+    Raises:
+        UserError: the words are numbers, and nothing says what they stand for.
     """
     specials = {*range(dictionary.nspecial), dictionary.index(MASK), dictionary.index(QUESTION)}
     encoder = Path(folder) / "encoder.json"
     pieces = None
     if encoder.exists():
         pieces = {str(number): piece for piece, number in json.loads(encoder.read_text("utf-8")).items()}
+    elif sum(map(str.isdecimal, dictionary.symbols)) > len(dictionary) / 2:
+        raise UserError(
+            "the words are numbers, as in RoBERTa's dictionary",
+            str(Path(folder) / "dict.txt"),
+            "put the encoder.json of the byte-level BPE beside it",
+        )
     return Vocabulary(dictionary.symbols, specials, pieces)

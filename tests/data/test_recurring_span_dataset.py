@@ -120,3 +120,15 @@ def test_every_text_is_in_a_batch_of_similar_lengths():
         batches = data.batch_by_size(order, **options, required_batch_size_multiple=8)
         assert sorted(i for batch in batches for i in batch) == list(range(5))
     assert data.num_tokens(0) == data.size(0) == 200 and list(data.num_tokens_vec(np.array([1, 3]))) == [40, 3]
+
+
+def test_a_dictionary_of_numbers_needs_what_they_stand_for(tmp_path):
+    from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
+    from fairseq_littlebird.errors import UserError
+
+    (tmp_path / "dict.txt").write_text("".join(f"{n} 1\n" for n in range(50)))
+    with pytest.raises(UserError, match=r"dict\.txt: the words are numbers.*encoder\.json"):
+        vocabulary(load_dictionary(tmp_path), tmp_path)
+    (tmp_path / "encoder.json").write_text('{"\\u0120the": 7, "cat": 8}')
+    words = vocabulary(load_dictionary(tmp_path), tmp_path)
+    assert words.surfaces[4 + 7] == "the" and words.begins_word[4 + 7] and not words.begins_word[4 + 8]
