@@ -2,8 +2,9 @@
 
 # no postponed annotations: fairseq reads the types of the fields
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
+import torch
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
@@ -28,6 +29,10 @@ class QuestionAnsweringCriterionConfig(FairseqDataclass):
         default="squad", metadata={"help": "whose normalisation exact match and F1 use in validation"}
     )
     max_answer_length: int = field(default=30, metadata={"help": "tokens of an answer at most, in validation"})
+    null_threshold: Optional[float] = field(  # noqa: UP045 (fairseq reads no other spelling)
+        default=None,
+        metadata={"help": "answer nothing in validation where the log odds of no answer are above this (SQuAD 2.0: 0)"},
+    )
 
 
 @register_criterion("question_answering", dataclass=QuestionAnsweringCriterionConfig)
@@ -39,6 +44,7 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         super().__init__(task)
         self.metric = METRICS[str(cfg.metric)]
         self.max_answer_length = cfg.max_answer_length
+        self.null_threshold = cfg.null_threshold
 
     def forward(
         self, model: Any, sample: SpanBatch, reduce: bool = True
@@ -59,12 +65,13 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             logits = extra["start_logits"], extra["end_logits"]
             losses.append(span_loss(*logits, target["starts"][rows], target["ends"][rows], selectable[rows]))
             spans.append(decoded)
-        loss = SpanLoss(*(sum(parts) for parts in zip(*losses, strict=True)))
+        nothing = SpanLoss(*torch.zeros(4).unbind())  # of a batch whose questions have no window
+        loss = SpanLoss(*(sum(parts) for parts in zip(*losses, strict=True))) if losses else nothing
         predictions = merge_batch(sample["examples"], sample["windows"], spans)
         log = logging_output(loss, sample)
         log |= {"qa_exact": 0.0, "qa_f1": 0.0, "qa_count": len(predictions)}
         for example, prediction in zip(sample["examples"], predictions, strict=True):
-            text = prediction.text(null_threshold=None if example.answers else 0.0)
+            text = prediction.text(self.null_threshold)
             golds = [answer.text for answer in example.answers] or [""]
             log["qa_exact"] += max(float(self.metric.exact_match(text, gold)) for gold in golds)
             log["qa_f1"] += max(float(self.metric.f1(text, gold)) for gold in golds)

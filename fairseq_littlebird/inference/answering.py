@@ -38,7 +38,7 @@ def decode_windows(
         the rows, the model's ``extra`` for them and their spans.
     """
     W, L = selectable.shape
-    step = max(1, max_tokens // L)
+    step = max(1, max_tokens // max(1, L))
     for first in range(0, W, step):
         rows = slice(first, min(first + step, W))
         inputs = {name: tensor[rows] for name, tensor in net_input.items()}

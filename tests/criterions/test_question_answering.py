@@ -72,7 +72,7 @@ def test_questions_count_once_whatever_their_windows(known_model):
         [window(3, 0), window(4, 2), window(5, 4, [(CONTEXT + 2, CONTEXT + 3)])],
     ]
     model = known_model([0, CONTEXT + 1, 0, 0, 0, CONTEXT + 2], [0, CONTEXT + 1, 0, 0, 0, CONTEXT + 2])
-    loss, size, log = criterion()(model, batch(examples, windows))
+    loss, size, log = criterion(null_threshold=0.0)(model, batch(examples, windows))
     assert (log["qa_count"], log["qa_exact"]) == (3, 2.0)
     assert log["qa_f1"] == pytest.approx(2 + 2 / 3)
     assert (size, log["exact"]) == (6, 5)
@@ -82,6 +82,11 @@ def test_questions_count_once_whatever_their_windows(known_model):
     got = values.get_smoothed_values()
     assert got["exact_match"] == pytest.approx(100 * 2 / 6, abs=0.01)
     assert got["f1"] == pytest.approx(100 * (2 + 2 / 3) / 6, abs=0.01)
+
+
+def test_without_a_threshold_every_question_is_answered(known_model):
+    _, _, log = criterion()(known_model([0], [0]), batch([example("b")], [[window(0, 0)]]))
+    assert log["qa_exact"] == 0.0
 
 
 def test_an_answer_to_an_unanswerable_question_is_wrong(known_model):

@@ -58,17 +58,8 @@ def train(fairseq: Callable[..., Any]) -> Callable[..., Any]:
     def train(
         task: str, save_dir: Path, updates: int, *more: Any, data: Path | None = None, status: int | None = 0
     ) -> Any:
-        own = [
-            data or TASKS[task][0],
-            *TASKS[task][1:],
-            *SIZES,
-            *TRAINING,
-            "--save-dir",
-            save_dir,
-            "--max-update",
-            updates,
-            *more,
-        ]
+        folder, *options = TASKS[task].split()
+        own = [data or folder, *options, *SIZES, *TRAINING, "--save-dir", save_dir, "--max-update", updates, *more]
         return fairseq("train", *own, status=status)
 
     return train
