@@ -54,6 +54,7 @@ def one_line_errors() -> None:
     program = Path(sys.argv[0]).name
     if not program.startswith("fairseq-"):
         return
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print what it thinks of the error, and exit
     usual = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -31,7 +31,9 @@ class LittleBirdEncoder(nn.Module):
         self.embed_norm = nn.LayerNorm(config.embed_dim)
         # P of the first layer: learned (section 3.3)
         self.pack = nn.Parameter(torch.empty(config.pack_size, config.embed_dim)) if config.pack_size else None
-        self.layers = nn.ModuleList(LittleBirdLayer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(
+            LittleBirdLayer(config, last=n == config.layers - 1) for n in range(config.layers)
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -19,18 +19,22 @@ class LittleBirdLayer(nn.Module):
     C_P = Attn(P, X)                 P' = LayerNorm(C_P + P)
     C_X = USWAttn(X, C_P)            A  = LayerNorm(C_X + X)
                                      X' = LayerNorm(FFN(A) + A)
+
+    Args:
+        config: sizes and switches.
+        last: nobody reads this layer's P', so it has no norm for it and hands on P as it came.
     """
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, last: bool = False) -> None:
         super().__init__()
         C = config.embed_dim
         self.config = config
         if config.pack_size:
             self.pack_q, self.pack_k, self.pack_v = (nn.Linear(C, C) for _ in range(3))
-            self.pack_norm = nn.LayerNorm(C)
+            self.pack_norm = None if last else nn.LayerNorm(C)
         self.q, self.k, self.v = (nn.Linear(C, C) for _ in range(3))
         self.out = nn.Linear(C, C)
-        self.slopes = BiALiBi(config.heads) if config.positions == "bialibi" else None
+        self.slopes = BiALiBi(config.heads) if config.positions == "bialibi" and config.window else None
         self.attention_norm = nn.LayerNorm(C)
         self.ffn = FeedForward(C, config.ffn_embed_dim, config.activation_dropout)
         self.ffn_norm = nn.LayerNorm(C)
@@ -49,7 +53,8 @@ class LittleBirdLayer(nn.Module):
         """
         if self.config.pack_size:
             c_p = self.pack(x, p, padding_mask)
-            p = self.pack_norm(self.dropout(c_p) + p)
+            if self.pack_norm is not None:
+                p = self.pack_norm(self.dropout(c_p) + p)
         else:
             c_p = p
         c_x = self.unpack_and_window(x, c_p, positions, padding_mask)

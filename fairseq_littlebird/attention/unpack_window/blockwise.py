@@ -203,13 +203,13 @@ class _BlockwiseAttention(torch.autograd.Function):
             if dropout_p:
                 p.mul_(_dropout_scale(p, dropout_p, block.generator))
             result[block.rows, :, block.queries] = p @ block.values
-        ctx.save_for_backward(q, k, v, pack_k, pack_v, coefficients, positions, padding_mask, result)
+        ctx.save_for_backward(q, k, v, pack_k, pack_v, coefficients, positions, padding_mask)
         ctx.settings = b, dropout_p, seed
         return result
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        *inputs, coefficients, positions, padding_mask, result = ctx.saved_tensors
+        *inputs, coefficients, positions, padding_mask = ctx.saved_tensors
         b, dropout_p, seed = ctx.settings
         q, _, _, pack_k, _ = inputs
         (_, H, L, _), S, scale = q.shape, pack_k.shape[2], q.shape[-1] ** -0.5
@@ -238,8 +238,8 @@ class _BlockwiseAttention(torch.autograd.Function):
                 keep = _dropout_scale(p, dropout_p, block.generator)
                 dropped, dp = p * keep, dp.mul_(keep)
             scatter(dv, dpack_v, dropped.transpose(2, 3) @ grad_block, block)
-            # softmax: ds = p (dp - Σ p dp), and Σ p dp is the row's grad · result
-            ds = dp.sub_((grad_block * result[at]).sum(dim=-1, keepdim=True)).mul_(p)
+            # not grad · result: a rounded result, times distances, would drown the slopes' gradients
+            ds = dp.sub_((dp * p).sum(dim=-1, keepdim=True)).mul_(p)
             dweights += torch.einsum("rhn,rfn->hf", ds.view(R, H, -1), block.features.view(R, 4, -1))
             dq[at] = ds @ block.keys
             scatter(dk, dpack_k, ds.transpose(2, 3) @ q_block, block)
