@@ -48,10 +48,12 @@ def compare(tools, inputs, b, dtype):
     assert actual["result"].dtype == dtype
     expected = tools.gradients(dense_unpack_window_attention, tools.in_float64(inputs), dtype, block_size=b)
     reach = inputs["q"].shape[2] if inputs["positions"] is None else int(inputs["positions"].max())
-    # a score of this size is rounded by this much in float32, whatever computes it
-    steepest = max(float(slope.abs().max()) for slope in inputs["slopes"].parameters())
-    rounding = 0.0 if dtype == torch.float64 else torch.finfo(torch.float32).eps * steepest * reach
-    tools.assert_close(actual, expected, TOLERANCES[dtype] + rounding, reach)
+    unavoidable = {}
+    if dtype == torch.float32:
+        # scores of thousands are rounded by any arithmetic: the dense path's own error is no fault of ours
+        same = tools.gradients(dense_unpack_window_attention, inputs, dtype, block_size=b)
+        unavoidable = {name: 2 * float((same[name].double() - wanted).norm()) for name, wanted in expected.items()}
+    tools.assert_close(actual, expected, TOLERANCES[dtype], reach, unavoidable)
 
 
 @settings(deadline=None, max_examples=120)
