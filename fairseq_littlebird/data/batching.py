@@ -9,11 +9,22 @@ from fairseq.data import FairseqDataset
 
 
 class EveryItemBatched(FairseqDataset):
-    """A dataset whose batches have no fixed sizes.
+    """A dataset whose batches have no fixed sizes; ``sizes`` int[items] is what a subclass has to have.
 
     fairseq loses the last items where ``--required-batch-size-multiple`` is larger than ``--batch-size``, and wants
     the multiple for kernels that nothing here has.
     """
+
+    sizes: np.ndarray
+
+    def size(self, index: int) -> int:
+        return int(self.sizes[index])
+
+    def num_tokens(self, index: int) -> int:
+        return int(self.sizes[index])
+
+    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
+        return self.sizes[indices]
 
     def get_batch_shapes(self) -> None:
         return None

@@ -54,15 +54,6 @@ class QuestionAnsweringDataset(EveryItemBatched):
     def __len__(self) -> int:
         return len(self.prepared)
 
-    def size(self, index: int) -> int:
-        return int(self.sizes[index])
-
-    def num_tokens(self, index: int) -> int:
-        return int(self.sizes[index])
-
-    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
-        return self.sizes[indices]
-
     def ordered_indices(self) -> np.ndarray:
         """Shuffled, then by length; in training without the questions that have no window."""
         order = np.random.permutation(len(self)) if self.training else np.arange(len(self))

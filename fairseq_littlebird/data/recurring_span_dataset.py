@@ -62,15 +62,6 @@ class RecurringSpanDataset(EveryItemBatched, BaseWrapperDataset):
     def can_reuse_epoch_itr_across_epochs(self) -> bool:
         return True  # questions change, sizes do not
 
-    def size(self, index: int) -> int:
-        return int(self.sizes[index])
-
-    def num_tokens(self, index: int) -> int:
-        return int(self.sizes[index])
-
-    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
-        return self.sizes[indices]
-
     def ordered_indices(self) -> np.ndarray:
         """Shuffled, then by length, so that a batch's chunks are about equally long."""
         shuffled = np.random.permutation(len(self))
