@@ -34,7 +34,7 @@ import numpy as np
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample
-from fairseq_littlebird.text.tokenizers import QUESTION, Tokenizer, load_tokenizer
+from fairseq_littlebird.text.tokenizers import QUESTION
 from fairseq_littlebird.text.window import Window
 
 VERSION = 2
@@ -195,8 +195,3 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
     if not isinstance(settings, dict) or settings.get("version") != VERSION:
         raise UserError("of another version", where=str(path), remedy="prepare the folder again")
     return settings
-
-
-def load_prepared_tokenizer(folder: str | Path) -> Tokenizer:
-    """The tokenizer that a prepared folder was made with."""
-    return load_tokenizer(folder)

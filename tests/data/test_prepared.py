@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairseq_littlebird.data.preparation import prepare_questions, summary_lines
-from fairseq_littlebird.data.prepared import PARTS, PreparedQuestions, load_prepared_tokenizer
+from fairseq_littlebird.data.prepared import PARTS, PreparedQuestions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.metrics.squad import exact_match
 from fairseq_littlebird.text.example import Answer
@@ -416,7 +416,7 @@ def test_a_reader_goes_to_workers_and_carries_its_tokenizer(tmp_path, tokenizers
     copy = pickle.loads(pickle.dumps(prepared))
     assert copy.example(0) == prepared.example(0)
     assert len(pickle.dumps(prepared)) < 1000
-    assert load_prepared_tokenizer(tmp_path / "out").encode("A value") == tokenizer.encode("A value")
+    assert load_tokenizer(tmp_path / "out").encode("A value") == tokenizer.encode("A value")
     for w in (1, -1):
         with pytest.raises(IndexError):
             prepared.window(w)
