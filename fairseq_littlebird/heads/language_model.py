@@ -13,19 +13,22 @@ class LanguageModelHead(nn.Module):
     Args:
         embed_dim: C.
         vocab_size: V.
+        word_embed_dim: E, width of the word embeddings; 0: C.
+        layer_norm_eps: what the norm adds to the variance.
     """
 
-    def __init__(self, embed_dim: int, vocab_size: int) -> None:
+    def __init__(self, embed_dim: int, vocab_size: int, word_embed_dim: int = 0, layer_norm_eps: float = 1e-5) -> None:
         super().__init__()
-        self.dense = nn.Linear(embed_dim, embed_dim)
-        self.norm = nn.LayerNorm(embed_dim)
+        E = word_embed_dim or embed_dim
+        self.dense = nn.Linear(embed_dim, E)
+        self.norm = nn.LayerNorm(E, layer_norm_eps)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def forward(self, hidden: Tensor, embedding: Tensor, masked_tokens: Tensor | None = None) -> Tensor:
         """
         Args:
             hidden: <float>[B, L, C].
-            embedding: the encoder's word embeddings <float>[V, C].
+            embedding: the encoder's word embeddings <float>[V, E].
             masked_tokens: <bool>[B, L]; scores these N tokens alone, which saves most of the time and memory.
         Returns:
             logits <float>[N, V], or [B, L, V] without ``masked_tokens``.

@@ -1,5 +1,6 @@
 """fairseq models; importing this package registers them."""
 
+from fairseq_littlebird.models.full_attention import FullAttentionModel, FullAttentionModelConfig
 from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdModelConfig
 
-__all__ = ["LittleBirdModel", "LittleBirdModelConfig"]
+__all__ = ["FullAttentionModel", "FullAttentionModelConfig", "LittleBirdModel", "LittleBirdModelConfig"]

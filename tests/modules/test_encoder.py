@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_littlebird.modules.config import EncoderConfig
+from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.encoder import LittleBirdEncoder
 
-SMALL = EncoderConfig(
+SMALL = LittleBirdConfig(
     vocab_size=30, layers=3, embed_dim=16, ffn_embed_dim=24, heads=2, pack_size=3, block_size=4,
     dropout=0.0, attention_dropout=0.0,
 )  # fmt: skip
@@ -39,7 +39,7 @@ def test_parameter_totals_of_the_paper(words, large, millions):
     """Tables 10 and 11: encoder and embeddings, within 0.5 %."""
     sizes = dict(layers=24, embed_dim=1024, ffn_embed_dim=4096, heads=16) if large else {}
     with torch.device("meta"):
-        encoder = LittleBirdEncoder(EncoderConfig(words, **sizes))
+        encoder = LittleBirdEncoder(LittleBirdConfig(words, **sizes))
     total = sum(p.numel() for p in encoder.parameters())
     assert abs(total / 1e6 - millions) <= 0.005 * millions
 

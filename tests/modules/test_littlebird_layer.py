@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from fairseq_littlebird.attention.dense import window_mask
-from fairseq_littlebird.modules.config import EncoderConfig
+from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer
 
 
@@ -16,7 +16,7 @@ def test_equals_the_equations():
     H, D, S, b, L = 2, 4, 3, 2, 7
     C = H * D
     layer = LittleBirdLayer(
-        EncoderConfig(9, layers=1, embed_dim=C, ffn_embed_dim=12, heads=H, pack_size=S, block_size=b)
+        LittleBirdConfig(9, layers=1, embed_dim=C, ffn_embed_dim=12, heads=H, pack_size=S, block_size=b)
     )
     layer = layer.double().eval()
     x, p = torch.randn(1, L, C, dtype=torch.float64), torch.randn(1, S, C, dtype=torch.float64)
@@ -39,6 +39,6 @@ def test_equals_the_equations():
     a = layer.attention_norm(layer.out(c_x) + x[0])
     expected = layer.ffn_norm(layer.ffn.fc2(F.gelu(layer.ffn.fc1(a))) + a)
 
-    got_x, got_p = layer(x, p)
+    got_x, got_p, _ = layer(x, p)
     torch.testing.assert_close(got_x[0], expected)
     torch.testing.assert_close(got_p[0], layer.pack_norm(c_p + p[0]))

@@ -1,0 +1,223 @@
+"""What every encoder model of the plugin shares: the heads a task asks for, and fairseq's hooks."""
+
+# no postponed annotations: fairseq reads the types of the fields
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairseq.dataclass import FairseqDataclass
+from fairseq.models import BaseFairseqModel, register_model_architecture
+from torch import Tensor, nn
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.heads.classification import ClassificationHead
+from fairseq_littlebird.heads.language_model import LanguageModelHead
+from fairseq_littlebird.heads.span_selection import SPAN_HEADS
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class EncoderModelConfig(FairseqDataclass):
+    """The base size of table 10; the other sizes are named architectures, and YAML files under configs/."""
+
+    encoder_layers: int = field(default=12, metadata={"help": "layers"})
+    encoder_embed_dim: int = field(default=768, metadata={"help": "hidden width"})
+    encoder_ffn_embed_dim: int = field(default=3072, metadata={"help": "width of the feed-forward layer"})
+    encoder_attention_heads: int = field(default=12, metadata={"help": "attention heads"})
+    word_embed_dim: int = field(
+        default=0, metadata={"help": "width of the word embeddings where it differs (ELECTRA); 0: the hidden width"}
+    )
+    layer_norm_eps: float = field(default=1e-5, metadata={"help": "what layer norms add to the variance"})
+    dropout: float = field(default=0.1, metadata={"help": "dropout of each sub-layer's output"})
+    attention_dropout: float = field(default=0.1, metadata={"help": "dropout of attention probabilities"})
+    activation_dropout: float = field(default=0.0, metadata={"help": "dropout inside the feed-forward layer"})
+    pooler_dropout: float = field(default=0.0, metadata={"help": "dropout of classification heads"})
+    encoder_layerdrop: float = field(default=0.0, metadata={"help": "probability of skipping a layer"})
+    checkpoint_activations: bool = field(
+        default=False, metadata={"help": "recompute each layer in the backward pass: less memory, more time"}
+    )
+    max_positions: int = field(default=512, metadata={"help": "rows of the learned position table, if any"})
+
+    def sizes(self) -> dict[str, Any]:
+        """The arguments of ``EncoderConfig`` that stand here."""
+        return {
+            "layers": self.encoder_layers,
+            "embed_dim": self.encoder_embed_dim,
+            "ffn_embed_dim": self.encoder_ffn_embed_dim,
+            "heads": self.encoder_attention_heads,
+            "word_embed_dim": self.word_embed_dim,
+            "layer_norm_eps": self.layer_norm_eps,
+            "dropout": self.dropout,
+            "attention_dropout": self.attention_dropout,
+            "activation_dropout": self.activation_dropout,
+            "layerdrop": self.encoder_layerdrop,
+            "checkpoint_activations": self.checkpoint_activations,
+            "max_positions": self.max_positions,
+        }
+
+
+class EncoderModel(BaseFairseqModel):
+    """Encoder and heads; takes the place of RobertaModel in fairseq's tasks and criterions.
+
+    Legend: B batch, L tokens, C hidden width, V words, Q questions.
+    """
+
+    config_class: type[EncoderModelConfig]
+
+    def __init__(self, cfg: Any, encoder: Any) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.encoder: Any = encoder
+        self.lm_head: LanguageModelHead | None = initialise(
+            LanguageModelHead(cfg.encoder_embed_dim, encoder.config.vocab_size, cfg.word_embed_dim, cfg.layer_norm_eps)
+        )
+        self.classification_heads = nn.ModuleDict()
+        self.span_head: nn.Module | None = None
+
+    @classmethod
+    def build_encoder(cls, cfg: Any, vocab_size: int, padding_idx: int) -> Any:
+        """The encoder that ``cfg`` asks for. Raises ValueError where sizes do not fit together."""
+        raise NotImplementedError
+
+    @classmethod
+    def build_model(cls, cfg: Any, task: Any) -> "EncoderModel":
+        """fairseq's hook: sizes from ``cfg``, words from the task's dictionary."""
+        words = task.source_dictionary
+        config = cls.config_class(**{k: v for k, v in dict(cfg).items() if k != "_name"})
+        try:
+            return cls(config, cls.build_encoder(config, len(words), words.pad()))
+        except ValueError as error:
+            raise UserError(str(error), "model options", "choose sizes that fit together") from error
+
+    def forward(
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor | None = None,
+        positions: Tensor | None = None,
+        features_only: bool = False,
+        return_all_hiddens: bool = False,
+        classification_head_name: str | None = None,
+        masked_tokens: Tensor | None = None,
+        questions: Tensor | None = None,
+        starts: Tensor | None = None,
+        return_routing: bool = False,
+        **unused: Any,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """
+        Args:
+            src_tokens: <int64>[B, L], padded with the dictionary's pad.
+            src_lengths: unused; lengths are read off the padding.
+            positions: <int64>[B, L] position ids with the gaps of padding insertion, or None for 0 … L-1.
+            features_only: return hidden states instead of words.
+            return_all_hiddens: put every layer's output into ``extra["inner_states"]``.
+            classification_head_name: return this head's logits [B, K] instead.
+            masked_tokens: <bool>[B, L], the tokens to score words for.
+            questions, starts: <int64>[B, Q], positions of [QUESTION] tokens and of the gold starts; adds
+                ``extra["start_logits"]`` and ``extra["end_logits"]`` <float>[B, Q, L] of the span head.
+            return_routing: put what decided where each layer attends into ``extra["routing"]``.
+        Returns:
+            x: hidden states <float>[B, L, C], or logits as above; and ``extra``.
+        """
+        routing: list[Any] | None = [] if return_routing else None
+        states = self.encoder(src_tokens, positions, routing=routing)
+        hidden = states[-1]
+        extra: dict[str, Any] = {"inner_states": states if return_all_hiddens else None, "routing": routing}
+        if questions is not None and starts is not None:
+            extra["start_logits"] = self.span_head.start_logits(hidden, questions)  # type: ignore[union-attr,operator]
+            extra["end_logits"] = self.span_head.end_logits(hidden, questions, starts)  # type: ignore[union-attr,operator]
+            return hidden, extra
+        if classification_head_name is not None:
+            return self.classification_heads[classification_head_name](hidden), extra
+        if features_only or self.lm_head is None:
+            return hidden, extra
+        return self.lm_head(hidden, self.encoder.embeddings.words.weight, masked_tokens), extra
+
+    def register_classification_head(
+        self, name: str, num_classes: int = 2, inner_dim: int | None = None, **unused: Any
+    ) -> None:
+        """fairseq's hook for ``sentence_prediction``."""
+        C = self.cfg.encoder_embed_dim
+        head = ClassificationHead(C, inner_dim or C, num_classes, self.cfg.pooler_dropout)
+        self.classification_heads[name] = initialise(head)
+
+    def register_span_head(self, kind: str) -> None:
+        """Adds the span head, one of ``SPAN_HEADS``, and takes away the word head, which has no part in it."""
+        self.span_head = SPAN_HEADS[kind](self.cfg.encoder_embed_dim)
+        self.lm_head = None
+
+    def get_normalized_probs(self, net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:
+        logits = net_output[0].float()
+        return logits.log_softmax(dim=-1) if log_probs else logits.softmax(dim=-1)
+
+    def get_targets(self, sample: dict[str, Any], net_output: Any) -> Tensor:
+        return sample["target"]
+
+    def max_positions(self) -> int:
+        """The learned positions, where there are any; otherwise no limit of its own: the task's holds."""
+        return self.cfg.max_positions if self.encoder.config.has_positions else 2**31
+
+    @property
+    def supported_targets(self) -> set[str]:
+        return {"self"}
+
+    def upgrade_state_dict_named(self, state_dict: dict[str, Tensor], name: str) -> None:
+        """Lets a checkpoint of one task start another: heads that only one side has start anew or stay out.
+
+        Everything else must match; fairseq loads strictly.
+
+        Raises:
+            UserError: the checkpoint's words are not the dictionary's.
+        """
+        super().upgrade_state_dict_named(state_dict, name)
+        words, here = state_dict.get("encoder.embeddings.words.weight"), self.encoder.embeddings.words.weight
+        if words is not None and len(words) != len(here):
+            raise UserError(
+                f"the checkpoint has {len(words)} words, the dictionary {len(here)}",
+                "checkpoint and dict.txt",
+                "use the dict.txt the checkpoint was trained with",
+            )
+        own = self.state_dict()
+        for head in ("lm_head.", "classification_heads.", "span_head."):
+            theirs = {k for k in state_dict if k.startswith(head)}
+            ours = {k for k in own if k.startswith(head)}
+            if any(own[k].shape != state_dict[k].shape for k in ours & theirs) or ours != theirs:
+                for key in theirs:
+                    del state_dict[key]
+                state_dict.update({k: own[k] for k in ours})
+                if ours:
+                    logger.info("%s is not in the checkpoint in this shape: it starts anew", head[:-1])
+
+
+def initialise(module: nn.Module) -> Any:
+    """BERT's initialisation for a head: linear weights normal with deviation 0.02, biases 0."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return module
+
+
+def architecture(model: str, name: str, **sizes: Any) -> None:
+    """Registers ``--arch name`` of ``model``: options that the command line leaves open take these values."""
+
+    @register_model_architecture(model, name)
+    def set_sizes(args: Any) -> None:
+        for option, value in sizes.items():
+            if getattr(args, option, None) is None:
+                setattr(args, option, value)
+
+
+LARGE = {
+    "encoder_layers": 24,
+    "encoder_embed_dim": 1024,
+    "encoder_ffn_embed_dim": 4096,
+    "encoder_attention_heads": 16,
+}
+TINY = {
+    "encoder_layers": 3,
+    "encoder_embed_dim": 64,
+    "encoder_ffn_embed_dim": 256,
+    "encoder_attention_heads": 4,
+}

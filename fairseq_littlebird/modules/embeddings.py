@@ -1,0 +1,55 @@
+"""From token ids to what the first layer reads."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fairseq_littlebird.modules.config import EncoderConfig
+
+
+class Embeddings(nn.Module):
+    """Word embeddings, learned positions where the encoder has them, a norm, and a projection where widths differ.
+
+    Args:
+        config: sizes and switches.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        E, C = config.word_embed_dim or config.embed_dim, config.embed_dim
+        self.dropout = config.dropout
+        self.words = nn.Embedding(config.vocab_size, E, config.padding_idx)
+        self.positions = nn.Embedding(config.max_positions, E) if config.has_positions else None
+        self.norm = nn.LayerNorm(E, config.layer_norm_eps)
+        self.projection = nn.Linear(E, C) if E != C else None
+
+    def reset_parameters(self) -> None:
+        """Normal tables with deviation 0.02, as BERT's; 0 for padding."""
+        for table in (self.words, self.positions):
+            if table is not None:
+                nn.init.normal_(table.weight, std=0.02)
+        with torch.no_grad():
+            self.words.weight[self.words.padding_idx].zero_()
+
+    def forward(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
+        """
+        Args:
+            tokens: <integer>[B, L].
+            positions: <integer>[B, L] or None for 0 … L-1; read only where positions are learned.
+        Returns:
+            <float>[B, L, C].
+        Raises:
+            ValueError: a position past the learned ones.
+        """
+        x = self.words(tokens)
+        if self.positions is not None:
+            if positions is None:
+                positions = torch.arange(tokens.shape[1], device=tokens.device)
+            last, rows = int(positions.max()), self.positions.num_embeddings
+            if last >= rows:
+                raise ValueError(f"position {last} is past the {rows} learned ones; shorten the input")
+            x = x + self.positions(positions)
+        x = F.dropout(self.norm(x), self.dropout, self.training)
+        return x if self.projection is None else self.projection(x)
