@@ -38,6 +38,8 @@ FILES = (
     "tokenizer_config.json",
     "encoder.json",
     "vocab.bpe",
+    "vocab.json",
+    "merges.txt",
     "tokenizer.json",
 )
 """Every name in a tokenizer's folder."""
@@ -68,6 +70,13 @@ class Tokenizer(Protocol):
         """Every symbol that :meth:`encode` may return but ``<unk>``, in the vocabulary's order."""
         ...
 
+    def numbers(self) -> dict[str, int]:
+        """The vocabulary's own number of every symbol, of its special symbols under fairseq's names, and of all else.
+
+        A pretrained model's word embeddings are in the order of these numbers.
+        """
+        ...
+
 
 def load_tokenizer(path: str | Path, dictionary: str | Path | None = None) -> Tokenizer:
     """The tokenizer of a file, or of a folder that holds one.
@@ -75,7 +84,8 @@ def load_tokenizer(path: str | Path, dictionary: str | Path | None = None) -> To
     Args:
         path: SentencePiece ``*.model``, WordPiece ``*.txt``, ``*.json`` of the tokenizers library, or a
             folder with ``sentencepiece.model``, ``encoder.json`` and ``vocab.bpe``, ``tokenizer.json``,
-            ``vocab.txt`` or a single ``*.model`` (the first of these that is there).
+            ``vocab.json`` and ``merges.txt``, ``vocab.txt`` or a single ``*.model`` (the first of these that is
+            there).
         dictionary: the dict.txt that the symbols will be looked up in (default: the one beside the files). It
             decides whether GPT-2 symbols are numbers, as in RoBERTa's dict.txt, or pieces.
 
@@ -111,6 +121,8 @@ def _load_from_folder(folder: Path, dictionary: str | Path | None) -> Tokenizer:
         return _gpt2_bpe(folder, dictionary)
     if (folder / "tokenizer.json").exists():
         return _tokenizer_json(folder / "tokenizer.json")
+    if (folder / "vocab.json").exists() and (folder / "merges.txt").exists():
+        return _byte_bpe({name: folder / name for name in ("vocab.json", "merges.txt")}, numbers=False)
     if (folder / "vocab.txt").exists():
         return _wordpiece(folder / "vocab.txt")
     if len(models) == 1:
@@ -118,7 +130,8 @@ def _load_from_folder(folder: Path, dictionary: str | Path | None) -> Tokenizer:
     raise UserError(
         f"no tokenizer in this folder ({len(models)} .model files)",
         where=str(folder),
-        remedy="it needs sentencepiece.model, encoder.json and vocab.bpe, tokenizer.json, or vocab.txt",
+        remedy="it needs sentencepiece.model, encoder.json and vocab.bpe, tokenizer.json, vocab.json and merges.txt, "
+        "or vocab.txt",
     )
 
 
@@ -160,11 +173,15 @@ class SentencePieceTokenizer:
             if not (model.is_control(i) or model.is_unknown(i) or model.is_unused(i))
             and is_dictionary_symbol(model.id_to_piece(i))
         ]
+        self._numbers = {model.id_to_piece(i): i for i in range(count)}
         self._known = set(self._symbols)
         self._blank: dict[str, bool] = {}
 
     def symbols(self) -> list[str]:
         return list(self._symbols)
+
+    def numbers(self) -> dict[str, int]:
+        return dict(self._numbers)
 
     def tokenize(self, text: str) -> list[str]:
         return self._known_only(self._model.encode(without_surrogates(text), out_type=str))
@@ -232,10 +249,17 @@ class LibraryTokenizer:
             for piece, index in pieces
             if piece not in excluded and is_dictionary_symbol(piece)
         }
+        own = dict(pieces)
+        names = {name: own[theirs] for theirs, name in SPECIAL.items() if theirs in own}
+        names |= {UNKNOWN: own[unknown]} if unknown in own else {}
+        self._numbers = {self._symbol.get(index, piece): index for piece, index in pieces} | names
         self._blank: dict[str, bool] = {}
 
     def symbols(self) -> list[str]:
         return list(self._symbol.values())
+
+    def numbers(self) -> dict[str, int]:
+        return dict(self._numbers)
 
     def tokenize(self, text: str) -> list[str]:
         return self._symbols_of(self._encode(without_surrogates(text)))
@@ -294,18 +318,23 @@ def _lowercase(settings: Path, pieces: list[str]) -> bool:
 
 
 def _gpt2_bpe(folder: Path, dictionary: str | Path | None) -> LibraryTokenizer:
+    lines = Path(dictionary) if dictionary else folder / "dict.txt"
+    numbers = not lines.exists() or _holds_numbers(lines)
+    return _byte_bpe({name: folder / name for name in ("encoder.json", "vocab.bpe")}, numbers)
+
+
+def _byte_bpe(files: dict[str, Path], numbers: bool) -> LibraryTokenizer:
     library = _library()
-    files = {name: folder / name for name in ("encoder.json", "vocab.bpe")}
     try:
         model = library.models.BPE.from_file(*(str(file) for file in files.values()))
     except Exception as error:  # the library raises bare Exception
         raise UserError(
-            f"not GPT-2 byte BPE files ({error})", where=str(folder), remedy="give encoder.json and vocab.bpe"
+            f"not GPT-2 byte BPE files ({error})",
+            where=" and ".join(map(str, files.values())),
+            remedy="give encoder.json and vocab.bpe",
         ) from error
     tokenizer = library.Tokenizer(model)
     tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    lines = Path(dictionary) if dictionary else folder / "dict.txt"
-    numbers = not lines.exists() or _holds_numbers(lines)
     return LibraryTokenizer("gpt2_bpe", tokenizer, files, numbers=numbers)
 
 

@@ -6,6 +6,7 @@ import functools
 import json
 import pickle
 import pydoc_data.topics
+import shutil
 import sys
 import unicodedata
 from pathlib import Path
@@ -474,3 +475,28 @@ def test_training_is_reproducible_and_reads_long_lines(tmp_path):
     for name in ("a.model", "b.model"):
         train_sentencepiece([path], 500, tmp_path / name)
     assert (tmp_path / "a.model").read_bytes() == (tmp_path / "b.model").read_bytes()
+
+
+def test_hugging_face_s_names_of_the_byte_bpe_files(gpt2_folder, tmp_path):
+    """vocab.json and merges.txt without tokenizer.json: the same pieces, and they are no numbers."""
+    shutil.copy(gpt2_folder / "encoder.json", tmp_path / "vocab.json")
+    shutil.copy(gpt2_folder / "vocab.bpe", tmp_path / "merges.txt")
+    tokenizer = load_tokenizer(tmp_path)
+    pieces = gpt2_pieces(gpt2_folder)
+    text = "The stone bridge, twice."
+    assert tokenizer.tokenize(text) == [pieces[number] for number in load_tokenizer(gpt2_folder).tokenize(text)]
+    assert list(tokenizer.files) == ["vocab.json", "merges.txt"]
+
+
+def test_numbers_are_the_vocabulary_s_own(sentencepiece_path, gpt2_folder, vocab_file, json_file):
+    pieces = vocab_file.read_text("utf-8").split("\n")
+    names = {"<s>": "[CLS]", "<unk>": "[UNK]"}
+    for path in (vocab_file, json_file):
+        numbers = load_tokenizer(path).numbers()
+        for symbol in [*load_tokenizer(path).symbols(), *(s for s in names if names[s] in pieces)]:
+            assert pieces[numbers[symbol]] == names.get(symbol, symbol)
+    gpt2 = load_tokenizer(gpt2_folder)
+    assert all(str(gpt2.numbers()[symbol]) == symbol for symbol in gpt2.symbols())
+    model = sentencepiece.SentencePieceProcessor(model_file=str(sentencepiece_path))
+    numbers = load_tokenizer(sentencepiece_path).numbers()
+    assert [model.piece_to_id(symbol) for symbol in numbers] == [*numbers.values()] == [*range(model.get_piece_size())]

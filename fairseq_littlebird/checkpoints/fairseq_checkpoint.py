@@ -1,0 +1,137 @@
+"""fairseq checkpoints of RoBERTa, of every age, and of our own full-attention encoder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fairseq_littlebird.checkpoints.key_maps import (
+    FAIRSEQ_ROBERTA,
+    POSITIONS,
+    WORDS,
+    apply_key_map,
+    check_keys,
+    full_attention_map,
+    rename,
+)
+from fairseq_littlebird.checkpoints.source import Source, float32, fold_positions, load_tensors, sizes
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.modules.config import FullAttentionConfig
+
+PADDING = 1  # fairseq's dictionary
+
+
+def read_fairseq(path: Path) -> Source:
+    """Reads RoBERTa (or XLM-R), or a full-attention encoder that was trained here.
+
+    Raises:
+        UserError: another model, a setting that the encoders here lack, missing or unexpected keys.
+    """
+    content = load_tensors(path)
+    settings, task = _settings(content, path)
+    weights = content.get("model")
+    if not isinstance(weights, dict) or not weights:
+        raise UserError("no model in this checkpoint", str(path), "give a checkpoint that fairseq wrote")
+    dictionary = _dictionary(path, task)
+    if any(key.startswith("encoder.pack") or ".slopes." in key for key in weights):
+        raise UserError(
+            "this is a LittleBird model already", str(path), "train on with fairseq-train --finetune-from-model"
+        )
+    if WORDS in weights:
+        return _full_attention(path, float32(weights), settings, dictionary)
+    return _roberta(path, float32(weights), settings, dictionary)
+
+
+def _full_attention(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: Path) -> Source:
+    config = _sizes(path, weights, settings, positions=len(weights.get(POSITIONS, ())))
+    key_map = full_attention_map(config)
+    state, dropped = apply_key_map(weights, key_map, str(path))
+    check_keys(state, config, key_map, str(path))
+    return Source("full-attention encoder", path, config, state, dictionary.parent, dictionary, len(weights), dropped)
+
+
+def _roberta(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: Path) -> Source:
+    for name, wanted in (("activation_fn", "gelu"), ("encoder_normalize_before", False)):
+        if (value := settings.get(name, wanted)) != wanted:
+            raise UserError(
+                f"{name} is {value!r}", str(path), f"LittleBird starts from encoders with {name} {wanted!r}"
+            )
+    keys = len(weights)
+    weights = _split_in_proj(rename(weights, lambda key: re.sub(r"^(encoder|decoder)\.", "", key), str(path)))
+    state, dropped = apply_key_map(weights, FAIRSEQ_ROBERTA, str(path))
+    offset = PADDING + 1
+    rows = len(state.get(POSITIONS, ()))
+    check_keys(state, _sizes(path, state, settings, positions=rows), FAIRSEQ_ROBERTA, str(path))
+    notes: list[str] = []
+    fold_positions(state, offset, notes)
+    config = _sizes(path, state, settings, positions=rows - offset)
+    return Source("fairseq RoBERTa", path, config, state, dictionary.parent, dictionary, keys, dropped, notes)
+
+
+def _split_in_proj(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Checkpoints of 2019 hold q, k and v in one matrix."""
+    split: dict[str, Tensor] = {}
+    for key, value in weights.items():
+        if match := re.fullmatch(r"(.*\.self_attn\.)in_proj_(weight|bias)", key):
+            for name, part in zip("qkv", value.chunk(3), strict=True):
+                split[f"{match[1]}{name}_proj.{match[2]}"] = part.clone()
+        else:
+            split[key] = value
+    return split
+
+
+def _sizes(path: Path, state: dict[str, Tensor], settings: dict[str, Any], positions: int) -> FullAttentionConfig:
+    """Sizes as the weights show them; the number of heads is the one that they do not show."""
+    heads = settings.get("encoder_attention_heads")
+    if not isinstance(heads, int):
+        raise UserError("the checkpoint does not say its number of attention heads", str(path), "save it again")
+    layers = {int(match[1]) for key in state if (match := re.match(r"encoder\.layers\.(\d+)\.", key))}
+    q, fc1 = "encoder.layers.0.q.weight", "encoder.layers.0.ffn.fc1.weight"
+    for key in (WORDS, q, fc1):
+        if key not in state:
+            raise UserError("neither RoBERTa nor a full-attention encoder", str(path), "give a checkpoint of one")
+    V, E = state[WORDS].shape
+    C = len(state[q])
+    return sizes(
+        str(path),
+        vocab_size=V,
+        layers=max(layers) + 1,
+        embed_dim=C,
+        ffn_embed_dim=len(state[fc1]),
+        heads=heads,
+        max_positions=positions,
+        word_embed_dim=0 if E == C else E,
+        layer_norm_eps=float(settings.get("layer_norm_eps", 1e-5)),
+    )
+
+
+def _settings(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The model's and the task's settings."""
+    if content.get("args") is not None:
+        return vars(content["args"]), vars(content["args"])
+    cfg = content.get("cfg")
+    if not isinstance(cfg, dict) or cfg.get("model") is None:
+        raise UserError("neither args nor cfg in this checkpoint", str(path), "give a checkpoint that fairseq wrote")
+    return _plain(cfg["model"]), _plain(cfg.get("task") or {})
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    return settings if isinstance(settings, dict) else vars(settings)
+
+
+def _dictionary(path: Path, task: dict[str, Any]) -> Path:
+    """The dict.txt beside the checkpoint, or of the data it was trained on."""
+    beside = path.parent
+    data = task.get("data")
+    if isinstance(data, list):
+        data = data[0] if data else None
+    folders = [beside] + ([Path(data.split(":")[0])] if isinstance(data, str) and data else [])
+    for folder in folders:
+        if (folder / "dict.txt").exists():
+            return folder / "dict.txt"
+    raise UserError(
+        f"no dict.txt in {' or '.join(map(str, folders))}", str(path), "copy the model's dict.txt beside it"
+    )

@@ -1,0 +1,139 @@
+"""Hugging Face folders: config.json, and weights in safetensors or PyTorch files, whole or in shards."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fairseq_littlebird.checkpoints.key_maps import HUGGING_FACE, apply_key_map, check_keys, rename
+from fairseq_littlebird.checkpoints.source import Source, float32, fold_positions, load_tensors, sizes
+from fairseq_littlebird.errors import UserError
+
+WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+"""The first of these that is there holds the weights."""
+
+PREFIX = {"bert": "bert.", "roberta": "roberta.", "xlm-roberta": "roberta.", "electra": "electra."}
+# the only values that the encoders here have
+ONLY = {
+    "hidden_act": ("gelu",),
+    "position_embedding_type": ("absolute", None),
+    "is_decoder": (False, None),
+    "add_cross_attention": (False, None),
+}
+
+
+def read_hugging_face(folder: Path) -> Source:
+    """Reads BERT, RoBERTa, XLM-R or ELECTRA.
+
+    Raises:
+        UserError: another model type, a setting that the encoders here lack, missing or unexpected keys.
+    """
+    config = _config(folder)
+    kind = config["model_type"]
+    prefix, key_map = PREFIX[kind], HUGGING_FACE[kind]
+    weights = rename(read_weights(folder), lambda key: _modern(key.removeprefix(prefix)), str(folder))
+    state, dropped = apply_key_map(float32(weights), key_map, str(folder))
+    where = str(folder / "config.json")
+    offset = _number(config, "pad_token_id", where) + 1 if kind in ("roberta", "xlm-roberta") else 0
+    C = _number(config, "hidden_size", where)
+    E = config.get("embedding_size") or C
+    values = {
+        "vocab_size": _number(config, "vocab_size", where),
+        "layers": _number(config, "num_hidden_layers", where),
+        "embed_dim": C,
+        "ffn_embed_dim": _number(config, "intermediate_size", where),
+        "heads": _number(config, "num_attention_heads", where),
+        "max_positions": _number(config, "max_position_embeddings", where),
+        "word_embed_dim": 0 if E == C else E,
+        "layer_norm_eps": float(config.get("layer_norm_eps", 1e-12)),
+    }
+    check_keys(state, sizes(where, **values), key_map, str(folder))
+    notes: list[str] = []
+    fold_positions(state, offset, notes)
+    own = sizes(where, **values | {"max_positions": values["max_positions"] - offset})
+    return Source(f"Hugging Face {kind}", folder, own, state, folder, None, len(weights), dropped, notes)
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """All weights of a folder.
+
+    Raises:
+        UserError: there are none, a shard is missing, or a file cannot be read.
+    """
+    for name in WEIGHTS:
+        if (folder / name).exists():
+            break
+    else:
+        raise UserError("no weights", str(folder), f"it needs one of {', '.join(WEIGHTS)}")
+    if not name.endswith(".index.json"):
+        return _read_file(folder / name)
+    index = _json(folder / name).get("weight_map")
+    if not isinstance(index, dict):
+        raise UserError("no weight_map", str(folder / name), "copy the index again")
+    absent = sorted(shard for shard in {*index.values()} if not (folder / shard).exists())
+    if absent:
+        raise UserError(f"missing shards: {', '.join(absent)}", str(folder), "copy them beside the index")
+    weights: dict[str, Tensor] = {}
+    for shard in sorted({*index.values()}):
+        weights |= _read_file(folder / shard)
+    missing = sorted(index.keys() - weights.keys())
+    if missing:
+        raise UserError(f"shards lack keys of the index: {', '.join(missing)}", str(folder), "copy the shards again")
+    return weights
+
+
+def _read_file(path: Path) -> dict[str, Tensor]:
+    if path.suffix != ".safetensors":
+        return load_tensors(path)
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"not a readable safetensors file ({error})", str(path), "copy it again") from error
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    config = _json(path)
+    kind = config.get("model_type")
+    if kind not in HUGGING_FACE:
+        raise UserError(f"model type {kind!r}", str(path), f"LittleBird starts from {', '.join(HUGGING_FACE)}")
+    for name, allowed in ONLY.items():
+        if (value := config.get(name, allowed[0])) not in allowed:
+            raise UserError(
+                f"{name} is {value!r}", str(path), f"LittleBird starts from encoders with {name} {allowed[0]!r}"
+            )
+    return config
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise UserError(f"not JSON ({error})", str(path), "copy it again") from error
+    if not isinstance(content, dict):
+        raise UserError("not a JSON object", str(path), "copy it again")
+    return content
+
+
+def _number(config: dict[str, Any], name: str, where: str) -> int:
+    value = config.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UserError(f"{name} is {value!r}, not a whole number", where, "copy config.json again")
+    return value
+
+
+def _modern(key: str) -> str:
+    """Old BERT files call a layer norm's weight gamma and its bias beta."""
+    return re.sub(r"LayerNorm\.(gamma|beta)$", lambda m: "LayerNorm." + {"gamma": "weight", "beta": "bias"}[m[1]], key)

@@ -1,0 +1,119 @@
+"""The README of a warm start: what became of every part of the source."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from fairseq_littlebird.checkpoints.key_maps import HEAD, WORDS
+from fairseq_littlebird.checkpoints.source import Source
+from fairseq_littlebird.checkpoints.vocabulary import QUESTION, Words
+from fairseq_littlebird.checkpoints.warm_start import State
+from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
+
+
+def report(
+    source: Source,
+    words: Words,
+    config: EncoderConfig,
+    state: State,
+    layers: Sequence[int],
+    arguments: str,
+    commands: str,
+    tokenizer: str,
+) -> str:
+    """Markdown.
+
+    Args:
+        source, words, config, layers: what went in.
+        state: what came out.
+        arguments: how the model is asked for on fairseq-train's command line.
+        commands: how to go on.
+        tokenizer: a sentence on the tokenizer's files.
+    """
+    model = "LittleBird" if isinstance(config, LittleBirdConfig) else "Full-attention encoder"
+    head = [] if source.has_head else ["`lm_head` (not in the checkpoint: fairseq-train starts it anew)"]
+    sections = [
+        f"# {model} from {source.kind}",
+        f"Source: `{source.path}`, {source.keys} keys. Model: `{arguments}`.",
+        _section("Mapped", _mapped(source, state)),
+        _section("Steps", _steps(source, words, config, layers)),
+        _section("Tiled", _tiled(source, config)),
+        _section("Dropped", _listed([*source.dropped, *_layers_left_out(source, layers)], _unused(words))),
+        _section("Initialised", _initialised(source, words, state, head)),
+        _section("Tokenizer", tokenizer),
+        _section("How to go on", f"```bash\n{commands}\n```"),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _section(title: str, body: str) -> str:
+    return f"## {title}\n\n{body or 'Nothing.'}"
+
+
+def group(key: str) -> str:
+    """A key without its layer's number and its weight or bias."""
+    return re.sub(r"\.(weight|bias)$", "", re.sub(r"layers\.\d+", "layers.*", key))
+
+
+def _mapped(source: Source, state: State) -> str:
+    """One line a kind of parameter that the source has, under our name."""
+    taken = Counter(group(key) for key in state if _origin(key) in source.state)
+    rows = [f"| `{name}` | {count} |" for name, count in taken.items()]
+    return "\n".join(["| parameters | keys |", "|---|---|", *rows])
+
+
+def _origin(key: str) -> str:
+    """The source's parameter behind one of LittleBird's."""
+    return key.replace(".pack_norm.", ".attention_norm.").replace(".pack_", ".")
+
+
+def _steps(source: Source, words: Words, config: EncoderConfig, layers: Sequence[int]) -> str:
+    steps = list(source.notes)
+    steps.append(f"Word rows put into the order of fairseq's dictionary: {len(words.symbols) - len(words.new)} rows.")
+    if len(layers) < source.config.layers:
+        steps.append(f"Layers taken, of {source.config.layers}, from 1: {', '.join(str(n + 1) for n in layers)}.")
+    if isinstance(config, LittleBirdConfig):
+        if not config.has_positions:
+            steps.append("Mean of the position rows added to every word row, as there is no position table now.")
+        if config.pack_size:
+            steps.append("Each layer's q, k, v copied to pack and to unpack attention; pack_norm from attention_norm.")
+    return "\n".join(f"- {step}" for step in steps)
+
+
+def _tiled(source: Source, config: EncoderConfig) -> str:
+    there, now = source.config.max_positions, config.max_positions
+    if not config.has_positions or there == now:
+        return ""
+    how = "repeated" if now > there else "cut"
+    return f"- `encoder.embeddings.positions`: {there} rows {how} to {now}."
+
+
+def _layers_left_out(source: Source, layers: Sequence[int]) -> list[str]:
+    numbers = {re.escape(f"encoder.layers.{n}.") for n in range(source.config.layers) if n not in layers}
+    return [key for key in source.state if any(re.match(number, key) for number in numbers)]
+
+
+def _unused(words: Words) -> list[str]:
+    return [f"word row {row}, `{name}`: no word of the dictionary" for row, name in sorted(words.unused.items())]
+
+
+def _listed(keys: Sequence[str], more: Sequence[str]) -> str:
+    return "\n".join([*(f"- `{key}`" for key in keys), *(f"- {line}" for line in more)])
+
+
+def _initialised(source: Source, words: Words, state: State, head: list[str]) -> str:
+    lines = [f"- {line}" for line in head]
+    for word in words.new:
+        how = "as `<mask>`" if word == QUESTION else "mean row with noise of the rows' deviation"
+        lines.append(f"- `{WORDS}`, row of `{word}`: {how}")
+    if source.has_head and words.new:
+        lines.append(f"- `{HEAD}bias` of these words: the lowest there is, so that nothing predicts them at once")
+    for key, value in state.items():
+        if ".slopes." in key:
+            how = "0" if key.endswith("alpha") else "ALiBi's slopes"
+            lines.append(f"- `{key}`: {how}")
+        elif key == "encoder.pack":
+            lines.append(f"- `{key}`: {len(value)} random words, as the first layer reads them")
+    return "\n".join(lines)

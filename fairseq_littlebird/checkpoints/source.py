@@ -1,0 +1,134 @@
+"""A pretrained encoder as every reader hands it on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairseq_littlebird.checkpoints.key_maps import POSITIONS, TOKEN_TYPES
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.modules.config import FullAttentionConfig
+
+
+@dataclass(frozen=True)
+class Source:
+    """A full-attention encoder, its words still in the source's order.
+
+    Args:
+        kind: the format, in words.
+        path: the file or folder it was read from.
+        config: its sizes; ``vocab_size`` counts the source's rows.
+        state: parameters under our names, float32; with a masked-language-model head or without.
+        folder: where its tokenizer is.
+        dictionary: the dict.txt whose order the rows have; None: they have the tokenizer's.
+        keys: how many keys the source has.
+        dropped: keys left out on purpose.
+        notes: what else was done to the parameters, a sentence each.
+    """
+
+    kind: str
+    path: Path
+    config: FullAttentionConfig
+    state: dict[str, Tensor]
+    folder: Path
+    dictionary: Path | None
+    keys: int
+    dropped: list[str]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether there is a masked-language-model head."""
+        return "lm_head.bias" in self.state
+
+
+def float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Parameters in float32, whatever they were saved in; integer buffers as they are."""
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def fold_positions(state: dict[str, Tensor], offset: int, notes: list[str]) -> None:
+    """Position rows start at position 0 and hold what every token gets: token-type row 0.
+
+    All tokens of one text have type 0, so adding that row to every position gives the embedding norm the same input.
+
+    Args:
+        state: changed in place; the token types leave it.
+        offset: position rows before the first that a token uses (RoBERTa counts on from its padding's number).
+        notes: gets a sentence for each step.
+    """
+    if offset:
+        state[POSITIONS] = state[POSITIONS][offset:].clone()
+        notes.append(f"Position rows 0 to {offset - 1} are never used (positions start at {offset}): dropped.")
+    types = state.pop(TOKEN_TYPES, None)
+    if types is not None and len(types):
+        state[POSITIONS] = state[POSITIONS] + types[0]
+        others = f"; the other {len(types) - 1} dropped" if len(types) > 1 else ""
+        notes.append(f"Token-type row 0 added to every position row{others}.")
+
+
+def sizes(where: str, **values: Any) -> FullAttentionConfig:
+    """The encoder's sizes.
+
+    Raises:
+        UserError: they do not fit together.
+    """
+    try:
+        return FullAttentionConfig(**values)
+    except ValueError as error:
+        raise UserError(str(error), where, "take a source whose heads divide its width") from error
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """What a PyTorch file holds, read without running anything in it.
+
+    Raises:
+        UserError: not such a file, cut short, or with objects that safe loading refuses.
+    """
+    torch.serialization.add_safe_globals([argparse.Namespace])  # fairseq's older checkpoints hold one
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # pickle, zip and torch raise many types
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"not a readable PyTorch file ({reason})", str(path), "copy or save it again") from error
+    if not isinstance(content, dict):
+        raise UserError("no dictionary of parameters", str(path), "save the model's state_dict")
+    return content
+
+
+def read_source(path: str | Path) -> Source:
+    """Reads a pretrained encoder.
+
+    Args:
+        path: a fairseq checkpoint, its folder, or a Hugging Face folder.
+    Raises:
+        UserError: neither; or one that LittleBird cannot start from.
+    """
+    from fairseq_littlebird.checkpoints.fairseq_checkpoint import read_fairseq
+    from fairseq_littlebird.checkpoints.hugging_face import read_hugging_face
+
+    path = Path(path)
+    if not path.exists():
+        raise UserError("no such file or folder", str(path), "check the path")
+    if path.is_file():
+        if path.suffix != ".pt":
+            raise UserError("not a fairseq checkpoint", str(path), "give a .pt file, or the folder of a model")
+        return read_fairseq(path)
+    if (path / "config.json").exists():
+        return read_hugging_face(path)
+    found = [path / name for name in ("model.pt", "checkpoint.pt") if (path / name).exists()]
+    if len(found) == 1:
+        return read_fairseq(found[0])
+    raise UserError(
+        "neither config.json (Hugging Face) nor one of model.pt and checkpoint.pt (fairseq) in this folder",
+        str(path),
+        "name the checkpoint's file or another folder",
+    )

@@ -1,0 +1,315 @@
+"""littlebird-warm-start: a pretrained short-input encoder becomes a LittleBird model, or its teacher."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairseq_littlebird.errors import UserError, exit_on_user_error
+from fairseq_littlebird.output import check_folder, whole_folder
+from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from fairseq_littlebird.checkpoints.source import Source
+    from fairseq_littlebird.checkpoints.vocabulary import Words
+    from fairseq_littlebird.modules.config import EncoderConfig
+
+NAMES = ("checkpoint.pt", "model.args", "README.md", *FILES)
+"""Every name in the folder."""
+
+TASK = "littlebird_masked_lm"
+MODELS = {"littlebird": "littlebird", "full": "full_attention"}
+
+
+@exit_on_user_error
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    check_folder(options.out, NAMES, options.overwrite)
+    _convert(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="littlebird-warm-start",
+        description="Writes a fairseq checkpoint, dict.txt, the tokenizer's files, model.args for fairseq-train, and a "
+        "README.md that says what was mapped, tiled, dropped and initialised.",
+    )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        required=True,
+        metavar="SOURCE",
+        help="fairseq RoBERTa or XLM-R (model.pt or its folder), a Hugging Face folder of BERT, RoBERTa, XLM-R or "
+        "ELECTRA, or a checkpoint of the full-attention encoder",
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--to",
+        choices=MODELS,
+        default="littlebird",
+        help="full: the source itself, as the teacher of a distillation (%(default)s)",
+    )
+    parser.add_argument(
+        "--arch", metavar="NAME", help="a fairseq architecture, whose sizes must be the source's (from the source)"
+    )
+    parser.add_argument("--pack-size", type=_count, metavar="N", help="packed rows; 0 for none (the architecture's)")
+    parser.add_argument("--block-size", type=_positive, metavar="N", help="tokens a block (the architecture's)")
+    parser.add_argument("--layers", type=_positive, metavar="N", help="evenly spaced layers of the source (all)")
+    parser.add_argument(
+        "--positions",
+        choices=("bialibi", "learned", "none"),
+        help="learned tiles the source's position rows (bialibi)",
+    )
+    parser.add_argument("--no-window", action="store_true", help="ablation: attend to the packed rows alone")
+    parser.add_argument("--max-positions", type=_positive, metavar="N", help="rows of learned positions (the source's)")
+    parser.add_argument(
+        "--add-word",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="WORD",
+        help="new words of the dictionary, for programs to put between tokens: text itself never becomes one",
+    )
+    parser.add_argument(
+        "--html-tags", action="store_true", help="new words for the tags of paragraphs, headings, lists and tables"
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of what is drawn at random (%(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
+    return parser
+
+
+def _convert(options: argparse.Namespace) -> None:
+    # argument parsing and --help should not wait for torch
+    import torch
+
+    from fairseq_littlebird.checkpoints.report import report
+    from fairseq_littlebird.checkpoints.source import read_source
+    from fairseq_littlebird.checkpoints.warm_start import full_attention_state, littlebird_state, spaced_layers
+
+    source = read_source(options.source)
+    words, tokenizer = _words(source, options)
+    layers = spaced_layers(source.config.layers, _layers(source, options))
+    model, arch = _model(source, options, len(layers))
+    config = _config(model, len(words.symbols))
+    generator = torch.Generator().manual_seed(options.seed)
+    if options.to == "full":
+        state = full_attention_state(source, words, layers, generator)
+    else:
+        state = littlebird_state(source, words, config, layers, generator)  # type: ignore[arg-type]
+    arguments = _model_args(arch, model, options.to)
+    with whole_folder(options.out, NAMES, options.overwrite) as folder:
+        torch.save(_checkpoint(state, model, options), folder / "checkpoint.pt")
+        (folder / "dict.txt").write_text("".join(f"{line}\n" for line in words.lines), "utf-8")
+        (folder / "model.args").write_text(arguments + "\n", "utf-8")
+        for name, file in (tokenizer.files if tokenizer else {}).items():
+            shutil.copyfile(file, folder / name)
+        text = report(source, words, config, state, layers, arguments, _commands(options), _tokenizer_line(tokenizer))
+        (folder / "README.md").write_text(text, "utf-8")
+    count = sum(value.numel() for value in state.values())
+    print(
+        f"{options.out}: {arch} from {source.kind}, {len(layers)} layers, {count / 1e6:.1f} M parameters, "
+        f"{len(words.symbols):,} words, {len(words.new)} of them new, "
+        f"{'with' if source.has_head else 'without'} a masked-language-model head; README.md says what became of all"
+    )
+
+
+def _words(source: Source, options: argparse.Namespace) -> tuple[Words, Tokenizer | None]:
+    """The dictionary, and the tokenizer if there is one."""
+    from fairseq_littlebird.checkpoints import vocabulary
+
+    rows, where = source.config.vocab_size, str(source.folder)
+    new = [*options.add_word, *(vocabulary.HTML_TAGS if options.html_tags else ())]
+    if source.dictionary is not None:
+        text = source.dictionary.read_text("utf-8")
+        return vocabulary.words_of_dictionary(text, rows, new, where), _tokenizer_beside(source.dictionary)
+    tokenizer = load_tokenizer(source.folder)
+    numbers = tokenizer.numbers()
+    if tokenizer.kind == "sentencepiece":  # of the models that are read here only XLM-R has one
+        numbers = vocabulary.xlm_roberta_numbers(numbers)
+    return vocabulary.words_of_tokenizer(tokenizer.symbols(), numbers, rows, new, where), tokenizer
+
+
+def _tokenizer_beside(dictionary: Path) -> Tokenizer | None:
+    """The tokenizer in the dictionary's folder; fairseq's RoBERTa comes without one."""
+    folder = dictionary.parent
+    sets = (("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt"), ("tokenizer.json",), ("vocab.txt",))
+    if any(folder.glob("*.model")) or any(all((folder / name).exists() for name in names) for names in sets):
+        return load_tokenizer(folder, dictionary)
+    return None
+
+
+def _tokenizer_line(tokenizer: Tokenizer | None) -> str:
+    if tokenizer is None:
+        return (
+            "The source came without its tokenizer: put its files (RoBERTa: `encoder.json` and `vocab.bpe`; XLM-R: "
+            "`sentencepiece.model`) into this folder before littlebird-prepare."
+        )
+    return f"Copied: {', '.join(f'`{name}`' for name in tokenizer.files)} ({tokenizer.kind})."
+
+
+def _layers(source: Source, options: argparse.Namespace) -> int:
+    there = source.config.layers
+    wanted = options.layers or there
+    if wanted > there:
+        raise UserError(f"{wanted} layers of {there}", options.source, "name no more layers than the source has")
+    return wanted
+
+
+def _model(source: Source, options: argparse.Namespace, layers: int) -> tuple[dict[str, Any], str]:
+    """Every option of the model, and its architecture's name.
+
+    Raises:
+        UserError: an architecture of another model, or of other sizes than the source's.
+    """
+    config = source.config
+    own: dict[str, Any] = {
+        "encoder_layers": layers,
+        "encoder_embed_dim": config.embed_dim,
+        "encoder_ffn_embed_dim": config.ffn_embed_dim,
+        "encoder_attention_heads": config.heads,
+        "word_embed_dim": config.word_embed_dim,
+    }
+    arch = options.arch or _default_arch(source, options.to)
+    model = _architecture(arch, MODELS[options.to])
+    if options.arch:
+        differ = [
+            f"{name.replace('encoder_', '').replace('_', ' ')} {model[name]} against the source's {value}"
+            for name, value in own.items()
+            if model[name] != value
+        ]
+        if differ:
+            raise UserError(f"{arch} has {', '.join(differ)}", options.source, "leave out --arch, or name another")
+    model |= own | {"layer_norm_eps": config.layer_norm_eps, "max_positions": config.max_positions}
+    if options.to == "littlebird":
+        for name in ("pack_size", "block_size", "positions"):
+            if getattr(options, name) is not None:
+                model[name] = getattr(options, name)
+        model["no_window"] = options.no_window
+        if options.max_positions:
+            if model["positions"] != "learned":
+                raise UserError("--max-positions without learned positions", remedy="add --positions learned")
+            model["max_positions"] = options.max_positions
+    else:
+        given = ("pack_size", "block_size", "positions", "no_window", "max_positions")
+        if wrong := [f"--{name.replace('_', '-')}" for name in given if getattr(options, name) not in (None, False)]:
+            raise UserError(f"{', '.join(wrong)} with --to full", remedy="leave it out: that is the source itself")
+    return model, arch
+
+
+def _default_arch(source: Source, to: str) -> str:
+    config = source.config
+    size = "large" if (config.layers, config.embed_dim) == (24, 1024) else "base"
+    family = "littlebird" if to == "littlebird" else "bert_full" if config.layer_norm_eps < 1e-6 else "roberta_full"
+    return f"{family}_{size}"
+
+
+def _architecture(arch: str, model: str) -> dict[str, Any]:
+    """Every option of the model with the value that the architecture gives it."""
+    from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_NAME_REGISTRY, MODEL_DATACLASS_REGISTRY
+
+    known = sorted(name for name, of in ARCH_MODEL_NAME_REGISTRY.items() if of == model and name != model)
+    if arch not in known:
+        raise UserError(f"{arch!r} is no architecture of {model}", "--arch", f"choose one of {', '.join(known)}")
+    chosen = argparse.Namespace()
+    ARCH_CONFIG_REGISTRY[arch](chosen)
+    defaults = {key: value for key, value in vars(MODEL_DATACLASS_REGISTRY[model]()).items() if key != "_name"}
+    return {key: str(value) if isinstance(value, str) else value for key, value in (defaults | vars(chosen)).items()}
+
+
+def _config(model: dict[str, Any], words: int) -> EncoderConfig:
+    """The sizes that the state is made for."""
+    from fairseq_littlebird.modules.config import FullAttentionConfig, LittleBirdConfig
+
+    values = {
+        "vocab_size": words,
+        "layers": model["encoder_layers"],
+        "embed_dim": model["encoder_embed_dim"],
+        "ffn_embed_dim": model["encoder_ffn_embed_dim"],
+        "heads": model["encoder_attention_heads"],
+        "word_embed_dim": model["word_embed_dim"],
+        "layer_norm_eps": model["layer_norm_eps"],
+        "max_positions": model["max_positions"],
+    }
+    if "pack_size" not in model:
+        return FullAttentionConfig(**values)
+    values |= {name: model[name] for name in ("pack_size", "block_size", "positions")}
+    try:
+        return LittleBirdConfig(window=not model["no_window"], **values)
+    except ValueError as error:
+        raise UserError(str(error), "options", "choose sizes that fit together") from error
+
+
+def _model_args(arch: str, model: dict[str, Any], to: str) -> str:
+    """What fairseq-train needs to build the model."""
+    names = ["encoder_layers", "encoder_embed_dim", "encoder_ffn_embed_dim", "encoder_attention_heads"]
+    names += ["word_embed_dim"] if model["word_embed_dim"] else []
+    names += ["layer_norm_eps"]
+    names += ["pack_size", "block_size", "positions"] if to == "littlebird" else []
+    names += ["max_positions"] if to == "full" or model["positions"] == "learned" else []
+    words = ["--arch", arch]
+    for name in names:
+        words += [f"--{name.replace('_', '-')}", str(model[name])]
+    return " ".join(words + (["--no-window"] if model.get("no_window") else []))
+
+
+def _checkpoint(state: dict[str, Any], model: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """As fairseq's own before the first update."""
+    from fairseq.dataclass.configs import FairseqConfig
+    from fairseq.tasks import TASK_DATACLASS_REGISTRY
+    from omegaconf import OmegaConf
+
+    def plain(config: Any) -> dict[str, Any]:
+        return dict(OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True))  # type: ignore[arg-type]
+
+    cfg = plain(FairseqConfig())
+    cfg["model"] = {"_name": MODELS[options.to], **model}
+    cfg["task"] = plain(TASK_DATACLASS_REGISTRY[TASK]) | {"_name": TASK, "data": str(Path(options.out).resolve())}
+    cfg["criterion"] = {"_name": "masked_lm"}
+    history = {
+        "criterion_name": "MaskedLmLoss",
+        "optimizer_name": "FairseqAdam",
+        "lr_scheduler_state": {},
+        "num_updates": 0,
+    }
+    return {
+        "args": None,
+        "cfg": cfg,
+        "model": state,
+        "criterion": None,
+        "optimizer_history": [history],
+        "task_state": {},
+        "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0, "shuffle": True}},
+        "last_optimizer_state": None,
+    }
+
+
+def _commands(options: argparse.Namespace) -> str:
+    folder = shlex.quote(str(options.out))
+    task = f"{TASK} --padding-insertion" if options.to == "littlebird" else TASK
+    return f"""littlebird-prepare text --tokenizer {folder} --input TRAIN.txt --output train.symbols
+littlebird-prepare text --tokenizer {folder} --input VALID.txt --output valid.symbols
+fairseq-preprocess --only-source --srcdict {folder}/dict.txt --trainpref train.symbols --validpref valid.symbols \\
+    --destdir DATA
+fairseq-train DATA --user-dir fairseq_littlebird --task {task} --criterion masked_lm \\
+    $(cat {folder}/model.args) --finetune-from-model {folder}/checkpoint.pt \\
+    --tokens-per-sample 512 --optimizer adam --lr 1e-4 --batch-size 8 --max-update 10000 --save-dir CHECKPOINTS"""
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

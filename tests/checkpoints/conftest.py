@@ -1,0 +1,127 @@
+"""Small pretrained models of every format, with random weights, as folders that their own libraries wrote."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+TEXT = (
+    "The stone bridge of Oslo was painted by Mara Lindt.",
+    "Nobody knew that the night train crossed a river port in Turin!",
+)
+SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 24}
+# class -> (configuration, vocabulary, more sizes)
+MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "BertModel": ("BertConfig", "wordpiece", {}),
+    "BertForMaskedLM": ("BertConfig", "wordpiece", {}),
+    "BertForPreTraining": ("BertConfig", "wordpiece", {}),
+    "RobertaModel": ("RobertaConfig", "bpe", {}),
+    "RobertaForMaskedLM": ("RobertaConfig", "bpe", {}),
+    "XLMRobertaForMaskedLM": ("XLMRobertaConfig", "sentencepiece", {}),
+    "ElectraForPreTraining": ("ElectraConfig", "wordpiece", {"embedding_size": 8}),
+    "ElectraForMaskedLM": ("ElectraConfig", "wordpiece", {"embedding_size": 8}),
+    "ElectraModel": ("ElectraConfig", "wordpiece", {"embedding_size": 16}),
+}
+
+
+@pytest.fixture(scope="session")
+def texts() -> tuple[str, ...]:
+    """What the vocabularies were made for."""
+    return TEXT
+
+
+@pytest.fixture(scope="session")
+def transformers() -> Iterator[Any]:
+    """The library, which nothing outside the tests imports."""
+    if find_spec("transformers") is None:
+        pytest.skip("transformers is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        if "torchaudio" not in sys.modules:
+            patch.setitem(sys.modules, "torchaudio", None)  # fairseq's need not fit the torch that is here
+        import transformers
+
+        yield transformers
+
+
+def randomise(model: torch.nn.Module) -> None:
+    """No parameter at its initial value, so that none can be forgotten unnoticed."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            norm = "norm" in name.lower() and name.endswith("weight")
+            parameter.copy_(1 + 0.2 * noise if norm else 0.3 * noise)
+
+
+@pytest.fixture(scope="session")
+def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, int]]:
+    """For each kind a folder with a tokenizer's files, and how many words it has."""
+    import sentencepiece
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    root = tmp_path_factory.mktemp("vocabularies")
+    words = sorted({word.strip(".!") for line in TEXT for word in line.lower().split()})
+    pieces = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "!", *words[:-3], "##s", "##ed"]
+    wordpiece = root / "wordpiece"
+    wordpiece.mkdir()
+    (wordpiece / "vocab.txt").write_text("\n".join(pieces) + "\n", "utf-8")
+    (wordpiece / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+
+    bpe, merges = root / "bpe", ["Ġ t", "h e", "Ġt he", "i n", "o n"]
+    bpe.mkdir()
+    units = ["<s>", "<pad>", "</s>", "<unk>", *sorted(ByteLevel.alphabet()), *(m.replace(" ", "") for m in merges)]
+    units += ["<|endoftext|>", "<mask>"]
+    (bpe / "vocab.json").write_text(json.dumps({unit: n for n, unit in enumerate(units)}), "utf-8")
+    (bpe / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", "utf-8")
+
+    unigram = root / "sentencepiece"
+    unigram.mkdir()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXT * 5),
+        model_prefix=str(unigram / "sentencepiece.bpe"),
+        vocab_size=60,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    (unigram / "sentencepiece.bpe.vocab").unlink()
+    model = sentencepiece.SentencePieceProcessor(model_file=str(unigram / "sentencepiece.bpe.model"))
+    return {
+        "wordpiece": (wordpiece, len(pieces)),
+        "bpe": (bpe, len(units)),
+        "sentencepiece": (unigram, model.get_piece_size() + 2),
+    }
+
+
+@pytest.fixture(scope="session")
+def hugging_face(
+    transformers: Any, vocabularies: dict[str, tuple[Path, int]], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., tuple[Any, Path]]:
+    """``hugging_face("BertModel")``: the model, and its folder with its tokenizer."""
+    made: dict[str, tuple[Any, Path]] = {}
+
+    def make(name: str) -> tuple[Any, Path]:
+        if name not in made:
+            configuration, kind, more = MODELS[name]
+            files, count = vocabularies[kind]
+            offset = 0 if kind == "wordpiece" else 2
+            config = getattr(transformers, configuration)(
+                vocab_size=count, max_position_embeddings=80 + offset, pad_token_id=1 if offset else 0, **SIZES, **more
+            )
+            config._attn_implementation = "eager"  # the one that gives its probabilities
+            model = getattr(transformers, name)(config).eval()
+            randomise(model)
+            folder = tmp_path_factory.mktemp(name)
+            model.save_pretrained(folder)
+            for file in files.iterdir():
+                (folder / file.name).write_bytes(file.read_bytes())
+            made[name] = model, folder
+        return made[name]
+
+    return make
