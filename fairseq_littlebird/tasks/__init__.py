@@ -1,7 +1,13 @@
 """fairseq tasks; importing this package registers them."""
 
 from fairseq_littlebird.tasks.littlebird_masked_lm import LittleBirdMaskedLMTask
+from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 from fairseq_littlebird.tasks.recurring_span_selection import RecurringSpanSelectionTask
 
-__all__ = ["LittleBirdMaskedLMTask", "QuestionAnsweringTask", "RecurringSpanSelectionTask"]
+__all__ = [
+    "LittleBirdMaskedLMTask",
+    "LittleBirdSentencePredictionTask",
+    "QuestionAnsweringTask",
+    "RecurringSpanSelectionTask",
+]

@@ -29,6 +29,8 @@ TASKS = {
     "--padding-insertion",
     "sentence_prediction": "classes --task sentence_prediction --criterion sentence_prediction --num-classes 2 "
     "--init-token 0 --required-batch-size-multiple 1",
+    "littlebird_sentence_prediction": "classes --task littlebird_sentence_prediction --criterion sentence_prediction "
+    "--num-classes 2 --padding-insertion",
 }
 
 

@@ -42,6 +42,18 @@ def test_a_folder_without_data(train, tmp_path):
     assert_one_line(done, str(tmp_path / "dict.txt"), "not found")
 
 
+def test_documents_without_labels(train, tiny, tmp_path):
+    shutil.copytree(tiny / "classes", tmp_path / "classes")
+    (tmp_path / "classes" / "label" / "train.bin").unlink()
+    done = train("littlebird_sentence_prediction", tmp_path, 1, data=tmp_path / "classes", status=None)
+    assert_one_line(done, "label/train", "no such split")
+
+
+def test_classes_without_number(train, tmp_path):
+    done = train("littlebird_sentence_prediction", tmp_path, 1, "--num-classes", "-1", status=None)
+    assert_one_line(done, "--num-classes")
+
+
 def test_a_split_that_is_not_there(train, tmp_path):
     done = train("question_answering", tmp_path, 1, "--valid-subset", "nowhere", status=None)
     assert_one_line(done, "questions", "nowhere")

@@ -46,6 +46,7 @@ DATA = {
     "masked_lm": "text",
     "littlebird_masked_lm": "text",
     "sentence_prediction": "classes",
+    "littlebird_sentence_prediction": "classes",
     "question_answering": "questions",
 }
 

@@ -18,8 +18,10 @@ RUNS = {
     "masked_lm": ("text", ["task.tokens_per_sample=128"]),
     "littlebird_masked_lm": ("text", ["task.tokens_per_sample=128"]),
     "recurring_span_selection": ("text", ["task.tokens_per_sample=128"]),
+    "longer_inputs": ("text", ["task.tokens_per_sample=128"]),
     "question_answering": ("questions", ["task.span_head=qass"]),
     "sentence_prediction": ("classes", ["dataset.required_batch_size_multiple=1"]),
+    "littlebird_sentence_prediction": ("classes", []),
 }
 SMALL = ["model.encoder_layers=2", "model.encoder_embed_dim=32", "model.encoder_ffn_embed_dim=48",
          "model.encoder_attention_heads=2", "model.pack_size=8", "model.block_size=16"]  # fmt: skip
@@ -39,7 +41,7 @@ def test_every_file_is_tried():
 
 @pytest.mark.parametrize("name", RUNS)
 def test_trains(fairseq, logged, words, tmp_path, name):
-    start = [f"checkpoint.finetune_from_model={words}"] if name in ("question_answering", "sentence_prediction") else []
+    start = [f"checkpoint.finetune_from_model={words}"] if not RUNS[name][0].startswith("text") else []
     done = hydra(fairseq, name, tmp_path / "out", "optimization.max_update=2", *start)
     assert [int(r["num_updates"]) for r in logged(done, "train_inner")] == [1, 2]
     state = torch.load(tmp_path / "out" / "checkpoint_last.pt", weights_only=True)

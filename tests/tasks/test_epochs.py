@@ -19,11 +19,17 @@ def build(name, data, **options):
     return tasks.setup_task(config)
 
 
+CLASSES = {"num_classes": 2, "regression_target": False, "classification_head_name": "head"}
 TASKS = {
     "littlebird_masked_lm": ("text", {"tokens_per_sample": 128, "padding_insertion": True}),
     "recurring_span_selection": ("text", {"tokens_per_sample": 128, "padding_insertion": True}),
     "question_answering": ("questions", {"padding_insertion": True, "unanswered_windows": 0.5}),
+    "littlebird_sentence_prediction": (
+        "classes",
+        {"padding_insertion": True, "padding_insertion_probability": 1.0, **CLASSES},
+    ),
 }
+CHANGING = {name: ("src_tokens", "positions") for name in TASKS} | {"littlebird_sentence_prediction": ("positions",)}
 
 
 def one_epoch(task, epoch, workers):
@@ -48,7 +54,7 @@ def test_masks_and_gaps_change_with_the_epoch_in_data_workers(tiny, name):
     size = len(task.dataset("train"))
     for epochs in draws.values():
         assert all(sorted(rows) == list(range(size)) for rows in epochs)
-        for kind in ("src_tokens", "positions"):
+        for kind in CHANGING[name]:
             changed = sum(not torch.equal(epochs[0][i][kind], epochs[1][i][kind]) for i in range(size))
             assert changed > 0.5 * size, f"{kind}: {changed} of {size} changed"
     for workers in (1, 2):  # and whoever draws them, they are the same
@@ -78,6 +84,25 @@ def test_every_question_of_an_evaluation_split_is_in_a_batch(tiny, limits):
     assert sorted(ids) == sorted(task.dataset("valid").prepared.example(i)[0].id for i in range(4))
 
 
+@pytest.mark.parametrize("limits", [{"max_sentences": 4}, {"max_tokens": 60}, {"max_sentences": 64}])
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_every_document_is_in_a_batch(tiny, split, limits):
+    """With their labels and whole, the first token before them."""
+    task = build("littlebird_sentence_prediction", tiny / "classes", **CLASSES)
+    task.load_dataset(split)
+    iterator = task.get_batch_iterator(task.dataset(split), required_batch_size_multiple=8, **limits)
+    seen = {}
+    for batch in iterator.next_epoch_itr(shuffle=False):
+        rows = zip(batch["id"].tolist(), batch["net_input"]["src_tokens"], batch["target"].view(-1), strict=True)
+        for index, tokens, label in rows:
+            assert tokens[0] == task.source_dictionary.bos()
+            text = task.source_dictionary.string(tokens[tokens != task.source_dictionary.pad()][1:])
+            seen[index] = (text, label.item())
+    lines = (tiny / f"short.{split}").read_text("utf-8").splitlines()
+    labels = map(int, (tiny / f"label.{split}").read_text("utf-8").split())
+    assert [seen[n] for n in range(len(seen))] == list(zip(lines, labels, strict=True))
+
+
 def test_folders_take_turns(tiny):
     """Folders joined by colons: one an epoch."""
     task = build("question_answering", f"{tiny / 'questions'}:{tiny / 'other'}")
@@ -89,6 +114,6 @@ def test_folders_take_turns(tiny):
 
 def test_all_tasks_number_words_alike(tiny):
     """A checkpoint of one task starts another: the same ids whatever the task adds."""
-    dictionaries = [build(name, tiny / folder).source_dictionary for name, (folder, _) in TASKS.items()]
+    dictionaries = [build(name, tiny / folder, **more).source_dictionary for name, (folder, more) in TASKS.items()]
     dictionaries.append(build("masked_lm", tiny / "text").source_dictionary)
     assert len({tuple(d.symbols) for d in dictionaries}) == 1
