@@ -45,6 +45,11 @@ class RecurringSpanSelectionCriterion(FairseqCriterion):
 def selection_loss(model: Any, sample: SpanBatch) -> SpanLoss:
     """The span loss of a batch, with the ends given the gold starts."""
     _, extra = model(**sample["net_input"], features_only=True)
+    return loss_of_logits(extra, sample)
+
+
+def loss_of_logits(extra: dict[str, Any], sample: SpanBatch) -> SpanLoss:
+    """The span loss of a batch whose logits a model has put into ``extra``."""
     target = sample["target"]
     return span_loss(
         extra["start_logits"], extra["end_logits"], target["starts"], target["ends"], sample["selectable"]

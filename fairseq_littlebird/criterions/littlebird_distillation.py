@@ -1,0 +1,274 @@
+"""Distillation of a frozen full-attention teacher into LittleBird (section 3.4, step 2)."""
+
+# no postponed annotations: fairseq reads the types of the fields
+import math
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.logging import metrics
+from fairseq.tasks.masked_lm import MaskedLMTask
+from torch import Tensor
+
+from fairseq_littlebird.attention.composed import composed_rows, full_rows, packed_rows
+from fairseq_littlebird.attention.routing import FullRouting, LittleBirdRouting
+from fairseq_littlebird.criterions.recurring_span_selection import loss_of_logits
+from fairseq_littlebird.data.batch import SpanBatch
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.models.littlebird import LittleBirdModel
+from fairseq_littlebird.models.teacher import PRECISIONS, load_teacher
+from fairseq_littlebird.modules.config import LittleBirdConfig
+from fairseq_littlebird.objectives.attention_alignment import HEADS, chunk_rows, chunked_attention_kl
+from fairseq_littlebird.objectives.distillation import soft_target_kl
+from fairseq_littlebird.objectives.span_selection import NO_QUESTION
+
+
+@dataclass
+class LittleBirdDistillationCriterionConfig(FairseqDataclass):
+    teacher_path: str = field(
+        default="", metadata={"help": "checkpoint of the teacher, a full_attention model with the student's words"}
+    )
+    temperature: float = field(default=1.0, metadata={"help": "of the soft targets"})
+    soft_weight: float = field(default=1.0, metadata={"help": "weight of the soft-target KL; 0 leaves it out"})
+    attention_weight: float = field(default=1.0, metadata={"help": "weight of the attention KL; 0 leaves it out"})
+    hard_weight: float = field(default=0.0, metadata={"help": "weight of the task's own loss; 0 leaves it to validation"})
+    layer_map: str = field(
+        default="",
+        metadata={"help": "the teacher's layer for each of the student's, from 1, by commas (default: evenly spaced)"},
+    )
+    attention_heads: ChoiceEnum(HEADS) = field(  # type: ignore[valid-type]
+        default="paired", metadata={"help": "compare equal heads, or the means over the heads"}
+    )
+    teacher_precision: ChoiceEnum(PRECISIONS) = field(  # type: ignore[valid-type]
+        default="auto", metadata={"help": "of the teacher's numbers; auto: half precision on accelerators"}
+    )
+
+
+class Answers(NamedTuple):
+    """How the student's answers compare, each a scalar tensor summed over the targets; and what its layers did."""
+
+    soft: Tensor | None  # from the teacher's answers; None where nobody asks
+    hard: Tensor | None  # from the right ones; None where nobody asks
+    exact: Tensor | None  # spans found, of recurring spans
+    targets: Tensor  # how many
+    student: Any  # a LittleBirdRouting a layer
+    teacher: Any  # a FullRouting a layer
+
+
+@register_criterion("littlebird_distillation", dataclass=LittleBirdDistillationCriterionConfig)
+class LittleBirdDistillationCriterion(FairseqCriterion):
+    """soft_weight · soft / N + attention_weight · attention + hard_weight · hard / N, for N targets.
+
+    The targets are the masked tokens or the questions of a batch. ``soft`` is the KL of the student's distributions
+    from the teacher's, ``hard`` the task's own loss, ``attention`` the KL of the student's attention rows from the
+    teacher's: the mean over layers, heads and unpadded queries.
+    """
+
+    def __init__(self, cfg: LittleBirdDistillationCriterionConfig, task: Any) -> None:
+        super().__init__(task)
+        self.cfg = cfg
+        if not isinstance(task, MaskedLMTask):
+            raise UserError("no task to distil on", "--task", "take littlebird_masked_lm or recurring_span_selection")
+        if cfg.temperature <= 0:
+            raise UserError(f"{cfg.temperature} is not positive", "--temperature", "take 1")
+        if min(cfg.soft_weight, cfg.attention_weight, cfg.hard_weight) < 0:
+            raise UserError("a weight is negative", "--soft-, --attention- or --hard-weight", "take 0 or more")
+        if not (cfg.soft_weight or cfg.attention_weight):
+            raise UserError("both are 0: nothing to distil", "--soft-weight and --attention-weight", "raise one")
+        if not cfg.teacher_path:
+            raise UserError("no teacher is given", "--teacher-path", "name its checkpoint")
+        self.teacher = load_teacher(cfg.teacher_path, task.source_dictionary, str(cfg.teacher_precision))
+
+    def forward(
+        self, model: Any, sample: dict[str, Any], reduce: bool = True
+    ) -> tuple[Tensor, int, dict[str, float | int]]:
+        """Returns N times the loss, N, and what to log (plain numbers)."""
+        config = self.student_config(model)
+        answers = self.spans(model, sample) if "selectable" in sample else self.words(model, sample)
+        N = int(answers.targets)
+        log: dict[str, float | int] = {key: sample[key] for key in ("ntokens", "nsentences")} | {"sample_size": N}
+        terms = []
+        for name, weight, term in (
+            ("soft_loss", self.cfg.soft_weight, answers.soft),
+            ("hard_loss", self.cfg.hard_weight, answers.hard),
+        ):
+            if term is not None:
+                terms.append(weight * term)
+                log[name] = float(term.detach())
+        if self.cfg.attention_weight:
+            layers, log["queries"] = self.attention(answers, sample["net_input"], config)
+            terms.append(self.cfg.attention_weight * N * torch.stack(layers).mean() / max(log["queries"], 1))
+            log |= {f"attention_kl_{n}": float(kl.detach()) for n, kl in enumerate(layers, start=1)}
+        if answers.exact is not None:
+            log["exact"] = int(answers.exact)
+        loss = torch.stack(terms).sum()
+        log["loss"] = float(loss.detach())
+        return loss, N, log
+
+    def words(self, model: Any, sample: dict[str, Any]) -> Answers:
+        """Of masked tokens: the distributions over words."""
+        masked, soft = sample["target"].ne(self.padding_idx), self.cfg.soft_weight > 0
+        hard = self.cfg.hard_weight > 0 or not model.training  # validation tells it in any case
+        if soft and self.teacher.model.lm_head is None:
+            raise self.headless("word head", "fairseq-train --task littlebird_masked_lm --criterion masked_lm")
+        options: dict[str, Any] = {"masked_tokens": masked, "return_routing": self.cfg.attention_weight > 0}
+        theirs, teacher = self.teacher(**sample["net_input"], **options, features_only=not soft)
+        ours, student = model(**sample["net_input"], **options, features_only=not (soft or hard))
+        return Answers(
+            soft=soft_target_kl(ours, theirs, self.cfg.temperature) if soft else None,
+            hard=F.cross_entropy(ours.float(), sample["target"][masked], reduction="sum") if hard else None,
+            exact=None,
+            targets=masked.sum(),
+            student=student["routing"],
+            teacher=teacher["routing"],
+        )
+
+    def spans(self, model: Any, sample: dict[str, Any]) -> Answers:
+        """Of recurring spans: the distributions over starts, and over ends given the gold starts."""
+        net_input = dict(sample["net_input"])
+        routing = self.cfg.attention_weight > 0
+        _, student = model(**net_input, features_only=True, return_routing=routing)
+        if not self.cfg.soft_weight:
+            net_input = {"src_tokens": net_input["src_tokens"]}
+        elif self.teacher.model.span_head is None:
+            raise self.headless("span head", "fairseq-train --task recurring_span_selection")
+        _, teacher = self.teacher(**net_input, features_only=True, return_routing=routing)
+        loss = loss_of_logits(student, cast(SpanBatch, sample))
+        asked = sample["target"]["starts"].ne(NO_QUESTION)
+        blocked = ~sample["selectable"].unsqueeze(1)
+
+        def soft(name: str) -> Tensor:
+            ours, theirs = (extra[name].masked_fill(blocked, float("-inf"))[asked] for extra in (student, teacher))
+            return soft_target_kl(ours, theirs, self.cfg.temperature)
+
+        return Answers(
+            soft=soft("start_logits") + soft("end_logits") if self.cfg.soft_weight else None,
+            hard=loss.start + loss.end if self.cfg.hard_weight or not model.training else None,
+            exact=loss.exact,
+            targets=loss.questions,
+            student=student["routing"],
+            teacher=teacher["routing"],
+        )
+
+    def attention(
+        self, answers: Answers, net_input: dict[str, Tensor], config: LittleBirdConfig
+    ) -> tuple[list[Tensor], int]:
+        """The attention KL of each of the student's layers, summed over the unpadded queries; and their number."""
+        padding_mask = net_input["src_tokens"].eq(self.padding_idx)
+        teachers = layer_map(self.cfg.layer_map, config.layers, self.teacher.config.layers)
+        heads, positions = str(self.cfg.attention_heads), net_input.get("positions")
+        layers = [
+            layer_kl(answers.teacher[n - 1], student, positions, padding_mask, config, heads)
+            for n, student in zip(teachers, answers.student, strict=True)
+        ]
+        return layers, int((~padding_mask).sum())
+
+    def student_config(self, model: Any) -> LittleBirdConfig:
+        """Raises UserError where the student is none, or does not fit the teacher."""
+        while hasattr(model, "module"):  # wrapped, once or twice, for several workers
+            model = model.module
+        if not isinstance(model, LittleBirdModel):
+            raise UserError("the student is no LittleBird", "--arch", "take littlebird_base or another of its sizes")
+        config: LittleBirdConfig = model.encoder.config
+        ours, theirs = config.heads, self.teacher.config.heads
+        if self.cfg.attention_weight and str(self.cfg.attention_heads) == "paired" and ours != theirs:
+            raise UserError(
+                f"the student has {ours} heads, the teacher {theirs}, which leaves no pairs",
+                self.cfg.teacher_path,
+                "compare their means with --attention-heads mean, or give the student as many",
+            )
+        if self.cfg.attention_weight and config.layerdrop:
+            raise UserError("layers that are dropped have no attention", "--encoder-layerdrop", "leave it at 0")
+        return config
+
+    def headless(self, head: str, command: str) -> UserError:
+        """What to say of a teacher that cannot answer."""
+        remedy = f"train one with {command}, or leave soft targets out with --soft-weight 0"
+        return UserError(f"the teacher has no {head}", self.cfg.teacher_path, remedy)
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
+        """Logs means in bits, as fairseq does: of ``loss``, ``soft_loss`` and ``hard_loss`` a target, of
+        ``attention_loss`` and each layer's ``attention_kl_…`` a query; ``accuracy`` is exact spans in percent."""
+        total: dict[str, float] = {}
+        for log in logging_outputs:
+            for key, value in log.items():
+                total[key] = total.get(key, 0) + value
+        targets, queries = total.get("sample_size", 0), total.get("queries", 0)
+        layers = [key for key in total if key.startswith("attention_kl_")]
+        if targets:
+            for name in ("loss", "soft_loss", "hard_loss"):
+                if name in total:
+                    metrics.log_scalar(name, total[name] / targets / math.log(2), targets, round=3)
+            if "exact" in total:
+                metrics.log_scalar("accuracy", 100 * total["exact"] / targets, targets, round=2)
+        if queries:
+            mean = sum(total[key] for key in layers) / len(layers)
+            metrics.log_scalar("attention_loss", mean / queries / math.log(2), queries, round=4)
+            for key in layers:
+                metrics.log_scalar(key, total[key] / queries / math.log(2), queries, round=4)
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        return True
+
+
+def layer_kl(
+    teacher: FullRouting,
+    student: LittleBirdRouting,
+    positions: Tensor | None,
+    padding_mask: Tensor,
+    config: LittleBirdConfig,
+    heads: str = "paired",
+) -> Tensor:
+    """KL(teacher ‖ student) of one layer's attention rows, mean over the heads, summed over the unpadded queries.
+
+    Without a pack stream the student sees its window alone, and so is the teacher taken.
+
+    Args:
+        teacher, student: what decided where the layers attend.
+        positions: the student's position ids <integer>[B, L], or None.
+        padding_mask: <bool>[B, L], True = padding.
+        config: the student's.
+        heads: see :func:`attention_kl`.
+    """
+    queries, b = ~padding_mask, config.block_size
+    padding = padding_mask if bool(padding_mask.any()) else None
+    tensors = {name: t.float() for name, t in student._asdict().items() if t is not None}  # their gradients are sums
+    packed = packed_rows(student._replace(**tensors), padding)  # shared by all rows, and all they take of these two:
+    del tensors["pack_q"], tensors["pack_x_k"]
+
+    def teacher_rows(rows: slice) -> Tensor:
+        return full_rows(teacher, padding, rows, None if config.pack_size else b)
+
+    def student_rows(rows: slice, packed: Tensor, *given: Tensor) -> Tensor:
+        routing = student._replace(**dict(zip(tensors, given, strict=True)))
+        return composed_rows(routing, positions, padding, b, config.window, rows, packed)
+
+    B, H, L, _ = student.q.shape
+    chunk = chunk_rows(B, H, L + config.pack_size, accelerator=student.q.device.type != "cpu")
+    of_student = [packed, *tensors.values()]
+    return chunked_attention_kl(teacher_rows, student_rows, of_student, queries, heads, chunk=chunk)
+
+
+def layer_map(text: str, layers: int, teacher_layers: int) -> list[int]:
+    """The teacher's layer for each of the student's, from 1: as ``text`` says, else evenly spaced, last to last.
+
+    Raises:
+        UserError: ``text`` has another number of layers than the student, or one that the teacher has not.
+    """
+    if not text:
+        return [-(-n * teacher_layers // layers) for n in range(1, layers + 1)]
+    where = "--layer-map"
+    try:
+        chosen = [int(n) for n in text.split(",")]
+    except ValueError as error:
+        raise UserError(f"{text!r} is no list of numbers", where, "write it as 2,4,6") from error
+    if len(chosen) != layers:
+        raise UserError(f"{len(chosen)} layers for the student's {layers}", where, "name one for each")
+    if not all(1 <= n <= teacher_layers for n in chosen):
+        raise UserError(f"{text} is not within the teacher's layers", where, f"take 1 to {teacher_layers}")
+    return chosen

@@ -1,0 +1,65 @@
+"""How far a student attends from where its teacher does (section 3.4, step 2; Sun et al., 2020).
+
+Legend: B batch, L tokens, H heads, r query rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from fairseq_littlebird.objectives.chunked import chunked_sum
+
+HEADS = ("paired", "mean")
+TINY = 1e-30  # log 0 is log TINY: finite, and nothing to a probability that float32 tells from 0
+
+
+def attention_kl(teacher: Tensor, student: Tensor, queries: Tensor, heads: str = "paired") -> Tensor:
+    """KL(teacher ‖ student) of each query row, mean over the heads, summed over the query rows.
+
+    Args:
+        teacher, student: rows of probabilities <float32 or wider>[B, H, r, L].
+        queries: <bool>[B, r], the rows that count; padded queries do not.
+        heads: ``paired`` compares equal heads, ``mean`` the means over the heads, whose counts may differ.
+    Returns:
+        a scalar.
+    """
+    if heads == "mean":
+        teacher, student = teacher.mean(dim=1, keepdim=True), student.mean(dim=1, keepdim=True)
+    cross_entropy, entropy = (-(teacher * (p + TINY).log()).sum(dim=3) for p in (student, teacher))  # [B, H, r]
+    return (cross_entropy - entropy).mean(dim=1).masked_fill(~queries, 0.0).sum()
+
+
+def chunked_attention_kl(
+    teacher: Callable[[slice], Tensor],
+    student: Callable[..., Tensor],
+    tensors: Sequence[Tensor],
+    queries: Tensor,
+    heads: str = "paired",
+    *,
+    chunk: int,
+) -> Tensor:
+    """:func:`attention_kl` of rows made a chunk at a time: memory linear in L, in the backward pass too.
+
+    Args:
+        teacher: a slice of the queries to the teacher's rows; no gradient goes there.
+        student: a slice of the queries and the tensors to the student's rows.
+        tensors: what the student's rows are made of; they get the gradients.
+        queries: <bool>[B, L], the rows that count.
+        heads: as above.
+        chunk: query rows at once, see :func:`chunk_rows`.
+    Returns:
+        a scalar.
+    """
+
+    def divergence(rows: slice, *tensors: Tensor) -> Tensor:
+        return attention_kl(teacher(rows), student(rows, *tensors), queries[:, rows], heads)
+
+    chunks = [slice(start, start + chunk) for start in range(0, queries.shape[1], chunk)]
+    return chunked_sum(divergence, chunks, *tensors)
+
+
+def chunk_rows(batch: int, heads: int, keys: int, accelerator: bool = False) -> int:
+    """How many query rows to take at once: some megabytes a tensor, more where starting a computation costs most."""
+    return max(1, 2 ** (24 if accelerator else 20) // (batch * heads * keys))

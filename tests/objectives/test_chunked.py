@@ -1,0 +1,45 @@
+"""Chunked sums against the plain sum."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fairseq_littlebird.objectives.chunked import chunked_sum
+
+
+def terms(rows, a, b, unused):
+    return ((a[rows] @ b).sin() * a[rows]).sum()
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 20])
+def test_equals_the_plain_sum(chunk):
+    a, b, unused = torch.randn(7, 4).double(), torch.randn(4, 4).double(), torch.randn(2).double()
+    plain = [t.clone().requires_grad_() for t in (a, b, unused)]
+    wanted = 3 * terms(slice(None), *plain)
+    wanted.backward()
+    ours = [t.clone().requires_grad_() for t in (a, b, unused)]
+    got = 3 * chunked_sum(terms, [slice(n, n + chunk) for n in range(0, 7, chunk)], *ours)
+    got.backward()
+    torch.testing.assert_close(got, wanted)
+    for mine, theirs in zip(ours[:2], plain[:2], strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad)
+    assert not ours[2].grad.any()
+
+
+def test_takes_no_gradient_that_nobody_wants():
+    asked = []
+
+    def recorded(rows, a, b):
+        asked.append((torch.is_grad_enabled(), a.requires_grad, b.requires_grad))
+        return (a[rows] * b[rows]).sum()
+
+    a, b = torch.randn(4, requires_grad=True), torch.randn(4)
+    chunks = [slice(0, 2), slice(2, 4)]
+    chunked_sum(recorded, chunks, a, b).backward()
+    assert asked == [(True, True, False)] * 2 and a.grad is not None and b.grad is None
+    asked.clear()
+    with torch.no_grad():
+        chunked_sum(recorded, chunks, a, b)
+    chunked_sum(recorded, chunks, a.detach(), b)
+    assert asked == [(False, False, False)] * 4

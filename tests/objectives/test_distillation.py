@@ -1,0 +1,44 @@
+"""Soft targets against their definition."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from fairseq_littlebird.objectives.distillation import soft_target_kl
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_equals_the_definition(temperature):
+    student, teacher = torch.randn(2, 5, 7, dtype=torch.float64).unbind(0)
+    teacher[1, 3] = student[1, 3] = float("-inf")  # no class of row 1
+    wanted = 0.0
+    for s, t in zip(student.tolist(), teacher.tolist(), strict=True):
+        p, q = ([math.exp(x / temperature) for x in row] for row in (t, s))
+        wanted += sum(x / sum(p) * math.log(x / sum(p) / (y / sum(q))) for x, y in zip(p, q, strict=True) if x)
+    got = soft_target_kl(student, teacher, temperature)
+    assert float(got) == pytest.approx(temperature**2 * wanted)
+
+
+def test_gradients_are_finite_where_classes_are_none():
+    student = torch.randn(2, 4).masked_fill(torch.tensor([False, True, False, False]), float("-inf")).requires_grad_()
+    teacher = torch.randn(2, 4).masked_fill(torch.tensor([False, True, False, False]), float("-inf"))
+    soft_target_kl(student, teacher).backward()
+    assert student.grad.isfinite().all() and not student.grad[:, 1].any()
+    torch.testing.assert_close(student.grad, student.detach().softmax(-1) - teacher.softmax(-1))
+
+
+def test_is_zero_for_equal_logits_and_computed_in_float32():
+    logits = torch.randn(3, 9)
+    assert float(soft_target_kl(logits, logits.clone(), 2.0)) == 0.0
+    half = soft_target_kl(logits.bfloat16(), torch.randn(3, 9).half())
+    assert half.dtype == torch.float32
+
+
+def test_no_rows_cost_nothing():
+    student = torch.zeros(0, 5, requires_grad=True)
+    loss = soft_target_kl(student, torch.zeros(0, 5))
+    loss.backward()
+    assert float(loss) == 0.0
