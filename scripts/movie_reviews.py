@@ -4,7 +4,8 @@
     fairseq-train reviews --user-dir fairseq_littlebird --task littlebird_sentence_prediction --num-classes 2 \\
         --criterion sentence_prediction --best-checkpoint-metric accuracy --maximize-best-checkpoint-metric ...
     fairseq-validate reviews --user-dir fairseq_littlebird --task littlebird_sentence_prediction --num-classes 2 \\
-        --path checkpoints/checkpoint_best.pt --valid-subset test512,test1024,test1536,test2048 --batch-size 8
+        --criterion sentence_prediction --path checkpoints/checkpoint_best.pt --batch-size 8 \\
+        --valid-subset test512,test1024,test1536,test2048
 
 --data is a zip or a folder with text files in neg/ (label 0) and pos/ (label 1), one review each; --tokenizer a
 tokenizer's folder with its dict.txt. Reviews are split at random, each class alike, into train, valid and test.

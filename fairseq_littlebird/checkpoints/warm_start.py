@@ -44,13 +44,19 @@ def full_attention_state(source: Source, words: Words, layers: Sequence[int], ge
 
 
 def littlebird_state(
-    source: Source, words: Words, config: LittleBirdConfig, layers: Sequence[int], generator: torch.Generator
+    source: Source,
+    words: Words,
+    config: LittleBirdConfig,
+    layers: Sequence[int],
+    generator: torch.Generator,
+    slopes: Sequence[tuple[Tensor, Tensor]] | None = None,
 ) -> State:
     """LittleBird's layers, with the source's attention as both pack and unpack attention.
 
     Args:
         source, words, layers, generator: see :func:`full_attention_state`.
         config: the student's sizes.
+        slopes: (β, γ) of each of the source's layers, see :func:`fitted_slopes`; None: ALiBi's.
     Returns:
         parameters of a LittleBird model; without a masked-language-model head if the source has none.
     """
@@ -60,7 +66,8 @@ def littlebird_state(
         state[POSITIONS] = tile(positions, config.max_positions)
     else:
         state[WORDS] = state[WORDS] + positions.mean(0)  # the norm's input keeps its centre
-    for n in range(config.layers):
+    alibi = torch.tensor(alibi_slopes(config.heads))
+    for n, of in enumerate(layers):
         layer = f"encoder.layers.{n}."
         if config.pack_size:
             for name in ("q", "k", "v"):
@@ -70,8 +77,8 @@ def littlebird_state(
                 for part in ("weight", "bias"):
                     state[f"{layer}pack_norm.{part}"] = state[f"{layer}attention_norm.{part}"].clone()
         if config.positions == "bialibi" and config.window:
-            slopes = torch.tensor(alibi_slopes(config.heads))
-            initial = {"alpha": torch.zeros_like(slopes), "beta": slopes, "gamma": slopes.clone()}
+            beta, gamma = slopes[of] if slopes else (alibi, alibi)
+            initial = {"alpha": torch.zeros_like(alibi), "beta": beta.clone(), "gamma": gamma.clone()}
             state |= {f"{layer}slopes.{name}": value for name, value in initial.items()}
     if config.pack_size:
         state["encoder.pack"] = packed_rows(state, words, config, generator)

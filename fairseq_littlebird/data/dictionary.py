@@ -42,14 +42,15 @@ def vocabulary(dictionary: Dictionary, folder: str | Path) -> Vocabulary:
         UserError: the words are numbers, and nothing says what they stand for.
     """
     specials = {*range(dictionary.nspecial), dictionary.index(MASK), dictionary.index(QUESTION)}
-    encoder = Path(folder) / "encoder.json"
-    pieces = None
-    if encoder.exists():
-        pieces = {str(number): piece for piece, number in json.loads(encoder.read_text("utf-8")).items()}
-    elif sum(map(str.isdecimal, dictionary.symbols)) > len(dictionary) / 2:
+    if sum(map(str.isdecimal, dictionary.symbols)) > len(dictionary) / 2:
+        encoder = Path(folder) / "encoder.json"
+        if encoder.exists():
+            numbers = json.loads(encoder.read_text("utf-8"))
+            pieces = {str(number): piece for piece, number in numbers.items()}
+            return Vocabulary(dictionary.symbols, specials, pieces)
         raise UserError(
             "the words are numbers, as in RoBERTa's dictionary",
             str(Path(folder) / "dict.txt"),
             "put the encoder.json of the byte-level BPE beside it",
         )
-    return Vocabulary(dictionary.symbols, specials, pieces)
+    return Vocabulary(dictionary.symbols, specials)

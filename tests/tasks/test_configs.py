@@ -17,6 +17,7 @@ CONFIGS = PACKAGE.parent / "configs"
 RUNS = {
     "masked_lm": ("text", ["task.tokens_per_sample=128"]),
     "littlebird_masked_lm": ("text", ["task.tokens_per_sample=128"]),
+    "distillation": ("text", ["task.tokens_per_sample=128"]),
     "recurring_span_selection": ("text", ["task.tokens_per_sample=128"]),
     "longer_inputs": ("text", ["task.tokens_per_sample=128"]),
     "question_answering": ("questions", ["task.span_head=qass"]),
@@ -40,8 +41,10 @@ def test_every_file_is_tried():
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_trains(fairseq, logged, words, tmp_path, name):
+def test_trains(fairseq, logged, words, teacher, tmp_path, name):
     start = [f"checkpoint.finetune_from_model={words}"] if not RUNS[name][0].startswith("text") else []
+    if name == "distillation":
+        start = [f"criterion.teacher_path={teacher('littlebird_masked_lm')}"]
     done = hydra(fairseq, name, tmp_path / "out", "optimization.max_update=2", *start)
     assert [int(r["num_updates"]) for r in logged(done, "train_inner")] == [1, 2]
     state = torch.load(tmp_path / "out" / "checkpoint_last.pt", weights_only=True)

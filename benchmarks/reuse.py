@@ -1,0 +1,460 @@
+"""What reusing a short-input model brings: the measurements of docs/results.md, each in the shape of the paper's.
+
+    python benchmarks/reuse.py prepare --source MODEL --text DIR --out DIR     corpus, teacher, students
+    python benchmarks/reuse.py curves  --out DIR --seeds 1 2   random start, warm start, warm start and distillation
+    python benchmarks/reuse.py table1  --out DIR --seeds 1 2   RSS accuracy by input length
+    python benchmarks/reuse.py table6  --out DIR --seeds 1 2 --reviews ZIP --questions TRAIN DEV    beyond 512 tokens
+    python benchmarks/reuse.py table8  --out DIR --seeds 1 2 --questions TRAIN DEV    one part left out at a time
+    python benchmarks/reuse.py qa      --out DIR --seeds 1 2 --questions TRAIN DEV    whole articles against windows
+    python benchmarks/reuse.py report  --out DIR [--plot docs/reuse.png]       every figure so far, medians and ranges
+
+Every step is a command line of fairseq-train, fairseq-validate or littlebird-…, printed before it runs. What is there
+already is not run again, so a measurement can be interrupted, and takes up the runs of the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import re
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fairseq_littlebird.text.tokenizers import FILES
+
+ROOT = Path(__file__).resolve().parent.parent
+SHORT, BATCH = 512, 2048  # tokens of a short input, and of a batch
+HEAD, CURVE, DISTIL, RSS, LONGER, TUNE = 500, 80, 80, 120, 50, 150  # updates
+VALIDATE_EVERY = 20
+DISTILLATION = "--criterion littlebird_distillation --soft-weight 1 --attention-weight 1 --attention-rows 128"
+PADDING = "--padding-insertion"
+ABLATIONS = {  # table 8: how the student is made, and what it is told
+    "littlebird": "",
+    "alibi": "--slopes alibi",  # no ablation: another start
+    "no-bialibi": "--positions learned --max-positions 16384",
+    "no-window": "--no-window",
+    "no-pack": "--pack-size 0",
+}
+
+
+class Bench:
+    """A folder of runs and ``results.json``.
+
+    Args:
+        out: the folder.
+        threads: of each process.
+    """
+
+    def __init__(self, out: Path, threads: int) -> None:
+        self.out = out
+        self.environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
+        self.results_path = out / "results.json"
+
+    def results(self) -> dict[str, Any]:
+        return json.loads(self.results_path.read_text()) if self.results_path.exists() else {}
+
+    def keep(self, key: str, value: Any) -> None:
+        """Adds one figure, and shows it."""
+        with (self.out / "lock").open("w") as lock:  # seeds may run side by side
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            text = json.dumps(self.results() | {key: value}, indent=1, sort_keys=True)
+            new = self.results_path.with_suffix(f".{os.getpid()}")
+            new.write_text(text + "\n")
+            new.replace(self.results_path)
+        print(f"  {key}: {value}", flush=True)
+
+    def run(self, command: str, log: Path) -> str:
+        """What the command writes; its last lines, and an end, where it fails."""
+        print("+", command, flush=True)
+        words = shlex.split(command)
+        words[:1] = (
+            [sys.executable, words[0]] if words[0].endswith(".py") else [str(Path(sys.executable).parent / words[0])]
+        )
+        with log.open("w") as file:
+            done = subprocess.run(words, cwd=ROOT, env=self.environment, stdout=file, stderr=subprocess.STDOUT)
+        text = log.read_text()
+        if done.returncode:
+            sys.exit("\n".join(line[:300] for line in text.splitlines()[-15:]) + f"\n{log}: status {done.returncode}")
+        return text
+
+    def made(self, name: str) -> bool:
+        return (self.out / name).exists()
+
+    def folder(self, name: str, command: str) -> Path:
+        """A folder that ``command`` makes; ``{}`` in it stands for the folder."""
+        path = self.out / name
+        if not path.exists():
+            self.run(command.replace("{}", str(path)), self.out / f"{name.replace('/', '-')}.log")
+        return path
+
+    def train(
+        self, name: str, data: Path, updates: int, options: str, tokens: int = SHORT, start: Path | None = None
+    ) -> Path:
+        """The last checkpoint of a training run; JSON lines of its log stay beside it."""
+        save, log = self.out / name, self.out / f"{name}.log"
+        checkpoint = save / "checkpoint_last.pt"
+        if not (save / "done").exists():
+            save.mkdir(parents=True, exist_ok=True)
+            begin = f"--finetune-from-model {start}" if start else ""
+            self.run(
+                f"fairseq-train {data} --user-dir {ROOT}/fairseq_littlebird {options} {begin} --save-dir {save} "
+                f"--optimizer adam --adam-betas (0.9,0.98) --clip-norm 1.0 --lr-scheduler polynomial_decay "
+                f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
+                f"--batch-size {max(1, BATCH // tokens)} --required-batch-size-multiple 1 --dropout 0 "
+                "--attention-dropout 0 --num-workers 1 --no-epoch-checkpoints --no-save-optimizer-state "
+                "--log-format json --log-interval 10",
+                log,
+            )
+            (save / "done").touch()
+        return checkpoint
+
+    def validate(self, key: str, checkpoint: Path, data: Path, options: str) -> dict[str, float]:
+        """The figures of a validation, kept under ``key``.
+
+        fairseq-validate keeps to the criterion of the checkpoint; one update at a learning rate of 0 does not.
+        """
+        if key not in self.results():
+            text = self.run(
+                f"fairseq-train {data} --user-dir {ROOT}/fairseq_littlebird --finetune-from-model {checkpoint} "
+                f"{options} --optimizer adam --lr 0 --max-update 1 --no-save --required-batch-size-multiple 1 "
+                "--num-workers 1 --log-format json --dropout 0 --attention-dropout 0",
+                self.out / f"validate-{key.replace('/', '-')}.log",
+            )
+            valid = next(r for r in reversed(records(text)) if any("_loss" in k and "train" not in k for k in r))
+            self.keep(key, {k: float(v) for k, v in valid.items() if "_" in k and number(v)})
+        return self.results()[key]
+
+
+def records(text: str) -> list[dict[str, Any]]:
+    """The JSON lines of a fairseq log."""
+    return [json.loads(found) for found in re.findall(r"\| (\{\".*\})$", text, re.MULTILINE)]
+
+
+def number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def prepare(bench: Bench, source: str, text: str) -> None:
+    """The corpus, the teacher with a word head, and the students that start from it."""
+    bench.folder("corpus", f"scripts/text_corpus.py --input {text} --out {{}}")
+    bare = bench.folder("bare", f"littlebird-warm-start --from {source} --to full --out {{}}")
+    for split in ("train", "valid"):
+        bench.folder(
+            f"{split}.tok",
+            f"littlebird-prepare text --tokenizer {bare} --input {bench.out}/corpus/{split}.txt --output {{}}",
+        )
+    first_part(bench.out / "valid.tok", bench.out / "held-out.tok")
+    data = bench.folder(
+        "text",
+        f"fairseq-preprocess --only-source --srcdict {bare}/dict.txt --trainpref {bench.out}/train.tok "
+        f"--validpref {bench.out}/held-out.tok --destdir {{}} --workers 2",
+    )
+    head = bench.train(
+        "head",
+        data,
+        HEAD,
+        f"--task littlebird_masked_lm --criterion masked_lm --tokens-per-sample {SHORT} {sizes(bare)} --lr 5e-4 "
+        "--seed 1 --max-valid-steps 25",
+        start=bare / "checkpoint.pt",
+    )
+    for name in FILES:  # littlebird-warm-start reads them beside the checkpoint
+        if (bare / name).exists():
+            shutil.copy(bare / name, head.parent)
+    teacher = bench.folder("teacher", f"littlebird-warm-start --from {head} --to full --out {{}}")
+    words = (
+        f"--task littlebird_masked_lm --criterion masked_lm --tokens-per-sample {SHORT} --batch-size 4 {sizes(bare)}"
+    )
+    bench.validate("teacher/mlm", teacher / "checkpoint.pt", data, words)
+    for name, options in ABLATIONS.items():
+        bench.folder(f"students/{name}", f"littlebird-warm-start --from {head} {options} --out {{}}")
+
+
+def first_part(source: Path, target: Path, tokens: int = 10_000) -> None:
+    """Each document's beginning: enough to measure on, and quick."""
+    if target.exists():
+        return
+    parts = []
+    for document in source.read_text().split("\n\n"):
+        lines, count = [], 0
+        for line in document.splitlines():
+            if count < tokens:
+                lines.append(line)
+                count += len(line.split())
+        parts.append("\n".join(lines))
+    target.write_text("\n\n".join(parts) + "\n")
+
+
+def sizes(folder: Path) -> str:
+    """The model's options, as littlebird-warm-start wrote them."""
+    return (folder / "model.args").read_text().strip()
+
+
+def curves(bench: Bench, seed: int) -> None:
+    """Held-out masked-LM loss by update, and attention KL by layer, from three starts."""
+    data, student, teacher = bench.out / "text", bench.out / "students/littlebird", bench.out / "teacher/checkpoint.pt"
+    common = (
+        f"--task littlebird_masked_lm --tokens-per-sample {SHORT} {sizes(student)} --lr 5e-4 --seed {seed} "
+        f"--max-valid-steps 6 --validate-interval-updates {VALIDATE_EVERY}"
+    )
+    alone, distilled = "--criterion masked_lm", f"{DISTILLATION} --teacher-path {teacher}"
+    start = student / "checkpoint.pt"
+    kl = f"--task littlebird_masked_lm --tokens-per-sample {SHORT} --batch-size 4 {sizes(student)} {distilled}"
+    bench.validate("curves/kl/start", start, data, kl)
+    bench.validate("curves/kl/start-alibi", bench.out / "students/alibi/checkpoint.pt", data, kl)
+    for arm, criterion, begin in (
+        ("random", alone, None),
+        ("warm", alone, start),
+        ("distilled", distilled, start),
+        ("distilled-alibi", distilled, bench.out / "students/alibi/checkpoint.pt"),
+    ):
+        name = f"curves-{arm}-{seed}"
+        last = bench.train(name, data, CURVE, f"{common} {criterion}", start=begin)
+        log = records((bench.out / f"{name}.log").read_text())
+        loss = "valid_hard_loss" if criterion == distilled else "valid_loss"
+        bench.keep(
+            f"curves/loss/{arm}/{seed}", [[int(r["valid_num_updates"]), float(r[loss])] for r in log if loss in r]
+        )
+        bench.validate(f"curves/kl/{arm}/{seed}", last, data, kl)
+
+
+def distilled(bench: Bench, student: str, seed: int, insertion: str = PADDING) -> Path:
+    """Step 2 at 512 tokens, then the span task at 512 tokens with the attention still taught: model A of table 1."""
+    data, teacher = bench.out / "text", bench.out / "teacher/checkpoint.pt"
+    options = f"{sizes(bench.out / 'students' / student)} --tokens-per-sample {SHORT} {insertion} --seed {seed}"
+    options += " --disable-validation"
+    tag = f"{student}{'' if insertion else '-no-pi'}-{seed}"
+    words = bench.train(
+        f"distil-{tag}",
+        data,
+        DISTIL,
+        f"--task littlebird_masked_lm {DISTILLATION} --teacher-path {teacher} --lr 5e-4 {options}",
+        start=bench.out / "students" / student / "checkpoint.pt",
+    )
+    return bench.train(
+        f"rss-{tag}",
+        data,
+        RSS,
+        "--task recurring_span_selection --criterion littlebird_distillation --soft-weight 0 --hard-weight 1 "
+        f"--attention-weight 1 --attention-rows 128 --teacher-path {teacher} --lr 3e-4 {options}",
+        start=words,
+    )
+
+
+def accuracy(bench: Bench, key: str, checkpoint: Path, student: str, lengths: Sequence[int]) -> None:
+    """RSS accuracy on held-out text in chunks of each length."""
+    options = sizes(bench.out / "students" / student)
+    for length in lengths:
+        bench.validate(
+            f"{key}/{length}",
+            checkpoint,
+            bench.out / "text",
+            "--task recurring_span_selection --criterion recurring_span_selection --batch-size 1 "
+            f"--tokens-per-sample {length} {options}",
+        )
+
+
+def table1(bench: Bench, seed: int) -> None:
+    """A: distilled at 512. B: A, trained on at 2K, with and without padding insertion."""
+    start = distilled(bench, "littlebird", seed)
+    accuracy(bench, f"table1/A/{seed}", start, "littlebird", (512, 2048, 4096))
+    for name, insertion in (("B", ""), ("B+PI", PADDING)):
+        longer = bench.train(
+            f"longer-{name}-{seed}",
+            bench.out / "text",
+            LONGER,
+            f"--task recurring_span_selection --criterion recurring_span_selection --lr 2e-4 --tokens-per-sample 2048 "
+            f"{insertion} --seed {seed} --disable-validation {sizes(bench.out / 'students/littlebird')}",
+            tokens=2048,
+            start=start,
+        )
+        accuracy(bench, f"table1/{name}/{seed}", longer, "littlebird", (512, 2048, 4096))
+
+
+def table6(bench: Bench, seed: int, reviews: str, questions: Sequence[str]) -> None:
+    """Trained at 512 with and without padding insertion, tested up to four times as long."""
+    lengths = (512, 1024, 1536, 2048)
+    data = bench.folder(
+        "reviews",
+        f"scripts/movie_reviews.py --data {reviews} --tokenizer {bench.out}/teacher --out {{}} "
+        f"--lengths {','.join(map(str, lengths))} --train-length {SHORT}",
+    )
+    start = distilled(bench, "littlebird", seed)
+    for name, insertion in (("512", ""), ("512+PI", PADDING)):
+        options = f"{sizes(bench.out / 'students/littlebird')} {insertion} --seed {seed} --disable-validation --lr 1e-4"
+        classifier = bench.train(
+            f"reviews-{name}-{seed}",
+            data,
+            TUNE,
+            f"--task littlebird_sentence_prediction --criterion sentence_prediction --num-classes 2 {options}",
+            start=start,
+        )
+        for length in lengths:
+            bench.validate(
+                f"table6/reviews/{name}/{seed}/{length}",
+                classifier,
+                data,
+                f"--task littlebird_sentence_prediction --criterion sentence_prediction --num-classes 2 --batch-size 4 "
+                f"--valid-subset test{length} {sizes(bench.out / 'students/littlebird')}",
+            )
+        reader = tune(bench, f"{name}-{seed}", start, "littlebird", seed, questions, insertion)
+        for length in (512, 1024, 2048, 16384):
+            answers(bench, f"table6/questions/{name}/{seed}/{length}", reader, length, questions)
+
+
+def table8(bench: Bench, seed: int, questions: Sequence[str]) -> None:
+    """One part left out at a time: RSS accuracy, and answers on whole articles."""
+    for student in (name for name in ABLATIONS if name != "alibi"):
+        ablation(bench, student, student, seed, questions, PADDING)
+    ablation(bench, "no-pi", "littlebird", seed, questions, "")
+
+
+def ablation(bench: Bench, name: str, student: str, seed: int, questions: Sequence[str], insertion: str) -> None:
+    start = distilled(bench, student, seed, insertion)
+    accuracy(bench, f"table8/{name}/{seed}", start, student, (512, 2048))
+    reader = tune(bench, f"table8-{name}-{seed}", start, student, seed, questions, insertion)
+    answers(bench, f"table8/{name}/{seed}/questions", reader, 16384, questions)
+
+
+def qa(bench: Bench, seed: int, questions: Sequence[str]) -> None:
+    """Whole articles at once, against the source model in windows of 512 tokens with stride 128."""
+    start = bench.out / f"longer-B+PI-{seed}/checkpoint_last.pt"
+    reader = tune(bench, f"whole-{seed}", start, "littlebird", seed, questions, PADDING)
+    answers(bench, f"qa/littlebird/{seed}", reader, 16384, questions)
+    windows = tune(bench, f"windows-{seed}", bench.out / "teacher/checkpoint.pt", "teacher", seed, questions, "")
+    answers(bench, f"qa/windows/{seed}", windows, SHORT, questions)
+
+
+def tune(
+    bench: Bench, name: str, start: Path, student: str, seed: int, questions: Sequence[str], insertion: str
+) -> Path:
+    """A reader of windows of 512 tokens."""
+    folder = bench.out / ("teacher" if student == "teacher" else f"students/{student}")
+    head = "linear" if student == "teacher" else "qass"
+    return bench.train(
+        f"reader-{name}",
+        asked(bench, SHORT, questions),
+        TUNE,
+        f"--task question_answering --criterion question_answering --span-head {head} {sizes(folder)} {insertion} "
+        f"--seed {seed} --disable-validation --lr 3e-4",
+        tokens=SHORT // 2,
+        start=start,
+    )
+
+
+def asked(bench: Bench, length: int, questions: Sequence[str]) -> Path:
+    """The questions about joined articles in windows of ``length`` tokens: the last file is for testing."""
+    train, test = " ".join(questions[:-1]), questions[-1]
+    return bench.folder(
+        f"questions-{length}",
+        f"littlebird-prepare qa --dataset squad --join-articles --train {train} --test {test} "
+        f"--tokenizer {bench.out}/teacher --dict {bench.out}/teacher/dict.txt --max-tokens {length} "
+        f"--stride {min(128, length // 4) if length <= SHORT else length // 4} --workers 2 --destdir {{}}",
+    )
+
+
+def answers(bench: Bench, key: str, checkpoint: Path, length: int, questions: Sequence[str]) -> None:
+    """EM and F1 of the answers to the questions that have one, in windows of ``length`` tokens."""
+    if key in bench.results():
+        return
+    predictions = bench.out / "predictions" / key.replace("/", "-")
+    bench.folder(
+        f"predictions/{key.replace('/', '-')}",
+        f"littlebird-predict {asked(bench, length, questions)} --path {checkpoint} --gen-subset test --output {{}}",
+    )
+    text = bench.run(
+        f"littlebird-evaluate --dataset squad --gold {questions[-1]} --predictions {predictions}/predictions.json "
+        f"--null-odds {predictions}/null_odds.json --json",
+        bench.out / f"evaluate-{key.replace('/', '-')}.log",
+    )
+    bench.keep(key, json.loads(text[text.index("{") :]))
+
+
+def report(bench: Bench, plot: str | None) -> None:
+    """Medians and ranges over the seeds."""
+    groups: dict[str, list[Any]] = {}
+    for key, value in bench.results().items():
+        name = "/".join(part for part in key.split("/") if not (part.isdecimal() and int(part) < 10))
+        groups.setdefault(name, []).append(value)
+    for name, values in groups.items():
+        if isinstance(values[0], list):
+            print(name, *(f"\n  {value}" for value in values))
+            continue
+        for figure in values[0]:
+            these = [value[figure] for value in values if number(value.get(figure))]
+            if these and figure not in ("epoch",):
+                print(f"{name}  {figure}: {statistics.median(these):.3f}  [{min(these):.3f} – {max(these):.3f}]")
+    if plot:
+        draw(bench.results(), Path(plot))
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Held-out masked-LM loss by update."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6.5, 4))
+    names = {
+        "random": "random start",
+        "warm": "warm start",
+        "distilled": "warm start and distillation",
+        "distilled-alibi": "the same from ALiBi's slopes",
+    }
+    for (arm, label), colour in zip(names.items(), ("#888888", "#d95f02", "#1b9e77", "#7570b3"), strict=True):
+        for n, (_, points) in enumerate(k for k in results.items() if k[0].startswith(f"curves/loss/{arm}/")):
+            axes.plot(*zip(*points, strict=True), color=colour, label=None if n else label)
+    if "teacher/mlm" in results:
+        axes.axhline(results["teacher/mlm"]["valid_loss"], color="black", linestyle=":", label="teacher")
+    axes.set(xlabel=f"updates of {BATCH} tokens", ylabel="masked-LM loss on held-out text, bits a token")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("prepare", "curves", "table1", "table6", "table8", "qa", "report"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--source", help="the short-input model, as for littlebird-warm-start")
+    parser.add_argument("--text", help="folder of texts")
+    parser.add_argument("--reviews", help="movie_reviews.zip")
+    parser.add_argument("--questions", nargs="+", help="files in SQuAD format, the last one for testing")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--plot")
+    options = parser.parse_args()
+    for folder in ("students", "predictions"):
+        (options.out / folder).mkdir(parents=True, exist_ok=True)
+    bench = Bench(options.out.resolve(), options.threads)
+    if options.what == "prepare":
+        prepare(bench, options.source, options.text)
+    elif options.what == "report":
+        report(bench, options.plot)
+    for seed in options.seeds if options.what in ("curves", "table1", "table6", "table8", "qa") else ():
+        if options.what == "curves":
+            curves(bench, seed)
+        elif options.what == "table1":
+            table1(bench, seed)
+        elif options.what == "table6":
+            table6(bench, seed, options.reviews, options.questions)
+        elif options.what == "table8":
+            table8(bench, seed, options.questions)
+        else:
+            qa(bench, seed, options.questions)
+
+
+if __name__ == "__main__":
+    main()

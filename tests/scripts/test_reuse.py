@@ -1,0 +1,119 @@
+"""The three steps from a tiny random BERT and small texts, with two updates each."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fairseq_littlebird.checkpoints.key_maps import HUGGING_FACE, encoder_shapes
+from fairseq_littlebird.modules.config import FullAttentionConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+SHORT = "--short-length 64 --head-updates 2 --distil-updates 2 --rss-updates 2 --longer-updates 2 --batch-tokens 256"
+TRAININGS = "head", "distilled", "rss-64", "rss-128", "rss-256"
+
+
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    if not (Path(sys.prefix) / "made").exists():
+        pytest.skip(f"{sys.prefix} was not made by scripts/environment.sh")
+    return os.environ | {"LITTLEBIRD_VENV": sys.prefix, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def bert(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face folder without a masked-language-model head, as sentence encoders are."""
+    safetensors = pytest.importorskip("safetensors.torch")
+    folder = tmp_path_factory.mktemp("bert")
+    words = sorted({*(tiny / "text.train.txt").read_text("utf-8").lower().replace(".", " .").split(), *".?!"})
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", "utf-8")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    config = {"model_type": "bert", "vocab_size": len(pieces), "max_position_embeddings": 64, "hidden_act": "gelu"}
+    (folder / "config.json").write_text(json.dumps(config | sizes))
+    own = FullAttentionConfig(len(pieces), layers=2, embed_dim=32, ffn_embed_dim=48, heads=2, max_positions=64)
+    shapes, generator = encoder_shapes(own), torch.Generator().manual_seed(0)
+    weights = {"embeddings.token_type_embeddings.weight": torch.zeros(2, 32)}
+    for theirs, ours in HUGGING_FACE["bert"].items():
+        for n in range(2 if "{n}" in theirs else 1):
+            shape = shapes.get(str(ours).replace("{n}", str(n)))
+            if shape and not theirs.startswith("cls."):
+                weights[theirs.replace("{n}", str(n))] = torch.randn(shape, generator=generator) * 0.1
+    safetensors.save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+def reuse(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
+    words = [str(ROOT / "scripts" / "reuse.sh"), *map(str, arguments)]
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=900, stdin=subprocess.DEVNULL)
+
+
+def test_steps_1_to_3(environment, bert, tiny, tmp_path):
+    out = tmp_path / "out"
+    given = ["--from", bert, "--text", tiny / "text.train.txt", "--valid", tiny / "text.valid.txt", "--out", out]
+    own = [*SHORT.split(), "--lengths", "128,256", "--pack-size", 8, "--block-size", 16, "--", "--cpu"]
+    done = reuse(environment, *given, *own)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    checkpoints = {n: torch.load(out / n / "checkpoint_last.pt", weights_only=True) for n in TRAININGS}
+    for name, checkpoint in checkpoints.items():
+        assert checkpoint["optimizer_history"][-1]["num_updates"] == 2
+        assert checkpoint["cfg"]["task"]["padding_insertion"] == (name != "head")
+        assert re.search(rf"^  {name} +loss [0-9.]+ ", done.stdout, re.MULTILINE)
+    # the student starts from the source's own weights and the teacher's new head
+    start = torch.load(out / "student" / "checkpoint.pt", weights_only=True)["model"]
+    head = checkpoints["head"]["model"]
+    assert torch.equal(start["encoder.layers.1.q.weight"], head["encoder.layers.1.q.weight"])
+    assert torch.equal(start["lm_head.dense.weight"], head["lm_head.dense.weight"])
+    assert start["encoder.pack"].shape == (8, 32)
+    assert (out / "student" / "vocab.txt").read_bytes() == (bert / "vocab.txt").read_bytes()
+    assert (out / "student" / "dict.txt").read_bytes() == (out / "text-bin" / "dict.txt").read_bytes()
+    # each training starts where the one before ended: nothing moves further than two updates carry it
+    states = [start, *(checkpoints[name]["model"] for name in TRAININGS[1:])]
+    for before, after in zip(states, states[1:], strict=False):
+        moved = (after["encoder.layers.1.q.weight"] - before["encoder.layers.1.q.weight"]).abs().max()
+        assert 0 < moved < 1e-3
+
+    # the same command again has nothing left to do; another one is refused
+    times = [(out / name / "checkpoint_last.pt").stat().st_mtime_ns for name in TRAININGS]
+    again = reuse(environment, *given, *own)
+    assert again.returncode == 0 and "+ fairseq-train" not in again.stdout and "+ littlebird" not in again.stdout
+    assert times == [(out / name / "checkpoint_last.pt").stat().st_mtime_ns for name in TRAININGS]
+    other = reuse(environment, *given, "--lr", "1")
+    assert other.returncode == 2 and "other arguments" in other.stderr
+
+
+def test_masked_words_without_distillation(environment, bert, tiny, tmp_path):
+    given = ["--from", bert, "--text", tiny / "text.train.txt", "--out", tmp_path / "out", "--objective", "mlm"]
+    own = [*SHORT.split(), "--distil-updates", 0, "--lengths", 128, "--no-padding-insertion", "--", "--cpu"]
+    done = reuse(environment, *given, *own)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("+ ")] == [
+        "littlebird-warm-start",
+        "littlebird-prepare",
+        "fairseq-preprocess",
+        "littlebird-warm-start",
+        "fairseq-train",
+    ]
+    settings = torch.load(tmp_path / "out" / "mlm-128" / "checkpoint_last.pt", weights_only=True)["cfg"]["task"]
+    assert settings["_name"] == "littlebird_masked_lm" and settings["padding_insertion"] is False
+
+
+def test_bad_arguments_are_one_line(environment, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    good = ["--from", tmp_path, "--text", __file__, "--out", tmp_path / "out"]
+    cases = [[], ["--what", "x"], ["--from"], [*good, "--lengths", "2k"], [*good, "--objective", "clm"],
+             [*good, "--text", tmp_path / "none.txt"], [*good, "--from", tmp_path / "none"],
+             [*good, "--longer-updates", "0"], [*good, "--distil-updates", "-1"],
+             [*good, "--out", tmp_path / "mine"]]  # fmt: skip
+    for arguments in cases:
+        done = reuse(environment, *arguments)
+        assert done.returncode == 2 and done.stderr.startswith("reuse: ") and len(done.stderr.splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
