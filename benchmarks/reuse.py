@@ -38,7 +38,7 @@ DISTILLATION = "--criterion littlebird_distillation --soft-weight 1 --attention-
 PADDING = "--padding-insertion"
 ABLATIONS = {  # table 8: how the student is made, and what it is told
     "littlebird": "",
-    "alibi": "--slopes alibi",  # no ablation: another start
+    "fitted": "--slopes fitted",  # no ablation: another start
     "no-bialibi": "--positions learned --max-positions 16384",
     "no-window": "--no-window",
     "no-pack": "--pack-size 0",
@@ -51,10 +51,11 @@ class Bench:
     Args:
         out: the folder.
         threads: of each process.
+        scale: of the numbers of updates; the source's head is trained the same at any scale.
     """
 
-    def __init__(self, out: Path, threads: int) -> None:
-        self.out = out
+    def __init__(self, out: Path, threads: int, scale: float = 1.0) -> None:
+        self.out, self.scale = out, scale
         self.environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
         self.results_path = out / "results.json"
 
@@ -101,6 +102,7 @@ class Bench:
         """The last checkpoint of a training run; JSON lines of its log stay beside it."""
         save, log = self.out / name, self.out / f"{name}.log"
         checkpoint = save / "checkpoint_last.pt"
+        updates = max(1, round(updates * self.scale)) if name != "head" else updates
         if not (save / "done").exists():
             save.mkdir(parents=True, exist_ok=True)
             begin = f"--finetune-from-model {start}" if start else ""
@@ -212,12 +214,14 @@ def curves(bench: Bench, seed: int) -> None:
     start = student / "checkpoint.pt"
     kl = f"--task littlebird_masked_lm --tokens-per-sample {SHORT} --batch-size 4 {sizes(student)} {distilled}"
     bench.validate("curves/kl/start", start, data, kl)
-    bench.validate("curves/kl/start-alibi", bench.out / "students/alibi/checkpoint.pt", data, kl)
+    fitted = bench.out / "students/fitted/checkpoint.pt"
+    bench.validate("curves/kl/start-fitted", fitted, data, kl)
     for arm, criterion, begin in (
         ("random", alone, None),
         ("warm", alone, start),
         ("distilled", distilled, start),
-        ("distilled-alibi", distilled, bench.out / "students/alibi/checkpoint.pt"),
+        ("warm-fitted", alone, fitted),
+        ("distilled-fitted", distilled, fitted),
     ):
         name = f"curves-{arm}-{seed}"
         last = bench.train(name, data, CURVE, f"{common} {criterion}", start=begin)
@@ -288,7 +292,7 @@ def table6(bench: Bench, seed: int, reviews: str, questions: Sequence[str]) -> N
     data = bench.folder(
         "reviews",
         f"scripts/movie_reviews.py --data {reviews} --tokenizer {bench.out}/teacher --out {{}} "
-        f"--lengths {','.join(map(str, lengths))} --train-length {SHORT}",
+        f"--lengths {','.join(map(str, lengths))} --train-length {SHORT} --items 160",
     )
     start = distilled(bench, "littlebird", seed)
     for name, insertion in (("512", ""), ("512+PI", PADDING)):
@@ -315,7 +319,7 @@ def table6(bench: Bench, seed: int, reviews: str, questions: Sequence[str]) -> N
 
 def table8(bench: Bench, seed: int, questions: Sequence[str]) -> None:
     """One part left out at a time: RSS accuracy, and answers on whole articles."""
-    for student in (name for name in ABLATIONS if name != "alibi"):
+    for student in (name for name in ABLATIONS if name != "fitted"):
         ablation(bench, student, student, seed, questions, PADDING)
     ablation(bench, "no-pi", "littlebird", seed, questions, "")
 
@@ -411,9 +415,12 @@ def draw(results: dict[str, Any], path: Path) -> None:
         "random": "random start",
         "warm": "warm start",
         "distilled": "warm start and distillation",
-        "distilled-alibi": "the same from ALiBi's slopes",
+        "warm-fitted": "warm start, fitted slopes",
+        "distilled-fitted": "the same and distillation",
     }
-    for (arm, label), colour in zip(names.items(), ("#888888", "#d95f02", "#1b9e77", "#7570b3"), strict=True):
+    for (arm, label), colour in zip(
+        names.items(), ("#888888", "#d95f02", "#1b9e77", "#fdae6b", "#99d8c9"), strict=True
+    ):
         for n, (_, points) in enumerate(k for k in results.items() if k[0].startswith(f"curves/loss/{arm}/")):
             axes.plot(*zip(*points, strict=True), color=colour, label=None if n else label)
     if "teacher/mlm" in results:
@@ -434,11 +441,12 @@ def main() -> None:
     parser.add_argument("--questions", nargs="+", help="files in SQuAD format, the last one for testing")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--plot")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of updates (%(default)s)")
+    parser.add_argument("--plot", help="PNG to draw the curves to")
     options = parser.parse_args()
     for folder in ("students", "predictions"):
         (options.out / folder).mkdir(parents=True, exist_ok=True)
-    bench = Bench(options.out.resolve(), options.threads)
+    bench = Bench(options.out.resolve(), options.threads, options.scale)
     if options.what == "prepare":
         prepare(bench, options.source, options.text)
     elif options.what == "report":

@@ -66,9 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--slopes",
-        choices=("fitted", "alibi"),
-        default="fitted",
-        help="the first slopes: read off the source's heads, or ALiBi's (%(default)s)",
+        choices=("alibi", "fitted"),
+        default="alibi",
+        help="the first slopes: ALiBi's, or read off the source's heads (%(default)s)",
     )
     parser.add_argument("--no-window", action="store_true", help="ablation: attend to the packed rows alone")
     parser.add_argument("--max-positions", type=_positive, metavar="N", help="rows of learned positions (the source's)")

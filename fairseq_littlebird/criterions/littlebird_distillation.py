@@ -13,7 +13,7 @@ from fairseq.logging import metrics
 from fairseq.tasks.masked_lm import MaskedLMTask
 from torch import Tensor
 
-from fairseq_littlebird.attention.composed import composed_rows, full_rows, packed_rows
+from fairseq_littlebird.attention.composed import ALL, composed_rows, full_rows, packed_rows
 from fairseq_littlebird.attention.routing import FullRouting, LittleBirdRouting
 from fairseq_littlebird.criterions.recurring_span_selection import loss_of_logits
 from fairseq_littlebird.data.batch import SpanBatch
@@ -21,7 +21,8 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.littlebird import LittleBirdModel
 from fairseq_littlebird.models.teacher import PRECISIONS, load_teacher
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.objectives.attention_alignment import HEADS, chunk_rows, chunked_attention_kl
+from fairseq_littlebird.objectives.attention_alignment import HEADS, chunked_attention_kl
+from fairseq_littlebird.objectives.chunked import chunk_rows, chunked_sum
 from fairseq_littlebird.objectives.distillation import soft_target_kl
 from fairseq_littlebird.objectives.span_selection import NO_QUESTION
 
@@ -34,13 +35,19 @@ class LittleBirdDistillationCriterionConfig(FairseqDataclass):
     temperature: float = field(default=1.0, metadata={"help": "of the soft targets"})
     soft_weight: float = field(default=1.0, metadata={"help": "weight of the soft-target KL; 0 leaves it out"})
     attention_weight: float = field(default=1.0, metadata={"help": "weight of the attention KL; 0 leaves it out"})
-    hard_weight: float = field(default=0.0, metadata={"help": "weight of the task's own loss; 0 leaves it to validation"})
+    hard_weight: float = field(
+        default=0.0, metadata={"help": "weight of the task's own loss; at 0 validation still tells it"}
+    )
     layer_map: str = field(
         default="",
         metadata={"help": "the teacher's layer for each of the student's, from 1, by commas (default: evenly spaced)"},
     )
     attention_heads: ChoiceEnum(HEADS) = field(  # type: ignore[valid-type]
         default="paired", metadata={"help": "compare equal heads, or the means over the heads"}
+    )
+    attention_rows: int = field(
+        default=0,
+        metadata={"help": "compare so many neighbouring queries a batch in training, drawn anew each time; 0: all"},
     )
     teacher_precision: ChoiceEnum(PRECISIONS) = field(  # type: ignore[valid-type]
         default="auto", metadata={"help": "of the teacher's numbers; auto: half precision on accelerators"}
@@ -99,7 +106,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
                 terms.append(weight * term)
                 log[name] = float(term.detach())
         if self.cfg.attention_weight:
-            layers, log["queries"] = self.attention(answers, sample["net_input"], config)
+            layers, log["queries"] = self.attention(answers, sample["net_input"], config, model.training)
             terms.append(self.cfg.attention_weight * N * torch.stack(layers).mean() / max(log["queries"], 1))
             log |= {f"attention_kl_{n}": float(kl.detach()) for n, kl in enumerate(layers, start=1)}
         if answers.exact is not None:
@@ -154,17 +161,18 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
         )
 
     def attention(
-        self, answers: Answers, net_input: dict[str, Tensor], config: LittleBirdConfig
+        self, answers: Answers, net_input: dict[str, Tensor], config: LittleBirdConfig, training: bool
     ) -> tuple[list[Tensor], int]:
         """The attention KL of each of the student's layers, summed over the unpadded queries; and their number."""
         padding_mask = net_input["src_tokens"].eq(self.padding_idx)
+        rows = sampled_rows(padding_mask.shape[1], self.cfg.attention_rows if training else 0)
         teachers = layer_map(self.cfg.layer_map, config.layers, self.teacher.config.layers)
         heads, positions = str(self.cfg.attention_heads), net_input.get("positions")
         layers = [
-            layer_kl(answers.teacher[n - 1], student, positions, padding_mask, config, heads)
+            layer_kl(answers.teacher[n - 1], student, positions, padding_mask, config, heads, rows)
             for n, student in zip(teachers, answers.student, strict=True)
         ]
-        return layers, int((~padding_mask).sum())
+        return layers, int((~padding_mask[:, rows]).sum())
 
     def student_config(self, model: Any) -> LittleBirdConfig:
         """Raises UserError where the student is none, or does not fit the teacher."""
@@ -223,6 +231,7 @@ def layer_kl(
     padding_mask: Tensor,
     config: LittleBirdConfig,
     heads: str = "paired",
+    rows: slice = ALL,
 ) -> Tensor:
     """KL(teacher ‖ student) of one layer's attention rows, mean over the heads, summed over the unpadded queries.
 
@@ -234,24 +243,41 @@ def layer_kl(
         padding_mask: <bool>[B, L], True = padding.
         config: the student's.
         heads: see :func:`attention_kl`.
+        rows: the queries that count.
     """
-    queries, b = ~padding_mask, config.block_size
+    (B, H, L, _), S, b = student.q.shape, config.pack_size, config.block_size
     padding = padding_mask if bool(padding_mask.any()) else None
-    tensors = {name: t.float() for name, t in student._asdict().items() if t is not None}  # their gradients are sums
-    packed = packed_rows(student._replace(**tensors), padding)  # shared by all rows, and all they take of these two:
-    del tensors["pack_q"], tensors["pack_x_k"]
+    chunk = chunk_rows(B * H * (L + S), student.q.device)
+    decided = {name: t for name, t in student._asdict().items() if t is not None}
 
     def teacher_rows(rows: slice) -> Tensor:
-        return full_rows(teacher, padding, rows, None if config.pack_size else b)
+        return full_rows(teacher, padding, rows, None if S else b)
 
-    def student_rows(rows: slice, packed: Tensor, *given: Tensor) -> Tensor:
-        routing = student._replace(**dict(zip(tensors, given, strict=True)))
-        return composed_rows(routing, positions, padding, b, config.window, rows, packed)
+    def divergence(layer: int, *tensors: Tensor) -> Tensor:
+        # of half precision too: gradients are summed
+        routing = student._replace(**{n: t.float() for n, t in zip(decided, tensors, strict=True)})
+        packed = packed_rows(routing, padding)  # shared by all rows
+        names = [name for name in decided if name not in ("pack_q", "pack_x_k")]  # which nothing else reads
 
-    B, H, L, _ = student.q.shape
-    chunk = chunk_rows(B, H, L + config.pack_size, accelerator=student.q.device.type != "cpu")
-    of_student = [packed, *tensors.values()]
-    return chunked_attention_kl(teacher_rows, student_rows, of_student, queries, heads, chunk=chunk)
+        def student_rows(rows: slice, packed: Tensor, *tensors: Tensor) -> Tensor:
+            part = routing._replace(**dict(zip(names, tensors, strict=True)))
+            return composed_rows(part, positions, padding, b, config.window, rows, packed)
+
+        of_student = [packed, *(getattr(routing, name) for name in names)]
+        return chunked_attention_kl(
+            teacher_rows, student_rows, of_student, ~padding_mask, heads, rows=rows, chunk=chunk
+        )
+
+    # A_pack's gradient is taken at once like that of its rows, so that no layer keeps it
+    return chunked_sum(divergence, [0], *decided.values())
+
+
+def sampled_rows(length: int, count: int) -> slice:
+    """One of the pieces of ``count`` queries that a sequence falls into, each as likely; all with ``count`` 0."""
+    if not 0 < count < length:
+        return ALL
+    start = count * int(torch.randint(-(-length // count), ()))
+    return slice(start, min(start + count, length))
 
 
 def layer_map(text: str, layers: int, teacher_layers: int) -> list[int]:

@@ -35,7 +35,7 @@ class LittleBirdModel(EncoderModel):
 
     @classmethod
     def build_encoder(cls, cfg: LittleBirdModelConfig, vocab_size: int, padding_idx: int) -> LittleBirdEncoder:
-        return LittleBirdEncoder(
+        encoder = LittleBirdEncoder(
             LittleBirdConfig(
                 vocab_size,
                 padding_idx,
@@ -47,6 +47,10 @@ class LittleBirdModel(EncoderModel):
                 **cfg.sizes(),
             )
         )
+        for name, parameter in encoder.named_parameters():
+            if ".slopes." in name:
+                parameter.param_group = "slopes"  # --optimizer composite may give them a learning rate of their own
+        return encoder
 
 
 architecture("littlebird", "littlebird_base")

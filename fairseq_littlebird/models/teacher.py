@@ -53,7 +53,7 @@ class Teacher:
             raise UserError(
                 f"a sequence of {length} tokens, but the teacher knows {known} positions",
                 self.path,
-                f"lower --tokens-per-sample to {known}",
+                f"lower --tokens-per-sample by {length - known}",
             )
         if self.device != src_tokens.device:
             self.device = src_tokens.device
@@ -103,12 +103,13 @@ def load_teacher(path: str, dictionary: Dictionary, precision: str = "auto") -> 
             path,
             "binarize the text with the teacher's dict.txt",
         )
-    model = FullAttentionModel.build_model(cfg, _Words(dictionary))
+    with torch.device("meta"):  # the checkpoint's own tensors become the weights
+        model = FullAttentionModel.build_model(cfg, _Words(dictionary))
+        model.span_head = span_head({k for k in weights if k.startswith("span_head.")}, model.cfg.encoder_embed_dim)
     if not any(key.startswith("lm_head.") for key in weights):
         model.lm_head = None
-    model.span_head = span_head({k for k in weights if k.startswith("span_head.")}, model.cfg.encoder_embed_dim)
     try:
-        nn.Module.load_state_dict(model, weights)
+        nn.Module.load_state_dict(model, weights, assign=True)
     except RuntimeError as error:
         raise UserError(f"the weights do not fit the model they came with ({first_line(error)})", path) from error
     return Teacher(model, precision, path)

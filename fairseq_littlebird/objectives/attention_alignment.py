@@ -38,6 +38,7 @@ def chunked_attention_kl(
     queries: Tensor,
     heads: str = "paired",
     *,
+    rows: slice = slice(None),
     chunk: int,
 ) -> Tensor:
     """:func:`attention_kl` of rows made a chunk at a time: memory linear in L, in the backward pass too.
@@ -48,7 +49,8 @@ def chunked_attention_kl(
         tensors: what the student's rows are made of; they get the gradients.
         queries: <bool>[B, L], the rows that count.
         heads: as above.
-        chunk: query rows at once, see :func:`chunk_rows`.
+        rows: the queries to take, of all of them.
+        chunk: query rows at once, see :func:`objectives.chunked.chunk_rows`.
     Returns:
         a scalar.
     """
@@ -56,10 +58,6 @@ def chunked_attention_kl(
     def divergence(rows: slice, *tensors: Tensor) -> Tensor:
         return attention_kl(teacher(rows), student(rows, *tensors), queries[:, rows], heads)
 
-    chunks = [slice(start, start + chunk) for start in range(0, queries.shape[1], chunk)]
+    first, end, _ = rows.indices(queries.shape[1])
+    chunks = [slice(start, min(start + chunk, end)) for start in range(first, end, chunk)]
     return chunked_sum(divergence, chunks, *tensors)
-
-
-def chunk_rows(batch: int, heads: int, keys: int, accelerator: bool = False) -> int:
-    """How many query rows to take at once: some megabytes a tensor, more where starting a computation costs most."""
-    return max(1, 2 ** (24 if accelerator else 20) // (batch * heads * keys))

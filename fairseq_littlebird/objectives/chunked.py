@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 
-def chunked_sum(function: Callable[..., Tensor], chunks: Sequence[slice], *tensors: Tensor) -> Tensor:
+def chunk_rows(elements: int, device: torch.device) -> int:
+    """How many rows of so many elements to take at once: two megabytes a tensor, more where a start costs most."""
+    return max(1, 2 ** (19 if device.type == "cpu" else 24) // elements)
+
+
+def chunked_sum(function: Callable[..., Tensor], chunks: Sequence[Any], *tensors: Tensor) -> Tensor:
     """Σ function(chunk, *tensors) over the chunks, to be differentiated once.
 
     Each chunk's gradients are taken along with its value, so that nothing of it is kept and nothing is computed
@@ -17,7 +22,7 @@ def chunked_sum(function: Callable[..., Tensor], chunks: Sequence[slice], *tenso
 
     Args:
         function: a chunk and the tensors to a scalar; other tensors it knows get no gradient.
-        chunks: the chunks.
+        chunks: slices, or whatever the function tells its chunks by.
         tensors: what to differentiate with respect to.
     Returns:
         <float32 or wider>, a scalar.
@@ -29,7 +34,7 @@ def chunked_sum(function: Callable[..., Tensor], chunks: Sequence[slice], *tenso
 class _ChunkedSum(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, function: Callable[..., Tensor], chunks: Sequence[slice], grad_enabled: bool, *tensors: Tensor
+        ctx: Any, function: Callable[..., Tensor], chunks: Sequence[Any], grad_enabled: bool, *tensors: Tensor
     ) -> Tensor:
         wanted = [n for n, needed in enumerate(ctx.needs_input_grad[3:]) if needed and grad_enabled]
         inputs = [t.detach().requires_grad_(n in wanted) for n, t in enumerate(tensors)]

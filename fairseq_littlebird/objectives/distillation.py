@@ -1,22 +1,40 @@
-"""Soft targets: what a student should answer is what its teacher answers (section 3.4, step 2)."""
+"""Soft targets: what a student should answer is what its teacher answers (section 3.4, step 2).
+
+Legend: N answers, K classes.
+"""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+from fairseq_littlebird.objectives.chunked import chunk_rows, chunked_sum
 
 
 def soft_target_kl(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """T² · Σ KL(σ(teacher / T) ‖ σ(student / T)) over the rows; T² keeps the gradients' size at any temperature.
+    """T² · Σ KL(σ(teacher / T) ‖ σ(student / T)) over the answers; T² keeps the gradients' size at any temperature.
+
+    Some answers at a time, since beside each the K classes of a vocabulary take several times the logits' memory.
 
     Args:
-        student_logits, teacher_logits: <float>[…, K]; -∞ in both for classes that are none.
+        student_logits, teacher_logits: <float>[N, K]; -∞ in both for classes that are none.
         temperature: T > 0.
     Returns:
         a scalar, float32 at least.
     """
-    student, teacher = (
-        (logits if logits.itemsize > 4 else logits.float()).div(temperature).log_softmax(dim=-1)
-        for logits in (student_logits, teacher_logits)
-    )
-    p = teacher.exp()
-    return temperature**2 * (p * (teacher - student)).where(p > 0, 0.0).sum()
+    rows = chunk_rows(student_logits.shape[1], student_logits.device)
+    # in pieces, so that the gradient of one costs nothing for the others
+    student, teacher = student_logits.split(rows), teacher_logits.split(rows)
+
+    def divergence(n: int, *student: Tensor) -> Tensor:
+        log_p, log_q = (log_probabilities(logits[n], temperature) for logits in (teacher, student))
+        p = log_p.exp()
+        return (p * (log_p - log_q)).where(p > 0, 0.0).sum()
+
+    return temperature**2 * chunked_sum(divergence, range(len(student)), *student)
+
+
+def log_probabilities(logits: Tensor, temperature: float) -> Tensor:
+    """log σ(logits / T), float32 at least."""
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    return (logits.to(wide) / temperature).log_softmax(dim=-1)

@@ -12,7 +12,9 @@ from fairseq_littlebird.checkpoints.source import read_source
 def rows_with(left: list[float], right: list[float], length: int = 40) -> torch.Tensor:
     """Attention that falls off exponentially: <float>[1, H, L, L]."""
     offset = torch.arange(length)[:, None] - torch.arange(length)
-    heads = [(-(s * offset.clamp(min=0) + t * (-offset).clamp(min=0))).softmax(-1) for s, t in zip(left, right)]
+    heads = [
+        (-(s * offset.clamp(min=0) + t * (-offset).clamp(min=0))).softmax(-1) for s, t in zip(left, right, strict=True)
+    ]
     return torch.stack(heads)[None]
 
 

@@ -22,6 +22,7 @@ from fairseq_littlebird.criterions.littlebird_distillation import (
     LittleBirdDistillationCriterionConfig,
     layer_kl,
     layer_map,
+    sampled_rows,
 )
 from fairseq_littlebird.criterions.recurring_span_selection import selection_loss
 from fairseq_littlebird.data.batch import span_batch
@@ -170,7 +171,7 @@ def test_the_parts_of_spans(criterion, student, teacher, spans):
     soft = 0.0
     for name in ("start_logits", "end_logits"):
         for n, q in ((0, 0), (0, 1), (0, 2), (1, 0)):
-            soft += float(soft_target_kl(ours[name][n, q, 1:], theirs[name][n, q, 1:]).detach())
+            soft += float(soft_target_kl(ours[name][n, q : q + 1, 1:], theirs[name][n, q : q + 1, 1:]).detach())
     gold = selection_loss(student, spans)
     assert (N, log["exact"], "queries" in log) == (4, int(gold.exact), False)
     hard = float((gold.start + gold.end).detach())
@@ -209,7 +210,7 @@ def test_the_student_learns_nothing_from_the_teacher_s_positions(criterion, stud
 def test_layers_equal_whole_matrices_in_every_ablation(task, teacher, sample, words, options, heads, monkeypatch):
     import fairseq_littlebird.criterions.littlebird_distillation as module
 
-    monkeypatch.setattr(module, "chunk_rows", lambda *sizes, **where: 5)
+    monkeypatch.setattr(module, "chunk_rows", lambda elements, device: 5)
     sizes = SIZES | {"pack_size": 3, "block_size": 4} | options
     student = build(LittleBirdModelConfig(**sizes), task).eval()
     net_input, config = sample["net_input"], student.encoder.config
@@ -226,6 +227,26 @@ def test_layers_equal_whole_matrices_in_every_ablation(task, teacher, sample, wo
     for mine, plain in zip(*grads, strict=True):
         if plain is not None:
             torch.testing.assert_close(mine, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_sampled_queries_cover_the_sequence_and_are_a_part_of_the_whole(criterion, student, sample):
+    pieces = {(piece.start, piece.stop) for piece in (sampled_rows(13, 5) for _ in range(200))}
+    assert pieces == {(0, 5), (5, 10), (10, 13)}
+    assert sampled_rows(13, 0) == sampled_rows(13, 13) == slice(None)
+    ours = criterion(attention_rows=5, soft_weight=0.0)
+    whole = ours(student, sample)[2]  # validation takes all
+    student.train()
+    for module in student.modules():
+        if isinstance(getattr(module, "dropout", None), float):
+            module.dropout = 0.0
+    for layer in student.encoder.layers:
+        layer.attention_dropout, layer.dropout = (lambda: 0.0), (lambda x: x)
+    parts = {}
+    for _ in range(60):
+        log = ours(student, sample)[2]
+        parts[log["attention_kl_1"]] = log["queries"]
+    assert (sum(parts.values()), whole["queries"]) == (22, 22)
+    assert sum(parts) == pytest.approx(whole["attention_kl_1"], rel=1e-4)
 
 
 def test_half_precision_students(criterion, student, sample):
@@ -390,7 +411,7 @@ def test_teachers_that_do_not_fit(task, criterion, student, teacher, sample, spa
         criterion()(student, sample)
     long = torch.full((1, 25), 5)
     batch = {"net_input": {"src_tokens": long}, "target": long, "ntokens": 25, "nsentences": 1}
-    with pytest.raises(UserError, match="25 tokens, but the teacher knows 24 .*--tokens-per-sample to 24"):
+    with pytest.raises(UserError, match="25 tokens, but the teacher knows 24 .*--tokens-per-sample by 1"):
         criterion(soft_weight=0.0)(student, batch)
     for change, says in (
         ({"encoder_attention_heads": 4}, "4 heads, the teacher 2"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fairseq_littlebird.objectives.chunked import chunked_sum
+from fairseq_littlebird.objectives.chunked import chunk_rows, chunked_sum
 
 
 def terms(rows, a, b, unused):
@@ -43,3 +43,8 @@ def test_takes_no_gradient_that_nobody_wants():
         chunked_sum(recorded, chunks, a, b)
     chunked_sum(recorded, chunks, a.detach(), b)
     assert asked == [(False, False, False)] * 4
+
+
+def test_chunks_are_small_and_never_empty():
+    assert 2**19 < chunk_rows(1000, torch.device("cpu")) * 1000 <= 2**20
+    assert chunk_rows(2**30, torch.device("cpu")) == 1

@@ -89,3 +89,23 @@ def pretrained(train: Callable[..., Any], tmp_path_factory: pytest.TempPathFacto
 def words(pretrained: tuple[Path, Any]) -> Path:
     """A checkpoint of recurring span selection."""
     return pretrained[0] / "checkpoint_last.pt"
+
+
+TEACHER = """--arch roberta_full_tiny --encoder-layers 4 --encoder-embed-dim 32 --encoder-ffn-embed-dim 48
+    --encoder-attention-heads 2 --max-positions 136 --disable-validation""".split()
+
+
+@pytest.fixture(scope="session")
+def teacher(fairseq: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """``teacher(task)``: the checkpoint of a full-attention model after a few updates."""
+    made: dict[str, Path] = {}
+
+    def teacher(task: str) -> Path:
+        if task not in made:
+            folder = tmp_path_factory.mktemp("teacher")
+            own = [word for word in TASKS[task].split() if word != "--padding-insertion"]
+            fairseq("train", *own, *TEACHER, *TRAINING, "--lr", "3e-3", "--save-dir", folder, "--max-update", 12)
+            made[task] = folder / "checkpoint_last.pt"
+        return made[task]
+
+    return teacher

@@ -14,8 +14,6 @@ import torch
 import fairseq_littlebird
 
 PACKAGE = Path(fairseq_littlebird.__file__).parent
-TEACHER = """--arch roberta_full_tiny --encoder-layers 4 --encoder-embed-dim 32 --encoder-ffn-embed-dim 48
-    --encoder-attention-heads 2 --max-positions 128""".split()
 MASKED_LM = "text --task littlebird_masked_lm --tokens-per-sample 128".split()
 SPANS = """text --task recurring_span_selection --tokens-per-sample 128 --sample-break-mode complete
     --shorten-method truncate""".split()
@@ -24,23 +22,6 @@ STUDENT = """--arch littlebird_tiny --encoder-layers 2 --encoder-embed-dim 32 --
     --criterion littlebird_distillation""".split()
 TRAINING = """--cpu --optimizer adam --lr 3e-3 --batch-size 16 --no-epoch-checkpoints --log-format json
     --log-interval 1 --num-workers 1""".split()
-
-
-@pytest.fixture(scope="module")
-def teacher(fairseq, tmp_path_factory):
-    """``teacher("words")`` and ``teacher("spans")``: checkpoints of a full-attention model after a few updates."""
-    made = {}
-
-    def teacher(kind):
-        if kind not in made:
-            folder = tmp_path_factory.mktemp(kind)
-            data, criterion = (MASKED_LM, "masked_lm") if kind == "words" else (SPANS, "recurring_span_selection")
-            more = ["--criterion", criterion, "--max-update", 12, "--save-dir", folder, "--disable-validation"]
-            fairseq("train", *data, *TEACHER, *TRAINING, *more)
-            made[kind] = folder / "checkpoint_last.pt"
-        return made[kind]
-
-    return teacher
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +39,7 @@ def distil(fairseq):
 def straight(distil, teacher, tmp_path_factory):
     """A run over some epochs: its folder, and what it printed."""
     folder = tmp_path_factory.mktemp("straight")
-    return folder, distil(MASKED_LM, teacher("words"), folder, 24)
+    return folder, distil(MASKED_LM, teacher("littlebird_masked_lm"), folder, 24, "--save-interval-updates", 20)
 
 
 def series(records, name):
@@ -76,50 +57,55 @@ def test_both_terms_fall(logged, straight):
 
 
 def test_an_interrupted_run_equals_an_uninterrupted_one(distil, teacher, logged, straight, tmp_path):
-    done = distil(MASKED_LM, teacher("words"), tmp_path, 3)
-    done = distil(MASKED_LM, teacher("words"), tmp_path, 6)
+    first = next(straight[0].glob("checkpoint_*_20.pt"))
+    shutil.copyfile(first, tmp_path / "checkpoint_last.pt")
+    done = distil(MASKED_LM, teacher("littlebird_masked_lm"), tmp_path, 23)
     again = series(logged(done, "train_inner"), "loss")
     wanted = series(logged(straight[1], "train_inner"), "loss")
-    assert again == {n: wanted[n] for n in (4, 5, 6)}
+    assert again == {n: wanted[n] for n in (21, 22, 23)}
 
 
 def test_the_checkpoint_holds_nothing_of_the_teacher(straight, teacher):
     state = torch.load(straight[0] / "checkpoint_last.pt", weights_only=True)
     assert state["criterion"] is None
     assert not any("teacher" in key for key in state["model"])
-    taught = torch.load(teacher("words"), weights_only=True)["model"]["encoder.embeddings.words.weight"]
+    taught = torch.load(teacher("littlebird_masked_lm"), weights_only=True)["model"]["encoder.embeddings.words.weight"]
     words = [t for t in state["model"].values() if t.shape == taught.shape]
     moments = [s["exp_avg"] for s in state["last_optimizer_state"]["state"].values()]
     assert len(words) == 1 and not torch.equal(words[0], taught)
     assert sum(m.numel() for m in moments) == sum(t.numel() for t in state["model"].values())
-    assert state["cfg"]["criterion"]["teacher_path"] == str(teacher("words"))
+    assert state["cfg"]["criterion"]["teacher_path"] == str(teacher("littlebird_masked_lm"))
 
 
 def test_spans_are_distilled(distil, teacher, logged, tmp_path):
-    done = distil(SPANS, teacher("spans"), tmp_path, 3, "--hard-weight", 0.5)
+    done = distil(SPANS, teacher("recurring_span_selection"), tmp_path, 3, "--hard-weight", 0.5)
     record = logged(done, "valid")[-1]
     for name in ("loss", "soft_loss", "hard_loss", "attention_loss"):
         assert float(record[f"valid_{name}"]) > 0, name
     assert 0 <= float(record["valid_accuracy"]) <= 100
 
 
-def test_attention_is_validated_before_any_update(fairseq, teacher, straight):
-    """``fairseq-validate`` with another temperature and layer map than the training's."""
+def test_validate(fairseq, teacher, straight):
+    """With the criterion of the checkpoint, the teacher where it stands now."""
+    moved = straight[0] / "moved.pt"
+    shutil.copyfile(teacher("littlebird_masked_lm"), moved)
     own = ["--path", straight[0] / "checkpoint_last.pt", "--batch-size", 4, "--cpu", "--valid-subset", "valid"]
-    done = fairseq("validate", *MASKED_LM, *own, "--teacher-path", teacher("words"))
-    assert "attention_kl_2" in done.stdout + done.stderr
+    kind = ["--criterion", "littlebird_distillation", "--teacher-path", moved, "--teacher-precision", "bfloat16"]
+    done = fairseq("validate", *MASKED_LM, *own, *kind)
+    printed = done.stdout + done.stderr
+    assert "attention_kl_2" in printed and "hard_loss" in printed and f"'teacher_path': '{moved}'" in printed
 
 
 def test_two_workers_equal_one_with_twice_the_batches(distil, teacher, logged, tiny, commands, tmp_path):
     still = ["--dropout", 0, "--attention-dropout", 0, "--disable-validation"]
-    alone = distil(MASKED_LM, teacher("words"), tmp_path / "one", 3, *still, "--update-freq", 2)
+    alone = distil(MASKED_LM, teacher("littlebird_masked_lm"), tmp_path / "one", 3, *still, "--update-freq", 2)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1"}
     environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
     words = [commands / "fairseq-train", *MASKED_LM, *STUDENT, *TRAINING, "--user-dir", PACKAGE, *still]
-    words += ["--teacher-path", teacher("words"), "--save-dir", tmp_path / "two", "--max-update", 3]
+    words += ["--teacher-path", teacher("littlebird_masked_lm"), "--save-dir", tmp_path / "two", "--max-update", 3]
     words += ["--distributed-world-size", 2, "--device-id", 0, "--distributed-init-method", "env://"]
     words += ["--distributed-no-spawn", "--distributed-backend", "gloo", "--ddp-backend", "legacy_ddp"]
     workers = [
@@ -148,18 +134,13 @@ def test_two_workers_equal_one_with_twice_the_batches(distil, teacher, logged, t
         torch.testing.assert_close(two[name], one[name], rtol=1e-3, atol=1e-4)
 
 
-def test_faults_are_one_line(distil, teacher, tiny, tmp_path):
-    broken = tmp_path / "broken.pt"
-    shutil.copyfile(teacher("words"), broken)
-    broken.write_bytes(broken.read_bytes()[:1000])
-    for data, path, more, says in (
-        (MASKED_LM, "nowhere.pt", [], "nowhere.pt: no such checkpoint"),
-        (MASKED_LM, broken, [], "broken.pt: not a readable checkpoint"),
-        (SPANS, teacher("words"), [], "the teacher has no span head"),
-        (MASKED_LM, teacher("words"), ["--tokens-per-sample", "150"], "lower --tokens-per-sample to 128"),
-        (MASKED_LM, teacher("words"), ["--layer-map", "1,5"], "--layer-map: 1,5 is not within"),
+def test_faults_are_one_line(distil, teacher, tmp_path):
+    """Of a teacher that is not there, and of what shows at the first batch alone."""
+    for path, more, says in (
+        ("nowhere.pt", [], "nowhere.pt: no such checkpoint"),
+        (teacher("littlebird_masked_lm"), ["--tokens-per-sample", 150], "lower --tokens-per-sample by 14"),
     ):
-        done = distil(data, path, tmp_path / "out", 1, *more, status=2)
+        done = distil(MASKED_LM, path, tmp_path, 1, *more, status=2)
         assert "Traceback" not in done.stderr, done.stderr[-3000:]
         last = done.stderr.strip().splitlines()[-1]
         assert last.startswith("fairseq-train: ") and says in last
