@@ -49,7 +49,8 @@ class LittleBirdModel(EncoderModel):
         )
         for name, parameter in encoder.named_parameters():
             if ".slopes." in name:
-                parameter.param_group = "slopes"  # --optimizer composite may give them a learning rate of their own
+                # the composite optimizer may give them a learning rate of their own
+                parameter.param_group = "slopes"  # type: ignore[attr-defined]
         return encoder
 
 

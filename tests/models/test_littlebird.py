@@ -179,3 +179,9 @@ class TestCheckpoints:
             build().load_state_dict(build(encoder_ffn_embed_dim=32).state_dict())
         with pytest.raises((RuntimeError, UserError)):
             build().load_state_dict(build(encoder_layers=3).state_dict())
+
+
+def test_slopes_are_a_parameter_group_of_their_own():
+    groups = {name: getattr(parameter, "param_group", "default") for name, parameter in build().named_parameters()}
+    slopes = {name for name in groups if name.rsplit(".", 1)[-1] in ("alpha", "beta", "gamma")}
+    assert slopes and {name for name, group in groups.items() if group == "slopes"} == slopes
