@@ -28,17 +28,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_littlebird.text.tokenizers import FILES
+from fairseq_littlebird.text.tokenizers import FILES, load_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT, BATCH = 512, 2048  # tokens of a short input, and of a batch
-HEAD, CURVE, DISTIL, RSS, LONGER, TUNE = 500, 80, 80, 120, 50, 150  # updates
+HEAD, CURVE, DISTIL, RSS, LONGER, TUNE = 500, 80, 50, 70, 40, 80  # updates
+QUESTIONS, REVIEWS = 60, 64  # tested on, at each length
 VALIDATE_EVERY = 20
 DISTILLATION = "--criterion littlebird_distillation --soft-weight 1 --attention-weight 1 --attention-rows 128"
 PADDING = "--padding-insertion"
+SLOPES = "littlebird_adam"
 ABLATIONS = {  # table 8: how the student is made, and what it is told
     "littlebird": "",
-    "fitted": "--slopes fitted",  # no ablation: another start
     "no-bialibi": "--positions learned --max-positions 16384",
     "no-window": "--no-window",
     "no-pack": "--pack-size 0",
@@ -92,12 +93,21 @@ class Bench:
     def folder(self, name: str, command: str) -> Path:
         """A folder that ``command`` makes; ``{}`` in it stands for the folder."""
         path = self.out / name
-        if not path.exists():
-            self.run(command.replace("{}", str(path)), self.out / f"{name.replace('/', '-')}.log")
+        with (self.out / "lock-folder").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                self.run(command.replace("{}", str(path)), self.out / f"{name.replace('/', '-')}.log")
         return path
 
     def train(
-        self, name: str, data: Path, updates: int, options: str, tokens: int = SHORT, start: Path | None = None
+        self,
+        name: str,
+        data: Path,
+        updates: int,
+        options: str,
+        tokens: int = SHORT,
+        start: Path | None = None,
+        optimizer: str = "adam",
     ) -> Path:
         """The last checkpoint of a training run; JSON lines of its log stay beside it."""
         save, log = self.out / name, self.out / f"{name}.log"
@@ -108,7 +118,7 @@ class Bench:
             begin = f"--finetune-from-model {start}" if start else ""
             self.run(
                 f"fairseq-train {data} --user-dir {ROOT}/fairseq_littlebird {options} {begin} --save-dir {save} "
-                f"--optimizer adam --adam-betas (0.9,0.98) --clip-norm 1.0 --lr-scheduler polynomial_decay "
+                f"--optimizer {optimizer} --adam-betas (0.9,0.98) --clip-norm 1.0 --lr-scheduler polynomial_decay "
                 f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
                 f"--batch-size {max(1, BATCH // tokens)} --required-batch-size-multiple 1 --dropout 0 "
                 "--attention-dropout 0 --num-workers 1 --no-epoch-checkpoints --no-save-optimizer-state "
@@ -198,6 +208,11 @@ def first_part(source: Path, target: Path, tokens: int = 10_000) -> None:
     target.write_text("\n\n".join(parts) + "\n")
 
 
+def optimizer(student: str) -> str:
+    """The students that have slopes let them learn faster."""
+    return SLOPES if student in ("littlebird", "no-pack") else "adam"
+
+
 def sizes(folder: Path) -> str:
     """The model's options, as littlebird-warm-start wrote them."""
     return (folder / "model.args").read_text().strip()
@@ -214,17 +229,16 @@ def curves(bench: Bench, seed: int) -> None:
     start = student / "checkpoint.pt"
     kl = f"--task littlebird_masked_lm --tokens-per-sample {SHORT} --batch-size 4 {sizes(student)} {distilled}"
     bench.validate("curves/kl/start", start, data, kl)
-    fitted = bench.out / "students/fitted/checkpoint.pt"
-    bench.validate("curves/kl/start-fitted", fitted, data, kl)
-    for arm, criterion, begin in (
-        ("random", alone, None),
-        ("warm", alone, start),
-        ("distilled", distilled, start),
-        ("warm-fitted", alone, fitted),
-        ("distilled-fitted", distilled, fitted),
+    for arm, criterion, begin, optimizer in (
+        ("distilled", distilled, start, SLOPES),
+        ("warm", alone, start, SLOPES),
+        ("random", alone, None, SLOPES),
+        ("distilled-adam", distilled, start, "adam"),  # slopes at everybody's learning rate
+        ("warm-adam", alone, start, "adam"),
+        ("random-adam", alone, None, "adam"),
     ):
         name = f"curves-{arm}-{seed}"
-        last = bench.train(name, data, CURVE, f"{common} {criterion}", start=begin)
+        last = bench.train(name, data, CURVE, f"{common} {criterion}", start=begin, optimizer=optimizer)
         log = records((bench.out / f"{name}.log").read_text())
         loss = "valid_hard_loss" if criterion == distilled else "valid_loss"
         bench.keep(
@@ -234,25 +248,26 @@ def curves(bench: Bench, seed: int) -> None:
 
 
 def distilled(bench: Bench, student: str, seed: int, insertion: str = PADDING) -> Path:
-    """Step 2 at 512 tokens, then the span task at 512 tokens with the attention still taught: model A of table 1."""
+    """Step 2: distillation, then the span task, both at 512 tokens: model A of table 1."""
     data, teacher = bench.out / "text", bench.out / "teacher/checkpoint.pt"
     options = f"{sizes(bench.out / 'students' / student)} --tokens-per-sample {SHORT} {insertion} --seed {seed}"
-    options += " --disable-validation"
+    options += " --disable-validation --lr 5e-4"
     tag = f"{student}{'' if insertion else '-no-pi'}-{seed}"
     words = bench.train(
         f"distil-{tag}",
         data,
         DISTIL,
-        f"--task littlebird_masked_lm {DISTILLATION} --teacher-path {teacher} --lr 5e-4 {options}",
+        f"--task littlebird_masked_lm {DISTILLATION} --teacher-path {teacher} {options}",
         start=bench.out / "students" / student / "checkpoint.pt",
+        optimizer=optimizer(student),
     )
     return bench.train(
         f"rss-{tag}",
         data,
         RSS,
-        "--task recurring_span_selection --criterion littlebird_distillation --soft-weight 0 --hard-weight 1 "
-        f"--attention-weight 1 --attention-rows 128 --teacher-path {teacher} --lr 3e-4 {options}",
+        f"--task recurring_span_selection --criterion recurring_span_selection {options}",
         start=words,
+        optimizer=optimizer(student),
     )
 
 
@@ -282,6 +297,7 @@ def table1(bench: Bench, seed: int) -> None:
             f"{insertion} --seed {seed} --disable-validation {sizes(bench.out / 'students/littlebird')}",
             tokens=2048,
             start=start,
+            optimizer=SLOPES,
         )
         accuracy(bench, f"table1/{name}/{seed}", longer, "littlebird", (512, 2048, 4096))
 
@@ -292,7 +308,7 @@ def table6(bench: Bench, seed: int, reviews: str, questions: Sequence[str]) -> N
     data = bench.folder(
         "reviews",
         f"scripts/movie_reviews.py --data {reviews} --tokenizer {bench.out}/teacher --out {{}} "
-        f"--lengths {','.join(map(str, lengths))} --train-length {SHORT} --items 160",
+        f"--lengths {','.join(map(str, lengths))} --train-length {SHORT} --items {REVIEWS}",
     )
     start = distilled(bench, "littlebird", seed)
     for name, insertion in (("512", ""), ("512+PI", PADDING)):
@@ -303,6 +319,7 @@ def table6(bench: Bench, seed: int, reviews: str, questions: Sequence[str]) -> N
             TUNE,
             f"--task littlebird_sentence_prediction --criterion sentence_prediction --num-classes 2 {options}",
             start=start,
+            optimizer=SLOPES,
         )
         for length in lengths:
             bench.validate(
@@ -313,13 +330,13 @@ def table6(bench: Bench, seed: int, reviews: str, questions: Sequence[str]) -> N
                 f"--valid-subset test{length} {sizes(bench.out / 'students/littlebird')}",
             )
         reader = tune(bench, f"{name}-{seed}", start, "littlebird", seed, questions, insertion)
-        for length in (512, 1024, 2048, 16384):
-            answers(bench, f"table6/questions/{name}/{seed}/{length}", reader, length, questions)
+        for length in lengths:
+            answers(bench, f"table6/questions/{name}/{seed}/{length}", reader, length, questions, length)
 
 
 def table8(bench: Bench, seed: int, questions: Sequence[str]) -> None:
     """One part left out at a time: RSS accuracy, and answers on whole articles."""
-    for student in (name for name in ABLATIONS if name != "fitted"):
+    for student in ABLATIONS:
         ablation(bench, student, student, seed, questions, PADDING)
     ablation(bench, "no-pi", "littlebird", seed, questions, "")
 
@@ -327,8 +344,9 @@ def table8(bench: Bench, seed: int, questions: Sequence[str]) -> None:
 def ablation(bench: Bench, name: str, student: str, seed: int, questions: Sequence[str], insertion: str) -> None:
     start = distilled(bench, student, seed, insertion)
     accuracy(bench, f"table8/{name}/{seed}", start, student, (512, 2048))
-    reader = tune(bench, f"table8-{name}-{seed}", start, student, seed, questions, insertion)
-    answers(bench, f"table8/{name}/{seed}/questions", reader, 16384, questions)
+    known = {"littlebird": "512+PI"}.get(name, f"table8-{name}")  # table 6 has that one
+    reader = tune(bench, f"{known}-{seed}", start, student, seed, questions, insertion)
+    answers(bench, f"table8/{name}/{seed}/questions", reader, 2048, questions, 2048)
 
 
 def qa(bench: Bench, seed: int, questions: Sequence[str]) -> None:
@@ -343,44 +361,92 @@ def qa(bench: Bench, seed: int, questions: Sequence[str]) -> None:
 def tune(
     bench: Bench, name: str, start: Path, student: str, seed: int, questions: Sequence[str], insertion: str
 ) -> Path:
-    """A reader of windows of 512 tokens."""
+    """A reader of windows of 512 tokens, nine in ten of them with the answer."""
     folder = bench.out / ("teacher" if student == "teacher" else f"students/{student}")
     head = "linear" if student == "teacher" else "qass"
     return bench.train(
         f"reader-{name}",
-        asked(bench, SHORT, questions),
+        asked(bench, SHORT, 128, questions),
         TUNE,
         f"--task question_answering --criterion question_answering --span-head {head} {sizes(folder)} {insertion} "
         f"--seed {seed} --disable-validation --lr 3e-4",
-        tokens=SHORT // 2,
         start=start,
+        optimizer=optimizer(student),
     )
 
 
-def asked(bench: Bench, length: int, questions: Sequence[str]) -> Path:
-    """The questions about joined articles in windows of ``length`` tokens: the last file is for testing."""
-    train, test = " ".join(questions[:-1]), questions[-1]
+def asked(bench: Bench, length: int, stride: int, questions: Sequence[str], document: int = 0) -> Path:
+    """The questions in windows of ``length`` tokens. The last file is for testing; see :func:`answerable`."""
+    gold = answerable(bench, questions, document)
+    train = "" if document else f"--train {gold.parent / 'train.json'}"
     return bench.folder(
-        f"questions-{length}",
-        f"littlebird-prepare qa --dataset squad --join-articles --train {train} --test {test} "
-        f"--tokenizer {bench.out}/teacher --dict {bench.out}/teacher/dict.txt --max-tokens {length} "
-        f"--stride {min(128, length // 4) if length <= SHORT else length // 4} --workers 2 --destdir {{}}",
+        f"questions-{document or 'whole'}-{length}",
+        f"littlebird-prepare qa --dataset squad --join-articles {train} --test {gold} --tokenizer {bench.out}/teacher "
+        f"--dict {bench.out}/teacher/dict.txt --max-tokens {length} --stride {stride} --workers 2 --destdir {{}}",
     )
 
 
-def answers(bench: Bench, key: str, checkpoint: Path, length: int, questions: Sequence[str]) -> None:
-    """EM and F1 of the answers to the questions that have one, in windows of ``length`` tokens."""
+def answerable(bench: Bench, questions: Sequence[str], document: int) -> Path:
+    """``QUESTIONS`` test questions that have an answer, about whole articles or ``document`` tokens around the answer.
+
+    train.json beside it has all the training questions with an answer.
+    """
+    folder = bench.out / "squad"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"test-{document or 'whole'}.json"
+    if path.exists():
+        return path
+    articles = [[a for a in json.loads(Path(f).read_text())["data"]] for f in questions]
+    for article in (a for file in articles for a in file):
+        for paragraph in article["paragraphs"]:
+            paragraph["qas"] = [q for q in paragraph["qas"] if q["answers"] and not q.get("is_impossible")]
+    train, test = [a for file in articles[:-1] for a in file], articles[-1]
+    (folder / "train.json").write_text(json.dumps({"version": "", "data": train}))
+    there = [(a, n, q) for a in test for n, p in enumerate(a["paragraphs"]) for q in p["qas"]]
+    chosen = [there[n * len(there) // QUESTIONS] for n in range(min(QUESTIONS, len(there)))]
+    count = load_tokenizer(bench.out / "teacher").tokenize
+    data = []
+    for article, n, question in chosen:
+        texts = [p["context"] for p in article["paragraphs"]]
+        first, last = around(n, [len(count(text)) for text in texts], document - 64) if document else (0, len(texts))
+        parts = [{"context": texts[m], "qas": [question] if m == n else []} for m in range(first, last)]
+        data.append({"title": article["title"], "paragraphs": parts})
+    path.write_text(json.dumps({"version": "", "data": data}))
+    return path
+
+
+def around(n: int, lengths: Sequence[int], room: int) -> tuple[int, int]:
+    """The paragraphs [first, last) about the n-th that fit into ``room`` tokens, added before and after in turn."""
+    first, last, used = n, n + 1, lengths[n]
+    while True:
+        before = first > 0 and used + lengths[first - 1] <= room
+        after = last < len(lengths) and used + lengths[last] <= room
+        if before and (n - first <= last - n or not after):
+            first -= 1
+            used += lengths[first]
+        elif after:
+            used += lengths[last]
+            last += 1
+        else:
+            return first, last
+
+
+def answers(bench: Bench, key: str, checkpoint: Path, length: int, questions: Sequence[str], document: int = 0) -> None:
+    """EM and F1 of the answers, read in windows of ``length`` tokens with an overlap of three quarters."""
     if key in bench.results():
         return
-    predictions = bench.out / "predictions" / key.replace("/", "-")
-    bench.folder(
-        f"predictions/{key.replace('/', '-')}",
-        f"littlebird-predict {asked(bench, length, questions)} --path {checkpoint} --gen-subset test --output {{}}",
-    )
+    windows = asked(bench, length, length // 4, questions, document)
+    gold, name = answerable(bench, questions, document), key.replace("/", "-")
+    predictions = bench.out / "predictions" / name
+    if not predictions.exists():
+        bench.run(
+            f"littlebird-predict {windows} --path {checkpoint} --gen-subset test --output {predictions}",
+            bench.out / f"predict-{name}.log",
+        )
     text = bench.run(
-        f"littlebird-evaluate --dataset squad --gold {questions[-1]} --predictions {predictions}/predictions.json "
+        f"littlebird-evaluate --dataset squad --gold {gold} --predictions {predictions}/predictions.json "
         f"--null-odds {predictions}/null_odds.json --json",
-        bench.out / f"evaluate-{key.replace('/', '-')}.log",
+        bench.out / f"evaluate-{name}.log",
     )
     bench.keep(key, json.loads(text[text.index("{") :]))
 
@@ -415,14 +481,12 @@ def draw(results: dict[str, Any], path: Path) -> None:
         "random": "random start",
         "warm": "warm start",
         "distilled": "warm start and distillation",
-        "warm-fitted": "warm start, fitted slopes",
-        "distilled-fitted": "the same and distillation",
     }
-    for (arm, label), colour in zip(
-        names.items(), ("#888888", "#d95f02", "#1b9e77", "#fdae6b", "#99d8c9"), strict=True
-    ):
-        for n, (_, points) in enumerate(k for k in results.items() if k[0].startswith(f"curves/loss/{arm}/")):
-            axes.plot(*zip(*points, strict=True), color=colour, label=None if n else label)
+    for (arm, label), colour in zip(names.items(), ("#888888", "#d95f02", "#1b9e77"), strict=True):
+        for suffix, style, note in (("", "-", ""), ("-adam", "--", ", plain Adam")):
+            runs = [points for key, points in results.items() if key.startswith(f"curves/loss/{arm}{suffix}/")]
+            for n, points in enumerate(runs):
+                axes.plot(*zip(*points, strict=True), color=colour, linestyle=style, label=None if n else label + note)
     if "teacher/mlm" in results:
         axes.axhline(results["teacher/mlm"]["valid_loss"], color="black", linestyle=":", label="teacher")
     axes.set(xlabel=f"updates of {BATCH} tokens", ylabel="masked-LM loss on held-out text, bits a token")

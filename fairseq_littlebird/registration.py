@@ -4,7 +4,7 @@ import argparse
 
 import torch
 
-from fairseq_littlebird import criterions, models, tasks  # noqa: F401
+from fairseq_littlebird import criterions, models, optimizers, tasks  # noqa: F401
 from fairseq_littlebird.errors import one_line_errors
 
 # some of fairseq's optimizers and schedules put a Namespace into the checkpoint; safe loading must know it

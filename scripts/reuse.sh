@@ -36,7 +36,7 @@ usage: scripts/reuse.sh --from SOURCE --text FILE --out DIR [--valid FILE] [--pa
   --batch-tokens N  tokens a batch, but one input at least (default: $batch_tokens)
   --lr RATE         the highest of each training (default: $lr)
   --workers N       processes that tokenize (default: $workers)
-  -- OPTIONS        for every fairseq-train, as in: -- --fp16 --update-freq 4
+  -- OPTIONS        for every fairseq-train, as in: -- --fp16 --fp16-no-flatten-grads --update-freq 4
 EOF
 }
 fail() {
@@ -127,18 +127,20 @@ touch "$out/text-bin/done"
 
 # train NAME FOLDER START LENGTH UPDATES OPTION…: the model of FOLDER/model.args from START, saved in NAME
 train() {
-    local name=$1 model=$2 start=$3 length=$4 updates=$5 progress=simple measure=(--disable-validation)
+    local name=$1 model=$2 start=$3 length=$4 updates=$5 progress=simple measure=(--disable-validation) optimizer=adam
     local batch=$((batch_tokens > length ? batch_tokens / length : 1))
     [ -t 2 ] && progress=tqdm
+    [ "$model" = "$out/teacher" ] || optimizer=littlebird_adam # slopes learn faster
     [ -z "$valid" ] || measure=(--validate-interval 1000000) # not after each epoch
     # shellcheck disable=SC2046  # model.args is several words
     make "$out/$name/done" fairseq-train "$out/text-bin" --user-dir fairseq_littlebird $(cat "$model/model.args") \
         --finetune-from-model "$start" --tokens-per-sample "$length" --batch-size "$batch" \
         --required-batch-size-multiple 1 --max-update "$updates" --total-num-update "$updates" \
-        --warmup-updates $((updates / 10)) --lr "$lr" --lr-scheduler polynomial_decay --optimizer adam \
-        --adam-betas '(0.9, 0.98)' --clip-norm 1.0 --num-workers 1 --seed 1 "${measure[@]}" --no-epoch-checkpoints \
-        --save-interval-updates 1000 --keep-interval-updates 1 --log-format "$progress" --log-interval 50 \
-        --log-file "$out/$name.log" --save-dir "$out/$name" "${@:6}" "${more[@]}"
+        --warmup-updates $((updates / 10)) --lr "$lr" --lr-scheduler polynomial_decay \
+        --optimizer "$optimizer" --adam-betas '(0.9, 0.98)' --clip-norm 1.0 --num-workers 1 --seed 1 \
+        "${measure[@]}" --no-epoch-checkpoints --save-interval-updates 1000 --keep-interval-updates 1 \
+        --log-format "$progress" --log-interval 50 --log-file "$out/$name.log" --save-dir "$out/$name" \
+        "${@:6}" "${more[@]}"
     touch "$out/$name/done"
 }
 words=(--task littlebird_masked_lm)

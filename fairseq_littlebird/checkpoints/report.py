@@ -22,7 +22,6 @@ def report(
     arguments: str,
     commands: str,
     tokenizer: str,
-    slopes: str = "alibi",
 ) -> str:
     """Markdown.
 
@@ -32,7 +31,6 @@ def report(
         arguments: how the model is asked for on fairseq-train's command line.
         commands: how to go on.
         tokenizer: a sentence on the tokenizer's files.
-        slopes: where they come from, ``alibi`` or ``fitted``.
     """
     model = "LittleBird" if isinstance(config, LittleBirdConfig) else "Full-attention encoder"
     head = [] if source.has_head else ["`lm_head` (not in the checkpoint: fairseq-train starts it anew)"]
@@ -43,7 +41,7 @@ def report(
         _section("Steps", _steps(source, words, config, layers)),
         _section("Tiled", _tiled(source, config)),
         _section("Dropped", _listed([*source.dropped, *_layers_left_out(source, layers)], _unused(words))),
-        _section("Initialised", _initialised(source, words, state, head, slopes)),
+        _section("Initialised", _initialised(source, words, state, head)),
         _section("Tokenizer", tokenizer),
         _section("How to go on", f"```bash\n{commands}\n```"),
     ]
@@ -105,7 +103,7 @@ def _listed(keys: Sequence[str], more: Sequence[str]) -> str:
     return "\n".join([*(f"- `{key}`" for key in keys), *(f"- {line}" for line in more)])
 
 
-def _initialised(source: Source, words: Words, state: State, head: list[str], slopes: str) -> str:
+def _initialised(source: Source, words: Words, state: State, head: list[str]) -> str:
     lines = [f"- {line}" for line in head]
     for word in words.new:
         how = "as `<mask>`" if word == QUESTION else "mean row with noise of the rows' deviation"
@@ -113,10 +111,7 @@ def _initialised(source: Source, words: Words, state: State, head: list[str], sl
     if source.has_head and words.new:
         lines.append(f"- `{HEAD}bias` of these words: the lowest there is, so that nothing predicts them at once")
     if any(".slopes." in key for key in state):
-        how = (
-            "ALiBi's" if slopes == "alibi" else "the mean distances over which the source's heads look at random words"
-        )
-        lines.append(f"- `encoder.layers.*.slopes`: alpha 0, beta and gamma {how}")
+        lines.append("- `encoder.layers.*.slopes`: alpha 0, beta and gamma ALiBi's")
     if "encoder.pack" in state:
         lines.append(f"- `encoder.pack`: {len(state['encoder.pack'])} random words, as the first layer reads them")
     return "\n".join(lines)

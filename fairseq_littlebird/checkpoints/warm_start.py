@@ -49,14 +49,12 @@ def littlebird_state(
     config: LittleBirdConfig,
     layers: Sequence[int],
     generator: torch.Generator,
-    slopes: Sequence[tuple[Tensor, Tensor]] | None = None,
 ) -> State:
     """LittleBird's layers, with the source's attention as both pack and unpack attention.
 
     Args:
         source, words, layers, generator: see :func:`full_attention_state`.
         config: the student's sizes.
-        slopes: (β, γ) of each of the source's layers, see :func:`fitted_slopes`; None: ALiBi's.
     Returns:
         parameters of a LittleBird model; without a masked-language-model head if the source has none.
     """
@@ -77,8 +75,7 @@ def littlebird_state(
                 for part in ("weight", "bias"):
                     state[f"{layer}pack_norm.{part}"] = state[f"{layer}attention_norm.{part}"].clone()
         if config.positions == "bialibi" and config.window:
-            beta, gamma = slopes[of] if slopes else (alibi, alibi)
-            initial = {"alpha": torch.zeros_like(alibi), "beta": beta.clone(), "gamma": gamma.clone()}
+            initial = {"alpha": torch.zeros_like(alibi), "beta": alibi.clone(), "gamma": alibi.clone()}
             state |= {f"{layer}slopes.{name}": value for name, value in initial.items()}
     if config.pack_size:
         state["encoder.pack"] = packed_rows(state, words, config, generator)

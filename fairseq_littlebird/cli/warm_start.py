@@ -64,12 +64,6 @@ def _parser() -> argparse.ArgumentParser:
         choices=("bialibi", "learned", "none"),
         help="learned tiles the source's position rows (bialibi)",
     )
-    parser.add_argument(
-        "--slopes",
-        choices=("alibi", "fitted"),
-        default="alibi",
-        help="the first slopes: ALiBi's, or read off the source's heads (%(default)s)",
-    )
     parser.add_argument("--no-window", action="store_true", help="ablation: attend to the packed rows alone")
     parser.add_argument("--max-positions", type=_positive, metavar="N", help="rows of learned positions (the source's)")
     parser.add_argument(
@@ -93,7 +87,6 @@ def _convert(options: argparse.Namespace) -> None:
     import torch
 
     from fairseq_littlebird.checkpoints.report import report
-    from fairseq_littlebird.checkpoints.slopes import fitted_slopes
     from fairseq_littlebird.checkpoints.source import read_source
     from fairseq_littlebird.checkpoints.warm_start import full_attention_state, littlebird_state, spaced_layers
     from fairseq_littlebird.modules.config import LittleBirdConfig
@@ -108,8 +101,7 @@ def _convert(options: argparse.Namespace) -> None:
         state = full_attention_state(source, words, layers, generator)
     else:
         assert isinstance(config, LittleBirdConfig)
-        slopes = fitted_slopes(source, generator) if options.slopes == "fitted" else None
-        state = littlebird_state(source, words, config, layers, generator, slopes)
+        state = littlebird_state(source, words, config, layers, generator)
     arguments = _model_args(arch, model, options.to)
     with whole_folder(options.out, NAMES, options.overwrite) as folder:
         torch.save(_checkpoint(state, model, options), folder / "checkpoint.pt")
@@ -118,7 +110,7 @@ def _convert(options: argparse.Namespace) -> None:
         for name, file in (tokenizer.files if tokenizer else {}).items():
             shutil.copyfile(file, folder / name)
         how_to_go_on, files = _commands(options), _tokenizer_line(tokenizer)
-        text = report(source, words, config, state, layers, arguments, how_to_go_on, files, options.slopes)
+        text = report(source, words, config, state, layers, arguments, how_to_go_on, files)
         (folder / "README.md").write_text(text, "utf-8")
     count = sum(value.numel() for value in state.values())
     print(

@@ -49,7 +49,7 @@ class LittleBirdModel(EncoderModel):
         )
         for name, parameter in encoder.named_parameters():
             if ".slopes." in name:
-                # the composite optimizer may give them a learning rate of their own
+                # littlebird_adam gives them a learning rate of their own
                 parameter.param_group = "slopes"  # type: ignore[attr-defined]
         return encoder
 

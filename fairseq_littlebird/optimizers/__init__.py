@@ -1,0 +1,5 @@
+"""fairseq optimizers; importing this package registers them."""
+
+from fairseq_littlebird.optimizers.littlebird_adam import LittleBirdAdam
+
+__all__ = ["LittleBirdAdam"]
