@@ -65,7 +65,7 @@ def littlebird_state(
     else:
         state[WORDS] = state[WORDS] + positions.mean(0)  # the norm's input keeps its centre
     alibi = torch.tensor(alibi_slopes(config.heads))
-    for n, of in enumerate(layers):
+    for n in range(len(layers)):
         layer = f"encoder.layers.{n}."
         if config.pack_size:
             for name in ("q", "k", "v"):
