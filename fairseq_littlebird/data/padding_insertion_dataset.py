@@ -34,9 +34,7 @@ class PaddingInsertion:
         """Position ids <int64>[L] of ``tokens`` <int>[L] (section 3.4)."""
         # a stream of its own: the question or window of the same item is drawn from (seed, epoch, index)
         rng = np.random.default_rng([self.seed, epoch, index, 1])
-        return insert_padding(
-            tokens, self.boundary, self.probability, self.min_gap, self.max_gap, rng=rng
-        )
+        return insert_padding(tokens, self.boundary, self.probability, self.min_gap, self.max_gap, rng=rng)
 
 
 class PaddingInsertionDataset(BaseWrapperDataset):

@@ -22,9 +22,11 @@ from fairseq_littlebird.data.prepared import NOT_CONTEXT, PARTS, SPLITS, SYMBOLS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.output import whole_folder
 from fairseq_littlebird.text.answers import locate, token_span
-from fairseq_littlebird.text.example import Answer, QAExample
-from fairseq_littlebird.text.readers import read_questions
-from fairseq_littlebird.text.striding import windows
+from fairseq_littlebird.text.example import Answer, QAExample, Segment
+from fairseq_littlebird.text.pieces import encode_pieces
+from fairseq_littlebird.text.readers import ANSWER_TYPES, read_questions
+from fairseq_littlebird.text.readers.paragraphs import SEPARATOR
+from fairseq_littlebird.text.striding import cut_longest, windows
 from fairseq_littlebird.text.tokenizers import FILES, QUESTION, Tokenizer, dictionary_text
 from fairseq_littlebird.text.workers import ordered_map
 
@@ -76,7 +78,7 @@ def prepare_questions(
         )
     symbols = _load_dictionary(Path(dictionary))
     _check_match(symbols, tokenizer, Path(dictionary))
-    encode = _Encoder(tokenizer, symbols.indices, symbols.unk())
+    encode = _Encoder(tokenizer, symbols.indices, symbols.unk(), ANSWER_TYPES.get(dataset, ()), max_tokens)
     summaries: dict[str, dict[str, Any]] = {}
     with whole_folder(destination, _names(), overwrite) as folder:
         text = dictionary_text(tokenizer, Path(dictionary))
@@ -106,6 +108,7 @@ def prepare_questions(
             "max_tokens": max_tokens,
             "stride": stride,
             "join_articles": join_articles,
+            "answer_types": ANSWER_TYPES.get(dataset, ()),
             "symbols": {symbol: symbols.index(symbol) for symbol in SYMBOLS},
             "splits": summaries,
         }
@@ -204,7 +207,8 @@ class _Question:
     """A question's token ids int32[q], its answers in place, what was repaired, what lost.
 
     ``spans``, int32[a, 2], are first and last token (inclusive, in the document) of each answer in place;
-    ``snapped`` counts those that start or end inside a token.
+    ``snapped`` counts those that start or end inside a token. ``segments``, int32[m, 3], has those of each segment,
+    and whether it is gold; both are -1 where the segment has no token. ``answer_type`` is an index, or -1.
     """
 
     example: QAExample
@@ -213,6 +217,8 @@ class _Question:
     spans: np.ndarray
     repaired: list[tuple[Answer, int]]
     lost: list[Answer]
+    segments: np.ndarray
+    answer_type: int
     snapped: int = 0
 
 
@@ -229,24 +235,70 @@ class _Document:
 class _Encoder:
     """Tokenizes a document once, and every question on it; runs in the worker processes."""
 
-    def __init__(self, tokenizer: Tokenizer, indices: dict[str, int], unknown: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        indices: dict[str, int],
+        unknown: int,
+        answer_types: Sequence[str],
+        max_tokens: int,
+    ) -> None:
         self._tokenizer = tokenizer
         self._indices = indices
         self._unknown = unknown
+        self._answer_types = answer_types
+        self._max_tokens = max_tokens
 
     def __call__(self, examples: list[QAExample]) -> _Document:
-        text = examples[0].document
-        tokens, pairs = self._encode(text)
+        first = examples[0]
+        if first.pieces:
+            symbols, pairs = encode_pieces(self._tokenizer, first.document, first.pieces)
+        else:
+            symbols, pairs = self._tokenizer.encode(first.document)
+        tokens = self._numbers(symbols, {piece.symbol for piece in first.pieces if piece.symbol})
         offsets = np.array(pairs, dtype=np.int32).reshape(-1, 2)
-        return _Document(text, tokens, offsets, [self._question(example, offsets) for example in examples])
+        if first.fixed_pieces:
+            (example,) = examples
+            kept = self._one_window(example, offsets, np.flatnonzero([symbol == SEPARATOR for symbol in symbols]))
+            tokens, offsets = tokens[kept], offsets[kept]
+        return _Document(first.document, tokens, offsets, [self._question(e, offsets) for e in examples])
 
-    def _encode(self, text: str) -> tuple[np.ndarray, list[tuple[int, int]]]:
-        symbols, offsets = self._tokenizer.encode(text)
-        ids = [self._indices.get(symbol, self._unknown) for symbol in symbols]
-        return np.array(ids, dtype=np.int32), offsets
+    def _one_window(self, example: QAExample, offsets: np.ndarray, separators: np.ndarray) -> np.ndarray:
+        """bool[n]: the tokens that stay where all of the document has to fit into one window."""
+        question = len(self._tokenizer.tokenize(example.question))
+        bounds = [0, *(separators + 1).tolist(), len(offsets)]  # a separator belongs to what it ends
+        lengths = np.diff(bounds)
+        fixed = int((offsets[bounds[:-1], 0] < example.pieces[example.fixed_pieces - 1].stop).sum())
+        room = self._max_tokens - NOT_CONTEXT - question - int(lengths[:fixed].sum())
+        keep = [*lengths[:fixed].tolist(), *cut_longest(lengths[fixed:].tolist(), room)]
+        return np.arange(len(offsets)) - np.repeat(bounds[:-1], lengths) < np.repeat(keep, lengths)
+
+    def _encode(self, text: str) -> np.ndarray:
+        return self._numbers(self._tokenizer.encode(text)[0])
+
+    def _numbers(self, symbols: Sequence[str], known: Iterable[str] = ()) -> np.ndarray:
+        """Token ids int32[n]; those of ``known`` must be in the dictionary."""
+        missing = sorted(symbol for symbol in known if symbol not in self._indices)
+        if missing:
+            raise UserError(
+                f"the dictionary lacks {', '.join(missing)}",
+                remedy="start from a model of littlebird-warm-start --html-tags, or append these words to dict.txt",
+            )
+        return np.array([self._indices.get(symbol, self._unknown) for symbol in symbols], dtype=np.int32)
 
     def _question(self, example: QAExample, offsets: np.ndarray) -> _Question:
-        result = _Question(example, self._encode(example.question)[0], [], np.zeros(0), [], [])
+        kind = self._answer_types.index(example.answer_type) if example.answer_type else -1
+        segments = [self._segment(segment, example.document, offsets) for segment in example.segments]
+        result = _Question(
+            example,
+            self._encode(example.question),
+            answers=[],
+            spans=np.zeros(0),
+            repaired=[],
+            lost=[],
+            segments=np.array(segments, dtype=np.int32).reshape(-1, 3),
+            answer_type=kind,
+        )
         spans = []
         for answer in dict.fromkeys(example.answers):
             start = locate(example.document, answer)
@@ -264,6 +316,11 @@ class _Encoder:
             spans.append(span)
         result.spans = np.array(spans, dtype=np.int32).reshape(-1, 2)
         return result
+
+    @staticmethod
+    def _segment(segment: Segment, document: str, offsets: np.ndarray) -> tuple[int, int, bool]:
+        first, last = token_span(offsets, document, segment.start, segment.stop) or (-1, -1)
+        return first, last, segment.gold
 
 
 _COUNTS = (
@@ -381,15 +438,18 @@ class _SplitWriter:
             "title": example.title,
             "document": document,
             "answers": [{"text": answer.text, "start": answer.start} for answer in answers],
+            "segments": [segment.name for segment in example.segments],
+            "answer_type": example.answer_type,
         }
         self._add("examples", np.frombuffer(json.dumps(record, ensure_ascii=False).encode(), np.uint8))
         self._add("questions", question.tokens)
         self._add("spans", np.array([document, *question.spans.ravel()], np.int32))
+        self._add("segments", np.array([question.answer_type, *question.segments.ravel()], np.int32))
         for start, stop in pieces.tolist():
             self._add("windows", np.array([self._count["kept"], start, stop], np.int32))
         self._count["windows"] += len(pieces)
         self._count["kept"] += 1
-        self._count["unanswerable"] += not example.answers
+        self._count["unanswerable"] += not (example.answers or example.answer_type)
         self._count["cut"] += len(pieces) > 1
 
     def _add(self, name: str, items: np.ndarray) -> None:

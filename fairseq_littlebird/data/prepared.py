@@ -2,19 +2,22 @@
 
 ``DEST/prepared.json`` holds the settings, the ids of the symbols that every window has, and the summary;
 ``DEST/report.jsonl`` every repaired or dropped answer and example; ``DEST/dict.txt`` and the tokenizer's
-files lie beside them. Per split there are seven memory-mapped fairseq data sets (``.bin`` and ``.idx``).
+files lie beside them. Per split there are eight memory-mapped fairseq data sets (``.bin`` and ``.idx``).
 One item a document, shared by its questions:
 
 - ``documents``, uint8: its UTF-8;
-- ``tokens``, int32: its token ids;
+- ``tokens``, int32: its token ids; ``</s>`` parts paragraphs, with ``GAP`` virtual paddings behind it;
 - ``offsets``, int32: start and end character of each of its tokens.
 
 One item an example:
 
-- ``examples``, uint8: JSON with id, question, title, document (index) and answers (text, start);
+- ``examples``, uint8: JSON with id, question, title, document (index), answers (text, start), the names of the
+  segments, and the answer's type;
 - ``questions``, int32: token ids of its question;
 - ``spans``, int32: document (index), then first and last token (inclusive, indices in the document) of each
-  answer that has its place.
+  answer that has its place;
+- ``segments``, int32: type of the answer (index, or -1), then first and last token (inclusive, -1 where there is
+  none) of each segment, and whether it is gold.
 
 One item a window, those of an example consecutive and in the order of the examples:
 
@@ -33,11 +36,11 @@ import numpy as np
 
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.example import Answer, QAExample
+from fairseq_littlebird.text.example import Answer, QAExample, Segment
 from fairseq_littlebird.text.tokenizers import QUESTION
 from fairseq_littlebird.text.window import Window
 
-VERSION = 2
+VERSION = 3
 SPLITS = ("train", "valid", "test")
 PARTS: dict[str, type] = {
     "documents": np.uint8,
@@ -46,10 +49,12 @@ PARTS: dict[str, type] = {
     "examples": np.uint8,
     "questions": np.int32,
     "spans": np.int32,
+    "segments": np.int32,
     "windows": np.int32,
 }
-PARALLEL = (("documents", "tokens", "offsets"), ("examples", "questions", "spans"))
+PARALLEL = (("documents", "tokens", "offsets"), ("examples", "questions", "spans", "segments"))
 SYMBOLS = ("<s>", QUESTION, "</s>")
+GAP = 32  # positions between paragraphs (appendix A.2)
 NOT_CONTEXT = 4  # <s>, [QUESTION] and two </s>
 
 
@@ -121,7 +126,15 @@ class PreparedQuestions:
             record = json.loads(self._parts["examples"][index].tobytes())
             answers = tuple(Answer(answer["text"], answer["start"]) for answer in record["answers"])
             document = self._read_document(record["document"])
-            example = QAExample(record["id"], record["question"], document, answers, record["title"])
+            example = QAExample(
+                record["id"],
+                record["question"],
+                document,
+                answers,
+                record["title"],
+                segments=tuple(Segment(-1, -1, name=name) for name in record["segments"]),
+                answer_type=record["answer_type"],
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"damaged example {index} ({error})",
@@ -144,12 +157,22 @@ class PreparedQuestions:
         bos, mark, eos = (self.settings["symbols"][symbol] for symbol in SYMBOLS)
         context_start = len(question) + 3
         inside = inside + (context_start - start)
+        tokens = np.concatenate([[bos, mark], question, [eos], context, [eos]], dtype=np.int64)
+        gaps = np.flatnonzero(context == eos) + context_start
+        kind, *_ = record = self._parts["segments"][example]
+        segments = record[1:].reshape(-1, 3)
+        kept = np.flatnonzero(holds(np.array([[start, stop]]), segments[:, :2])[0])
         return Window(
-            tokens=np.concatenate([[bos, mark], question, [eos], context, [eos]], dtype=np.int64),
+            tokens=tokens,
             context_start=context_start,
             offsets=self._parts["offsets"][document][2 * start : 2 * stop].astype(np.int64).reshape(-1, 2),
             spans=list(dict.fromkeys((first, last) for first, last in inside.tolist())),
             example=example,
+            positions=after_gaps(len(tokens), gaps) if len(gaps) else None,
+            segments=segments[kept, :2].astype(np.int64) + (context_start - start),
+            segment_ids=kept,
+            gold_segments=segments[kept, 2].astype(bool),
+            answer_type=int(kind),
         )
 
     def _spans(self, example: int) -> np.ndarray:
@@ -160,6 +183,13 @@ class PreparedQuestions:
         if self._document[0] != index:
             self._document = (index, self._parts["documents"][index].tobytes().decode())
         return self._document[1]
+
+
+def after_gaps(length: int, gaps: np.ndarray) -> np.ndarray:
+    """Position ids int64[length] with ``GAP`` positions skipped after each of the tokens ``gaps``."""
+    before = np.zeros(length + 1, dtype=np.int64)
+    before[gaps + 1] = GAP
+    return np.arange(length) + before[:length].cumsum()
 
 
 def holds(windows: np.ndarray, spans: np.ndarray) -> np.ndarray:

@@ -93,5 +93,3 @@ class RecurringSpanDataset(EveryItemBatched, BaseWrapperDataset):
         )
         batch["id"] = torch.tensor([s["id"] for s in samples])
         return batch
-
-

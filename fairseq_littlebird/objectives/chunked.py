@@ -10,8 +10,8 @@ from torch import Tensor
 
 
 def chunk_rows(elements: int, device: torch.device) -> int:
-    """How many rows of so many elements to take at once: two megabytes a tensor, more where a start costs most."""
-    return max(1, 2 ** (19 if device.type == "cpu" else 24) // elements)
+    """How many rows of so many elements to take at once: a megabyte a tensor, more where a start costs most."""
+    return max(1, 2 ** (18 if device.type == "cpu" else 24) // elements)
 
 
 def chunked_sum(function: Callable[..., Tensor], chunks: Sequence[Any], *tensors: Tensor) -> Tensor:

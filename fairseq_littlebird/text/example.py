@@ -19,6 +19,41 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """What the model reads of ``document[start:stop]``.
+
+    Args:
+        start: first character.
+        stop: the character after the last.
+        text: what stands for these characters; None for themselves.
+        symbol: a word of the dictionary that stands for them instead of a text: an HTML tag, or ``</s>`` between
+            paragraphs.
+    """
+
+    start: int
+    stop: int
+    text: str | None = None
+    symbol: str = ""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of the document that is judged as a whole: a sentence, a paragraph, a candidate.
+
+    Args:
+        start: first character.
+        stop: the character after the last.
+        gold: whether it is evidence, or the right candidate.
+        name: what prediction files call it, as JSON.
+    """
+
+    start: int
+    stop: int
+    gold: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class QAExample:
     """A question about a document; no answers means that the document does not answer it.
 
@@ -28,6 +63,10 @@ class QAExample:
         document: the whole document, exactly as given; questions of one document share one string.
         answers: the gold answers.
         title: the document's title, if it has one.
+        pieces: what the model reads of the document, in order, without overlap; none: all of it.
+        segments: parts to judge, in order.
+        fixed_pieces: so many of the pieces, from the first, are never cut off; 0 where all may be.
+        answer_type: one of the data set's kinds of answer, such as ``yes``; empty where it has none.
     """
 
     id: str
@@ -35,3 +74,7 @@ class QAExample:
     document: str
     answers: tuple[Answer, ...] = ()
     title: str = ""
+    pieces: tuple[Piece, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    fixed_pieces: int = 0
+    answer_type: str = ""

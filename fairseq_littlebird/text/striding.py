@@ -1,6 +1,8 @@
-"""Overlapping windows over a context that is too long for one."""
+"""Overlapping windows over a context that is too long for one; or a context cut to fit one."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from fairseq_littlebird.errors import UserError
 
@@ -28,3 +30,20 @@ def windows(length: int, room: int, stride: int) -> list[tuple[int, int]]:
         return []
     last = -(-max(length - room, 0) // stride)
     return [(i * stride, min(i * stride + room, length)) for i in range(last + 1)]
+
+
+def cut_longest(lengths: Sequence[int], room: int) -> list[int]:
+    """How much of each part to keep so that all together fit: the longest are cut, to the same length.
+
+    Args:
+        lengths: of the parts, in tokens.
+        room: the most that may be kept together.
+    """
+    low, high = 0, max(lengths, default=0)
+    while low < high:  # the greatest length at which all fit
+        middle = (low + high + 1) // 2
+        if sum(min(length, middle) for length in lengths) <= room:
+            low = middle
+        else:
+            high = middle - 1
+    return [min(length, low) for length in lengths]

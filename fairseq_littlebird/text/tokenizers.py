@@ -295,9 +295,7 @@ def _wordpiece(path: Path) -> LibraryTokenizer:
         except UnicodeDecodeError as error:
             raise UserError("not UTF-8 text", where=str(path), remedy="convert the file to UTF-8") from error
     if "[UNK]" not in pieces:
-        raise UserError(
-            "not a WordPiece vocabulary (no [UNK] line)", where=str(path), remedy="give a BERT vocab.txt"
-        )
+        raise UserError("not a WordPiece vocabulary (no [UNK] line)", where=str(path), remedy="give a BERT vocab.txt")
     tokenizer = library.Tokenizer(
         library.models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]")
     )
@@ -375,9 +373,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _fit(
-    text: str, begins: np.ndarray, ends: np.ndarray, is_blank: Callable[[str], bool]
-) -> list[tuple[int, int]]:
+def _fit(text: str, begins: np.ndarray, ends: np.ndarray, is_blank: Callable[[str], bool]) -> list[tuple[int, int]]:
     """Token offsets without white space and deleted characters at the ends, with their combining marks."""
     n = len(text)
     characters, inverse = np.unique(np.frombuffer(text.encode("utf-32-le"), np.uint32), return_inverse=True)

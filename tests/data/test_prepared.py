@@ -248,7 +248,7 @@ def test_the_files_are_fairseqs_own(tmp_path, tokenizers):
         assert tokens.tolist() == [symbols.index(piece) for piece in pieces]
         assert offsets.tolist() == [character for pair in pairs for character in pair]
     assert json.loads(bytes(stock["examples"][1].tolist())) == {
-        **{"id": "b", "question": "?", "title": "t", "document": 1, "answers": []},
+        **{"id": "b", "question": "?", "title": "t", "document": 1, "answers": [], "segments": [], "answer_type": ""},
     }
     asked = [symbols.index(piece) for piece in tokenizer.encode("What?")[0]]
     assert stock["questions"][0].tolist() == asked
@@ -554,12 +554,21 @@ def test_opening_a_million_examples_is_fast_and_small(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     symbols = {"<s>": 0, "[QUESTION]": 9, "</s>": 2}
-    (out / "prepared.json").write_text(json.dumps({"version": 2, "symbols": symbols}))
-    record = {"id": "a", "question": "", "title": "", "document": count - 1, "answers": []}
+    (out / "prepared.json").write_text(json.dumps({"version": 3, "symbols": symbols}))
+    record = {
+        "id": "a",
+        "question": "",
+        "title": "",
+        "document": count - 1,
+        "answers": [],
+        "segments": [],
+        "answer_type": "",
+    }
     last = {name: np.arange(12, dtype=dtype) for name, dtype in PARTS.items()}
     last["documents"] = np.frombuffer(b"a value", np.uint8)
     last["examples"] = np.frombuffer(json.dumps(record).encode(), np.uint8)
     last["offsets"] = np.arange(24, dtype=np.int32)
+    last["segments"] = np.array([-1], dtype=np.int32)
     last["spans"] = np.array([count - 1, 2, 3, 2, 8], dtype=np.int32)
     last["windows"] = np.array([count - 1, 1, 5], dtype=np.int32)
     for part, dtype in PARTS.items():

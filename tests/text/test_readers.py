@@ -8,8 +8,8 @@ import pytest
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer
-from fairseq_littlebird.text.readers import read_questions, squad
-from fairseq_littlebird.text.readers.squad import PARAGRAPH_BREAK
+from fairseq_littlebird.text.readers import json_stream, read_questions
+from fairseq_littlebird.text.readers.paragraphs import PARAGRAPH_BREAK
 
 
 def squad_file(tmp_path: Path, *articles, **top) -> Path:
@@ -47,7 +47,7 @@ def test_squad_records(tmp_path):
 
 @pytest.mark.parametrize("chunk", [1, 2, 7, 100, 1 << 20])
 def test_streaming_equals_parsing_the_whole_file(tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr(squad, "_CHUNK", chunk)
+    monkeypatch.setattr(json_stream, "_CHUNK", chunk)
     articles = [
         {
             "title": f'"{i}" \\ é',

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.striding import windows
+from fairseq_littlebird.text.striding import cut_longest, windows
 
 
 @given(length=st.integers(0, 400), room=st.integers(1, 90), data=st.data())
@@ -29,3 +29,13 @@ def test_a_context_that_fits_is_one_window():
 def test_a_stride_that_skips_tokens_or_stands_still_is_an_error(room, stride):
     with pytest.raises(UserError, match="stride"):
         windows(100, room, stride)
+
+
+@given(st.lists(st.integers(0, 30), max_size=8), st.integers(0, 100))
+def test_the_longest_are_cut_first(lengths, room):
+    kept = cut_longest(lengths, room)
+    assert sum(kept) <= room
+    cut = [k for k, length in zip(kept, lengths, strict=True) if k < length]
+    assert len(set(cut)) <= 1 and all(k <= max(cut, default=k) for k in kept)
+    # one more token of each that was cut would not fit
+    assert not cut or sum(kept) + len(cut) > room

@@ -6,12 +6,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fairseq_littlebird.text.example import QAExample
+from fairseq_littlebird.text.readers import hotpotqa
+from fairseq_littlebird.text.readers.korquad2 import read_korquad2
 from fairseq_littlebird.text.readers.mrqa import read_mrqa
 from fairseq_littlebird.text.readers.squad import read_squad
+from fairseq_littlebird.text.readers.triviaqa import read_triviaqa
+from fairseq_littlebird.text.readers.wikihop import read_wikihop
 
 Reader = Callable[[Path, bool], Iterator[QAExample]]
 
-READERS: dict[str, Reader] = {"squad": read_squad, "korquad1": read_squad, "mrqa": read_mrqa}
+READERS: dict[str, Reader] = {
+    "squad": read_squad,
+    "korquad1": read_squad,
+    "mrqa": read_mrqa,
+    "hotpotqa": hotpotqa.read_hotpotqa,
+    "triviaqa": read_triviaqa,
+    "wikihop": read_wikihop,
+    "korquad2": read_korquad2,
+}
+
+ANSWER_TYPES: dict[str, tuple[str, ...]] = {"hotpotqa": hotpotqa.ANSWER_TYPES}
+"""The kinds of answers of the data sets that have some."""
 
 
 def read_questions(dataset: str, path: str | Path, join_articles: bool = False) -> Iterator[QAExample]:

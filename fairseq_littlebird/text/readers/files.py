@@ -26,9 +26,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
     except UnicodeDecodeError as error:
         raise UserError("not UTF-8 text", where=str(path), remedy="convert the file to UTF-8") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(
-            "not a whole gzip file", where=str(path), remedy="fetch or compress the file again"
-        ) from error
+        raise UserError("not a whole gzip file", where=str(path), remedy="fetch or compress the file again") from error
     except OSError as error:
         raise UserError(
             error.strerror or str(error), where=str(path), remedy="check the path and its permissions"

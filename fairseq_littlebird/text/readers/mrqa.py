@@ -10,6 +10,7 @@ from typing import Any
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample
 from fairseq_littlebird.text.readers.files import open_text
+from fairseq_littlebird.text.readers.json_stream import field
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
 _REMEDY = "give an MRQA .jsonl or .jsonl.gz file"
@@ -64,9 +65,7 @@ def _answers(detected: Any, context: str, where: str) -> Iterator[Answer]:
     text = without_surrogates(_field(detected, "text", str, where))
     for span in _field(detected, "char_spans", list, where):
         if not (isinstance(span, list) and len(span) == 2 and all(type(i) is int for i in span)):
-            raise UserError(
-                "another JSON format (a char_spans entry is not [start, end])", where=where, remedy=_REMEDY
-            )
+            raise UserError("another JSON format (a char_spans entry is not [start, end])", where=where, remedy=_REMEDY)
         start, last = span
         # detection ignores case and spacing; what was detected is the context's own text
         found = context[max(start, 0) : last + 1]
@@ -75,13 +74,4 @@ def _answers(detected: Any, context: str, where: str) -> Iterator[Answer]:
 
 
 def _field(record: Any, name: str, kind: type, where: str, default: Any = None) -> Any:
-    if not isinstance(record, dict):
-        raise UserError("another JSON format (an object was expected here)", where=where, remedy=_REMEDY)
-    value = record.get(name)
-    if value is None and default is not None:
-        return default
-    if not isinstance(value, kind):
-        raise UserError(
-            f"another JSON format ({name!r} missing or not {kind.__name__})", where=where, remedy=_REMEDY
-        )
-    return value
+    return field(record, name, kind, where, _REMEDY, default)

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.answers import locate
 from fairseq_littlebird.text.example import Answer, QAExample
 from fairseq_littlebird.text.readers.files import open_text
+from fairseq_littlebird.text.readers.json_stream import elements, field
+from fairseq_littlebird.text.readers.paragraphs import PARAGRAPH_BREAK
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
-PARAGRAPH_BREAK = "\n\n"
-"""What stands between two paragraphs of a joined article."""
-
 _REMEDY = "give a SQuAD 1.1, SQuAD 2.0 or KorQuAD 1.0 JSON file"
-_CHUNK = 1 << 20
-_DECODER = json.JSONDecoder(strict=False)
-_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def read_squad(path: Path, join_articles: bool = False) -> Iterator[QAExample]:
@@ -35,7 +28,7 @@ def read_squad(path: Path, join_articles: bool = False) -> Iterator[QAExample]:
         UserError: the file is not UTF-8, not JSON, or not of this format (names article and question).
     """
     with open_text(path) as stream:
-        for number, article in enumerate(_articles(stream, path), start=1):
+        for number, article in enumerate(elements(stream, path, _REMEDY, "data"), start=1):
             where = f"{path}, article {number}"
             title = without_surrogates(_field(article, "title", str, where, default=""))
             paragraphs = [
@@ -53,8 +46,7 @@ def _paragraph(paragraph: Any, title: str, where: str) -> tuple[str, list[QAExam
     context = without_surrogates(_field(paragraph, "context", str, where))
     questions = _field(paragraph, "qas", list, where)
     return context, [
-        _example(question, context, title, f"{where}, question {i}")
-        for i, question in enumerate(questions, start=1)
+        _example(question, context, title, f"{where}, question {i}") for i, question in enumerate(questions, start=1)
     ]
 
 
@@ -94,95 +86,4 @@ def _shifted(answer: Answer, context: str, shift: int) -> Answer:
 
 
 def _field(record: Any, name: str, kind: type, where: str, default: Any = None) -> Any:
-    if not isinstance(record, dict):
-        raise UserError("another JSON format (an object was expected here)", where=where, remedy=_REMEDY)
-    value = record.get(name)
-    if value is None and default is not None:
-        return default
-    if name not in record:
-        raise UserError(f"another JSON format (no {name!r} here)", where=where, remedy=_REMEDY)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise UserError(
-            f"another JSON format ({name!r} is {type(value).__name__}, not {kind.__name__})",
-            where=where,
-            remedy=_REMEDY,
-        )
-    return value
-
-
-def _articles(stream: TextIO, path: Path) -> Iterator[Any]:
-    """The elements of the list under the top object's key "data", each decoded when it is asked for."""
-    text = _Scanner(stream, path)
-    text.expect("{")
-    found = False
-    while text.peek() != "}":
-        key = text.value()
-        text.expect(":")
-        if key == "data":
-            found = True
-            text.expect("[")
-            while text.peek() != "]":
-                yield text.value()
-                if text.peek() != "]":
-                    text.expect(",")
-            text.expect("]")
-        else:
-            text.value()
-        if text.peek() != "}":
-            text.expect(",")
-    text.expect("}")
-    if text.peek():
-        text.fail("text after the end")
-    if not found:
-        raise UserError("another JSON format (no 'data' at its top)", where=str(path), remedy=_REMEDY)
-
-
-class _Scanner:
-    """Decodes JSON values off the front of a stream, holding little more than one value."""
-
-    def __init__(self, stream: TextIO, path: Path) -> None:
-        self._stream = stream
-        self._path = path
-        self._buffer = ""
-        self._at = 0
-        self._ended = False
-
-    def peek(self) -> str:
-        """The next character that is not white space; empty at the end."""
-        while True:
-            self._at = _SPACE.match(self._buffer, self._at).end()  # type: ignore[union-attr]
-            if self._at < len(self._buffer) or self._ended:
-                return self._buffer[self._at : self._at + 1]
-            self._read()
-
-    def expect(self, character: str) -> None:
-        if self.peek() != character:
-            self.fail(f"{character!r} expected, found {self.peek() or 'the end of the file'!r}")
-        self._at += 1
-
-    def value(self) -> Any:
-        if not self.peek():
-            self.fail("a value expected, found the end of the file")
-        while True:
-            try:
-                value, end = _DECODER.raw_decode(self._buffer, self._at)
-            except RecursionError:
-                self.fail("nested too deeply")
-            except ValueError as error:
-                if self._ended:
-                    self.fail(str(error).partition(":")[0])
-            else:
-                if end < len(self._buffer) or self._ended:
-                    self._at = end
-                    return value
-            self._read()
-
-    def fail(self, what: str) -> None:
-        raise UserError(f"not valid JSON ({what})", where=str(self._path), remedy=_REMEDY)
-
-    def _read(self) -> None:
-        # reading as much again as is held keeps repeated decoding of one long value linear
-        held = self._buffer[self._at :]
-        more = self._stream.read(max(_CHUNK, len(held)))
-        self._ended = not more
-        self._buffer, self._at = held + more, 0
+    return field(record, name, kind, where, _REMEDY, default)

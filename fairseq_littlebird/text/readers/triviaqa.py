@@ -1,0 +1,105 @@
+"""TriviaQA JSON with its folder of evidence documents; answers wherever an alias stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.text.example import Answer, QAExample
+from fairseq_littlebird.text.matching import occurrences
+from fairseq_littlebird.text.readers.files import open_text
+from fairseq_littlebird.text.readers.json_stream import elements, field
+from fairseq_littlebird.text.readers.paragraphs import Paragraphs
+from fairseq_littlebird.text.tokenizers import without_surrogates
+
+LONGEST_ANSWER = 16
+"""Words; longer aliases are not looked for (appendix A.2 of the BigBird paper)."""
+
+_REMEDY = "give a TriviaQA JSON file of the release with evidence"
+_SOURCES = (("EntityPages", "wikipedia"), ("SearchResults", "web"))
+
+
+def read_triviaqa(path: Path, join_articles: bool = False) -> Iterator[QAExample]:
+    """The questions of a TriviaQA file, in its order.
+
+    Wikipedia: a question is about all its pages, one after the other, and has the id ``QuestionId``. Web: it is asked
+    about each document by itself, with the id ``QuestionId--Filename``. A paragraph is a line of a document. The
+    answers are all places where an alias stands as whole words, whatever the case; a place of -1 if there is none.
+
+    Args:
+        path: ``qa/….json`` of the release; ``evidence/`` lies beside it or beside its folder.
+        join_articles: must be False: the format decides.
+    Raises:
+        UserError: the file is not UTF-8, not JSON, or not of this format, or an evidence document is missing.
+    """
+    if join_articles:
+        raise UserError("TriviaQA has no articles to join", where=str(path), remedy="leave out --join-articles")
+    evidence = _evidence(path)
+    with open_text(path) as stream:
+        for number, record in enumerate(elements(stream, path, _REMEDY, "Data"), start=1):
+            yield from _examples(record, evidence, f"{path}, record {number}")
+
+
+def _examples(record: Any, evidence: Path, where: str) -> Iterator[QAExample]:
+    identity = without_surrogates(field(record, "QuestionId", str, where, _REMEDY))
+    where = f"{where} (id {identity})"
+    question = without_surrogates(field(record, "Question", str, where, _REMEDY))
+    aliases = _aliases(field(record, "Answer", dict, where, _REMEDY, default={}), where)
+    names = [
+        (without_surrogates(field(page, "Filename", str, where, _REMEDY)), folder)
+        for key, folder in _SOURCES
+        for page in field(record, key, list, where, _REMEDY, default=[])
+    ]
+    documents = {name: evidence / folder / name for name, folder in names}
+    groups = [[name] for name in documents] if "SearchResults" in record else [list(documents)]
+    for group in groups:
+        paragraphs = Paragraphs()
+        for name in group:
+            for line in _lines(documents[name], where):
+                paragraphs.add(line)
+        document = paragraphs.document
+        yield QAExample(
+            id=f"{identity}--{group[0]}" if "SearchResults" in record else identity,
+            question=question,
+            document=document,
+            answers=_places(document, aliases),
+            pieces=paragraphs.pieces,
+        )
+
+
+def _aliases(answer: dict[str, Any], where: str) -> list[str]:
+    keys = ("Value", "Aliases", "NormalizedAliases", "HumanAnswers")
+    values = [value for key in keys for value in _listed(answer.get(key, []))]
+    if not all(isinstance(value, str) for value in values):
+        raise UserError("another JSON format (an alias is not a text)", where=where, remedy=_REMEDY)
+    return [without_surrogates(value) for value in values]
+
+
+def _listed(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _places(document: str, aliases: list[str]) -> tuple[Answer, ...]:
+    if not aliases:
+        return ()
+    short = [alias for alias in aliases if len(alias.split()) <= LONGEST_ANSWER]
+    found = [Answer(document[start:stop], start) for start, stop in occurrences(document, short)]
+    return tuple(found) or (Answer(aliases[0], -1),)
+
+
+def _lines(path: Path, where: str) -> list[str]:
+    if not path.is_file():
+        raise UserError(
+            "its evidence document is missing", where=f"{where}, {path}", remedy="unpack the release's evidence/"
+        )
+    with open_text(path) as stream:
+        return [text for text in (without_surrogates(line).strip() for line in stream) if text]
+
+
+def _evidence(path: Path) -> Path:
+    for folder in (path.parent, path.parent.parent):
+        if (folder / "evidence").is_dir():
+            return folder / "evidence"
+    raise UserError("no folder evidence/ beside it", where=str(path), remedy="unpack the release as it is")
