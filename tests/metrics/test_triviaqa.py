@@ -1,7 +1,7 @@
 """TriviaQA scores.
 
 The figures in vectors/triviaqa.json and of the real records were printed by evaluation/triviaqa_evaluation.py of
-mandarjoshi90/triviaqa (of 11 May 2017). The vectors' records are invented.
+mandarjoshi90/triviaqa (of 5 May 2017). The vectors' records are invented.
 """
 
 from __future__ import annotations
