@@ -47,6 +47,8 @@ def test_equals_the_official_script(vector):
         ("yes it is", "yes", (0, 0, 0, 0)),  # a word in common, but yes is no span
         ("no", "no smoking", (0, 0, 0, 0)),
         ("no answer", "noanswer", (0, 0, 0, 0)),
+        ("noanswer", "noanswer here", (0, 0, 0, 0)),
+        ("noanswer here", "noanswer at all", (0, 0.4, 1 / 2, 1 / 3)),
         ("a noanswer", "noanswer", (1, 1, 1, 1)),
         ("", "the", (1, 0, 0, 0)),  # nothing once normalized: the same, without a word in common
         ("", "red", (0, 0, 0, 0)),
