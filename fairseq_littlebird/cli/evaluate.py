@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fairseq_littlebird.errors import UserError, exit_on_user_error
-from fairseq_littlebird.metrics import korquad1, mrqa, squad
+from fairseq_littlebird.metrics import hotpotqa, korquad1, mrqa, squad, triviaqa, wikihop
 from fairseq_littlebird.metrics.json_files import read_json, read_json_lines, read_numbers, read_texts
 
 
@@ -21,12 +21,18 @@ class Benchmark(NamedTuple):
     answers: Callable[[Any, str], dict[str, Any]]
     evaluate: Callable[..., dict[str, float]]
     takes_null_odds: bool = False
+    parts: tuple[str, ...] = ()  # the maps in a prediction file; none where it is one map itself
 
 
 BENCHMARKS = {
     "squad": Benchmark(read_json, read_texts, squad.answers, squad.evaluate, takes_null_odds=True),
     "korquad1": Benchmark(read_json, read_texts, korquad1.answers, korquad1.evaluate),
     "mrqa": Benchmark(read_json_lines, read_texts, mrqa.answers, mrqa.evaluate),
+    "hotpotqa": Benchmark(
+        read_json, hotpotqa.read_predictions, hotpotqa.answers, hotpotqa.evaluate, parts=hotpotqa.PARTS
+    ),
+    "triviaqa": Benchmark(read_json, read_texts, triviaqa.answers, triviaqa.evaluate),
+    "wikihop": Benchmark(read_json, read_texts, wikihop.answers, wikihop.evaluate),
 }
 
 
@@ -44,20 +50,24 @@ def main(argv: list[str] | None = None) -> None:
     gold = benchmark.read_gold(args.gold)
     identifiers = benchmark.answers(gold, args.gold)
     predictions = benchmark.read_predictions(args.predictions)
-    unknown = [identifier for identifier in predictions if identifier not in identifiers]
-    missing = [identifier for identifier in identifiers if identifier not in predictions]
+    maps = {f"{args.predictions}, {part}": predictions[part] for part in benchmark.parts}
+    maps = maps or {args.predictions: predictions}
     try:
         scores = benchmark.evaluate(gold, predictions, **options)
     except UserError as error:
         where = ", ".join(path for path in (args.predictions, args.null_odds) if path)
         raise UserError(str(error), where) from error
 
-    _warn(unknown, f"answers to questions that {args.gold} does not have", args.predictions)
-    _warn(missing, "questions without a prediction, which score 0", args.predictions)
+    for where, predicted in maps.items():
+        unknown = [identifier for identifier in predicted if identifier not in identifiers]
+        _warn(unknown, f"answers to questions that {args.gold} does not have", where)
+        missing = [identifier for identifier in identifiers if identifier not in predicted]
+        _warn(missing, "questions without a prediction, which score 0", where)
     if args.json:
         print(json.dumps(scores))
     else:
-        print(_table({**scores, "questions": len(identifiers), "missing": len(missing)}))
+        incomplete = sum(any(key not in predicted for predicted in maps.values()) for key in identifiers)
+        print(_table({**scores, "questions": len(identifiers), "missing": incomplete}))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,7 +83,11 @@ def _parser() -> argparse.ArgumentParser:
         "--gold", required=True, metavar="FILE", help="the data set's own file with the answers"
     )
     parser.add_argument(
-        "--predictions", required=True, metavar="FILE", help="JSON, {question id: answer text}"
+        "--predictions",
+        required=True,
+        metavar="FILE",
+        help='JSON, {question id: answer text}; TriviaQA on the web: {"id--filename": answer text}; '
+        'HotpotQA: {"answer": {id: text}, "sp": {id: [[title, sentence index], ...]}}',
     )
     parser.add_argument(
         "--null-odds", metavar="FILE", help="SQuAD 2.0: JSON, {question id: score of having no answer}"

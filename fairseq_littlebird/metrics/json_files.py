@@ -45,14 +45,19 @@ def read_json_lines(path: str) -> list[dict[str, Any]]:
 def read_texts(path: str) -> dict[str, str]:
     """A predictions file, ``{question id: answer text}``."""
     texts = _read_map(path, "answer text")
+    check_texts(texts, path)
+    return texts
+
+
+def check_texts(texts: dict[str, Any], where: str) -> None:
+    """Raises a UserError where an answer is not a text."""
     for key, text in texts.items():
         if not isinstance(text, str):
             raise UserError(
                 f"expected the answer's text, found {json.dumps(text)[:40]}",
-                f"{path}, question {key}",
+                f"{where}, question {key}",
                 "give one string a question, as predictions.json has it",
             )
-    return texts
 
 
 def read_numbers(path: str) -> dict[str, float]:

@@ -37,11 +37,16 @@ def f1(prediction: str, gold: str) -> float:
 
 def overlap_f1(predicted: Sequence[str], gold: Sequence[str]) -> float:
     """F1 of two bags of words or characters; 0.0 without overlap, so also for two empty ones (SQuAD 1.1)."""
-    common = sum((Counter(predicted) & Counter(gold)).values())
+    common = common_count(predicted, gold)
     if common == 0:
         return 0.0
     precision, recall = common / len(predicted), common / len(gold)
     return 2 * precision * recall / (precision + recall)
+
+
+def common_count(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many words or characters two bags of them share, each as often as it comes in both."""
+    return sum((Counter(first) & Counter(second)).values())
 
 
 def overlap_f1_of_texts(prediction: str, gold: str) -> float:

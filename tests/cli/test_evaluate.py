@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from fairseq_littlebird.cli.evaluate import main
+from fairseq_littlebird.cli.evaluate import BENCHMARKS, main
 from fairseq_littlebird.metrics import korquad1
 
 SQUAD_1 = {
@@ -106,6 +106,52 @@ def test_korquad_file(data_dir, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == korquad1.evaluate(gold, predictions)
 
 
+HOTPOTQA = [{"_id": f"q{i}", "answer": "red", "supporting_facts": [["Oslo", i]]} for i in range(3)]
+WIKIHOP = [{"id": "q0", "answer": "red", "candidates": ["red", "blue"]}]
+TRIVIAQA = {
+    "Domain": "Web",
+    "VerifiedEval": False,
+    "Data": [
+        {
+            "QuestionId": "q0",
+            "Answer": {"NormalizedAliases": ["red"]},
+            "SearchResults": [{"Filename": "0/a.txt"}, {"Filename": "0/b.txt"}],
+        }
+    ],
+}
+
+
+def test_hotpotqa_warns_of_answers_and_facts_apart(write, capsys):
+    predictions = {"answer": {"q0": "red", "q1": "red", "x": ""}, "sp": {"q1": [["Oslo", 1]], "q2": []}}
+    path = write("p.json", predictions)
+    evaluate("hotpotqa", write("gold.json", HOTPOTQA), path)
+    captured = capsys.readouterr()
+    rows = dict(line.split() for line in captured.out.splitlines())
+    assert len(rows) == 14
+    assert (rows["em"], rows["sp_em"], rows["joint_em"]) == (str(2 / 3), str(1 / 3), str(1 / 3))
+    assert (rows["questions"], rows["missing"]) == ("3", "2")
+    unknown, missing, without_facts = captured.err.splitlines()
+    assert f"{path}, answer: answers to questions that" in unknown and "1, first x" in unknown
+    assert f"{path}, answer: questions without a prediction, which score 0: 1, first q2" in missing
+    assert f"{path}, sp: questions without a prediction, which score 0: 1, first q0" in without_facts
+
+
+def test_triviaqa_on_the_web_has_a_key_for_each_document(write, capsys):
+    predictions = write("p.json", {"q0--0/a.txt": "The Red!", "q0": "red"})
+    evaluate("triviaqa", write("gold.json", TRIVIAQA), predictions, "--json")
+    captured = capsys.readouterr()
+    keys = ["exact_match", "f1", "common", "denominator", "pred_len", "gold_len"]
+    assert json.loads(captured.out) == dict(zip(keys, (50.0, 50.0, 1, 2, 2, 2), strict=True))
+    unknown, missing = captured.err.splitlines()
+    assert "1, first q0" in unknown and "1, first q0--0/b.txt" in missing
+
+
+def test_wikihop(write, capsys):
+    evaluate("wikihop", write("gold.json", WIKIHOP), write("p.json", {"q0": "red"}), "--json")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ('{"accuracy": 100.0}\n', "")
+
+
 GOOD = {"q0": "red", "q1": "blue"}
 TWICE = {"data": SQUAD_1["data"] * 2}
 
@@ -143,6 +189,13 @@ TWICE = {"data": SQUAD_1["data"] * 2}
         ("mrqa", SQUAD_1, GOOD, None, "gold, record 1", "no list of objects under 'qas'"),
         ("mrqa", json.dumps(SQUAD_1, indent=1), GOOD, None, "gold, line 1", "not JSON"),
         ("mrqa", "1\n", GOOD, None, "gold, line 1", "expected one JSON object a line"),
+        ("hotpotqa", SQUAD_1, {"answer": {}, "sp": {}}, None, "gold", "expected one list of records"),
+        ("hotpotqa", HOTPOTQA, GOOD, None, "predictions", "no object under 'answer'"),
+        ("hotpotqa", HOTPOTQA, {"answer": {}, "sp": {"q0": [1]}}, None, "predictions, sp, question q0", "found [1]"),
+        ("triviaqa", SQUAD_1, GOOD, None, "gold", "no list of objects under 'Data'"),
+        ("triviaqa", TRIVIAQA, {"q0": None}, None, "predictions, question q0", "found null"),
+        ("wikihop", SQUAD_1, GOOD, None, "gold", "expected one list of records"),
+        ("wikihop", WIKIHOP * 2, GOOD, None, "gold, record 2, question q0", "more than one"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(write, capsys, dataset, gold, predictions, odds, where, what):
@@ -178,4 +231,4 @@ def test_as_a_program(write):
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
     assert "exact_match  100.0" in done.stdout
     usage = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
-    assert "--null-odds" in usage and "{squad,korquad1,mrqa}" in usage
+    assert "--null-odds" in usage and ",".join(BENCHMARKS) in usage
