@@ -472,7 +472,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(6.5, 4))
+    figure, axes = plt.subplots(figsize=(6.5, 4.5))
     names = {
         "random": "random start",
         "warm": "warm start",
@@ -485,10 +485,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
                 axes.plot(*zip(*points, strict=True), color=colour, linestyle=style, label=None if n else label + note)
     if "teacher/mlm" in results:
         axes.axhline(results["teacher/mlm"]["valid_loss"], color="black", linestyle=":", label="teacher")
-    axes.set(xlabel=f"updates of {BATCH} tokens", ylabel="masked-LM loss on held-out text, bits a token")
-    axes.legend()
+    axes.set(xlabel=f"updates of {BATCH} tokens", ylabel="held-out masked-LM loss, bits")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, frameon=False)
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
 def main() -> None:
