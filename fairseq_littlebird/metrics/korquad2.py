@@ -1,8 +1,8 @@
-"""KorQuAD 2.0 and 2.1 scores, digit for digit as the official evaluation script of KorQuAD 2.0 gives them.
+"""KorQuAD 2.0 and 2.1 scores, digit for digit as the official evaluate-2.0.py gives them.
 
 Answers are HTML; the characters of their text are compared, without any space. The official script takes the text
 from BeautifulSoup, with whatever parser is installed. Here it is the text that BeautifulSoup 4.15 gives with
-Python's own html.parser.
+Python's own html.parser. With lxml it is the same where an answer cuts no tag in two; other broken HTML may differ.
 """
 
 from __future__ import annotations
