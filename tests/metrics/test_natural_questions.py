@@ -116,8 +116,7 @@ def test_the_best_threshold_leaves_out_wrong_answers_of_lower_scores():
     gold = [example(*[annotation(span(0, 5))] * 2, identifier=i) for i in range(4)]
     right, wrong = prediction(span(0, 5)), prediction(span(1, 5))
     given = {
-        i: {**p, "long_answer_score": s}
-        for i, (p, s) in enumerate([(right, 9), (right, 7), (wrong, 7), (wrong, 1)])
+        i: {**p, "long_answer_score": s} for i, (p, s) in enumerate([(right, 9), (right, 7), (wrong, 7), (wrong, 1)])
     }
     assert list(nq.evaluate(gold, given).items())[:10] == [
         ("long-best-threshold-f1", 2 * (2 / 3) * 0.5 / (2 / 3 + 0.5)),
