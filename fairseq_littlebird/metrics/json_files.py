@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import json
 import math
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fairseq_littlebird.errors import UserError
 
 FORMAT_REMEDY = "check that the file has the data set's own format"
+_GZIP = b"\x1f\x8b"
 
 
 def read_json(path: str) -> Any:
@@ -31,15 +34,47 @@ def read_json_lines(path: str) -> list[dict[str, Any]]:
         UserError: the file is not UTF-8, or a line holds something else.
         OSError: it cannot be read.
     """
-    records = []
-    for number, line in enumerate(_read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        record = _parse(line, f"{path}, line {number}")
-        if not isinstance(record, dict):
-            raise UserError("expected one JSON object a line", f"{path}, line {number}", FORMAT_REMEDY)
-        records.append(record)
-    return records
+    return list(each_json_line(path))
+
+
+def each_json_line(path: str) -> Iterator[dict[str, Any]]:
+    """The objects of `read_json_lines` one by one, for files that are larger than the memory."""
+    with open(path, "rb") as raw:
+        gzipped = raw.read(2) == _GZIP
+        raw.seek(0)
+        try:
+            with gzip.open(raw) if gzipped else raw as lines:
+                for number, line in enumerate(lines, 1):
+                    where = f"{path}, line {number}"
+                    text = _decode(line, where)
+                    if not text.strip():
+                        continue
+                    record = _parse(text, where)
+                    if not isinstance(record, dict):
+                        raise UserError("expected one JSON object a line", where, FORMAT_REMEDY)
+                    yield record
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise UserError(f"damaged gzip file ({error})", path, "download it again") from error
+
+
+def files_of(path: str, *endings: str) -> list[str]:
+    """The files that a path stands for, sorted: itself, a folder's with these endings, or a pattern's.
+
+    Raises:
+        UserError: the folder has no such file, or none matches the pattern.
+    """
+    place = Path(path)
+    if place.is_dir():
+        found = [str(file) for file in place.iterdir() if file.name.endswith(endings)]
+        if not found:
+            raise UserError(f"no {' or '.join(endings)} file in this folder", path, "give the folder that has them")
+    elif place.exists() or not glob.has_magic(path):
+        found = [path]
+    else:
+        found = glob.glob(path)
+        if not found:
+            raise UserError("no file matches this pattern", path, "give a file, a folder or another pattern")
+    return sorted(found)
 
 
 def read_texts(path: str) -> dict[str, str]:
@@ -102,16 +137,20 @@ def _read_map(path: str, value: str) -> dict[str, Any]:
 
 def _read_text(path: str) -> str:
     content = Path(path).read_bytes()
-    if content[:2] == b"\x1f\x8b":
+    if content[:2] == _GZIP:
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
             raise UserError(f"damaged gzip file ({error})", path, "download it again") from error
+    return _decode(content, path)
+
+
+def _decode(content: bytes, where: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         remedy = "convert the file to UTF-8"
-        raise UserError(f"not UTF-8 text at byte {error.start}", path, remedy) from error
+        raise UserError(f"not UTF-8 text at byte {error.start}", where, remedy) from error
 
 
 def _parse(text: str, where: str) -> Any:

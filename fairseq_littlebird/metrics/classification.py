@@ -1,0 +1,169 @@
+"""Accuracy, F1 and AUROC of classification, single-label and multi-label, as scikit-learn defines them.
+
+Figures are fractions of 1. They equal accuracy_score, f1_score and roc_auc_score up to rounding.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.metrics.json_files import FORMAT_REMEDY, read_json
+
+
+def read_predictions(path: str) -> dict[str, Any]:
+    """A predictions file, ``{example id: label, list of labels or {label: score}}``.
+
+    Raises:
+        UserError: it is no JSON object.
+        OSError: it cannot be read.
+    """
+    predictions = read_json(path)
+    if not isinstance(predictions, dict):
+        raise UserError("expected one JSON object, example id to labels", path, "give {id: labels, ...}")
+    return predictions
+
+
+def answers(gold: Any, where: str = "gold") -> dict[str, frozenset[str]]:
+    """The labels of each example, numbers as text, in the file's order.
+
+    Args:
+        gold: the parsed JSON, ``{example id: label}`` or ``{example id: list of labels}``, which may be empty.
+        where: what an error calls it, such as its file name.
+
+    Raises:
+        UserError: the format is another, the two kinds are mixed, or there is no example.
+    """
+    if not isinstance(gold, dict) or not gold:
+        raise UserError("no example in it, or no JSON object", where, "give {id: label} or {id: [label, ...]}")
+    single = _is_single(gold)
+    truth = {}
+    for identifier, labels in gold.items():
+        spot = f"{where}, example {identifier}"
+        if isinstance(labels, list) == single:
+            raise UserError("one label here, a list of labels there", spot, "give lists for all or for none")
+        truth[identifier] = frozenset(_label(label, spot) for label in ([labels] if single else labels))
+    return truth
+
+
+def evaluate(gold: Any, predictions: Mapping[str, Any], threshold: float = 0.5) -> dict[str, float]:
+    """Accuracy, micro and macro F1, and AUROC where every example has a score for each label.
+
+    In single-label classification the highest score wins, of equal ones the first; macro F1 is over the labels
+    that are true or predicted somewhere. In multi-label classification accuracy asks for all labels of an example
+    at once, and macro F1 is over scored labels too. AUROC is of each label against all others; the macro average
+    leaves out labels that all examples have or none. An example without prediction has no label predicted.
+
+    Args:
+        gold: the parsed JSON, see `answers`.
+        predictions: example id to its label, its list of labels, or probabilities ``{label: score}``, of one kind
+            for all. Those of other examples are ignored.
+        threshold: in multi-label classification, the lowest score that predicts a label.
+
+    Returns:
+        ``accuracy``, ``micro_f1``, ``macro_f1`` and, where it is defined, ``macro_auroc`` and ``micro_auroc``.
+
+    Raises:
+        UserError: see `answers`; the predictions have another format, or lack the score of a label.
+    """
+    truth, single = answers(gold), _is_single(gold)
+    given = {key: predictions[key] for key in truth if key in predictions}
+    scored = any(isinstance(value, dict) for value in given.values())
+    scores: dict[str, dict[str, float]] = {}
+    predicted = dict.fromkeys(truth, frozenset[str]())
+    for key, value in given.items():
+        spot = f"example {key}"
+        if scored:
+            scores[key] = _scores(value, spot)
+            predicted[key] = _chosen(scores[key], single, threshold)
+        else:
+            if isinstance(value, list) == single:
+                wanted = "one label" if single else "a list of labels"
+                raise UserError(f"found {json.dumps(value)[:40]}", spot, f"give {wanted}, as the gold file does")
+            predicted[key] = frozenset(_label(label, spot) for label in ([value] if single else value))
+    names = _scored_labels(scores, truth)
+
+    labels = frozenset().union(*truth.values(), *predicted.values(), () if single else names)
+    hits = Counter(label for key in truth for label in truth[key] & predicted[key])
+    sizes = Counter(label for key in truth for found in (truth[key], predicted[key]) for label in found)
+    result = {
+        "accuracy": sum(truth[key] == predicted[key] for key in truth) / len(truth),
+        "micro_f1": _ratio(2 * hits.total(), sizes.total()),
+        "macro_f1": _ratio(math.fsum(_ratio(2 * hits[label], sizes[label]) for label in labels), len(labels)),
+    }
+    if names and len(scores) == len(truth):
+        pairs = {name: [(scores[key][name], name in truth[key]) for key in truth] for name in names}
+        each = [area for area in map(auroc, pairs.values()) if area is not None]
+        pooled = auroc(pair for column in pairs.values() for pair in column)
+        if each:
+            result["macro_auroc"] = math.fsum(each) / len(each)
+        if pooled is not None:
+            result["micro_auroc"] = pooled
+    return result
+
+
+def auroc(pairs: Iterable[tuple[float, bool]]) -> float | None:
+    """The share of pairs of a positive and a negative where the positive has the higher score, equal ones half.
+
+    Args:
+        pairs: score, and whether it is a positive's.
+
+    Returns:
+        The area under the ROC curve; None without any positive or without any negative.
+    """
+    below = doubled = positives = 0
+    for _, equal in groupby(sorted(pairs), key=lambda pair: pair[0]):
+        here = [positive for _, positive in equal]
+        ups = sum(here)
+        downs = len(here) - ups
+        doubled += ups * (2 * below + downs)
+        positives += ups
+        below += downs
+    return doubled / (2 * positives * below) if positives and below else None
+
+
+def _chosen(scores: dict[str, float], single: bool, threshold: float) -> frozenset[str]:
+    if single:
+        return frozenset([max(scores, key=scores.__getitem__)])
+    return frozenset(label for label, score in scores.items() if score >= threshold)
+
+
+def _scored_labels(scores: dict[str, dict[str, float]], truth: dict[str, frozenset[str]]) -> list[str]:
+    """The labels that have scores, the same for every example and no fewer than the gold has."""
+    if not scores:
+        return []
+    names = list(next(iter(scores.values())))
+    for key, found in scores.items():
+        lacking = (found.keys() ^ set(names)) | (truth[key] - found.keys())
+        if lacking:
+            remedy = "give a score for each label of the data set, in each example"
+            raise UserError(f"no score for label {min(lacking)!r} here or elsewhere", f"example {key}", remedy)
+    return names
+
+
+def _scores(value: Any, where: str) -> dict[str, float]:
+    if not isinstance(value, dict) or not value:
+        raise UserError(f"no scores, found {json.dumps(value)[:40]}", where, "give scores for all examples or for none")
+    for label, score in value.items():
+        if isinstance(score, bool) or not isinstance(score, (int, float)) or math.isnan(score):
+            raise UserError(f"the score of {label!r} is {json.dumps(score)[:40]}", where, "give a number")
+    return value
+
+
+def _is_single(gold: Mapping[str, Any]) -> bool:
+    return not isinstance(next(iter(gold.values())), list)
+
+
+def _label(value: Any, where: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise UserError(f"expected a label, found {json.dumps(value)[:40]}", where, FORMAT_REMEDY)
+    return str(value)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

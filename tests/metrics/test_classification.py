@@ -1,0 +1,103 @@
+"""Classification scores; the figures in vectors/classification.json are scikit-learn 1.9.1's, of invented labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.metrics import classification
+
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "classification.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", VECTORS)
+def test_equals_scikit_learn(case):
+    scores = classification.evaluate(case["gold"], case["predictions"])
+    assert list(scores) == list(case["figures"])
+    assert scores == pytest.approx(case["figures"], abs=1e-14)
+
+
+def test_single_label_by_hand():
+    gold = {"a": "x", "b": "x", "c": "y", "d": "z"}
+    # x: 1 hit of 2 true and 1 predicted; y: 1 hit of 1 and 2; z: missing; "other" is ignored
+    assert classification.evaluate(gold, {"a": "x", "b": "y", "c": "y", "other": "x"}) == {
+        "accuracy": 0.5,
+        "micro_f1": 4 / 7,
+        "macro_f1": pytest.approx((2 / 3 + 2 / 3 + 0) / 3),
+    }
+
+
+def test_multi_label_by_hand():
+    gold = {"a": ["x", "y"], "b": [], "c": ["y"]}
+    assert classification.evaluate(gold, {"a": ["y", "x"], "b": ["x"], "c": []}) == {
+        "accuracy": 1 / 3,
+        "micro_f1": 4 / 6,
+        "macro_f1": pytest.approx((2 / 3 + 2 / 3) / 2),
+    }
+
+
+def test_scores_choose_the_labels():
+    single = {"a": {"0": 0.5, "1": 0.5}, "b": {"1": 0.9, "0": 0.1}}
+    assert classification.evaluate({"a": 0, "b": 1}, single)["accuracy"] == 1.0  # numbers are labels as well
+    several = {"a": {"x": 0.5, "y": 0.4}, "b": {"x": 0.3, "y": 0.2}}
+    gold = {"a": ["x"], "b": []}
+    assert classification.evaluate(gold, several)["accuracy"] == 1.0
+    assert classification.evaluate(gold, several, threshold=0.4)["accuracy"] == 0.5
+
+
+def test_auroc_is_left_out_where_it_is_not_defined():
+    gold = {"a": "x", "b": "x"}
+    scores = {"a": {"x": 0.5, "y": 0.5}, "b": {"x": 0.6, "y": 0.4}}
+    assert list(classification.evaluate(gold, scores)) == ["accuracy", "micro_f1", "macro_f1", "micro_auroc"]
+    gold["b"] = "y"
+    assert classification.evaluate(gold, scores)["macro_auroc"] == 0.0
+    del scores["b"]  # an example without scores cannot be ranked
+    assert list(classification.evaluate(gold, scores)) == ["accuracy", "micro_f1", "macro_f1"]
+
+
+@given(st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 0.5, 2.0]), st.booleans()), max_size=30))
+def test_auroc_counts_pairs(pairs):
+    ups = [score for score, positive in pairs if positive]
+    downs = [score for score, positive in pairs if not positive]
+    if not ups or not downs:
+        assert classification.auroc(pairs) is None
+    else:
+        wins = sum((up > down) + (up == down) / 2 for up in ups for down in downs)
+        assert classification.auroc(pairs) == wins / (len(ups) * len(downs))
+
+
+@pytest.mark.parametrize(
+    ("gold", "predictions", "message"),
+    [
+        ({}, {}, "gold: no example"),
+        ([], {}, "gold: no example"),
+        ({"a": "x", "b": ["x"]}, {}, "gold, example b: one label here, a list of labels there"),
+        ({"a": None}, {}, "gold, example a: expected a label, found null"),
+        ({"a": ["x", 0.5]}, {}, "gold, example a: expected a label, found 0.5"),
+        ({"a": "x"}, {"a": ["x"]}, 'example a: found ."x".; give one label'),
+        ({"a": ["x"]}, {"a": "x"}, 'example a: found "x"; give a list of labels'),
+        ({"a": "x"}, {"a": None}, "example a: expected a label, found null"),
+        ({"a": "x", "b": "x"}, {"a": {"x": 1}, "b": "x"}, 'example b: no scores, found "x"'),
+        ({"a": "x"}, {"a": {"x": True}}, "example a: the score of 'x' is true; give a number"),
+        ({"a": "x"}, {"a": {"x": float("nan")}}, "example a: the score of 'x' is NaN"),
+        ({"a": "x"}, {"a": {"y": 1.0}}, "example a: no score for label 'x'"),
+        ({"a": "x", "b": "x"}, {"a": {"x": 1}, "b": {"x": 1, "y": 0}}, "example b: no score for label 'y' here or"),
+    ],
+)
+def test_what_cannot_be_scored_is_said(gold, predictions, message):
+    with pytest.raises(UserError, match=message):
+        classification.evaluate(gold, predictions)
+
+
+def test_prediction_files_hold_one_object(tmp_path):
+    path = tmp_path / "p.json"
+    path.write_text('{"a": ["x"]}', "utf-8")
+    assert classification.read_predictions(str(path)) == {"a": ["x"]}
+    path.write_text("[]", "utf-8")
+    with pytest.raises(UserError, match="p.json: expected one JSON object, example id to labels"):
+        classification.read_predictions(str(path))
