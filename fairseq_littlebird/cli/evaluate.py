@@ -9,7 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fairseq_littlebird.errors import UserError, exit_on_user_error
-from fairseq_littlebird.metrics import hotpotqa, korquad1, mrqa, squad, triviaqa, wikihop
+from fairseq_littlebird.metrics import (
+    classification,
+    hotpotqa,
+    korquad1,
+    korquad2,
+    mrqa,
+    natural_questions,
+    squad,
+    triviaqa,
+    wikihop,
+)
 from fairseq_littlebird.metrics.json_files import read_json, read_json_lines, read_numbers, read_texts
 
 
@@ -33,6 +43,16 @@ BENCHMARKS = {
     ),
     "triviaqa": Benchmark(read_json, read_texts, triviaqa.answers, triviaqa.evaluate),
     "wikihop": Benchmark(read_json, read_texts, wikihop.answers, wikihop.evaluate),
+    "natural_questions": Benchmark(
+        natural_questions.read_gold,
+        natural_questions.read_predictions,
+        natural_questions.answers,
+        natural_questions.evaluate,
+    ),
+    "korquad2": Benchmark(korquad2.read_gold, read_texts, korquad2.answers, korquad2.evaluate),
+    "classification": Benchmark(
+        read_json, classification.read_predictions, classification.answers, classification.evaluate
+    ),
 }
 
 
@@ -80,18 +100,20 @@ def _parser() -> argparse.ArgumentParser:
         "--dataset", required=True, choices=BENCHMARKS, help="whose format and scores (squad: 1.1 and 2.0)"
     )
     parser.add_argument(
-        "--gold", required=True, metavar="FILE", help="the data set's own file with the answers"
+        "--gold",
+        required=True,
+        metavar="FILE",
+        help="the data set's own file with the answers; for Natural Questions and KorQuAD 2 also a folder or pattern",
     )
     parser.add_argument(
         "--predictions",
         required=True,
         metavar="FILE",
         help='JSON, {question id: answer text}; TriviaQA on the web: {"id--filename": answer text}; '
-        'HotpotQA: {"answer": {id: text}, "sp": {id: [[title, sentence index], ...]}}',
+        'HotpotQA: {"answer": {id: text}, "sp": {id: [[title, sentence index], ...]}}; '
+        'Natural Questions: {"predictions": [...]}',
     )
-    parser.add_argument(
-        "--null-odds", metavar="FILE", help="SQuAD 2.0: JSON, {question id: score of having no answer}"
-    )
+    parser.add_argument("--null-odds", metavar="FILE", help="SQuAD 2.0: JSON, {question id: score of having no answer}")
     parser.add_argument(
         "--null-threshold",
         type=float,
