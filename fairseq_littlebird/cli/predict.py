@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             workers=options.num_workers,
         )
     )
-    write_predictions(options.output, answers, options.null_threshold, options.overwrite)
+    write_predictions(options.output, answers, options.null_threshold, options.overwrite, task.dataset_name)
     print(f"{options.output}: {len(answers):,} answers, in {', '.join(FILES)}")
 
 

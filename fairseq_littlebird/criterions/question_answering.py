@@ -1,10 +1,12 @@
 """The question-answering criterion: the span loss in training; exact match and F1 of merged windows at evaluation."""
 
 # no postponed annotations: fairseq reads the types of the fields
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import torch
+import torch.nn.functional as F
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
@@ -12,13 +14,16 @@ from torch import Tensor
 
 from fairseq_littlebird.criterions.recurring_span_selection import (
     logging_output,
+    loss_of_logits,
     reduce_span_metrics,
-    selection_loss,
 )
 from fairseq_littlebird.data.batch import SpanBatch
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
+from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.metrics import korquad1, squad
-from fairseq_littlebird.objectives.span_selection import SpanLoss, span_loss
+from fairseq_littlebird.objectives.segments import NO_SEGMENT, evidence_loss
+from fairseq_littlebird.objectives.span_selection import NO_QUESTION, SpanLoss, span_loss
+from fairseq_littlebird.text.readers import CANDIDATES
 
 METRICS = {"squad": squad, "korquad1": korquad1}
 
@@ -38,49 +43,72 @@ class QuestionAnsweringCriterionConfig(FairseqDataclass):
 @register_criterion("question_answering", dataclass=QuestionAnsweringCriterionConfig)
 class QuestionAnsweringCriterion(FairseqCriterion):
     """-log p(start) - log p(end | start), averaged over the windows of a batch; a window without an answer
-    points at [CLS]."""
+    points at [CLS]. Where the model judges sentences and kinds of answers, their losses are added."""
 
     def __init__(self, cfg: QuestionAnsweringCriterionConfig, task: Any) -> None:
         super().__init__(task)
+        self.segments: str = getattr(task, "segments", "")
+        self.answer_types: tuple[str, ...] = getattr(task, "answer_types", ())
         self.metric = METRICS[str(cfg.metric)]
         self.max_answer_length = cfg.max_answer_length
         self.null_threshold = cfg.null_threshold
 
-    def forward(
-        self, model: Any, sample: SpanBatch, reduce: bool = True
-    ) -> tuple[Tensor, int, dict[str, float | int]]:
+    def forward(self, model: Any, sample: SpanBatch, reduce: bool = True) -> tuple[Tensor, int, dict[str, float | int]]:
         """Returns the summed loss, the number of windows, and what to log (plain numbers)."""
         if "examples" in sample:
             return self.evaluate(model, sample)
-        loss = selection_loss(model, sample)
-        return loss.start + loss.end, int(loss.questions), logging_output(loss, sample)
+        _, extra = model(**sample["net_input"], features_only=True)
+        loss = loss_of_logits(extra, sample)
+        judged, counts = judgement_losses(extra, sample["target"])
+        log = logging_output(loss, sample) | counts
+        log["loss"] += float(judged.detach())
+        return loss.start + loss.end + judged, int(loss.questions), log
 
     def evaluate(self, model: Any, sample: SpanBatch) -> tuple[Tensor, int, dict[str, float | int]]:
         """As forward, with exact match and F1 summed over the questions (not the windows) of the batch."""
         target, selectable = sample["target"], sample["selectable"]
-        losses, spans = [], []
+        losses, spans, judged, parts = [], [], [], []
         for rows, extra, decoded in decode_windows(
-            model, sample["net_input"], selectable, self.max_answer_length, n_best=1
+            model,
+            sample["net_input"],
+            selectable,
+            self.max_answer_length,
+            n_best=1,
+            candidates=self.segments == CANDIDATES,
         ):
             logits = extra["start_logits"], extra["end_logits"]
             losses.append(span_loss(*logits, target["starts"][rows], target["ends"][rows], selectable[rows]))
+            parts.append(judgement_losses(extra, {name: t[rows] for name, t in target.items()}))  # type: ignore[index]
             spans.append(decoded)
+            judged.append(extra["judgements"])
         nothing = SpanLoss(*torch.zeros(4).unbind())  # of a batch whose questions have no window
         loss = SpanLoss(*(sum(parts) for parts in zip(*losses, strict=True))) if losses else nothing
-        predictions = merge_batch(sample["examples"], sample["windows"], spans)
+        predictions = merge_batch(sample["examples"], sample["windows"], spans, judged=judged, kinds=self.answer_types)
         log = logging_output(loss, sample)
+        for _, counts in parts:
+            log |= {name: log.get(name, 0) + value for name, value in counts.items()}
+        log["loss"] += sum(float(part) for part, _ in parts)
         log |= {"qa_exact": 0.0, "qa_f1": 0.0, "qa_count": len(predictions)}
         for example, prediction in zip(sample["examples"], predictions, strict=True):
-            text = prediction.text(self.null_threshold)
-            golds = [answer.text for answer in example.answers] or [""]
+            text = spoken(prediction, self.segments, self.null_threshold)
+            golds = [answer.text for answer in example.answers] or [spoken_type(example.answer_type)]
             log["qa_exact"] += max(float(self.metric.exact_match(text, gold)) for gold in golds)
             log["qa_f1"] += max(float(self.metric.f1(text, gold)) for gold in golds)
-        return loss.start + loss.end, int(loss.questions), log
+        total = loss.start + loss.end + sum(part for part, _ in parts)
+        return total, int(loss.questions), log
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
-        """Logs the losses; in validation ``exact_match`` and ``f1`` in percent of the questions."""
+        """Logs the losses; in validation ``exact_match`` and ``f1`` in percent of the questions.
+
+        ``evidence_accuracy`` is the share of segments judged right, ``type_accuracy`` that of the kinds of answers.
+        """
         reduce_span_metrics(logging_outputs)
+        for name, of in (("evidence", "segments"), ("type", "types")):
+            judged = sum(log.get(of, 0) for log in logging_outputs)
+            if judged:
+                right = sum(log.get(f"{name}_right", 0) for log in logging_outputs)
+                metrics.log_scalar(f"{name}_accuracy", 100 * right / judged, judged, round=2)
         count = sum(log.get("qa_count", 0) for log in logging_outputs)
         if count:
             for name, key in (("exact_match", "qa_exact"), ("f1", "qa_f1")):
@@ -90,3 +118,37 @@ class QuestionAnsweringCriterion(FairseqCriterion):
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
         return True
+
+
+def judgement_losses(extra: Mapping[str, Any], target: Mapping[str, Any]) -> tuple[Tensor, dict[str, int]]:
+    """The losses of evidence and of kinds of answers, summed over the windows, and how many were judged right.
+
+    Args:
+        extra: what the model gave; without its judgements the loss is 0.
+        target: see ``SpanTarget``.
+    """
+    loss, counts = extra["start_logits"].new_zeros((), dtype=torch.float32), {}
+    if "segment_logits" in extra and "segments" in target:
+        logits, gold = extra["segment_logits"], target["segments"]
+        gold = gold[:, : logits.shape[1]]
+        loss = loss + evidence_loss(logits, gold)
+        counts["segments"] = int(gold.ne(NO_SEGMENT).sum())
+        counts["evidence_right"] = int((logits > 0).eq(gold.eq(1))[gold.ne(NO_SEGMENT)].sum())
+    if "type_logits" in extra and "answer_types" in target:
+        logits, kinds = extra["type_logits"], target["answer_types"]
+        loss = loss + F.cross_entropy(logits.float(), kinds, reduction="sum", ignore_index=NO_QUESTION)
+        counts["types"] = int(kinds.ne(NO_QUESTION).sum())
+        counts["type_right"] = int(logits.argmax(dim=-1).eq(kinds).sum())
+    return loss, counts
+
+
+def spoken(prediction: Prediction, segments: str, null_threshold: float | None) -> str:
+    """The answer as a person would give it: a candidate, yes or no, or a text."""
+    if segments == CANDIDATES and prediction.segments:
+        return prediction.segment_names[prediction.segments.index(max(prediction.segments))]
+    return spoken_type(prediction.answer_type) or prediction.text(null_threshold)
+
+
+def spoken_type(kind: str) -> str:
+    """Kinds of answers that are answers themselves; "" for others."""
+    return kind if kind in ("yes", "no") else ""

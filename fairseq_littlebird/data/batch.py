@@ -1,6 +1,6 @@
 """Every key of a batch, with its shape, and how items become one.
 
-Legend: B sequences, L tokens of the longest, Q questions of the fullest.
+Legend: B sequences, L tokens of the longest, Q questions and M segments of the fullest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fairseq_littlebird.objectives.segments import NO_SEGMENT
 from fairseq_littlebird.objectives.span_selection import NO_QUESTION
+from fairseq_littlebird.text.window import Window
 
 
 class NetInput(TypedDict, total=False):
@@ -23,13 +25,16 @@ class NetInput(TypedDict, total=False):
     positions: Tensor  # <int64>[B, L], with padding insertion alone
     questions: Tensor  # <int64>[B, Q], where the [QUESTION] tokens stand; 0 where there is none
     starts: Tensor  # <int64>[B, Q], gold starts; 0 where there is no question
+    segments: Tensor  # <int64>[B, M, 2], first and last token of sentences or candidates; 0 where there is none
 
 
-class SpanTarget(TypedDict):
+class SpanTarget(TypedDict, total=False):
     """Gold spans, inclusive; NO_QUESTION where there is no question."""
 
     starts: Tensor  # <int64>[B, Q]
     ends: Tensor  # <int64>[B, Q]
+    segments: Tensor  # <int64>[B, M], 1 where gold, NO_SEGMENT where there is none
+    answer_types: Tensor  # <int64>[B], NO_QUESTION where it has none
 
 
 class SpanBatch(TypedDict, total=False):
@@ -89,3 +94,15 @@ def span_batch(
         target=SpanTarget(starts=gold, ends=pad(ends, NO_QUESTION, width=1)),
         selectable=pad(selectable, 0).bool(),
     )
+
+
+def add_judgements(batch: SpanBatch, windows: Sequence[Window]) -> None:
+    """Adds the segments of the windows, one row each, and the kinds of their answers."""
+    width = max((len(w.segments) for w in windows), default=0)
+    segments = np.zeros((len(windows), width, 2), dtype=np.int64)
+    for row, w in zip(segments, windows, strict=True):
+        row[: len(w.segments)] = w.segments
+    kinds = torch.tensor([w.answer_type if w.answer_type >= 0 else NO_QUESTION for w in windows])
+    batch["net_input"]["segments"] = torch.from_numpy(segments)
+    batch["target"]["segments"] = pad([w.gold_segments.astype(np.int64) for w in windows], NO_SEGMENT, width=width)
+    batch["target"]["answer_types"] = kinds

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fairseq_littlebird.data.batch import SpanBatch, span_batch
+from fairseq_littlebird.data.batch import SpanBatch, add_judgements, span_batch
 from fairseq_littlebird.data.batching import EveryItemBatched
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
 from fairseq_littlebird.data.prepared import PreparedQuestions
@@ -77,9 +77,11 @@ class QuestionAnsweringDataset(EveryItemBatched):
         kind = answered if rng.random() >= self.unanswered else ~answered
         choice = np.flatnonzero(kind if kind.any() else ~kind)
         window = self.prepared.window(first + int(rng.choice(choice)))
-        positions = None
+        positions = window.positions
         if self.padding_insertion is not None:
-            positions = self.padding_insertion.positions(window.tokens, self.epoch, index)
+            inserted = self.padding_insertion.positions(window.tokens, self.epoch, index)
+            # gaps of both kinds add up
+            positions = inserted if positions is None else inserted + positions - np.arange(len(positions))
         gold = window.spans[int(rng.integers(len(window.spans)))] if window.spans else (NULL, NULL)
         return {"id": index, "windows": [window], "positions": positions, "gold": gold}
 
@@ -90,19 +92,30 @@ class QuestionAnsweringDataset(EveryItemBatched):
         gold = [s["gold"] for s in samples] if self.training else [(w.spans or [(NULL, NULL)])[0] for w in windows]
         batch = span_batch(
             tokens=[w.tokens for w in windows],
-            positions=[s["positions"] for s in samples] if self.training and self.padding_insertion else None,
+            positions=together(
+                [s["positions"] for s in samples] if self.training else [w.positions for w in windows], windows
+            ),
             questions=[np.array([QUESTION_INDEX])] * len(windows),
             starts=[np.array([start]) for start, _ in gold],
             ends=[np.array([end]) for _, end in gold],
             selectable=[selectable(w) for w in windows],
             pad_id=self.pad_id,
         )
+        if any(len(w.segments) or w.answer_type >= 0 for w in windows):
+            add_judgements(batch, windows)
         batch["id"] = torch.tensor([s["id"] for s in samples])
         batch["nsentences"] = len(samples)
         if not self.training:
             batch["examples"] = [s["example"] for s in samples]
             batch["windows"] = [s["windows"] for s in samples]
         return batch
+
+
+def together(positions: list[np.ndarray | None], windows: list[Window]) -> list[np.ndarray] | None:
+    """Position ids of all windows if any has some of its own."""
+    if all(p is None for p in positions):
+        return None
+    return [np.arange(len(w.tokens)) if p is None else p for p, w in zip(positions, windows, strict=True)]
 
 
 def selectable(window: Window) -> np.ndarray:

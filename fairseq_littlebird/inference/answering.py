@@ -6,11 +6,13 @@ Legend: W windows of the batch, L tokens of the longest.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from fairseq_littlebird.inference.judging import Judgements, for_each, judge, judgements, span_probability
 from fairseq_littlebird.inference.merging import Prediction, merge_windows
 from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
 from fairseq_littlebird.text.example import QAExample
@@ -24,6 +26,7 @@ def decode_windows(
     max_answer_length: int = 30,
     n_best: int = 20,
     max_tokens: int = 2**15,
+    candidates: bool = False,
 ) -> Iterator[tuple[slice, dict[str, Any], DecodedSpans]]:
     """Encodes and decodes the rows of a batch slice by slice.
 
@@ -34,8 +37,9 @@ def decode_windows(
         max_answer_length: in tokens.
         n_best: spans a window.
         max_tokens: encoded at a time; a question's windows travel together, but need not be encoded together.
+        candidates: the segments of ``net_input`` are what may be the answer; they are scored as spans.
     Yields:
-        the rows, the model's ``extra`` for them and their spans.
+        the rows; the model's ``extra`` for them, with their :class:`Judgements` under "judgements"; and their spans.
     """
     W, L = selectable.shape
     step = max(1, max_tokens // max(1, L))
@@ -43,6 +47,12 @@ def decode_windows(
         rows = slice(first, min(first + step, W))
         inputs = {name: tensor[rows] for name, tensor in net_input.items()}
         hidden, extra = model(**inputs, features_only=True)
+        extra["judgements"] = judgements(extra)
+        if candidates and "segments" in inputs:
+            scored = span_probability(
+                model.span_head, hidden, inputs["questions"], selectable[rows], inputs["segments"]
+            )
+            extra["judgements"] = extra["judgements"]._replace(segments=scored)
         yield (
             rows,
             extra,
@@ -57,6 +67,8 @@ def merge_batch(
     windows: Sequence[Sequence[Window]],
     spans: Sequence[DecodedSpans],
     n_best: int = 20,
+    judged: Sequence[Judgements] = (),
+    kinds: Sequence[str] = (),
 ) -> list[Prediction]:
     """The predictions of a batch's questions.
 
@@ -65,6 +77,8 @@ def merge_batch(
         windows: the windows of each, in the order of the batch's rows.
         spans: what :func:`decode_windows` gave for those rows.
         n_best: candidates a question.
+        judged: the judgements of those rows, if there are any.
+        kinds: the names of the kinds of answers.
     """
     if not spans:  # no question has a window
         none = torch.zeros(0, 1)
@@ -72,4 +86,6 @@ def merge_batch(
     counts = [len(own) for own in windows]
     parts = [torch.cat(parts).cpu().split(counts) for parts in zip(*spans, strict=True)]
     per_question = [DecodedSpans(*fields) for fields in zip(*parts, strict=True)]
-    return [merge_windows(*question, n_best) for question in zip(examples, windows, per_question, strict=True)]
+    merged = [merge_windows(*question, n_best) for question in zip(examples, windows, per_question, strict=True)]
+    verdicts = [judge(*q, kinds) for q in zip(examples, windows, for_each(judged, counts), strict=True)]
+    return [replace(p, segments=s, answer_type=kind) for p, (s, kind) in zip(merged, verdicts, strict=True)]

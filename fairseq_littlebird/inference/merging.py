@@ -31,11 +31,17 @@ class Prediction:
         candidates: best first, no span twice.
         null_odds: log probability of "no answer" minus that of the best candidate; positive where no answer is
             the likelier.
+        segments: the probability of each of the example's segments.
+        answer_type: the name of the kind of answer, in data sets that have some.
+        segment_names: of those segments.
     """
 
     id: str
     candidates: tuple[Candidate, ...]
     null_odds: float
+    segments: tuple[float, ...] = ()
+    answer_type: str = ""
+    segment_names: tuple[str, ...] = ()
 
     def text(self, null_threshold: float | None = None) -> str:
         """The best answer; empty if there is none, or if ``null_odds`` is above the threshold."""
@@ -44,9 +50,7 @@ class Prediction:
         return self.candidates[0].text
 
 
-def merge_windows(
-    example: QAExample, windows: Sequence[Window], spans: DecodedSpans, n_best: int = 20
-) -> Prediction:
+def merge_windows(example: QAExample, windows: Sequence[Window], spans: DecodedSpans, n_best: int = 20) -> Prediction:
     """Ranks the spans of all windows by their probability within their own window.
 
     A window that lacks the answer gives its probability to "no answer", so windows compare. The document answers
@@ -78,4 +82,5 @@ def merge_windows(
     )
     null = min(spans.null_log_probability.tolist(), default=0.0)
     best_log = ranked[0][1][0] if ranked else -math.inf
-    return Prediction(example.id, candidates, max(-1e9, min(1e9, null - best_log)))
+    names = tuple(segment.name for segment in example.segments)
+    return Prediction(example.id, candidates, max(-1e9, min(1e9, null - best_log)), segment_names=names)

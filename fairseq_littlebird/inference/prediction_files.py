@@ -1,9 +1,9 @@
-"""The prediction files of the SQuAD family, written whole or not at all."""
+"""Prediction files as people know them and the official scorers read them, written whole or not at all."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.output import whole_folder
 
 FILES = ("predictions.json", "nbest_predictions.json", "null_odds.json")
+EVIDENCE = 0.5
+"""A sentence more probable than this is evidence."""
 
 
 def write_predictions(
@@ -19,10 +21,12 @@ def write_predictions(
     predictions: Iterable[Prediction],
     null_threshold: float | None = None,
     overwrite: bool = False,
+    dataset: str = "squad",
 ) -> None:
     """Writes three files of JSON into ``folder``.
 
-    ``predictions.json`` has id → text, exactly the document's characters; ``nbest_predictions.json`` id → candidates,
+    ``predictions.json`` is the data set's own: id → text, exactly the document's characters; for HotpotQA the answers
+    and the supporting facts; for WikiHop id → candidate. ``nbest_predictions.json`` id → candidates,
     each with text, start, end (characters, end exclusive), probability (in its window) and window;
     ``null_odds.json`` id → log odds of "no answer" against the best candidate.
 
@@ -31,12 +35,13 @@ def write_predictions(
         predictions: one a question.
         null_threshold: answer "" where the null odds are above it; None always answers.
         overwrite: replace a folder that is not empty.
+        dataset: whose ``predictions.json`` to write.
     Raises:
         UserError: the folder is not empty.
     """
     predictions = list(predictions)
     contents: tuple[dict[str, Any], ...] = (
-        {p.id: p.text(null_threshold) for p in predictions},
+        FORMATS.get(dataset, _texts)(predictions, null_threshold),
         {p.id: [asdict(c) for c in p.candidates] for p in predictions},
         {p.id: p.null_odds for p in predictions},
     )
@@ -44,3 +49,26 @@ def write_predictions(
         for name, content in zip(FILES, contents, strict=True):
             text = json.dumps(content, ensure_ascii=False, indent=1)
             (temporary / name).write_text(text + "\n", encoding="utf-8")
+
+
+def _texts(predictions: list[Prediction], null_threshold: float | None) -> dict[str, Any]:
+    return {p.id: p.text(null_threshold) for p in predictions}
+
+
+def _hotpotqa(predictions: list[Prediction], null_threshold: float | None) -> dict[str, Any]:
+    facts = {
+        p.id: [json.loads(name) for name, s in zip(p.segment_names, p.segments, strict=True) if s > EVIDENCE]
+        for p in predictions
+    }
+    spoken = {p.id: p.answer_type if p.answer_type in ("yes", "no") else p.text(null_threshold) for p in predictions}
+    return {"answer": spoken, "sp": facts}
+
+
+def _wikihop(predictions: list[Prediction], null_threshold: float | None) -> dict[str, Any]:
+    return {p.id: p.segment_names[p.segments.index(max(p.segments))] if p.segments else "" for p in predictions}
+
+
+FORMATS: dict[str, Callable[[list[Prediction], float | None], dict[str, Any]]] = {
+    "hotpotqa": _hotpotqa,
+    "wikihop": _wikihop,
+}

@@ -10,7 +10,9 @@ from fairseq.models import BaseFairseqModel, register_model_architecture
 from torch import Tensor, nn
 
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.heads.answer_type import AnswerTypeHead
 from fairseq_littlebird.heads.classification import ClassificationHead
+from fairseq_littlebird.heads.evidence import SegmentHead
 from fairseq_littlebird.heads.language_model import LanguageModelHead
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 
@@ -60,7 +62,7 @@ class EncoderModelConfig(FairseqDataclass):
 class EncoderModel(BaseFairseqModel):
     """Encoder and heads; takes the place of RobertaModel in fairseq's tasks and criterions.
 
-    Legend: B batch, L tokens, C hidden width, V words, Q questions.
+    Legend: B batch, L tokens, C hidden width, V words, Q questions, M segments.
     """
 
     config_class: type[EncoderModelConfig]
@@ -74,6 +76,8 @@ class EncoderModel(BaseFairseqModel):
         )
         self.classification_heads = nn.ModuleDict()
         self.span_head: nn.Module | None = None
+        self.segment_head: SegmentHead | None = None
+        self.answer_type_head: AnswerTypeHead | None = None
 
     @classmethod
     def build_encoder(cls, cfg: Any, vocab_size: int, padding_idx: int) -> Any:
@@ -101,6 +105,7 @@ class EncoderModel(BaseFairseqModel):
         masked_tokens: Tensor | None = None,
         questions: Tensor | None = None,
         starts: Tensor | None = None,
+        segments: Tensor | None = None,
         return_routing: bool = False,
         **unused: Any,
     ) -> tuple[Tensor, dict[str, Any]]:
@@ -115,6 +120,8 @@ class EncoderModel(BaseFairseqModel):
             masked_tokens: <bool>[B, L], the tokens to score words for.
             questions, starts: <int64>[B, Q], positions of [QUESTION] tokens and of the gold starts; adds
                 ``extra["start_logits"]`` and ``extra["end_logits"]`` <float>[B, Q, L] of the span head.
+            segments: <int64>[B, M, 2], first and last token; adds ``extra["segment_logits"]`` <float>[B, M] where the
+                model has such a head. One for kinds of answers adds ``extra["type_logits"]`` <float>[B, K].
             return_routing: put what decided where each layer attends into ``extra["routing"]``.
         Returns:
             x: hidden states <float>[B, L, C], or logits as above; and ``extra``.
@@ -126,6 +133,10 @@ class EncoderModel(BaseFairseqModel):
         if questions is not None and starts is not None:
             extra["start_logits"] = self.span_head.start_logits(hidden, questions)  # type: ignore[union-attr,operator]
             extra["end_logits"] = self.span_head.end_logits(hidden, questions, starts)  # type: ignore[union-attr,operator]
+            if self.segment_head is not None and segments is not None:
+                extra["segment_logits"] = self.segment_head(hidden, segments)
+            if self.answer_type_head is not None:
+                extra["type_logits"] = self.answer_type_head(hidden)
             return hidden, extra
         if classification_head_name is not None:
             return self.classification_heads[classification_head_name](hidden), extra
@@ -145,6 +156,14 @@ class EncoderModel(BaseFairseqModel):
         """Adds the span head, one of ``SPAN_HEADS``, and takes away the word head, which has no part in it."""
         self.span_head = SPAN_HEADS[kind](self.cfg.encoder_embed_dim)
         self.lm_head = None
+
+    def register_segment_head(self) -> None:
+        """Adds the head that judges sentences or paragraphs."""
+        self.segment_head = initialise(SegmentHead(self.cfg.encoder_embed_dim))
+
+    def register_answer_type_head(self, kinds: int) -> None:
+        """Adds the head that tells so many kinds of answers apart."""
+        self.answer_type_head = initialise(AnswerTypeHead(self.cfg.encoder_embed_dim, kinds))
 
     def get_normalized_probs(self, net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:
         logits = net_output[0].float()
@@ -178,7 +197,7 @@ class EncoderModel(BaseFairseqModel):
                 "use the dict.txt the checkpoint was trained with",
             )
         own = self.state_dict()
-        for head in ("lm_head.", "classification_heads.", "span_head."):
+        for head in ("lm_head.", "classification_heads.", "span_head.", "segment_head.", "answer_type_head."):
             theirs = {k for k in state_dict if k.startswith(head)}
             ours = {k for k in own if k.startswith(head)}
             if any(own[k].shape != state_dict[k].shape for k in ours & theirs) or ours != theirs:

@@ -14,6 +14,7 @@ from fairseq_littlebird.inference.answering import decode_windows, merge_batch
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.models.littlebird import LittleBirdModel
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
+from fairseq_littlebird.text.readers import CANDIDATES
 
 
 def load_reader(
@@ -32,9 +33,7 @@ def load_reader(
     if not Path(checkpoint).is_file():
         raise UserError("no such checkpoint", where, "give the file that fairseq-train saved")
     try:
-        models, _, task = checkpoint_utils.load_model_ensemble_and_task(
-            [where], arg_overrides={"data": str(data)}
-        )
+        models, _, task = checkpoint_utils.load_model_ensemble_and_task([where], arg_overrides={"data": str(data)})
     except UserError as error:
         raise UserError(str(error), where) from error
     except Exception as error:  # torch and fairseq raise every kind of error on a damaged file
@@ -79,8 +78,15 @@ def predictions(
             if device.type == "cuda":
                 batch = utils.move_to_cuda(batch, device)
             decoded = decode_windows(
-                model, batch["net_input"], batch["selectable"], max_answer_length, n_best, max_tokens
+                model,
+                batch["net_input"],
+                batch["selectable"],
+                max_answer_length,
+                n_best,
+                max_tokens,
+                candidates=task.segments == CANDIDATES,
             )
-            spans = [part for _, _, part in decoded]
-            yield from merge_batch(batch["examples"], batch["windows"], spans, n_best)
+            parts = [(part, extra["judgements"]) for _, extra, part in decoded]
+            spans, judged = [part for part, _ in parts], [part for _, part in parts]
+            yield from merge_batch(batch["examples"], batch["windows"], spans, n_best, judged, task.answer_types)
             progress.update(len(batch["examples"]))

@@ -11,10 +11,11 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
 from fairseq_littlebird.data.dictionary import load_dictionary
-from fairseq_littlebird.data.prepared import PreparedQuestions
+from fairseq_littlebird.data.prepared import PreparedQuestions, read_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
+from fairseq_littlebird.text.readers import ANSWER_TYPES, EVIDENCE, SEGMENTS
 
 
 @dataclass
@@ -42,6 +43,10 @@ class QuestionAnsweringTask(FairseqTask):
     def __init__(self, cfg: QuestionAnsweringConfig, dictionary: Dictionary) -> None:
         super().__init__(cfg)
         self.dictionary = dictionary
+        settings = read_settings(utils.split_paths(cfg.data)[0])
+        self.dataset_name: str = settings["dataset"]
+        self.answer_types: tuple[str, ...] = ANSWER_TYPES.get(self.dataset_name, ())
+        self.segments = SEGMENTS.get(self.dataset_name, "")
 
     @classmethod
     def setup_task(cls, cfg: QuestionAnsweringConfig, **kwargs: Any) -> "QuestionAnsweringTask":
@@ -63,6 +68,10 @@ class QuestionAnsweringTask(FairseqTask):
     def build_model(self, model: Any, from_checkpoint: bool = False) -> Any:
         built = super().build_model(model, from_checkpoint)
         built.register_span_head(str(self.cfg.span_head))
+        if self.segments == EVIDENCE:
+            built.register_segment_head()
+        if self.answer_types:
+            built.register_answer_type_head(len(self.answer_types))
         return built
 
     @property

@@ -19,9 +19,7 @@ from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, p
 
 @dataclass
 class RecurringSpanSelectionConfig(PaddingInsertionConfig):
-    data: str = field(
-        default=MISSING, metadata={"help": "binarized folders joined by colons, one an epoch in turn"}
-    )
+    data: str = field(default=MISSING, metadata={"help": "binarized folders joined by colons, one an epoch in turn"})
     tokens_per_sample: int = field(default=512, metadata={"help": "tokens of a chunk at most"})
     sample_break_mode: SAMPLE_BREAK_MODE_CHOICES = field(
         default="none", metadata={"help": "where chunks may end; see masked_lm"}

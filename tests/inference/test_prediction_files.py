@@ -44,3 +44,28 @@ def test_nothing_is_replaced_unasked(tmp_path):
     write_predictions(tmp_path / "out", PREDICTIONS[:1], overwrite=True)
     assert len(read(tmp_path / "out")[0]) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_hotpotqa_has_answers_and_supporting_facts(tmp_path):
+    names = ('["A", 0]', '["Ö", 3]', '["A", 1]')
+    found = (Candidate("text", 0, 4, 0.9, 0),)
+    write_predictions(
+        tmp_path / "out",
+        [
+            Prediction("a", found, -1.0, (0.9, 0.6, 0.4), "span", names),
+            Prediction("b", found, -1.0, (0.1, 0.2, 0.3), "yes", names),
+        ],
+        dataset="hotpotqa",
+    )
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text("utf-8")) == {
+        "answer": {"a": "text", "b": "yes"},
+        "sp": {"a": [["A", 0], ["Ö", 3]], "b": []},
+    }
+
+
+def test_wikihop_has_candidates(tmp_path):
+    found = (Candidate("elsewhere", 0, 4, 0.9, 0),)
+    write_predictions(
+        tmp_path / "out", [Prediction("a", found, 0.0, (0.1, 0.3), "", ("x", "y"))], dataset="wikihop"
+    )
+    assert json.loads((tmp_path / "out" / "predictions.json").read_text("utf-8")) == {"a": "y"}

@@ -28,6 +28,10 @@ READERS: dict[str, Reader] = {
 ANSWER_TYPES: dict[str, tuple[str, ...]] = {"hotpotqa": hotpotqa.ANSWER_TYPES}
 """The kinds of answers of the data sets that have some."""
 
+EVIDENCE, CANDIDATES = "evidence", "candidates"
+SEGMENTS: dict[str, str] = {"hotpotqa": EVIDENCE, "wikihop": CANDIDATES}
+"""What segments are: each evidence or not, or one of them the answer."""
+
 
 def read_questions(dataset: str, path: str | Path, join_articles: bool = False) -> Iterator[QAExample]:
     """The examples of a file, lazily, in the file's order; those of one document follow one another.
