@@ -333,7 +333,7 @@ def table6(bench: Bench, seed: int, reviews: str | None, questions: Sequence[str
 
 
 def table8(bench: Bench, seed: int, questions: Sequence[str]) -> None:
-    """One part left out at a time: RSS accuracy, and answers on whole articles."""
+    """One part left out at a time: RSS accuracy, and answers about 2,048 tokens if there are questions."""
     for student in ABLATIONS:
         ablation(bench, student, student, seed, questions, PADDING)
     ablation(bench, "no-pi", "littlebird", seed, questions, "")
@@ -342,6 +342,8 @@ def table8(bench: Bench, seed: int, questions: Sequence[str]) -> None:
 def ablation(bench: Bench, name: str, student: str, seed: int, questions: Sequence[str], insertion: str) -> None:
     start = distilled(bench, student, seed, insertion)
     accuracy(bench, f"table8/{name}/{seed}", start, student, (512, 2048))
+    if not questions:
+        return
     known = {"littlebird": "512+PI"}.get(name, f"table8-{name}")  # table 6 has that one
     reader = tune(bench, f"{known}-{seed}", start, student, seed, questions, insertion)
     answers(bench, f"table8/{name}/{seed}/questions", reader, 2048, questions, 2048)
@@ -507,7 +509,7 @@ def main() -> None:
     parser.add_argument("--source", help="the short-input model, as for littlebird-warm-start")
     parser.add_argument("--text", help="folder of texts")
     parser.add_argument("--reviews", help="movie_reviews.zip; table6 leaves them out without")
-    parser.add_argument("--questions", nargs="+", help="files in SQuAD format, the last one for testing")
+    parser.add_argument("--questions", nargs="+", default=[], help="files in SQuAD format, the last one for testing")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of updates (%(default)s)")
