@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.metrics import natural_questions as metric
-from fairseq_littlebird.text.example import Answer
+from fairseq_littlebird.text.example import Answer, QAExample, Segment
 from fairseq_littlebird.text.pieces import encode_pieces
 from fairseq_littlebird.text.readers import ANSWER_TYPES, read_questions
 from fairseq_littlebird.text.readers.natural_questions import (
@@ -249,6 +249,11 @@ def test_predictions_in_tokens_match_the_gold(tmp_path):
     assert scores["long-best-threshold-f1"] == scores["short-best-threshold-f1"] == 1.0
 
 
+def test_candidates_without_a_place_are_refused():
+    with pytest.raises(ValueError, match="candidate 0 of q"):
+        predicted_candidate(QAExample("q", "?", "a b", segments=(Segment(-1, -1),)), 0)
+
+
 WORD = st.text(st.characters(exclude_characters=" ", exclude_categories=("Cs",)), min_size=1, max_size=4)
 
 
@@ -272,6 +277,7 @@ def test_tokens_to_characters_and_back(tokens, data):
 
 def test_a_space_alone_is_the_token_after_it():
     assert token_range(token_starts("a b c"), 1, 2) == (1, 2)
+    assert token_range(token_starts("a b c"), 0, 2) == (0, 1)
     assert predicted_span("a b c", 2, 5) == {"start_token": 1, "end_token": 3, "start_byte": -1, "end_byte": -1}
 
 

@@ -93,8 +93,17 @@ def predicted_span(document: str, start: int, stop: int) -> dict[str, int]:
 
 
 def predicted_candidate(example: QAExample, index: int) -> dict[str, int]:
-    """What a predictions file calls the candidate of that index, by its tokens."""
+    """What a predictions file calls the candidate of that index, by its tokens.
+
+    Args:
+        example: as read from the data set; a prepared folder keeps no segment's characters.
+        index: of a segment.
+    Raises:
+        ValueError: the segment's characters are not known.
+    """
     segment = example.segments[index]
+    if segment.start < 0:
+        raise ValueError(f"where candidate {index} of {example.id} stands is not known")
     return predicted_span(example.document, segment.start, segment.stop)
 
 
@@ -109,15 +118,14 @@ class _Annotation(NamedTuple):
 def _example(record: Any, where: str) -> QAExample:
     identity = without_surrogates(str(field(record, "example_id", (int, str), where, _REMEDY)))
     where = f"{where} (id {identity})"
-    tokens, tags = _tokens(record, where)
-    document = " ".join(tokens)
+    document, tags = _page(record, where)
     starts = token_starts(document)
     candidates = [
-        _span(candidate, len(tokens), where)
+        _span(candidate, len(tags), where)
         for candidate in field(record, "long_answer_candidates", list, where, _REMEDY)
     ]
     annotations = [
-        _annotation(annotation, len(candidates), len(tokens), where)
+        _annotation(annotation, len(candidates), len(tags), where)
         for annotation in field(record, "annotations", list, where, _REMEDY, default=[])
     ]
     chosen = _chosen(annotations) if annotations else _Annotation("", -1, [])
@@ -136,26 +144,25 @@ def _example(record: Any, where: str) -> QAExample:
     )
 
 
-def _tokens(record: Any, where: str) -> tuple[list[str], list[str | None]]:
-    """The tokens, and what each one is: None for a word, else its tag in lower case, or nothing if it has no name."""
+def _page(record: Any, where: str) -> tuple[str, list[str | None]]:
+    """The document, and what each of its tokens is: None for a word, else its tag, empty if it has no name."""
     if "document_tokens" not in record:
-        tokens = without_surrogates(field(record, "document_text", str, where, _REMEDY)).split(" ")
-        return tokens, [_tag(token) if token.startswith("<") else None for token in tokens]
-    listed = field(record, "document_tokens", list, where, _REMEDY)
+        document = without_surrogates(field(record, "document_text", str, where, _REMEDY))
+        return document, [_tag(token) if token.startswith("<") else None for token in document.split(" ")]
+    tokens = field(record, "document_tokens", list, where, _REMEDY)
     try:
         # a cell that spans columns has a blank in its tag, for which the simplified format has the same
-        tokens = [without_surrogates(token["token"]).replace(" ", "_") for token in listed]
-        return tokens, [
-            (_tag(text) or "") if token["html_token"] else None for text, token in zip(tokens, listed, strict=True)
-        ]
+        texts = [token["token"].replace(" ", "_") for token in tokens]
+        tags = [(_tag(text) or "") if token["html_token"] else None for text, token in zip(texts, tokens, strict=True)]
     except (AttributeError, KeyError, TypeError) as error:
         raise UserError(
             "another JSON format (a document token is not {token, html_token})", where=where, remedy=_REMEDY
         ) from error
+    return without_surrogates(" ".join(texts)), tags
 
 
 def _tag(token: str) -> str | None:
-    """The name in an HTML tag, ``/name`` where it closes; None for other tokens."""
+    """The name of an HTML tag in lower case, ``/name`` where it closes; None for other tokens."""
     match = _TAG.fullmatch(token)
     return match[1].lower() if match else None
 
@@ -163,20 +170,17 @@ def _tag(token: str) -> str | None:
 def _pieces(starts: Sequence[int], tags: Sequence[str | None]) -> tuple[Piece, ...]:
     """Words side by side are one piece; one space stands for tags that are not read, none beside those that are."""
     pieces: list[Piece] = []
-    words: tuple[int, int] | None = None  # the last words' characters, not yet in a piece
-    for token, tag in enumerate(tags):
-        start, stop = starts[token], starts[token + 1] - 1
-        if tag is None:
-            if words and words[1] + 1 < start:
-                pieces += [Piece(*words), Piece(words[1], start, " ")]
-                words = None
-            words = (words[0] if words else start, stop)
-        elif tag in WORDS:
-            if words:
-                pieces.append(Piece(*words))
-                words = None
-            pieces.append(Piece(start, stop, symbol=f"<{tag}>"))
-    return (*pieces, Piece(*words)) if words else tuple(pieces)
+    words = 0  # the first token since the last tag
+    for token in (*(i for i, tag in enumerate(tags) if tag is not None), len(tags)):
+        if words < token:
+            start, stop = character_range(starts, words, token)
+            if pieces and not pieces[-1].symbol:
+                pieces.append(Piece(pieces[-1].stop, start, " "))
+            pieces.append(Piece(start, stop))
+        if token < len(tags) and tags[token] in WORDS:
+            pieces.append(Piece(*character_range(starts, token, token + 1), symbol=f"<{tags[token]}>"))
+        words = token + 1
+    return tuple(pieces)
 
 
 def _annotation(annotation: Any, candidates: int, tokens: int, where: str) -> _Annotation:
