@@ -122,7 +122,7 @@ def test_korquad2(tmp_path):
         assert example.answers == (Answer(text, start),) and page.startswith(text, start)
 
 
-@pytest.mark.parametrize("dataset", ["hotpotqa", "triviaqa", "wikihop", "korquad2"])
+@pytest.mark.parametrize("dataset", ["hotpotqa", "triviaqa", "wikihop", "korquad2", "natural_questions"])
 @pytest.mark.parametrize(
     "content", ["", "[", "{}", "[1]", '[{"_id": 1, "id": 1}]', '{"data": [{}], "Data": [{}]}', "\x00"]
 )
@@ -134,7 +134,7 @@ def test_other_files_are_one_line(tmp_path, dataset, content):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("dataset", ["hotpotqa", "triviaqa", "wikihop", "korquad2"])
+@pytest.mark.parametrize("dataset", ["hotpotqa", "triviaqa", "wikihop", "korquad2", "natural_questions"])
 def test_articles_cannot_be_joined(tmp_path, dataset):
     (tmp_path / "evidence").mkdir()
     with pytest.raises(UserError, match="join-articles"):

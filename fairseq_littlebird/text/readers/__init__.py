@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fairseq_littlebird.text.example import QAExample
-from fairseq_littlebird.text.readers import hotpotqa
+from fairseq_littlebird.text.readers import hotpotqa, natural_questions
 from fairseq_littlebird.text.readers.korquad2 import read_korquad2
 from fairseq_littlebird.text.readers.mrqa import read_mrqa
 from fairseq_littlebird.text.readers.squad import read_squad
@@ -20,12 +20,16 @@ READERS: dict[str, Reader] = {
     "korquad1": read_squad,
     "mrqa": read_mrqa,
     "hotpotqa": hotpotqa.read_hotpotqa,
+    "natural_questions": natural_questions.read_natural_questions,
     "triviaqa": read_triviaqa,
     "wikihop": read_wikihop,
     "korquad2": read_korquad2,
 }
 
-ANSWER_TYPES: dict[str, tuple[str, ...]] = {"hotpotqa": hotpotqa.ANSWER_TYPES}
+ANSWER_TYPES: dict[str, tuple[str, ...]] = {
+    "hotpotqa": hotpotqa.ANSWER_TYPES,
+    "natural_questions": natural_questions.ANSWER_TYPES,
+}
 """The kinds of answers of the data sets that have some."""
 
 EVIDENCE, CANDIDATES = "evidence", "candidates"

@@ -1,4 +1,4 @@
-"""Long JSON files, one element of their list of records in memory at a time."""
+"""Long JSON files, one element of their list of records, or one of their lines, in memory at a time."""
 
 from __future__ import annotations
 
@@ -35,6 +35,26 @@ def elements(stream: TextIO, path: Path, remedy: str, key: str | None = None) ->
         yield from _under(text, key)
     if text.peek():
         text.fail("text after the end")
+
+
+def lines(stream: TextIO, path: Path, remedy: str) -> Iterator[tuple[int, Any]]:
+    """The number, from 1, and the decoded value of each line that is not blank.
+
+    Args:
+        stream: the text.
+        path: its file, for errors.
+        remedy: what an error tells the user to do.
+    Raises:
+        UserError: a line is not JSON.
+    """
+    for number, line in enumerate(stream, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line, strict=False)
+        except (ValueError, RecursionError) as error:
+            raise UserError("not valid JSON", where=f"{path}, line {number}", remedy=remedy) from error
+        yield number, record
 
 
 def field(record: Any, name: str, kind: type | tuple[type, ...], where: str, remedy: str, default: Any = None) -> Any:

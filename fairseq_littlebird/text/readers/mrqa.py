@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample
 from fairseq_littlebird.text.readers.files import open_text
-from fairseq_littlebird.text.readers.json_stream import field
+from fairseq_littlebird.text.readers.json_stream import field, lines
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
 _REMEDY = "give an MRQA .jsonl or .jsonl.gz file"
@@ -29,14 +28,8 @@ def read_mrqa(path: Path, join_articles: bool = False) -> Iterator[QAExample]:
     if join_articles:
         raise UserError("MRQA has no articles to join", where=str(path), remedy="leave out --join-articles")
     with open_text(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
+        for number, record in lines(stream, path, _REMEDY):
             where = f"{path}, line {number}"
-            try:
-                record = json.loads(line, strict=False)
-            except (ValueError, RecursionError) as error:
-                raise UserError("not valid JSON", where=where, remedy=_REMEDY) from error
             if isinstance(record, dict) and "header" in record and "context" not in record:
                 continue
             context = without_surrogates(_field(record, "context", str, where))

@@ -1,0 +1,224 @@
+"""Natural Questions JSON lines, original or simplified: whole Wikipedia pages as tokens, each a word or an HTML tag.
+
+The document is the tokens with one space between, so a token's number is the number of spaces before it. Every end
+is exclusive.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.text.example import Answer, Piece, QAExample, Segment
+from fairseq_littlebird.text.html import WORDS
+from fairseq_littlebird.text.readers.files import open_text
+from fairseq_littlebird.text.readers.json_stream import field, lines
+from fairseq_littlebird.text.tokenizers import without_surrogates
+
+ANSWER_TYPES = ("null", "yes", "no", "short", "long")
+
+LONGEST_ANSWER = 38
+"""Tokens; longer short answers have no place (appendix E.2 of the BigBird paper)."""
+
+ANNOTATORS_THAT_AGREE = 2
+"""So many of several must have seen an answer, or there is none, as in the official script."""
+
+_REMEDY = "give a Natural Questions .jsonl or .jsonl.gz file, original or simplified"
+_TAG = re.compile(r"<(/?[a-z][a-z0-9]*)(?:[\s_/][^>]*)?>", re.IGNORECASE)
+
+
+def read_natural_questions(path: Path, join_articles: bool = False) -> Iterator[QAExample]:
+    """The questions of a Natural Questions file, in its order.
+
+    The model reads the words, and of the tags those that open one of ``html.WORDS``. Segments are the candidates for
+    the long answer, all of them, also those within another, named by their index. The answers are the short ones of
+    at most ``LONGEST_ANSWER`` tokens; if all are longer, one without a place.
+
+    One annotator decides. Of several, as in the dev split: the answer is null unless ``ANNOTATORS_THAT_AGREE`` gave
+    one of any kind; if they did, its type is what most of these gave, the earlier of types as frequent. Long and
+    short answers are those of the first annotator who gave that type.
+
+    Args:
+        path: ``.jsonl`` or ``.jsonl.gz``; with annotations or without.
+        join_articles: must be False: a page is a document anyway.
+    Raises:
+        UserError: the file is not UTF-8, not JSON lines, or not of this format (names line and example).
+    """
+    if join_articles:
+        raise UserError("a Natural Questions page is one document", where=str(path), remedy="leave out --join-articles")
+    with open_text(path) as stream:
+        for number, record in lines(stream, path, _REMEDY):
+            yield _example(record, f"{path}, line {number}")
+
+
+def token_starts(document: str) -> list[int]:
+    """The first character of each token, and of one more that would follow the last."""
+    return list(accumulate((len(token) + 1 for token in document.split(" ")), initial=0))
+
+
+def character_range(starts: Sequence[int], first: int, end: int) -> tuple[int, int]:
+    """[start, stop) characters of the tokens [first, end).
+
+    Args:
+        starts: of the document, see `token_starts`.
+        first: a token.
+        end: the token after the last.
+    """
+    return starts[first], starts[end] - 1
+
+
+def token_range(starts: Sequence[int], start: int, stop: int) -> tuple[int, int]:
+    """[first, end) of the tokens that the characters [start, stop) touch; a space alone touches the token after it.
+
+    Args:
+        starts: of the document, see `token_starts`.
+        start: a character.
+        stop: the character after the last.
+    """
+    first = bisect_right(starts, start + 1) - 1  # a span that starts with a space starts after it
+    return first, max(bisect_left(starts, stop), first + 1)
+
+
+def predicted_span(document: str, start: int, stop: int) -> dict[str, int]:
+    """What a predictions file calls the tokens that ``document[start:stop]`` touches; their bytes are not known."""
+    first, end = token_range(token_starts(document), start, stop)
+    return {"start_token": first, "end_token": end, "start_byte": -1, "end_byte": -1}
+
+
+def predicted_candidate(example: QAExample, index: int) -> dict[str, int]:
+    """What a predictions file calls the candidate of that index, by its tokens.
+
+    Args:
+        example: as read from the data set; a prepared folder keeps no segment's characters.
+        index: of a segment.
+    Raises:
+        ValueError: the segment's characters are not known.
+    """
+    segment = example.segments[index]
+    if segment.start < 0:
+        raise ValueError(f"where candidate {index} of {example.id} stands is not known")
+    return predicted_span(example.document, segment.start, segment.stop)
+
+
+class _Annotation(NamedTuple):
+    """What one annotator said: a type of answer, an index or -1, and token ranges."""
+
+    type: str
+    candidate: int
+    short: list[tuple[int, int]]
+
+
+def _example(record: Any, where: str) -> QAExample:
+    identity = without_surrogates(str(field(record, "example_id", (int, str), where, _REMEDY)))
+    where = f"{where} (id {identity})"
+    document, tags = _page(record, where)
+    starts = token_starts(document)
+    candidates = [
+        _span(candidate, len(tags), where)
+        for candidate in field(record, "long_answer_candidates", list, where, _REMEDY)
+    ]
+    annotations = [
+        _annotation(annotation, len(candidates), len(tags), where)
+        for annotation in field(record, "annotations", list, where, _REMEDY, default=[])
+    ]
+    chosen = _chosen(annotations) if annotations else _Annotation("", -1, [])
+    return QAExample(
+        id=identity,
+        question=without_surrogates(field(record, "question_text", str, where, _REMEDY)),
+        document=document,
+        answers=_answers(document, starts, chosen) if chosen.type == "short" else (),
+        title=without_surrogates(field(record, "document_title", str, where, _REMEDY, default="")),
+        pieces=_pieces(starts, tags),
+        segments=tuple(
+            Segment(*character_range(starts, first, end), gold=i == chosen.candidate, name=json.dumps(i))
+            for i, (first, end) in enumerate(candidates)
+        ),
+        answer_type=chosen.type,
+    )
+
+
+def _page(record: Any, where: str) -> tuple[str, list[str | None]]:
+    """The document, and what each of its tokens is: None for a word, else its tag, empty if it has no name."""
+    if "document_tokens" not in record:
+        document = without_surrogates(field(record, "document_text", str, where, _REMEDY))
+        return document, [_tag(token) if token.startswith("<") else None for token in document.split(" ")]
+    tokens = field(record, "document_tokens", list, where, _REMEDY)
+    try:
+        # a cell that spans columns has a blank in its tag, for which the simplified format has the same
+        texts = [token["token"].replace(" ", "_") for token in tokens]
+        tags = [(_tag(text) or "") if token["html_token"] else None for text, token in zip(texts, tokens, strict=True)]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(
+            "another JSON format (a document token is not {token, html_token})", where=where, remedy=_REMEDY
+        ) from error
+    return without_surrogates(" ".join(texts)), tags
+
+
+def _tag(token: str) -> str | None:
+    """The name of an HTML tag in lower case, ``/name`` where it closes; None for other tokens."""
+    match = _TAG.fullmatch(token)
+    return match[1].lower() if match else None
+
+
+def _pieces(starts: Sequence[int], tags: Sequence[str | None]) -> tuple[Piece, ...]:
+    """Words side by side are one piece; one space stands for tags that are not read, none beside those that are."""
+    pieces: list[Piece] = []
+    words = 0  # the first token since the last tag
+    for token in (*(i for i, tag in enumerate(tags) if tag is not None), len(tags)):
+        if words < token:
+            start, stop = character_range(starts, words, token)
+            if pieces and not pieces[-1].symbol:
+                pieces.append(Piece(pieces[-1].stop, start, " "))
+            pieces.append(Piece(start, stop))
+        if token < len(tags) and tags[token] in WORDS:
+            pieces.append(Piece(*character_range(starts, token, token + 1), symbol=f"<{tags[token]}>"))
+        words = token + 1
+    return tuple(pieces)
+
+
+def _annotation(annotation: Any, candidates: int, tokens: int, where: str) -> _Annotation:
+    candidate = field(field(annotation, "long_answer", dict, where, _REMEDY), "candidate_index", int, where, _REMEDY)
+    if not -1 <= candidate < candidates:
+        raise UserError(f"its long answer is candidate {candidate} of {candidates}", where=where, remedy=_REMEDY)
+    listed = field(annotation, "short_answers", list, where, _REMEDY)
+    short = [_span(answer, tokens, where) for answer in listed if not _is_null(answer)]
+    yes_no = field(annotation, "yes_no_answer", str, where, _REMEDY)
+    if yes_no.lower() not in ("yes", "no", "none"):
+        raise UserError(f"yes_no_answer is {json.dumps(yes_no)[:40]}", where=where, remedy="give YES, NO or NONE")
+    if yes_no.lower() != "none":
+        return _Annotation(yes_no.lower(), candidate, short)
+    return _Annotation("short" if short else "long" if candidate >= 0 else "null", candidate, short)
+
+
+def _is_null(span: Any) -> bool:
+    return isinstance(span, dict) and span.get("start_token") == span.get("end_token") == -1
+
+
+def _span(span: Any, tokens: int, where: str) -> tuple[int, int]:
+    first, end = (field(span, name, int, where, _REMEDY) for name in ("start_token", "end_token"))
+    if not 0 <= first < end <= tokens:
+        raise UserError(f"no tokens {first} to {end} in a page of {tokens}", where=where, remedy=_REMEDY)
+    return first, end
+
+
+def _chosen(annotations: Sequence[_Annotation]) -> _Annotation:
+    """The first annotation of the type that the annotators together stand for."""
+    types = Counter(annotation.type for annotation in annotations if annotation.type != "null")
+    agreed = types.total() >= min(ANNOTATORS_THAT_AGREE, len(annotations))
+    chosen = types.most_common(1)[0][0] if agreed else "null"
+    return next(annotation for annotation in annotations if annotation.type == chosen)
+
+
+def _answers(document: str, starts: Sequence[int], annotation: _Annotation) -> tuple[Answer, ...]:
+    ranges = [character_range(starts, *span) for span in annotation.short if span[1] - span[0] <= LONGEST_ANSWER]
+    if ranges:
+        return tuple(Answer(document[start:stop], start) for start, stop in ranges)
+    start, stop = character_range(starts, *annotation.short[0])
+    return (Answer(document[start:stop], -1),)
