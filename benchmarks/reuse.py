@@ -32,7 +32,7 @@ from fairseq_littlebird.text.tokenizers import FILES, load_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT, BATCH = 512, 2048  # tokens of a short input, and of a batch
-HEAD, CURVE, DISTIL, RSS, LONGER, TUNE, READ, CLASSIFY = 500, 80, 50, 70, 40, 80, 600, 150  # updates
+HEAD, CURVE, DISTIL, RSS, LONGER, READ, CLASSIFY = 500, 80, 50, 70, 40, 300, 200  # updates
 LENGTHS, QUESTIONS, REVIEWS = (512, 1024, 1536, 2048), 60, 64  # what table 6 is tested on
 VALIDATE_EVERY = 20
 DISTILLATION = "--criterion littlebird_distillation --soft-weight 1 --attention-weight 1 --attention-rows 128"
@@ -351,22 +351,15 @@ def ablation(bench: Bench, name: str, student: str, seed: int, questions: Sequen
 
 def qa(bench: Bench, seed: int, questions: Sequence[str]) -> None:
     """Whole articles at once, against the source model in windows of 512 tokens with stride 128."""
-    start = bench.out / f"longer-B+PI-{seed}/checkpoint_last.pt"
-    reader = tune(bench, f"whole-{seed}", start, "littlebird", seed, questions, PADDING, READ)
+    start = distilled(bench, "littlebird", seed)
+    reader = tune(bench, f"512+PI-{seed}", start, "littlebird", seed, questions, PADDING)  # table 6 has it too
     answers(bench, f"qa/littlebird/{seed}", reader, 16384, questions)
-    windows = tune(bench, f"windows-{seed}", bench.out / "teacher/checkpoint.pt", "teacher", seed, questions, "", READ)
+    windows = tune(bench, f"windows-{seed}", bench.out / "teacher/checkpoint.pt", "teacher", seed, questions, "")
     answers(bench, f"qa/windows/{seed}", windows, SHORT, questions)
 
 
 def tune(
-    bench: Bench,
-    name: str,
-    start: Path,
-    student: str,
-    seed: int,
-    questions: Sequence[str],
-    insertion: str,
-    updates: int = TUNE,
+    bench: Bench, name: str, start: Path, student: str, seed: int, questions: Sequence[str], insertion: str
 ) -> Path:
     """A reader of windows of 512 tokens, nine in ten of them with the answer."""
     folder = bench.out / ("teacher" if student == "teacher" else f"students/{student}")
@@ -374,7 +367,7 @@ def tune(
     return bench.train(
         f"reader-{name}",
         asked(bench, SHORT, 128, questions),
-        updates,
+        READ,
         f"--task question_answering --criterion question_answering --span-head {head} {sizes(folder)} {insertion} "
         f"--seed {seed} --disable-validation --lr 3e-4",
         start=start,

@@ -25,7 +25,7 @@ def occurrences(document: str, texts: Iterable[str]) -> Iterator[tuple[int, int]
     words_here = [document[start:stop].casefold() for start, stop in places]
     for i, word in enumerate(words_here):
         for length in sorted(by_first.get(word, ())):
-            if tuple(words_here[i : i + length]) in wanted:
+            if i + length <= len(places) and tuple(words_here[i : i + length]) in wanted:
                 yield places[i][0], places[i + length - 1][1]
 
 

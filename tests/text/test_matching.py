@@ -36,6 +36,10 @@ def test_nothing_to_look_for():
     assert found("abc", "", "...") == []
 
 
+def test_a_text_that_goes_on_past_the_end():
+    assert found("b a", "a", "a.a") == ["a"]
+
+
 @given(st.text("ab .,", max_size=30), st.lists(st.text("ab .", max_size=4), max_size=4))
 def test_equals_looking_everywhere(document, texts):
     import re
