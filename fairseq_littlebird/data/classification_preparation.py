@@ -237,15 +237,14 @@ class _Survey:
                 raise UserError(f"the id {text.id!r} comes twice in this split", text.where, "make the ids distinct")
             seen.add(text.id)
             self._check_pair(text)
+            if text.labels is None and split != "test":
+                raise UserError("no label", text.where, 'give "label", or "labels" with a list')
             if labelled not in (None, text.labels is not None):
                 raise UserError("a label here, none there", text.where, "give all texts of a split labels or none")
             labelled = text.labels is not None
-            if text.labels is None:
-                if split != "test":
-                    raise UserError("no label", text.where, 'give "label", or "labels" with a list')
-                continue
-            self._check_labels(text)
-            count.update(text.labels)
+            if text.labels is not None:
+                self._check_labels(text)
+                count.update(text.labels)
         if not labelled:
             self._unlabelled.add(split)
         if self._known is None and split == "train":
