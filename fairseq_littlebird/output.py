@@ -65,9 +65,7 @@ def check_folder(path: str | Path, names: Collection[str], overwrite: bool = Fal
         raise UserError("a file, not a folder", where=str(path), remedy="name an output folder")
     if path.exists() and any(path.iterdir()):
         if not overwrite:
-            raise UserError(
-                "the output folder is not empty", where=str(path), remedy="name another or add --overwrite"
-            )
+            raise UserError("the output folder is not empty", where=str(path), remedy="name another or add --overwrite")
         for entry in path.iterdir():
             if not any(fnmatch.fnmatch(entry.name, name) for name in names):
                 raise UserError(

@@ -22,24 +22,20 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import torch
 from fairseq.data import Dictionary
-from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
 
+from fairseq_littlebird.data.classification_preparation import SPECIAL, SplitWriter, begin_folder
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.output import whole_folder
 from fairseq_littlebird.text.tokenizers import Tokenizer, load_tokenizer
 
 LABELS = ("neg", "pos")
-SPECIAL = 2
-"""<s> and </s>."""
+PARTS = ("input0", "label")
 
 Items = list[tuple[list[str], int]]  # symbols and label
 
@@ -77,7 +73,7 @@ def main() -> None:
         raise UserError(f"{shortest} test reviews of a class for {count} items", options.data, remedy)
     for length in options.lengths:
         sets[f"test{length}"] = joined(splits["test"], length, count, options.seed)
-    with whole_folder(options.out, ("input0", "label"), options.overwrite) as folder:
+    with whole_folder(options.out, PARTS, options.overwrite) as folder:
         write(folder, sets, tokenizer, dictionary, Path(options.tokenizer) / "dict.txt")
     for name, items in sets.items():
         lengths = [len(symbols) + SPECIAL for symbols, _ in items]
@@ -152,26 +148,11 @@ def joined(reviews: list[list[list[str]]], length: int, count: int, seed: int) -
 
 def write(folder: Path, sets: dict[str, Items], tokenizer: Tokenizer, dictionary: Dictionary, words: Path) -> None:
     """The folders that sentence_prediction reads, as fairseq-preprocess would write them."""
-    labels = Dictionary()
-    for label in range(len(LABELS)):
-        labels.add_symbol(str(label))
-    for part in ("input0", "label"):
-        (folder / part).mkdir()
-    shutil.copyfile(words, folder / "input0" / "dict.txt")
-    for name, file in tokenizer.files.items():
-        shutil.copyfile(file, folder / "input0" / name)
-    labels.save(str(folder / "label" / "dict.txt"))
+    begin_folder(folder, PARTS, tokenizer, words, len(LABELS))
     for name, items in sets.items():
-        texts = [[dictionary.index(s) for s in symbols] + [dictionary.eos()] for symbols, _ in items]
-        _binarize(folder / "input0" / name, texts, np.int32)
-        _binarize(folder / "label" / name, [[labels.index(str(label)), labels.eos()] for _, label in items], np.int32)
-
-
-def _binarize(path: Path, items: Sequence[Sequence[int]], dtype: type) -> None:
-    builder = MMapIndexedDatasetBuilder(f"{path}.bin", dtype=dtype)
-    for item in items:
-        builder.add_item(torch.tensor(item))
-    builder.finalize(f"{path}.idx")
+        with SplitWriter(folder, name, PARTS) as writer:
+            for symbols, label in items:
+                writer.add([dictionary.index(s) for s in symbols], label=[label])
 
 
 def _lengths(text: str) -> tuple[int, ...]:

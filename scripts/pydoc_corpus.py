@@ -373,9 +373,7 @@ def clear(entries: Sequence[Entry]) -> list[bool]:
     return result
 
 
-def edition(
-    page: str, docstrings: Iterable[Docstring], overlap: float, keywords: bool, seed: str
-) -> list[Entry]:
+def edition(page: str, docstrings: Iterable[Docstring], overlap: float, keywords: bool, seed: str) -> list[Entry]:
     """The entries of a page, dealt anew a few times where the question is not clear, then left unasked."""
     rng = random.Random(f"{seed}/{page}")
     parts = headed(docstrings)
@@ -409,9 +407,7 @@ def record(title: str, entries: Sequence[Entry], asked: Iterable[int]) -> dict:
     return {"title": title, "paragraphs": [{"context": context.rstrip("\n"), "qas": questions}]}
 
 
-def runs(
-    entries: Sequence[Entry], shortest: int, longest: int, rng: random.Random
-) -> Iterator[Sequence[Entry]]:
+def runs(entries: Sequence[Entry], shortest: int, longest: int, rng: random.Random) -> Iterator[Sequence[Entry]]:
     """Cuts a page at entry boundaries into pieces of ``shortest`` to ``longest`` tokens, for ever."""
     sizes = [approximate_tokens(entry.text) for entry in entries]
     while True:
@@ -477,9 +473,7 @@ def held_out_fingerprints(pages: dict[str, list[Docstring]]) -> set[tuple[str, .
     return {row for doc in held_out for row in fingerprints(doc.text)} - {()}
 
 
-def training_part(
-    pages: dict[str, list[Docstring]], held_out: set[tuple[str, ...]]
-) -> dict[str, list[Docstring]]:
+def training_part(pages: dict[str, list[Docstring]], held_out: set[tuple[str, ...]]) -> dict[str, list[Docstring]]:
     """The pages of training without what is copied in dev or test; small ones joined in alphabetic order."""
     result: dict[str, list[Docstring]] = {}
     small: list[str] = []
@@ -501,9 +495,7 @@ def training_part(
     return result
 
 
-def pretraining_text(
-    pages: dict[str, list[Docstring]], held_out: set[tuple[str, ...]]
-) -> Iterator[list[str]]:
+def pretraining_text(pages: dict[str, list[Docstring]], held_out: set[tuple[str, ...]]) -> Iterator[list[str]]:
     """Documents as lists of paragraphs: the pages, then the topics of the language reference."""
     from pydoc_data.topics import topics
 
@@ -535,9 +527,7 @@ def build(
     train = training_part(pages, held_out)
     articles: dict[str, list[dict]] = {"train": []}
     for number in range(editions):
-        drawn = {
-            page: edition(page, docs, overlap, keywords, f"{seed}/{number}") for page, docs in train.items()
-        }
+        drawn = {page: edition(page, docs, overlap, keywords, f"{seed}/{number}") for page, docs in train.items()}
         articles["train"] += training_pages(drawn, number)
     for split, names_, share in (("dev", DEV_PAGES, 0.4), ("test", TEST_PAGES, 1.0)):
         drawn = {page: edition(page, pages[page], overlap, keywords, f"{seed}/{split}") for page in names_}

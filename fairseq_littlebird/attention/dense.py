@@ -60,9 +60,7 @@ def dense_unpack_window_attention(
     return F.dropout(probabilities, dropout_p).to(q.dtype) @ values, probabilities
 
 
-def window_mask(
-    length: int, block_size: int, device: torch.device | None = None, rows: slice = slice(None)
-) -> Tensor:
+def window_mask(length: int, block_size: int, device: torch.device | None = None, rows: slice = slice(None)) -> Tensor:
     """Which token sees which: the global block 0, and the own, the left and the right block.
 
     Returns <bool>[L, L], True = visible; rows are queries, those of a slice if one is given.

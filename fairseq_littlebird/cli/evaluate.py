@@ -111,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help='JSON, {question id: answer text}; TriviaQA on the web: {"id--filename": answer text}; '
         'HotpotQA: {"answer": {id: text}, "sp": {id: [[title, sentence index], ...]}}; '
-        'Natural Questions: {"predictions": [...]}',
+        'Natural Questions: {"predictions": [...]}; '
+        "classification: {id: label}, {id: [label, ...]} or littlebird-predict's file",
     )
     parser.add_argument("--null-odds", metavar="FILE", help="SQuAD 2.0: JSON, {question id: score of having no answer}")
     parser.add_argument(

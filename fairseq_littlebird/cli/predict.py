@@ -1,4 +1,4 @@
-"""littlebird-predict: answers to the questions of a prepared folder."""
+"""littlebird-predict: answers to the questions of a prepared folder, or labels of its texts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ from fairseq_littlebird.errors import exit_on_user_error
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     # argument parsing and --help should not wait for fairseq
-    from fairseq_littlebird.inference.prediction_files import FILES, write_predictions
+    from fairseq_littlebird.inference.prediction_files import FILES, write_classifications, write_predictions
     from fairseq_littlebird.output import check_folder
-    from fairseq_littlebird.tasks.prediction import load_reader, predictions
+    from fairseq_littlebird.tasks.prediction import classifications, load_trained, predictions
+    from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 
     check_folder(options.output, FILES, options.overwrite)
-    model, task = load_reader(options.path, options.data, options.device)
+    model, task = load_trained(options.path, options.data, options.device)
+    if not isinstance(task, QuestionAnsweringTask):
+        labelled = classifications(
+            model, task, options.gen_subset, max_tokens=options.max_tokens, workers=options.num_workers
+        )
+        count = write_classifications(options.output, labelled, options.threshold, options.overwrite)
+        print(f"{options.output}: {count:,} texts classified, in {FILES[0]}")
+        return
     answers = list(
         predictions(
             model,
@@ -36,13 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="littlebird-predict",
-        description="Answers the questions of a folder that littlebird-prepare qa wrote.",
+        description="Answers the questions of a folder that littlebird-prepare qa wrote, or labels the texts of one "
+        "that littlebird-prepare classification wrote.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("data", metavar="DATA", help="the prepared folder")
-    parser.add_argument("--path", required=True, metavar="CHECKPOINT", help="checkpoint of --task question_answering")
+    parser.add_argument(
+        "--path",
+        required=True,
+        metavar="CHECKPOINT",
+        help="checkpoint of --task question_answering or littlebird_sentence_prediction",
+    )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--gen-subset", default="test", metavar="SPLIT", help="split to answer")
+    parser.add_argument("--gen-subset", default="test", metavar="SPLIT", help="split to answer or label")
     parser.add_argument("--max-answer-length", type=_positive, default=30, metavar="N", help="tokens at most")
     parser.add_argument("--n-best", type=_positive, default=20, metavar="N", help="candidates kept a question")
     parser.add_argument(
@@ -50,6 +64,13 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="X",
         help='answer "" where the log odds of no answer are above this; without it every question is answered',
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        metavar="X",
+        help="lowest probability that gives a text a label, where it may have several",
     )
     parser.add_argument("--max-tokens", type=_positive, default=32768, metavar="N", help="tokens encoded together")
     parser.add_argument("--num-workers", type=int, default=0, metavar="N", help="processes that load data")

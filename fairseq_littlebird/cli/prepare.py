@@ -21,10 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="littlebird-prepare", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="{tokenizer,text,qa}")
+    commands = parser.add_subparsers(required=True, metavar="{tokenizer,text,qa,classification}")
     _add_tokenizer(commands)
     _add_text(commands)
     _add_qa(commands)
+    _add_classification(commands)
     return parser
 
 
@@ -44,9 +45,7 @@ def _add_tokenizer(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "with encoder.json and vocab.bpe (a dict.txt in it keeps its order)",
     )
     parser.add_argument("--destdir", required=True, metavar="DIR", help="folder to write")
-    parser.add_argument(
-        "--vocab-size", type=_positive, default=32000, metavar="N", help="pieces (%(default)s)"
-    )
+    parser.add_argument("--vocab-size", type=_positive, default=32000, metavar="N", help="pieces (%(default)s)")
     parser.add_argument("--kind", choices=("unigram", "bpe"), default="unigram", help="(%(default)s)")
     parser.add_argument(
         "--no-byte-fallback",
@@ -54,9 +53,7 @@ def _add_tokenizer(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         action="store_false",
         help="characters outside the vocabulary become <unk>, not bytes",
     )
-    parser.add_argument(
-        "--character-coverage", type=float, default=0.9995, metavar="SHARE", help="(%(default)s)"
-    )
+    parser.add_argument("--character-coverage", type=float, default=0.9995, metavar="SHARE", help="(%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
     parser.set_defaults(run=_tokenizer)
 
@@ -172,6 +169,57 @@ def _qa(options: argparse.Namespace) -> None:
     for split, summary in summaries.items():
         print("\n".join(summary_lines(split, summary)))
     print(f"{options.destdir}: written; repaired and dropped answers are listed by id in report.jsonl")
+
+
+def _add_classification(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "classification",
+        help="binarize labelled texts",
+        description="Writes the folder that --task littlebird_sentence_prediction and littlebird-predict read. "
+        'A file is JSON lines, {"text": …, "label": …} or {"text": …, "labels": […]} with "id" and "text2" (the '
+        "second of a pair) where there are any; a folder has a subfolder for each label, with text files in it. "
+        "Texts of the test split may have no label.",
+    )
+    for split in ("train", "valid", "test"):
+        parser.add_argument(f"--{split}", nargs="+", default=[], metavar="PATH", help=f"{split} files and folders")
+    parser.add_argument("--tokenizer", required=True, metavar="PATH", help="tokenizer file or folder")
+    parser.add_argument("--dict", required=True, metavar="FILE", help="dict.txt of the tokenizer")
+    parser.add_argument("--destdir", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--labels",
+        metavar="PATH",
+        help="file with a label a line, in the order of their numbers, or a folder prepared before, whose labels these "
+        "are (default: those of --train, sorted)",
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=_positive,
+        metavar="N",
+        help="the most tokens of a text, <s> and </s> included; what is longer is cut at its end, of a pair the longer "
+        "text first (default: nothing is cut)",
+    )
+    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
+    parser.set_defaults(run=_classification)
+
+
+def _classification(options: argparse.Namespace) -> None:
+    from fairseq_littlebird.data.classification_preparation import prepare_texts, summary_lines
+    from fairseq_littlebird.data.prepared import SPLITS
+
+    summaries = prepare_texts(
+        {split: getattr(options, split) for split in SPLITS},
+        load_tokenizer(options.tokenizer, options.dict),
+        options.dict,
+        options.destdir,
+        labels=options.labels,
+        max_tokens=options.max_tokens,
+        workers=options.workers,
+        overwrite=options.overwrite,
+    )
+    for split, summary in summaries.items():
+        print("\n".join(summary_lines(split, summary)))
+    print(f"{options.destdir}: written; SPLIT.gold.json has the labels by id, prepared.json their numbers")
 
 
 def _positive(text: str) -> int:

@@ -1,7 +1,13 @@
 """fairseq criterions; importing this package registers them."""
 
+from fairseq_littlebird.criterions.littlebird_classification import LittleBirdClassificationCriterion
 from fairseq_littlebird.criterions.littlebird_distillation import LittleBirdDistillationCriterion
 from fairseq_littlebird.criterions.question_answering import QuestionAnsweringCriterion
 from fairseq_littlebird.criterions.recurring_span_selection import RecurringSpanSelectionCriterion
 
-__all__ = ["LittleBirdDistillationCriterion", "QuestionAnsweringCriterion", "RecurringSpanSelectionCriterion"]
+__all__ = [
+    "LittleBirdClassificationCriterion",
+    "LittleBirdDistillationCriterion",
+    "QuestionAnsweringCriterion",
+    "RecurringSpanSelectionCriterion",
+]

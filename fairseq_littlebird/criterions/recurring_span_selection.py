@@ -26,9 +26,7 @@ class RecurringSpanSelectionCriterion(FairseqCriterion):
     def __init__(self, cfg: RecurringSpanSelectionCriterionConfig, task: Any) -> None:
         super().__init__(task)
 
-    def forward(
-        self, model: Any, sample: SpanBatch, reduce: bool = True
-    ) -> tuple[Tensor, int, dict[str, float | int]]:
+    def forward(self, model: Any, sample: SpanBatch, reduce: bool = True) -> tuple[Tensor, int, dict[str, float | int]]:
         """Returns the summed loss, the number of questions, and what to log (plain numbers)."""
         loss = selection_loss(model, sample)
         return loss.start + loss.end, int(loss.questions), logging_output(loss, sample)
@@ -51,9 +49,7 @@ def selection_loss(model: Any, sample: SpanBatch) -> SpanLoss:
 def loss_of_logits(extra: dict[str, Any], sample: SpanBatch) -> SpanLoss:
     """The span loss of a batch whose logits a model has put into ``extra``."""
     target = sample["target"]
-    return span_loss(
-        extra["start_logits"], extra["end_logits"], target["starts"], target["ends"], sample["selectable"]
-    )
+    return span_loss(extra["start_logits"], extra["end_logits"], target["starts"], target["ends"], sample["selectable"])
 
 
 def logging_output(loss: SpanLoss, sample: SpanBatch) -> dict[str, float | int]:

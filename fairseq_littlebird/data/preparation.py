@@ -76,8 +76,8 @@ def prepare_questions(
             f"--stride {stride} would skip tokens between windows of --max-tokens {max_tokens}",
             remedy=f"choose a stride between 1 and {max_tokens - NOT_CONTEXT - 1}",
         )
-    symbols = _load_dictionary(Path(dictionary))
-    _check_match(symbols, tokenizer, Path(dictionary))
+    symbols = load_words(Path(dictionary))
+    check_match(symbols, tokenizer, Path(dictionary))
     encode = _Encoder(tokenizer, symbols.indices, symbols.unk(), ANSWER_TYPES.get(dataset, ()), max_tokens)
     summaries: dict[str, dict[str, Any]] = {}
     with whole_folder(destination, _names(), overwrite) as folder:
@@ -147,7 +147,7 @@ def _names() -> list[str]:
     return ["prepared.json", "report.jsonl", *FILES, *parts]
 
 
-def _load_dictionary(path: Path) -> Dictionary:
+def load_words(path: Path) -> Dictionary:
     try:
         dictionary = Dictionary.load(str(path))
     except OSError:
@@ -162,7 +162,7 @@ def _load_dictionary(path: Path) -> Dictionary:
     return dictionary
 
 
-def _check_match(dictionary: Dictionary, tokenizer: Tokenizer, path: Path) -> None:
+def check_match(dictionary: Dictionary, tokenizer: Tokenizer, path: Path) -> None:
     symbols = tokenizer.symbols()
     held = sum(symbol in dictionary for symbol in symbols)
     if held * 2 < len(symbols):

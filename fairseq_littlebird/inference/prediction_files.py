@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fairseq_littlebird.inference.classifying import Classification
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.output import whole_folder
 
@@ -49,6 +50,35 @@ def write_predictions(
         for name, content in zip(FILES, contents, strict=True):
             text = json.dumps(content, ensure_ascii=False, indent=1)
             (temporary / name).write_text(text + "\n", encoding="utf-8")
+
+
+def write_classifications(
+    folder: str | Path, classifications: Iterable[Classification], threshold: float = 0.5, overwrite: bool = False
+) -> int:
+    """Writes ``predictions.json`` into ``folder``, one by one, and returns how many.
+
+    It has id → ``{"label": …, "probabilities": {label: probability}}``, with ``"labels"`` and a list where a text has
+    several; ``littlebird-evaluate --dataset classification`` reads it.
+
+    Args:
+        folder: made if need be.
+        classifications: one a text, with distinct ids.
+        threshold: the lowest probability that gives a text a label, where it may have several.
+        overwrite: replace a folder that is not empty.
+    Raises:
+        UserError: the folder is not empty.
+    """
+    count = 0
+    with (
+        whole_folder(folder, FILES, overwrite) as temporary,
+        (temporary / FILES[0]).open("w", encoding="utf-8", newline="\n") as stream,
+    ):
+        for one in classifications:
+            key, record = (json.dumps(part, ensure_ascii=False) for part in (one.id, one.record(threshold)))
+            stream.write(f"{',' if count else '{'}\n {key}: {record}")
+            count += 1
+        stream.write("\n}\n" if count else "{}\n")
+    return count
 
 
 def _texts(predictions: list[Prediction], null_threshold: float | None) -> dict[str, Any]:

@@ -15,9 +15,11 @@ from typing import Any
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.metrics.json_files import FORMAT_REMEDY, read_json
 
+PROBABILITIES = "probabilities"
+
 
 def read_predictions(path: str) -> dict[str, Any]:
-    """A predictions file, ``{example id: label, list of labels or {label: score}}``.
+    """A predictions file, one JSON object, example id to what `evaluate` takes.
 
     Raises:
         UserError: it is no JSON object.
@@ -61,9 +63,10 @@ def evaluate(gold: Any, predictions: Mapping[str, Any], threshold: float = 0.5) 
 
     Args:
         gold: the parsed JSON, see `answers`.
-        predictions: example id to its label, its list of labels, or probabilities ``{label: score}``, of one kind
-            for all. Those of other examples are ignored.
-        threshold: in multi-label classification, the lowest score that predicts a label.
+        predictions: example id to its label, its list of labels, probabilities ``{label: score}``, or, as
+            ``littlebird-predict`` writes it, ``{"label": label, "probabilities": {label: score}}`` (``"labels"`` with
+            a list); of one kind for all. Those of other examples are ignored.
+        threshold: in multi-label classification, the lowest score that predicts a label where only scores are given.
 
     Returns:
         ``accuracy``, ``micro_f1``, ``macro_f1`` and, where it is defined, ``macro_auroc`` and ``micro_auroc``.
@@ -73,6 +76,9 @@ def evaluate(gold: Any, predictions: Mapping[str, Any], threshold: float = 0.5) 
     """
     truth, single = answers(gold), _is_single(gold)
     given = {key: predictions[key] for key in truth if key in predictions}
+    name = "label" if single else "labels"
+    chosen = {key: value[name] for key, value in given.items() if _is_record(value, name)}
+    given |= {key: given[key][PROBABILITIES] for key in chosen}
     scored = any(isinstance(value, dict) for value in given.values())
     scores: dict[str, dict[str, float]] = {}
     predicted = dict.fromkeys(truth, frozenset[str]())
@@ -80,12 +86,10 @@ def evaluate(gold: Any, predictions: Mapping[str, Any], threshold: float = 0.5) 
         spot = f"example {key}"
         if scored:
             scores[key] = _scores(value, spot)
+        if scored and key not in chosen:
             predicted[key] = _chosen(scores[key], single, threshold)
         else:
-            if isinstance(value, list) == single:
-                wanted = "one label" if single else "a list of labels"
-                raise UserError(f"found {json.dumps(value)[:40]}", spot, f"give {wanted}, as the gold file does")
-            predicted[key] = frozenset(_label(label, spot) for label in ([value] if single else value))
+            predicted[key] = _given(chosen.get(key, value), single, spot)
     names = _scored_labels(scores, truth)
 
     labels = frozenset().union(*truth.values(), *predicted.values(), () if single else names)
@@ -125,6 +129,18 @@ def auroc(pairs: Iterable[tuple[float, bool]]) -> float | None:
         positives += ups
         below += downs
     return doubled / (2 * positives * below) if positives and below else None
+
+
+def _is_record(value: Any, name: str) -> bool:
+    """Whether it is what ``littlebird-predict`` writes, and not the scores of labels with such names."""
+    return isinstance(value, dict) and value.keys() == {name, PROBABILITIES} and isinstance(value[PROBABILITIES], dict)
+
+
+def _given(value: Any, single: bool, where: str) -> frozenset[str]:
+    if isinstance(value, list) == single:
+        wanted = "one label" if single else "a list of labels"
+        raise UserError(f"found {json.dumps(value)[:40]}", where, f"give {wanted}, as the gold file does")
+    return frozenset(_label(label, where) for label in ([value] if single else value))
 
 
 def _chosen(scores: dict[str, float], single: bool, threshold: float) -> frozenset[str]:

@@ -122,9 +122,7 @@ def question_id(question: dict[str, Any], key: str, where: str, seen: dict[str, 
     if not isinstance(value, str):
         raise UserError(f"a question without a text under {key!r}", where, FORMAT_REMEDY)
     if value in seen:
-        raise UserError(
-            "more than one question has this id", f"{where}, question {value}", "keep one of them"
-        )
+        raise UserError("more than one question has this id", f"{where}, question {value}", "keep one of them")
     return value
 
 

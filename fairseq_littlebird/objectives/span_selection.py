@@ -19,9 +19,7 @@ class SpanLoss(NamedTuple):
     questions: Tensor
 
 
-def span_loss(
-    start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Tensor, selectable: Tensor
-) -> SpanLoss:
+def span_loss(start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Tensor, selectable: Tensor) -> SpanLoss:
     """-log p(start) - log p(end | start), summed over the questions of a batch.
 
     Args:
@@ -36,9 +34,7 @@ def span_loss(
     end_logits = end_logits.float().masked_fill(blocked, float("-inf"))
 
     def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(
-            logits.flatten(0, 1), target.flatten(), reduction="sum", ignore_index=NO_QUESTION
-        )
+        return F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum", ignore_index=NO_QUESTION)
 
     exact = start_logits.argmax(dim=-1).eq(starts) & end_logits.argmax(dim=-1).eq(ends)
     return SpanLoss(

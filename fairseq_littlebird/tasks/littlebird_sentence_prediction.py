@@ -11,7 +11,9 @@ from fairseq.tasks.sentence_prediction import SentencePredictionConfig, Sentence
 
 from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary
+from fairseq_littlebird.data.label_set_dataset import LabelSetDataset
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
+from fairseq_littlebird.data.prepared_classes import read_classes
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 
@@ -25,6 +27,13 @@ class LittleBirdSentencePredictionConfig(PaddingInsertionConfig, SentencePredict
         default=2, metadata={"help": "id of the token before the second of two inputs; 2: </s>"}
     )
     max_positions: int = field(default=2**20, metadata={"help": "tokens of an item at most, with --init-token"})
+    num_classes: int = field(
+        default=-1, metadata={"help": "number of classes; a folder of littlebird-prepare classification has it"}
+    )
+    multi_label: bool = field(
+        default=False,
+        metadata={"help": "a text has several labels, or none; a folder of littlebird-prepare says so itself"},
+    )
 
 
 @register_task("littlebird_sentence_prediction", dataclass=LittleBirdSentencePredictionConfig)
@@ -32,27 +41,69 @@ class LittleBirdSentencePredictionTask(SentencePredictionTask):
     """fairseq's sentence_prediction, whose training batches carry position ids with gaps."""
 
     cfg: LittleBirdSentencePredictionConfig
+    unlabelled: frozenset[str] = frozenset()
+    """The splits without labels."""
 
     @classmethod
     def setup_task(cls, cfg: LittleBirdSentencePredictionConfig, **kwargs: Any) -> "LittleBirdSentencePredictionTask":
+        prepared = read_classes(cfg.data)
+        if prepared is not None:
+            if cfg.num_classes not in (-1, len(prepared.labels)):
+                raise UserError(
+                    f"{cfg.num_classes} classes asked for, but {len(prepared.labels)} labels",
+                    str(Path(cfg.data) / "prepared.json"),
+                    "leave out --num-classes, or prepare the texts with the same labels",
+                )
+            cfg.num_classes, cfg.multi_label = len(prepared.labels), prepared.multi_label
         if cfg.num_classes < 1:
             raise UserError("the number of classes is not set", remedy="give it with --num-classes")
-        return super().setup_task(cfg, **kwargs)
+        task = super().setup_task(cfg, **kwargs)
+        if prepared is not None:
+            task.unlabelled = prepared.unlabelled
+            # a checkpoint holds the state, and so knows what its classes mean
+            task.state.merge_state_dict({"labels": list(prepared.labels)})
+        return task
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Raises UserError where a checkpoint's labels are not the folder's."""
+        own, theirs = self.state.state_dict.get("labels"), state_dict.get("labels")
+        if own and theirs and own != theirs:
+            raise UserError(
+                f"the checkpoint's labels are others than those of {self.cfg.data}",
+                remedy="prepare the texts with --labels and the folder that it was trained on",
+            )
+        super().load_state_dict(state_dict)
+
+    def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        if self.cfg.multi_label and getattr(cfg, "_name", None) == "sentence_prediction":
+            remedy = "take --criterion littlebird_classification"
+            raise UserError("a text has several labels here", "--criterion sentence_prediction", remedy)
+        return super().build_criterion(cfg, from_checkpoint)
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the classes: those of prepared.json, or label/dict.txt's words."""
+        first = self.label_dictionary.nspecial
+        words: list[str] = self.label_dictionary.symbols[first : first + self.cfg.num_classes]
+        return list(self.state.state_dict.get("labels", words))
 
     @classmethod
     def load_dictionary(cls, filename: str) -> Dictionary:
         return load_dictionary(Path(filename).parent)
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> Any:
-        for part in ("input0",) if self.cfg.regression_target else ("input0", "label"):
+        labelled = not (self.cfg.regression_target or split in self.unlabelled)
+        for part in ("input0", "label") if labelled else ("input0",):
             check_text(str(Path(self.cfg.data) / part), split)
         folder = Path(self.cfg.data) / "input0"
         self.padding_insertion = padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed)
         dataset = super().load_dataset(split, combine, **kwargs)
+        items = dataset if self.cfg.no_shuffle else dataset.dataset
         if self.padding_insertion is not None:
-            items = dataset if self.cfg.no_shuffle else dataset.dataset
             tokens = items.defn["net_input.src_tokens"]
             items.defn["net_input.positions"] = PaddingInsertionDataset(tokens, self.padding_insertion)
+        if self.cfg.multi_label and "target" in items.defn:
+            items.defn["target"] = LabelSetDataset(items.defn["target"], self.cfg.num_classes)
         return dataset
 
     def get_batch_iterator(self, *arguments: Any, **options: Any) -> Any:

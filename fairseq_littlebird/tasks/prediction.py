@@ -1,33 +1,40 @@
-"""Loading a trained reader and running it over a split; what ``littlebird-predict`` does."""
+"""Loading a trained reader or classifier and running it over a split; what ``littlebird-predict`` does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from fairseq import checkpoint_utils, utils
 from tqdm import tqdm
 
+from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError, fault_line
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
+from fairseq_littlebird.inference.classifying import Classification
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.models.littlebird import LittleBirdModel
+from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 from fairseq_littlebird.text.readers import CANDIDATES
 
+TASKS = {
+    "question_answering": QuestionAnsweringTask,
+    "littlebird_sentence_prediction": LittleBirdSentencePredictionTask,
+}
 
-def load_reader(
-    checkpoint: str | Path, data: str | Path, device: str | None = None
-) -> tuple[LittleBirdModel, QuestionAnsweringTask]:
+
+def load_trained(checkpoint: str | Path, data: str | Path, device: str | None = None) -> tuple[LittleBirdModel, Any]:
     """A model in evaluation mode on its device, and its task set to the folder ``data``.
 
     Args:
-        checkpoint: of ``--task question_answering``.
-        data: a folder of ``littlebird-prepare qa``.
+        checkpoint: of one of ``TASKS``.
+        data: a folder of ``littlebird-prepare qa`` or ``classification``, as the task needs it.
         device: None takes the accelerator if there is one.
     Raises:
-        UserError: the checkpoint is damaged, of another task, or its words are not the folder's.
+        UserError: the checkpoint is damaged, of another task, or its words or labels are not the folder's.
     """
     where = str(checkpoint)
     if not Path(checkpoint).is_file():
@@ -41,8 +48,8 @@ def load_reader(
         if line is None:
             raise
         raise UserError(line) from error
-    if not isinstance(task, QuestionAnsweringTask):
-        raise UserError("not a checkpoint of --task question_answering", where, "fine-tune it first")
+    if not isinstance(task, tuple(TASKS.values())):
+        raise UserError(f"not a checkpoint of --task {' or '.join(TASKS)}", where, "fine-tune it first")
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return models[0].to(place).eval(), task
 
@@ -60,7 +67,7 @@ def predictions(
     """Predictions for every question of a split, those without a window included, with a progress bar.
 
     Args:
-        model, task: from :func:`load_reader`.
+        model, task: from :func:`load_trained`.
         split: the split's name.
         max_tokens: tokens encoded together.
         max_answer_length: in tokens.
@@ -90,3 +97,45 @@ def predictions(
             spans, judged = [part for part, _ in parts], [part for _, part in parts]
             yield from merge_batch(batch["examples"], batch["windows"], spans, n_best, judged, task.answer_types)
             progress.update(len(batch["examples"]))
+
+
+@torch.inference_mode()
+def classifications(
+    model: LittleBirdModel,
+    task: LittleBirdSentencePredictionTask,
+    split: str,
+    max_tokens: int = 32768,
+    workers: int = 0,
+) -> Iterator[Classification]:
+    """What the classifier says of every text of a split, in its order, with a progress bar.
+
+    Args:
+        model, task: from :func:`load_trained`.
+        split: the split's name.
+        max_tokens: tokens encoded together.
+        workers: processes that load data.
+    Raises:
+        UserError: the split is missing or truncated, or the checkpoint is of numbers instead of classes.
+    """
+    if task.cfg.regression_target:
+        raise UserError("the checkpoint gives numbers, not labels", remedy="train one without --regression-target")
+    task.cfg.no_shuffle, task.cfg.padding_insertion = True, False
+    dataset = task.load_dataset(split)
+    path = Path(task.cfg.data) / "id" / split
+    ids = MappedItems(path) if path.parent.is_dir() else None  # fairseq-preprocess knows none: items are counted
+    batches = task.get_batch_iterator(
+        dataset, max_tokens=max(max_tokens, int(dataset.sizes[0].max(initial=1))), num_workers=workers
+    ).next_epoch_itr(shuffle=False)
+    device = next(model.parameters()).device
+    with tqdm(total=len(dataset), desc="classifying", unit=" texts") as progress:
+        for batch in batches:
+            if device.type == "cuda":
+                batch = utils.move_to_cuda(batch, device)
+            head = task.cfg.classification_head_name
+            logits, _ = model(**batch["net_input"], features_only=True, classification_head_name=head)
+            logits = logits.double()
+            rows = logits.sigmoid() if task.cfg.multi_label else logits.softmax(-1)
+            for index, row in zip(batch["id"].tolist(), rows.tolist(), strict=True):
+                name = str(index) if ids is None else ids[index].tobytes().decode()
+                yield Classification(name, dict(zip(task.labels, row, strict=True)), task.cfg.multi_label)
+            progress.update(len(rows))

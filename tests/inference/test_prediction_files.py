@@ -65,7 +65,5 @@ def test_hotpotqa_has_answers_and_supporting_facts(tmp_path):
 
 def test_wikihop_has_candidates(tmp_path):
     found = (Candidate("elsewhere", 0, 4, 0.9, 0),)
-    write_predictions(
-        tmp_path / "out", [Prediction("a", found, 0.0, (0.1, 0.3), "", ("x", "y"))], dataset="wikihop"
-    )
+    write_predictions(tmp_path / "out", [Prediction("a", found, 0.0, (0.1, 0.3), "", ("x", "y"))], dataset="wikihop")
     assert json.loads((tmp_path / "out" / "predictions.json").read_text("utf-8")) == {"a": "y"}

@@ -101,3 +101,23 @@ def test_prediction_files_hold_one_object(tmp_path):
     path.write_text("[]", "utf-8")
     with pytest.raises(UserError, match="p.json: expected one JSON object, example id to labels"):
         classification.read_predictions(str(path))
+
+
+def test_what_littlebird_predict_writes():
+    """Labels and probabilities: the labels as they are, whatever the threshold was."""
+    gold = {"a": ["x"], "b": ["y"], "c": []}
+    scores = {"a": {"x": 0.9, "y": 0.3}, "b": {"x": 0.2, "y": 0.4}, "c": {"x": 0.1, "y": 0.2}}
+    chosen = {"a": ["x"], "b": ["y"], "c": []}
+    records = {key: {"labels": chosen[key], "probabilities": scores[key]} for key in gold}
+    assert classification.evaluate(gold, records)["accuracy"] == 1.0
+    assert classification.evaluate(gold, scores)["accuracy"] == pytest.approx(2 / 3)
+    areas = [classification.evaluate(gold, given)["macro_auroc"] for given in (records, scores)]
+    assert areas == [1.0, 1.0]
+    single = {"a": "x", "b": "y"}
+    one = {key: {"label": "y", "probabilities": scores[key]} for key in single}
+    assert classification.evaluate(single, one)["accuracy"] == 0.5
+    # labels that are called so
+    named = {"a": {"label": 0.1, "probabilities": 0.9}, "b": {"label": 0.8, "probabilities": 0.1}}
+    assert classification.evaluate({"a": "probabilities", "b": "label"}, named)["accuracy"] == 1.0
+    with pytest.raises(UserError, match="example a.*one label"):
+        classification.evaluate({"a": "x"}, {"a": {"label": ["x"], "probabilities": scores["a"]}})

@@ -12,9 +12,7 @@ from fairseq_littlebird.metrics.json_files import read_json_lines
 def test_equals_the_official_script(data_dir, derived):
     gold = read_json_lines(str(data_dir / "mrqa" / "NewsQA_sample.jsonl"))
     predictions = derived(
-        (question["qid"], question["answers"], record["context"])
-        for record in gold
-        for question in record["qas"]
+        (question["qid"], question["answers"], record["context"]) for record in gold for question in record["qas"]
     )
     figures = {"exact_match": 35.294117647058826, "f1": 47.540106951871664}
     assert mrqa.evaluate(gold, predictions) == figures

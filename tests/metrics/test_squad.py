@@ -196,9 +196,7 @@ def test_version_2_equals_the_official_script(data_dir, derived, name):
     asked = list(questions(gold))
     predictions = derived(asked)
     assert_same(squad.evaluate(gold, predictions), VERSION_2_FIGURES[name])
-    null_odds = {
-        key: (37 * i % 101 - 50) / 10 + (0 if answers else 4) for i, (key, answers, _) in enumerate(asked)
-    }
+    null_odds = {key: (37 * i % 101 - 50) / 10 + (0 if answers else 4) for i, (key, answers, _) in enumerate(asked)}
     assert_same(squad.evaluate(gold, predictions, null_odds), NULL_ODDS_FIGURES[name])
 
 

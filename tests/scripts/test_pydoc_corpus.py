@@ -130,9 +130,7 @@ def test_nothing_of_dev_and_test_is_seen_in_training(corpus, corpus_module):
         for line in paragraph["context"].split("\n"):
             seen |= rows_of_eight(line)
     pages = corpus_module.read_standard_library()
-    held_out = [
-        doc.text for page in corpus_module.TEST_PAGES + corpus_module.DEV_PAGES for doc in pages[page]
-    ]
+    held_out = [doc.text for page in corpus_module.TEST_PAGES + corpus_module.DEV_PAGES for doc in pages[page]]
     assert len(held_out) > 800
     for docstring in held_out:
         for sentence in corpus_module.prose(docstring):
@@ -168,9 +166,7 @@ def test_an_existing_folder_is_kept(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     result = run(tmp_path)
     assert result.returncode == 2
-    assert (
-        result.stderr.count("\n") == 1 and str(tmp_path) in result.stderr and "--overwrite" in result.stderr
-    )
+    assert result.stderr.count("\n") == 1 and str(tmp_path) in result.stderr and "--overwrite" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -193,8 +189,7 @@ def test_overlap_deals_the_words(corpus_module):
 def test_keywords_are_the_content_words(corpus_module):
     sentences = ["Return the alpha, of the bravo and the charlie."]
     plain, keywords = (
-        corpus_module.make_entry("name", "name", sentences, 1, only, random.Random(0))
-        for only in (False, True)
+        corpus_module.make_entry("name", "name", sentences, 1, only, random.Random(0)) for only in (False, True)
     )
     assert plain.question == sentences[0][:-1] and keywords.question == "alpha bravo charlie"
     assert plain.description == keywords.description == sentences[0]
@@ -273,9 +268,7 @@ if True:
 def test_headings_are_unique(corpus_module):
     made = [
         corpus_module.Docstring("p.a", owner, name, f"Text of {owner} {name} {i}.", True)
-        for i, (owner, name) in enumerate(
-            [("A", "get"), ("B", "get"), ("", "only"), ("B", "put"), ("B", "put")]
-        )
+        for i, (owner, name) in enumerate([("A", "get"), ("B", "get"), ("", "only"), ("B", "put"), ("B", "put")])
     ]
     headings = [heading for heading, _, _ in corpus_module.headed(made)]
     assert headings == ["A.get", "B.get", "only"]  # the two puts of B cannot be told apart

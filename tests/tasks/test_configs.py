@@ -22,7 +22,7 @@ RUNS = {
     "longer_inputs": ("text", ["task.tokens_per_sample=128"]),
     "question_answering": ("questions", ["task.span_head=qass"]),
     "sentence_prediction": ("classes", ["dataset.required_batch_size_multiple=1"]),
-    "littlebird_sentence_prediction": ("classes", []),
+    "littlebird_sentence_prediction": ("classes", ["task.num_classes=2"]),
 }
 SMALL = ["model.encoder_layers=2", "model.encoder_embed_dim=32", "model.encoder_ffn_embed_dim=48",
          "model.encoder_attention_heads=2", "model.pack_size=8", "model.block_size=16"]  # fmt: skip

@@ -56,9 +56,7 @@ def test_streaming_equals_parsing_the_whole_file(tmp_path, monkeypatch, chunk):
         for i in range(5)
     ]
     path = tmp_path / "squad.json"
-    path.write_text(
-        "\ufeff" + json.dumps({"a": [1, {"data": 2}], "data": articles, "version": 12.5}, indent=3)
-    )
+    path.write_text("\ufeff" + json.dumps({"a": [1, {"data": 2}], "data": articles, "version": 12.5}, indent=3))
     examples = list(read_questions("squad", path))
     assert [(e.id, e.title, e.document) for e in examples] == [
         (str(i), a["title"], a["paragraphs"][0]["context"]) for i, a in enumerate(articles)
@@ -244,9 +242,7 @@ def test_real_squad_files(data_dir, dataset, name):
         if not q.get("is_impossible")
     ]
     examples = [e for e in read_questions(dataset, path) if e.answers]
-    assert expected == [
-        (e.id, e.document, e.question, tuple((a.text, a.start) for a in e.answers)) for e in examples
-    ]
+    assert expected == [(e.id, e.document, e.question, tuple((a.text, a.start) for a in e.answers)) for e in examples]
     joined = {e.id: e for e in read_questions(dataset, path, join_articles=True)}
     for example in examples:
         long = joined[example.id]

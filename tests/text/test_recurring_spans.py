@@ -204,8 +204,7 @@ def check_real_text(tokens, vocabulary, pad, free_end=False):
     question = len(vocabulary)
     cap = question_cap(len(tokens))
     first, again, other = (
-        select_questions(tokens, clusters, question, pad, cap, np.random.default_rng(seed))
-        for seed in (1, 1, 2)
+        select_questions(tokens, clusters, question, pad, cap, np.random.default_rng(seed)) for seed in (1, 1, 2)
     )
     assert (first.tokens == again.tokens).all() and (first.questions == again.questions).all()
     assert (first.tokens != other.tokens).any()

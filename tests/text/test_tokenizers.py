@@ -34,9 +34,7 @@ AWKWARD = [
     *("▁", "Ġ", "##", "[QUESTION]", "[SEP]", "<s>", "<mask>", "<0xE2>", "<|endoftext|>", "The ", "statement"),
 ]
 texts = st.lists(st.one_of(st.sampled_from(AWKWARD), st.text(max_size=4)), max_size=12).map("".join)
-relaxed = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="session")
@@ -99,9 +97,7 @@ def gpt2_folder(tmp_path_factory) -> Path:
     merges = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("Ġ", "Ġ"), ("ð", "Ł"), ("s", "t")]
     pieces = sorted(byte_characters()) + ["".join(merge) for merge in merges] + ["<|endoftext|>"]
     (folder / "encoder.json").write_text(json.dumps({piece: i for i, piece in enumerate(pieces)}))
-    (folder / "vocab.bpe").write_text(
-        "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges), encoding="utf-8"
-    )
+    (folder / "vocab.bpe").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges), encoding="utf-8")
     return folder
 
 
@@ -129,9 +125,7 @@ def vocab_file(tmp_path_factory) -> Path:
         "漢",
         "é",
     ]
-    path.write_text(
-        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces]) + "\n", encoding="utf-8"
-    )
+    path.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces]) + "\n", encoding="utf-8")
     return path
 
 
@@ -342,9 +336,7 @@ def test_tokenizer_json_equals_its_wordpiece(json_file, vocab_file, text):
     assert tokenizer.encode(text) == load_tokenizer(vocab_file).encode(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["[QUESTION]", "<s>", "</s>", "<pad>", "<mask>", "a [SEP] b [MASK] <entity>"]
-)
+@pytest.mark.parametrize("text", ["[QUESTION]", "<s>", "</s>", "<pad>", "<mask>", "a [SEP] b [MASK] <entity>"])
 def test_text_never_becomes_a_special_symbol(text, sentencepiece_path, gpt2_folder, vocab_file, json_file):
     for path in (sentencepiece_path, gpt2_folder, vocab_file, json_file):
         symbols, offsets = load_tokenizer(path).encode(text)

@@ -1,0 +1,162 @@
+"""Classification as a user runs it: prepared, trained, predicted and scored."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+import fairseq_littlebird
+from fairseq_littlebird.cli.evaluate import main as evaluate
+from fairseq_littlebird.cli.predict import main as predict
+from fairseq_littlebird.cli.prepare import main as prepare
+
+PACKAGE = Path(fairseq_littlebird.__file__).parent
+SIZES = {"encoder-layers": 1, "encoder-embed-dim": 32, "encoder-ffn-embed-dim": 48, "encoder-attention-heads": 2,
+         "pack-size": 8, "block-size": 16}  # fmt: skip
+TRAINING = """--task littlebird_sentence_prediction --padding-insertion --arch littlebird_tiny --dropout 0
+    --attention-dropout 0 --cpu --optimizer adam --lr 5e-3 --batch-size 16 --no-epoch-checkpoints --log-format json
+    --num-workers 1""".split()
+WORDS = {"night": "night train clock tower", "river": "river port old harbour", "mine": "salt mine paper mill"}
+CLASSIFICATION = ["--criterion", "littlebird_classification"]
+
+
+def write(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
+    return path
+
+
+def text(rng, labels):
+    words = [rng.choice(WORDS[label].split()) for label in labels for _ in range(rng.randint(5, 25))]
+    words += rng.choices("the a of and in".split(), k=8)
+    rng.shuffle(words)
+    return " ".join(words) + "."
+
+
+@pytest.fixture(scope="module")
+def documents(tiny, tmp_path_factory):
+    """Folders ``one/`` with labels and ``several/`` with sets of them, of pairs; and their JSON lines."""
+    rng, folder = random.Random(0), tmp_path_factory.mktemp("documents")
+    for kind in ("one", "several"):
+        arguments = ["--tokenizer", f"{tiny}/tokenizer", "--dict", f"{tiny}/tokenizer/dict.txt", "--max-tokens", "64"]
+        for split, count in (("train", 80), ("valid", 21), ("test", 9)):
+            records = []
+            for n in range(count):
+                labels = [label for label in WORDS if rng.random() < 0.4] if kind == "several" else [[*WORDS][n % 3]]
+                record = {"id": f"{split} {n}", "text": text(rng, labels)}
+                own = {"labels": labels, "text2": text(rng, labels)} if kind == "several" else {"label": labels[0]}
+                records.append(record | own)
+            arguments += [f"--{split}", str(write(folder / f"{kind}.{split}.jsonl", records))]
+        prepare(["classification", *arguments, "--destdir", f"{folder / kind}"])
+    return folder
+
+
+def train(fairseq, data, save_dir, *more, updates=25, status=0):
+    sizes = [word for name, size in SIZES.items() for word in (f"--{name}", size)]
+    own = [data, *TRAINING, *sizes, "--save-dir", save_dir, "--max-update", updates, *more]
+    return fairseq("train", *own, status=status)
+
+
+@pytest.fixture(scope="module")
+def classifiers(fairseq, documents, tmp_path_factory):
+    """Kind -> a trained checkpoint, and what the training printed."""
+    folder = tmp_path_factory.mktemp("classifiers")
+    weights = {"one": "1,1,2", "several": "8"}
+    runs = {
+        kind: train(fairseq, documents / kind, folder / kind, *CLASSIFICATION, "--class-weights", weights[kind])
+        for kind in weights
+    }
+    return {kind: (folder / kind / "checkpoint_last.pt", done) for kind, done in runs.items()}
+
+
+def scored(capsys, gold, predictions):
+    capsys.readouterr()
+    evaluate(["--dataset", "classification", "--gold", f"{gold}", "--predictions", f"{predictions}", "--json"])
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return json.loads(captured.out)
+
+
+@pytest.mark.parametrize("kind", ["one", "several"])
+def test_predictions_score_what_validation_logs(classifiers, documents, logged, tmp_path, capsys, kind):
+    checkpoint, done = classifiers[kind]
+    common = [f"{documents / kind}", "--path", f"{checkpoint}", "--device", "cpu"]
+    predict([*common, "--gen-subset", "valid", "--output", f"{tmp_path / 'out'}"])
+    scores = scored(capsys, documents / kind / "valid.gold.json", tmp_path / "out" / "predictions.json")
+    record = logged(done, "valid")[-1]
+    for name in ("accuracy", "micro_f1", "macro_f1"):
+        assert float(record[f"valid_{name}"]) == pytest.approx(100 * scores[name], abs=0.01)
+    assert scores["macro_auroc"] > 0.7  # it has learned something
+    predictions = json.loads((tmp_path / "out" / "predictions.json").read_text("utf-8"))
+    assert list(predictions) == [f"valid {n}" for n in range(21)]  # the file's order
+    key = {"one": "label", "several": "labels"}[kind]
+    for one in predictions.values():
+        assert one.keys() == {key, "probabilities"} and list(one["probabilities"]) == sorted(WORDS)
+        if kind == "one":
+            assert sum(one["probabilities"].values()) == pytest.approx(1)
+    more = ["--max-tokens", "64", "--output", f"{tmp_path / 'alone'}", "--threshold", "0"]
+    predict([*common, "--gen-subset", "valid", *more])
+    alone = json.loads((tmp_path / "alone" / "predictions.json").read_text("utf-8"))
+    for name, one in alone.items():
+        assert one["probabilities"] == pytest.approx(predictions[name]["probabilities"], abs=1e-4)
+        assert one[key] == (sorted(WORDS) if kind == "several" else predictions[name][key])
+
+
+def test_texts_without_labels(classifiers, documents, tiny, tmp_path):
+    checkpoint, _ = classifiers["several"]
+    lines = write(tmp_path / "new.jsonl", [{"text": "salt mine", "text2": "paper mill"}])
+    own = ["--tokenizer", f"{tiny}/tokenizer", "--dict", f"{tiny}/tokenizer/dict.txt", "--test", f"{lines}"]
+    prepare(["classification", *own, "--labels", f"{documents}/several", "--destdir", f"{tmp_path}/new"])
+    predict([f"{tmp_path}/new", "--path", f"{checkpoint}", "--output", f"{tmp_path}/out", "--device", "cpu"])
+    assert list(json.loads((tmp_path / "out" / "predictions.json").read_text("utf-8"))) == ["new.jsonl:1"]
+
+
+def test_a_checkpoint_with_other_labels(classifiers, documents, tiny, tmp_path, capsys):
+    checkpoint, _ = classifiers["one"]
+    own = ["--tokenizer", f"{tiny}/tokenizer", "--dict", f"{tiny}/tokenizer/dict.txt"]
+    for name, labels in (("renamed", "a\nb\nc\n"), ("fewer", "a\nb\n")):
+        (tmp_path / "labels.txt").write_text(labels)
+        lines = write(tmp_path / "new.jsonl", [{"text": "salt mine", "label": "a"}])
+        more = ["--labels", f"{tmp_path}/labels.txt", "--destdir", f"{tmp_path / name}"]
+        prepare(["classification", *own, "--test", f"{lines}", *more])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            predict([f"{tmp_path / name}", "--path", f"{checkpoint}", "--output", f"{tmp_path}/out"])
+        errors = capsys.readouterr().err.splitlines()
+        assert stop.value.code == 2 and "labels are others" in errors[-1] and "littlebird-predict: " in errors[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_checkpoints_load_safely(classifiers):
+    for checkpoint, _ in classifiers.values():
+        state = torch.load(checkpoint, weights_only=True)
+        assert state["task_state"] == {"labels": sorted(WORDS)}
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--criterion", "sentence_prediction"], "take --criterion littlebird_classification"),
+        ([*CLASSIFICATION, "--num-classes", "5"], "5 classes asked for, but 3 labels"),
+    ],
+)
+def test_odd_options_are_one_line(fairseq, documents, tmp_path, options, says):
+    done = train(fairseq, documents / "several", tmp_path, *options, updates=1, status=None)
+    assert "Traceback" not in done.stderr, done.stderr[-3000:]
+    assert done.returncode == 2 and says in done.stderr.strip().splitlines()[-1]
+
+
+def test_hydra(fairseq, documents, logged, tmp_path):
+    """As the head of the YAML file says it."""
+    arguments = ["--config-dir", PACKAGE.parent / "configs", "--config-name", "littlebird_sentence_prediction"]
+    arguments += ["model=littlebird_tiny", "machine=cpu", f"task.data={documents}/several"]
+    arguments += [f"common.user_dir={PACKAGE}", f"checkpoint.save_dir={tmp_path}", "optimization.max_update=2"]
+    arguments += [f"model.{name.replace('-', '_')}={size}" for name, size in SIZES.items()]
+    own = ["criterion._name=littlebird_classification", "+criterion.class_weights=8"]
+    done = fairseq("hydra-train", *arguments, *own)
+    assert "valid_macro_f1" in logged(done, "valid")[-1]
+    criterion = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["cfg"]["criterion"]
+    assert (criterion["_name"], str(criterion["class_weights"])) == ("littlebird_classification", "8")
