@@ -26,19 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         count = write_classifications(options.output, labelled, options.threshold, options.overwrite)
         print(f"{options.output}: {count:,} texts classified, in {FILES[0]}")
         return
-    answers = list(
-        predictions(
-            model,
-            task,
-            options.gen_subset,
-            max_tokens=options.max_tokens,
-            max_answer_length=options.max_answer_length,
-            n_best=options.n_best,
-            workers=options.num_workers,
-        )
+    answers = predictions(
+        model,
+        task,
+        options.gen_subset,
+        max_tokens=options.max_tokens,
+        max_answer_length=options.max_answer_length,
+        n_best=options.n_best,
+        workers=options.num_workers,
     )
-    write_predictions(options.output, answers, options.null_threshold, options.overwrite, task.dataset_name)
-    print(f"{options.output}: {len(answers):,} answers, in {', '.join(FILES)}")
+    count = write_predictions(options.output, answers, options.null_threshold, options.overwrite, task.dataset_name)
+    print(f"{options.output}: {count:,} answers, in {', '.join(FILES)}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--gen-subset", default="test", metavar="SPLIT", help="split to answer or label")
-    parser.add_argument("--max-answer-length", type=_positive, default=30, metavar="N", help="tokens at most")
+    parser.add_argument(
+        "--max-answer-length", type=_positive, metavar="N", help="tokens at most; by default as the data set has it"
+    )
     parser.add_argument("--n-best", type=_positive, default=20, metavar="N", help="candidates kept a question")
     parser.add_argument(
         "--null-threshold",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fairseq_littlebird.errors import exit_on_user_error
 from fairseq_littlebird.output import whole_file, whole_folder
-from fairseq_littlebird.text.readers import READERS
+from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.tokenizers import FILES, dictionary_text, load_tokenizer
 
 
@@ -119,7 +119,7 @@ def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="binarize questions about documents",
         description="Writes the folder that --task question_answering and littlebird-predict read.",
     )
-    parser.add_argument("--dataset", required=True, choices=sorted(READERS), help="format of the files")
+    parser.add_argument("--dataset", required=True, choices=sorted(DATA_SETS), help="format of the files")
     for split in ("train", "valid", "test"):
         parser.add_argument(f"--{split}", nargs="+", default=[], metavar="FILE", help=f"{split} files")
     parser.add_argument("--tokenizer", required=True, metavar="PATH", help="tokenizer file or folder")

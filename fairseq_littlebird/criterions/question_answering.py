@@ -12,28 +12,29 @@ from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
-from fairseq_littlebird.criterions.recurring_span_selection import (
-    logging_output,
-    loss_of_logits,
-    reduce_span_metrics,
-)
+from fairseq_littlebird.criterions.recurring_span_selection import logging_output, reduce_span_metrics
 from fairseq_littlebird.data.batch import SpanBatch
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
 from fairseq_littlebird.inference.merging import Prediction
-from fairseq_littlebird.metrics import korquad1, squad
-from fairseq_littlebird.objectives.segments import NO_SEGMENT, evidence_loss
+from fairseq_littlebird.metrics import korquad1, korquad2, squad, triviaqa
+from fairseq_littlebird.objectives.noisy_spans import noisy_span_loss
+from fairseq_littlebird.objectives.segments import NO_SEGMENT, choice_log_probability, choice_loss, evidence_loss
 from fairseq_littlebird.objectives.span_selection import NO_QUESTION, SpanLoss, span_loss
-from fairseq_littlebird.text.readers import CANDIDATES
+from fairseq_littlebird.text.example import NULL_TYPE
+from fairseq_littlebird.text.readers import CANDIDATES, LONG_ANSWERS, DataSet
 
-METRICS = {"squad": squad, "korquad1": korquad1}
+METRICS = {"squad": squad, "korquad1": korquad1, "triviaqa": triviaqa, "korquad2": korquad2}
 
 
 @dataclass
 class QuestionAnsweringCriterionConfig(FairseqDataclass):
-    metric: ChoiceEnum(list(METRICS)) = field(  # type: ignore[valid-type]
-        default="squad", metadata={"help": "whose normalisation exact match and F1 use in validation"}
+    metric: Optional[ChoiceEnum(list(METRICS))] = field(  # type: ignore[valid-type]  # noqa: UP045
+        default=None,
+        metadata={"help": "whose normalisation exact match and F1 use in validation; the data set's own or squad's"},
     )
-    max_answer_length: int = field(default=30, metadata={"help": "tokens of an answer at most, in validation"})
+    max_answer_length: Optional[int] = field(  # noqa: UP045
+        default=None, metadata={"help": "tokens of an answer at most, in validation; by default as the data set has it"}
+    )
     null_threshold: Optional[float] = field(  # noqa: UP045 (fairseq reads no other spelling)
         default=None,
         metadata={"help": "answer nothing in validation where the log odds of no answer are above this (SQuAD 2.0: 0)"},
@@ -43,54 +44,55 @@ class QuestionAnsweringCriterionConfig(FairseqDataclass):
 @register_criterion("question_answering", dataclass=QuestionAnsweringCriterionConfig)
 class QuestionAnsweringCriterion(FairseqCriterion):
     """-log p(start) - log p(end | start), averaged over the windows of a batch; a window without an answer
-    points at [CLS]. Where the model judges sentences and kinds of answers, their losses are added."""
+    points at [CLS]. Noisy answers: one loss a question, over all its windows. Where the model judges segments and
+    kinds of answers, their losses are added."""
 
     def __init__(self, cfg: QuestionAnsweringCriterionConfig, task: Any) -> None:
         super().__init__(task)
-        self.segments: str = getattr(task, "segments", "")
-        self.answer_types: tuple[str, ...] = getattr(task, "answer_types", ())
-        self.metric = METRICS[str(cfg.metric)]
-        self.max_answer_length = cfg.max_answer_length
+        self.data_set: DataSet = task.data_set
+        self.metric = METRICS.get(str(cfg.metric or task.dataset_name), squad)
+        self.max_answer_length = cfg.max_answer_length or self.data_set.longest
         self.null_threshold = cfg.null_threshold
 
     def forward(self, model: Any, sample: SpanBatch, reduce: bool = True) -> tuple[Tensor, int, dict[str, float | int]]:
-        """Returns the summed loss, the number of windows, and what to log (plain numbers)."""
+        """Returns the summed loss, the number of windows (noisy: of questions), and what to log (plain numbers)."""
         if "examples" in sample:
             return self.evaluate(model, sample)
         _, extra = model(**sample["net_input"], features_only=True)
-        loss = loss_of_logits(extra, sample)
-        judged, counts = judgement_losses(extra, sample["target"])
+        loss = answer_loss(extra["start_logits"], extra["end_logits"], sample)
+        judged, counts = judgement_losses(extra, sample["target"], self.data_set.segments)
         log = logging_output(loss, sample) | counts
         log["loss"] += float(judged.detach())
         return loss.start + loss.end + judged, int(loss.questions), log
 
     def evaluate(self, model: Any, sample: SpanBatch) -> tuple[Tensor, int, dict[str, float | int]]:
         """As forward, with exact match and F1 summed over the questions (not the windows) of the batch."""
-        target, selectable = sample["target"], sample["selectable"]
-        losses, spans, judged, parts = [], [], [], []
+        target = sample["target"]
+        logits, spans, judged, parts = [], [], [], []
         for rows, extra, decoded in decode_windows(
             model,
             sample["net_input"],
-            selectable,
+            sample["selectable"],
             self.max_answer_length,
-            n_best=1,
-            candidates=self.segments == CANDIDATES,
+            n_best=20 if self.data_set.longest_words else 1,  # the first may have too many words
+            segments=self.data_set.segments,
         ):
-            logits = extra["start_logits"], extra["end_logits"]
-            losses.append(span_loss(*logits, target["starts"][rows], target["ends"][rows], selectable[rows]))
-            parts.append(judgement_losses(extra, {name: t[rows] for name, t in target.items()}))  # type: ignore[index]
+            logits.append((extra["start_logits"], extra["end_logits"]))
+            own = {name: t[rows] for name, t in target.items()}  # type: ignore[index]
+            parts.append(judgement_losses(extra, own, self.data_set.segments))
             spans.append(decoded)
             judged.append(extra["judgements"])
         nothing = SpanLoss(*torch.zeros(4).unbind())  # of a batch whose questions have no window
-        loss = SpanLoss(*(sum(parts) for parts in zip(*losses, strict=True))) if losses else nothing
-        predictions = merge_batch(sample["examples"], sample["windows"], spans, judged=judged, kinds=self.answer_types)
+        starts, ends = ([pair[i] for pair in logits] for i in (0, 1))
+        loss = answer_loss(torch.cat(starts), torch.cat(ends), sample) if logits else nothing
+        predictions = merge_batch(sample["examples"], sample["windows"], spans, judged=judged, data_set=self.data_set)
         log = logging_output(loss, sample)
         for _, counts in parts:
             log |= {name: log.get(name, 0) + value for name, value in counts.items()}
         log["loss"] += sum(float(part) for part, _ in parts)
         log |= {"qa_exact": 0.0, "qa_f1": 0.0, "qa_count": len(predictions)}
         for example, prediction in zip(sample["examples"], predictions, strict=True):
-            text = spoken(prediction, self.segments, self.null_threshold)
+            text = spoken(prediction, self.data_set.segments, self.null_threshold)
             golds = [answer.text for answer in example.answers] or [spoken_type(example.answer_type)]
             log["qa_exact"] += max(float(self.metric.exact_match(text, gold)) for gold in golds)
             log["qa_f1"] += max(float(self.metric.f1(text, gold)) for gold in golds)
@@ -101,7 +103,8 @@ class QuestionAnsweringCriterion(FairseqCriterion):
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
         """Logs the losses; in validation ``exact_match`` and ``f1`` in percent of the questions.
 
-        ``evidence_accuracy`` is the share of segments judged right, ``type_accuracy`` that of the kinds of answers.
+        ``evidence_accuracy`` is the share of segments judged right, or of windows whose long answer is chosen right;
+        ``type_accuracy`` that of the kinds of answers.
         """
         reduce_span_metrics(logging_outputs)
         for name, of in (("evidence", "segments"), ("type", "types")):
@@ -120,20 +123,45 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         return True
 
 
-def judgement_losses(extra: Mapping[str, Any], target: Mapping[str, Any]) -> tuple[Tensor, dict[str, int]]:
-    """The losses of evidence and of kinds of answers, summed over the windows, and how many were judged right.
+def answer_loss(start_logits: Tensor, end_logits: Tensor, sample: SpanBatch) -> SpanLoss:
+    """The loss of the spans: <float>[B, Q, L] both, the ends given the gold starts."""
+    target, selectable = sample["target"], sample["selectable"]
+    if "owners" not in target:
+        return span_loss(start_logits, end_logits, target["starts"], target["ends"], selectable)
+    return noisy_span_loss(
+        start_logits[:, 0],
+        end_logits,
+        target["starts"],
+        target["ends"],
+        target["gold_starts"],
+        selectable,
+        target["owners"],
+    )
+
+
+def judgement_losses(
+    extra: Mapping[str, Any], target: Mapping[str, Any], segments: str
+) -> tuple[Tensor, dict[str, int]]:
+    """The losses of segments and of kinds of answers, summed over the windows, and how many were judged right.
 
     Args:
         extra: what the model gave; without its judgements the loss is 0.
         target: see ``SpanTarget``.
+        segments: what they are, see ``DataSet``.
     """
     loss, counts = extra["start_logits"].new_zeros((), dtype=torch.float32), {}
     if "segment_logits" in extra and "segments" in target:
         logits, gold = extra["segment_logits"], target["segments"]
         gold = gold[:, : logits.shape[1]]
-        loss = loss + evidence_loss(logits, gold)
-        counts["segments"] = int(gold.ne(NO_SEGMENT).sum())
-        counts["evidence_right"] = int((logits > 0).eq(gold.eq(1))[gold.ne(NO_SEGMENT)].sum())
+        if segments == LONG_ANSWERS:
+            loss = loss + choice_loss(logits, gold)
+            best = choice_log_probability(logits, gold.ne(NO_SEGMENT)).argmax(dim=-1)
+            counts["segments"] = len(gold)
+            counts["evidence_right"] = int(best.eq(F.pad(gold.eq(1).int(), (1, 0)).argmax(dim=-1)).sum())
+        else:
+            loss = loss + evidence_loss(logits, gold)
+            counts["segments"] = int(gold.ne(NO_SEGMENT).sum())
+            counts["evidence_right"] = int((logits > 0).eq(gold.eq(1))[gold.ne(NO_SEGMENT)].sum())
     if "type_logits" in extra and "answer_types" in target:
         logits, kinds = extra["type_logits"], target["answer_types"]
         loss = loss + F.cross_entropy(logits.float(), kinds, reduction="sum", ignore_index=NO_QUESTION)
@@ -143,9 +171,11 @@ def judgement_losses(extra: Mapping[str, Any], target: Mapping[str, Any]) -> tup
 
 
 def spoken(prediction: Prediction, segments: str, null_threshold: float | None) -> str:
-    """The answer as a person would give it: a candidate, yes or no, or a text."""
+    """The answer as a person would give it: a candidate, yes or no, or a text; nothing for a long answer alone."""
     if segments == CANDIDATES and prediction.segments:
         return prediction.segment_names[prediction.segments.index(max(prediction.segments))]
+    if segments == LONG_ANSWERS and prediction.answer_type in (NULL_TYPE, "long"):
+        return ""
     return spoken_type(prediction.answer_type) or prediction.text(null_threshold)
 
 

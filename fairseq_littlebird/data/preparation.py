@@ -22,9 +22,9 @@ from fairseq_littlebird.data.prepared import NOT_CONTEXT, PARTS, SPLITS, SYMBOLS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.output import whole_folder
 from fairseq_littlebird.text.answers import locate, token_span
-from fairseq_littlebird.text.example import Answer, QAExample, Segment
+from fairseq_littlebird.text.example import NULL_TYPE, Answer, QAExample, Segment
 from fairseq_littlebird.text.pieces import encode_pieces
-from fairseq_littlebird.text.readers import ANSWER_TYPES, read_questions
+from fairseq_littlebird.text.readers import DATA_SETS, read_questions
 from fairseq_littlebird.text.readers.paragraphs import SEPARATOR
 from fairseq_littlebird.text.striding import cut_longest, windows
 from fairseq_littlebird.text.tokenizers import FILES, QUESTION, Tokenizer, dictionary_text
@@ -48,7 +48,7 @@ def prepare_questions(
     """Writes a prepared folder; the same one for any number of workers.
 
     Args:
-        dataset: a key of ``text.readers.READERS``.
+        dataset: a key of ``text.readers.DATA_SETS``.
         files: split -> its files.
         tokenizer: its symbols are the dictionary's.
         dictionary: dict.txt; ``[QUESTION]`` is appended to the copy where it lacks it.
@@ -78,7 +78,7 @@ def prepare_questions(
         )
     symbols = load_words(Path(dictionary))
     check_match(symbols, tokenizer, Path(dictionary))
-    encode = _Encoder(tokenizer, symbols.indices, symbols.unk(), ANSWER_TYPES.get(dataset, ()), max_tokens)
+    encode = _Encoder(tokenizer, symbols.indices, symbols.unk(), DATA_SETS[dataset].answer_types, max_tokens)
     summaries: dict[str, dict[str, Any]] = {}
     with whole_folder(destination, _names(), overwrite) as folder:
         text = dictionary_text(tokenizer, Path(dictionary))
@@ -108,7 +108,7 @@ def prepare_questions(
             "max_tokens": max_tokens,
             "stride": stride,
             "join_articles": join_articles,
-            "answer_types": ANSWER_TYPES.get(dataset, ()),
+            "answer_types": DATA_SETS[dataset].answer_types,
             "symbols": {symbol: symbols.index(symbol) for symbol in SYMBOLS},
             "splits": summaries,
         }
@@ -220,6 +220,11 @@ class _Question:
     segments: np.ndarray
     answer_type: int
     snapped: int = 0
+
+    @property
+    def answered_by(self) -> np.ndarray:
+        """int32[n, 2], first and last token of the answers in place; without an answer, of gold segments."""
+        return self.spans if self.example.answers else self.segments[self.segments[:, 2] > 0, :2]
 
 
 @dataclass
@@ -383,7 +388,7 @@ class _SplitWriter:
             self._count["lost"] += len(question.lost)
             self._count["snapped"] += question.snapped
             pieces, stride_cut = self._cut(document, question)
-            answered = np.any(holds(pieces, question.spans), axis=1)
+            answered = np.any(holds(pieces, question.answered_by), axis=1)
             reason = self._fault(document, question, answered)
             if reason and self._split == "train":
                 self._dropped[reason] += 1
@@ -418,11 +423,9 @@ class _SplitWriter:
             return "empty question"
         if not len(answered):
             return f"question leaves less than {max(1, self._max_tokens // 8)} tokens of context"
-        if not question.example.answers:
-            return ""
-        if not question.answers:
+        if question.example.answers and not question.answers:
             return "answer not found"
-        if not answered.any():
+        if question.answered_by.size and not answered.any():
             return "answer in no window"
         return ""
 
@@ -449,7 +452,7 @@ class _SplitWriter:
             self._add("windows", np.array([self._count["kept"], start, stop], np.int32))
         self._count["windows"] += len(pieces)
         self._count["kept"] += 1
-        self._count["unanswerable"] += not (example.answers or example.answer_type)
+        self._count["unanswerable"] += not example.answers and example.answer_type in ("", NULL_TYPE)
         self._count["cut"] += len(pieces) > 1
 
     def _add(self, name: str, items: np.ndarray) -> None:

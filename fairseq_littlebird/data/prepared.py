@@ -36,7 +36,7 @@ import numpy as np
 
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.example import Answer, QAExample, Segment
+from fairseq_littlebird.text.example import NULL_TYPE, Answer, QAExample, Segment
 from fairseq_littlebird.text.tokenizers import QUESTION
 from fairseq_littlebird.text.window import Window
 
@@ -64,14 +64,16 @@ class PreparedQuestions:
     Args:
         folder: what ``littlebird-prepare qa`` wrote.
         split: ``train``, ``valid`` or ``test``.
+        gap: virtual paddings between paragraphs, in positions.
 
     Raises:
         UserError: the folder lacks the split, or one of its files is truncated or of another version.
     """
 
-    def __init__(self, folder: str | Path, split: str) -> None:
+    def __init__(self, folder: str | Path, split: str, gap: int = GAP) -> None:
         self.folder = Path(folder)
         self.split = split
+        self.gap = gap
         self.settings = read_settings(self.folder)
         if not any(self.folder.glob(f"{split}.*")):
             raise UserError(
@@ -92,7 +94,7 @@ class PreparedQuestions:
         self._document: tuple[int, str] = (-1, "")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return PreparedQuestions, (self.folder, self.split)
+        return PreparedQuestions, (self.folder, self.split, self.gap)
 
     def __len__(self) -> int:
         """Examples, those without a window included."""
@@ -114,10 +116,10 @@ class PreparedQuestions:
         return self._windows[:, 0]
 
     def window_answered(self, first: int, stop: int) -> np.ndarray:
-        """bool[stop - first]: which of these windows hold an answer."""
+        """bool[stop - first]: which of these windows hold an answer, or a gold segment where there is no answer."""
         rows = self._windows[first:stop]
         examples = np.split(rows, np.flatnonzero(np.diff(rows[:, 0])) + 1) if len(rows) else []
-        answered = [np.any(holds(own[:, 1:], self._spans(int(own[0, 0]))), axis=1) for own in examples]
+        answered = [np.any(holds(own[:, 1:], self._answers(int(own[0, 0]))), axis=1) for own in examples]
         return np.concatenate([np.zeros(0, dtype=bool), *answered])
 
     def example(self, index: int) -> tuple[QAExample, range]:
@@ -159,24 +161,39 @@ class PreparedQuestions:
         inside = inside + (context_start - start)
         tokens = np.concatenate([[bos, mark], question, [eos], context, [eos]], dtype=np.int64)
         gaps = np.flatnonzero(context == eos) + context_start
-        kind, *_ = record = self._parts["segments"][example]
-        segments = record[1:].reshape(-1, 3)
+        kind, segments = self._segments(example)
         kept = np.flatnonzero(holds(np.array([[start, stop]]), segments[:, :2])[0])
+        answered = len(inside) or segments[kept, 2].any()
+        if kind >= 0 and not answered and NULL_TYPE in self.settings["answer_types"]:
+            kind = self.settings["answer_types"].index(NULL_TYPE)
         return Window(
             tokens=tokens,
             context_start=context_start,
             offsets=self._parts["offsets"][document][2 * start : 2 * stop].astype(np.int64).reshape(-1, 2),
             spans=list(dict.fromkeys((first, last) for first, last in inside.tolist())),
             example=example,
-            positions=after_gaps(len(tokens), gaps) if len(gaps) else None,
+            positions=after_gaps(len(tokens), gaps, self.gap) if len(gaps) and self.gap else None,
             segments=segments[kept, :2].astype(np.int64) + (context_start - start),
             segment_ids=kept,
             gold_segments=segments[kept, 2].astype(bool),
-            answer_type=int(kind),
+            answer_type=kind,
         )
 
     def _spans(self, example: int) -> np.ndarray:
         return self._parts["spans"][example][1:].reshape(-1, 2)
+
+    def _segments(self, example: int) -> tuple[int, np.ndarray]:
+        """The kind of the answer, and int32[m, 3], first and last token of each segment and whether it is gold."""
+        record = self._parts["segments"][example]
+        return int(record[0]), record[1:].reshape(-1, 3)
+
+    def _answers(self, example: int) -> np.ndarray:
+        """int32[n, 2], first and last token of each answer; without one, of each gold segment."""
+        spans = self._spans(example)
+        if len(spans):
+            return spans
+        segments = self._segments(example)[1]
+        return segments[segments[:, 2] > 0, :2]
 
     def _read_document(self, index: int) -> str:
         # questions of one document are neighbours: the last document is the likely next one
@@ -185,10 +202,10 @@ class PreparedQuestions:
         return self._document[1]
 
 
-def after_gaps(length: int, gaps: np.ndarray) -> np.ndarray:
-    """Position ids int64[length] with ``GAP`` positions skipped after each of the tokens ``gaps``."""
+def after_gaps(length: int, gaps: np.ndarray, gap: int = GAP) -> np.ndarray:
+    """Position ids int64[length] with ``gap`` positions skipped after each of the tokens ``gaps``."""
     before = np.zeros(length + 1, dtype=np.int64)
-    before[gaps + 1] = GAP
+    before[gaps + 1] = gap
     return np.arange(length) + before[:length].cumsum()
 
 

@@ -1,13 +1,17 @@
-"""Prepared questions as batches: in training one window of each question, at evaluation all of them."""
+"""Prepared questions as batches: in training one window of each question, at evaluation all of them.
+
+Noisy answers want all windows in training too, as these share one normaliser.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from fairseq_littlebird.data.batch import SpanBatch, add_judgements, span_batch
+from fairseq_littlebird.data.batch import SpanBatch, add_judgements, pad, span_batch
 from fairseq_littlebird.data.batching import EveryItemBatched
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
 from fairseq_littlebird.data.prepared import PreparedQuestions
@@ -15,6 +19,7 @@ from fairseq_littlebird.text.window import Window
 
 NULL = 0  # the span of "not in this window" is [CLS]
 QUESTION_INDEX = 1  # a window is [CLS] [QUESTION] question [SEP] context [SEP]
+NOISY_STARTS = 8  # of a window; the ends of so many are scored
 
 
 class QuestionAnsweringDataset(EveryItemBatched):
@@ -30,6 +35,9 @@ class QuestionAnsweringDataset(EveryItemBatched):
         unanswered: see above.
         seed: of the drawing.
         padding_insertion: of the training split, or None.
+        noisy: the answers are all places where their text stands; an item has all its windows.
+        windows_per_question: of noisy answers in training, at most so many windows, one of them with an answer;
+            0 for all.
     """
 
     def __init__(
@@ -40,24 +48,36 @@ class QuestionAnsweringDataset(EveryItemBatched):
         unanswered: float = 0.0,
         seed: int = 1,
         padding_insertion: PaddingInsertion | None = None,
+        noisy: bool = False,
+        windows_per_question: int = 0,
     ) -> None:
         super().__init__()
         self.prepared, self.pad_id, self.training = prepared, pad_id, training
         self.unanswered, self.seed, self.padding_insertion = unanswered, seed, padding_insertion
+        self.noisy, self.windows_per_question = noisy, windows_per_question
         self.epoch = 1
         owner = prepared.window_examples()
         self.first_window = np.searchsorted(owner, np.arange(len(prepared) + 1))
         # a question's size is its longest window's; questions without one have size 0
         self.sizes = np.zeros(len(prepared), dtype=np.int32)
         np.maximum.at(self.sizes, owner, prepared.window_sizes)
+        self.tokens = self.sizes.astype(np.int64)  # of an item in a batch
+        if noisy and training:
+            self.tokens *= np.minimum(np.diff(self.first_window), windows_per_question or len(owner))
 
     def __len__(self) -> int:
         return len(self.prepared)
 
+    def num_tokens(self, index: int) -> int:
+        return int(self.tokens[index])
+
+    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
+        return self.tokens[indices]
+
     def ordered_indices(self) -> np.ndarray:
         """Shuffled, then by length; in training without the questions that have no window."""
         order = np.random.permutation(len(self)) if self.training else np.arange(len(self))
-        order = order[np.argsort(self.sizes[order], kind="stable")]
+        order = order[np.argsort(self.tokens[order], kind="stable")]
         return order[self.sizes[order] > 0] if self.training else order
 
     def set_epoch(self, epoch: int) -> None:
@@ -71,44 +91,85 @@ class QuestionAnsweringDataset(EveryItemBatched):
         first, stop = int(self.first_window[index]), int(self.first_window[index + 1])
         if not self.training:
             example, _ = self.prepared.example(index)
-            return {"id": index, "example": example, "windows": [self.prepared.window(w) for w in range(first, stop)]}
+            windows = [self.prepared.window(w) for w in range(first, stop)]
+            gold = [some_spans(w.spans) if self.noisy else (w.spans or [(NULL, NULL)])[:1] for w in windows]
+            return {"id": index, "example": example, "windows": windows, "gold": gold}
         rng = np.random.default_rng([self.seed, self.epoch, index])
+        if self.noisy:
+            drawn = self._draw_several(first, stop, rng)
+            windows = [self.prepared.window(w) for w in drawn]
+            gold = [some_spans(w.spans, rng) for w in windows]
+            streams = [len(self) + w for w in drawn]  # gaps of their own
+        else:
+            windows = [self.prepared.window(self._draw(first, stop, rng))]
+            spans = windows[0].spans
+            gold = [[spans[int(rng.integers(len(spans)))] if spans else (NULL, NULL)]]
+            streams = [index]
+        positions = [self._positions(w, stream) for w, stream in zip(windows, streams, strict=True)]
+        return {"id": index, "windows": windows, "positions": positions, "gold": gold}
+
+    def _draw(self, first: int, stop: int, rng: np.random.Generator) -> int:
         answered = self.prepared.window_answered(first, stop)
         kind = answered if rng.random() >= self.unanswered else ~answered
-        choice = np.flatnonzero(kind if kind.any() else ~kind)
-        window = self.prepared.window(first + int(rng.choice(choice)))
-        positions = window.positions
-        if self.padding_insertion is not None:
-            inserted = self.padding_insertion.positions(window.tokens, self.epoch, index)
-            # gaps of both kinds add up
-            positions = inserted if positions is None else inserted + positions - np.arange(len(positions))
-        gold = window.spans[int(rng.integers(len(window.spans)))] if window.spans else (NULL, NULL)
-        return {"id": index, "windows": [window], "positions": positions, "gold": gold}
+        return first + int(rng.choice(np.flatnonzero(kind if kind.any() else ~kind)))
+
+    def _draw_several(self, first: int, stop: int, rng: np.random.Generator) -> list[int]:
+        count = min(self.windows_per_question or stop - first, stop - first)
+        if count == stop - first:
+            return list(range(first, stop))
+        answered = self.prepared.window_answered(first, stop)
+        order = rng.permutation(stop - first)
+        certain = order[np.argmax(answered[order])]  # the first if none has an answer
+        return sorted((first + np.append(certain, order[order != certain][: count - 1])).tolist())
+
+    def _positions(self, window: Window, stream: int) -> np.ndarray | None:
+        """Position ids int64[L] or None for 0 … L-1; gaps between paragraphs and inserted ones add up."""
+        if self.padding_insertion is None:
+            return window.positions
+        inserted = self.padding_insertion.positions(window.tokens, self.epoch, stream)
+        return inserted if window.positions is None else inserted + window.positions - np.arange(len(inserted))
 
     def collater(self, samples: list[dict[str, Any]]) -> SpanBatch:
         if not samples:
             return SpanBatch()
         windows: list[Window] = [window for s in samples for window in s["windows"]]
-        gold = [s["gold"] for s in samples] if self.training else [(w.spans or [(NULL, NULL)])[0] for w in windows]
+        gold: list[list[tuple[int, int]]] = [spans for s in samples for spans in s["gold"]]
+        positions = [p for s in samples for p in s["positions"]] if self.training else [w.positions for w in windows]
         batch = span_batch(
             tokens=[w.tokens for w in windows],
-            positions=together(
-                [s["positions"] for s in samples] if self.training else [w.positions for w in windows], windows
-            ),
-            questions=[np.array([QUESTION_INDEX])] * len(windows),
-            starts=[np.array([start]) for start, _ in gold],
-            ends=[np.array([end]) for _, end in gold],
-            selectable=[selectable(w) for w in windows],
+            positions=together(positions, windows),
+            questions=[np.full(max(1, len(spans)), QUESTION_INDEX) for spans in gold],
+            starts=[np.array([start for start, _ in spans], dtype=int) for spans in gold],
+            ends=[np.array([end for _, end in spans], dtype=int) for spans in gold],
+            selectable=[selectable(w, null=not self.noisy) for w in windows],
             pad_id=self.pad_id,
         )
         if any(len(w.segments) or w.answer_type >= 0 for w in windows):
             add_judgements(batch, windows)
+        if self.noisy:
+            owners = np.repeat(np.arange(len(samples)), [len(s["windows"]) for s in samples])
+            batch["target"]["owners"] = torch.from_numpy(owners)
+            batch["target"]["gold_starts"] = pad([gold_starts(w) for w in windows], 0).bool()
         batch["id"] = torch.tensor([s["id"] for s in samples])
         batch["nsentences"] = len(samples)
         if not self.training:
             batch["examples"] = [s["example"] for s in samples]
             batch["windows"] = [s["windows"] for s in samples]
         return batch
+
+
+def some_spans(spans: Sequence[tuple[int, int]], rng: np.random.Generator | None = None) -> list[tuple[int, int]]:
+    """The spans of at most ``NOISY_STARTS`` starts: of those that ``rng`` draws, or of the first."""
+    starts = np.array(list(dict.fromkeys(start for start, _ in spans)), dtype=int)
+    kept = set((starts if rng is None else rng.permutation(starts))[:NOISY_STARTS].tolist())
+    return [span for span in spans if span[0] in kept]
+
+
+def gold_starts(window: Window) -> np.ndarray:
+    """The tokens that start an answer: bool[L]."""
+    there = np.zeros(len(window.tokens), dtype=bool)
+    there[[start for start, _ in window.spans]] = True
+    return there
 
 
 def together(positions: list[np.ndarray | None], windows: list[Window]) -> list[np.ndarray] | None:
@@ -118,9 +179,9 @@ def together(positions: list[np.ndarray | None], windows: list[Window]) -> list[
     return [np.arange(len(w.tokens)) if p is None else p for p, w in zip(positions, windows, strict=True)]
 
 
-def selectable(window: Window) -> np.ndarray:
-    """The tokens that may be an answer, and [CLS] for none: <bool>[L]."""
+def selectable(window: Window, null: bool = True) -> np.ndarray:
+    """The tokens that may be an answer, and [CLS] for none if ``null``: <bool>[L]."""
     allowed = np.zeros(len(window.tokens), dtype=bool)
     allowed[window.context_start : window.context_start + len(window.offsets)] = True
-    allowed[NULL] = True
+    allowed[NULL] = null
     return allowed

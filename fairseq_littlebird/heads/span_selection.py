@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 class QuestionAwareSpanHead(nn.Module):
@@ -75,9 +76,14 @@ class LinearSpanHead(nn.Module):
         """hidden <float>[B, L, C], questions and starts <int64>[B, Q] to <float>[B, Q, L]."""
         from_end = self.end_from_end(hidden)
         from_starts = self.end_from_start(take(hidden, starts))
-        # one start at a time: [B, Q, L, C] would not fit
-        one_start = [self.end(F.gelu(from_end + s.unsqueeze(1))).squeeze(-1) for s in from_starts.unbind(1)]
-        return torch.stack(one_start, dim=1)
+        # one start at a time, computed again in the backward pass: [B, Q, L, C] would not fit
+        return torch.stack(
+            [checkpoint(self._one_start, from_end, s, use_reentrant=False) for s in from_starts.unbind(1)], dim=1
+        )
+
+    def _one_start(self, from_end: Tensor, from_start: Tensor) -> Tensor:
+        """<float>[B, L, C] and <float>[B, C] to <float>[B, L]."""
+        return self.end(F.gelu(from_end + from_start.unsqueeze(1))).squeeze(-1)
 
 
 SPAN_HEADS: dict[str, type[QuestionAwareSpanHead] | type[LinearSpanHead]] = {

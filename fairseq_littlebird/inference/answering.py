@@ -16,6 +16,7 @@ from fairseq_littlebird.inference.judging import Judgements, for_each, judge, ju
 from fairseq_littlebird.inference.merging import Prediction, merge_windows
 from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
 from fairseq_littlebird.text.example import QAExample
+from fairseq_littlebird.text.readers import CANDIDATES, DATA_SETS, LONG_ANSWERS, DataSet
 from fairseq_littlebird.text.window import Window
 
 
@@ -26,7 +27,7 @@ def decode_windows(
     max_answer_length: int = 30,
     n_best: int = 20,
     max_tokens: int = 2**15,
-    candidates: bool = False,
+    segments: str = "",
 ) -> Iterator[tuple[slice, dict[str, Any], DecodedSpans]]:
     """Encodes and decodes the rows of a batch slice by slice.
 
@@ -37,7 +38,7 @@ def decode_windows(
         max_answer_length: in tokens.
         n_best: spans a window.
         max_tokens: encoded at a time; a question's windows travel together, but need not be encoded together.
-        candidates: the segments of ``net_input`` are what may be the answer; they are scored as spans.
+        segments: what the segments of ``net_input`` are, see ``DataSet``.
     Yields:
         the rows; the model's ``extra`` for them, with their :class:`Judgements` under "judgements"; and their spans.
     """
@@ -47,8 +48,9 @@ def decode_windows(
         rows = slice(first, min(first + step, W))
         inputs = {name: tensor[rows] for name, tensor in net_input.items()}
         hidden, extra = model(**inputs, features_only=True)
-        extra["judgements"] = judgements(extra)
-        if candidates and "segments" in inputs:
+        # a segment never ends at token 0
+        extra["judgements"] = judgements(extra, inputs["segments"][..., 1] > 0 if segments == LONG_ANSWERS else None)
+        if segments == CANDIDATES:
             scored = span_probability(
                 model.span_head, hidden, inputs["questions"], selectable[rows], inputs["segments"]
             )
@@ -68,7 +70,7 @@ def merge_batch(
     spans: Sequence[DecodedSpans],
     n_best: int = 20,
     judged: Sequence[Judgements] = (),
-    kinds: Sequence[str] = (),
+    data_set: DataSet = DATA_SETS["squad"],
 ) -> list[Prediction]:
     """The predictions of a batch's questions.
 
@@ -78,14 +80,21 @@ def merge_batch(
         spans: what :func:`decode_windows` gave for those rows.
         n_best: candidates a question.
         judged: the judgements of those rows, if there are any.
-        kinds: the names of the kinds of answers.
+        data_set: whose questions these are.
     """
     if not spans:  # no question has a window
         none = torch.zeros(0, 1)
-        spans = [DecodedSpans(none, none, none, none[:, 0])]
+        spans = [DecodedSpans(none, none, none, none[:, 0], none[:, 0])]
     counts = [len(own) for own in windows]
     parts = [torch.cat(parts).cpu().split(counts) for parts in zip(*spans, strict=True)]
     per_question = [DecodedSpans(*fields) for fields in zip(*parts, strict=True)]
-    merged = [merge_windows(*question, n_best) for question in zip(examples, windows, per_question, strict=True)]
+    merged = [
+        merge_windows(*question, n_best, shared=data_set.noisy, longest_words=data_set.longest_words)
+        for question in zip(examples, windows, per_question, strict=True)
+    ]
+    kinds = data_set.answer_types
     verdicts = [judge(*q, kinds) for q in zip(examples, windows, for_each(judged, counts), strict=True)]
-    return [replace(p, segments=s, answer_type=kind) for p, (s, kind) in zip(merged, verdicts, strict=True)]
+    return [
+        replace(p, segments=s, answer_type=kind, type_probability=probability)
+        for p, (s, kind, probability) in zip(merged, verdicts, strict=True)
+    ]

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_littlebird.inference.span_decoding import SpanHead
-from fairseq_littlebird.text.example import QAExample
+from fairseq_littlebird.text.example import NULL_TYPE, QAExample
 from fairseq_littlebird.text.window import Window
 
 
@@ -23,13 +24,22 @@ class Judgements(NamedTuple):
     kinds: Tensor | None  # <float32>[W, K], the probability of each kind of answer
 
 
-def judgements(extra: Mapping[str, Any]) -> Judgements:
-    """From a model's ``extra``: segments judged one by one."""
+def judgements(extra: Mapping[str, Any], there: Tensor | None = None) -> Judgements:
+    """From a model's ``extra``: segments judged one by one, or one of them chosen.
+
+    Args:
+        extra: what the model gave.
+        there: <bool>[W, M], False where there is no segment; if given, one of the segments is chosen, or none.
+    """
     segments, kinds = extra.get("segment_logits"), extra.get("type_logits")
-    return Judgements(
-        None if segments is None else segments.float().sigmoid(),
-        None if kinds is None else kinds.float().softmax(dim=-1),
-    )
+    if segments is not None:
+        segments = segments.float().sigmoid() if there is None else _choice(segments.float(), there)
+    return Judgements(segments, None if kinds is None else kinds.float().softmax(dim=-1))
+
+
+def _choice(logits: Tensor, there: Tensor) -> Tensor:
+    """Of each segment being the one: <float>[W, M]; the logit of none is 0."""
+    return F.pad(logits.masked_fill(~there, float("-inf")), (1, 0)).softmax(dim=-1)[:, 1:]
 
 
 def span_probability(head: SpanHead, hidden: Tensor, questions: Tensor, selectable: Tensor, segments: Tensor) -> Tensor:
@@ -54,11 +64,12 @@ def span_probability(head: SpanHead, hidden: Tensor, questions: Tensor, selectab
 
 def judge(
     example: QAExample, windows: Sequence[Window], judged: Judgements, kinds: Sequence[str]
-) -> tuple[tuple[float, ...], str]:
-    """A question's segments and its kind of answer, from its windows.
+) -> tuple[tuple[float, ...], str, float]:
+    """A question's segments, its kind of answer and how probable that is, from its windows.
 
-    A segment has its best window's probability, 0 where no window holds it. The kind is that of the window with the
-    most probable segment; without segments, of the window surest of its kind.
+    A segment has its best window's probability, 0 where no window holds it. The kind is that of one window: where
+    windows without the answer are a kind, of the one least like that; else of the one with the most probable
+    segment; without segments, of the one surest of its kind.
 
     Args:
         example: the question.
@@ -75,10 +86,12 @@ def judge(
                 surest[w] = max(surest[w], probability)
     elif judged.kinds is not None:
         surest = judged.kinds.amax(dim=-1).tolist()
-    kind = ""
-    if judged.kinds is not None and windows:
-        kind = kinds[int(judged.kinds[surest.index(max(surest))].argmax())]
-    return tuple(segments), kind
+    if judged.kinds is None or not windows:
+        return tuple(segments), "", 0.0
+    if NULL_TYPE in kinds:
+        surest = (1 - judged.kinds[:, kinds.index(NULL_TYPE)]).tolist()
+    probability, kind = judged.kinds[surest.index(max(surest))].max(dim=-1)
+    return tuple(segments), kinds[int(kind)], float(probability)
 
 
 def for_each(judged: Sequence[Judgements], counts: Sequence[int]) -> list[Judgements]:
@@ -89,7 +102,7 @@ def for_each(judged: Sequence[Judgements], counts: Sequence[int]) -> list[Judgem
         if not there:
             return [None] * len(counts)
         width = max(part.shape[1] for part in there)
-        padded = [torch.nn.functional.pad(part, (0, width - part.shape[1])) for part in there]
+        padded = [F.pad(part, (0, width - part.shape[1])) for part in there]
         return torch.cat(padded).cpu().split(list(counts))
 
     if not judged:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fairseq_littlebird.inference.span_decoding import DecodedSpans
 from fairseq_littlebird.text.example import QAExample
@@ -18,7 +18,7 @@ class Candidate:
     text: str
     start: int
     end: int
-    probability: float  # of this span in its window
+    probability: float  # of this span in its window, or among all windows if they share a normaliser
     window: int  # the window's index among the question's
 
 
@@ -34,6 +34,8 @@ class Prediction:
         segments: the probability of each of the example's segments.
         answer_type: the name of the kind of answer, in data sets that have some.
         segment_names: of those segments.
+        type_probability: of that kind of answer, in the window that decided on it.
+        document: what ``start`` and ``end`` of the candidates count in.
     """
 
     id: str
@@ -42,6 +44,8 @@ class Prediction:
     segments: tuple[float, ...] = ()
     answer_type: str = ""
     segment_names: tuple[str, ...] = ()
+    type_probability: float = 0.0
+    document: str = field(default="", repr=False)
 
     def text(self, null_threshold: float | None = None) -> str:
         """The best answer; empty if there is none, or if ``null_odds`` is above the threshold."""
@@ -50,8 +54,15 @@ class Prediction:
         return self.candidates[0].text
 
 
-def merge_windows(example: QAExample, windows: Sequence[Window], spans: DecodedSpans, n_best: int = 20) -> Prediction:
-    """Ranks the spans of all windows by their probability within their own window.
+def merge_windows(
+    example: QAExample,
+    windows: Sequence[Window],
+    spans: DecodedSpans,
+    n_best: int = 20,
+    shared: bool = False,
+    longest_words: int | None = None,
+) -> Prediction:
+    """Ranks the spans of all windows by their probability within their own window, or among all windows.
 
     A window that lacks the answer gives its probability to "no answer", so windows compare. The document answers
     the question if any window does: its null score is the smallest of its windows'.
@@ -61,8 +72,13 @@ def merge_windows(example: QAExample, windows: Sequence[Window], spans: DecodedS
         windows: its windows, in order.
         spans: their decoded spans, one row a window.
         n_best: candidates kept.
+        shared: the windows share one normaliser, as in training with noisy answers.
+        longest_words: words of a candidate at most; None for any number.
     """
     best: dict[tuple[int, int], tuple[float, int]] = {}
+    shares = (
+        spans.log_normaliser.log_softmax(dim=0) if shared else spans.log_normaliser.new_zeros(len(windows))
+    ).tolist()
     for w, window in enumerate(windows):
         rows = zip(*(t[w].tolist() for t in spans[:3]), strict=True)
         for first, last, log_probability in rows:
@@ -72,8 +88,10 @@ def merge_windows(example: QAExample, windows: Sequence[Window], spans: DecodedS
                 int(window.offsets[first - window.context_start, 0]),
                 int(window.offsets[last - window.context_start, 1]),
             )
-            if log_probability > best.get(characters, (-math.inf, 0))[0]:
-                best[characters] = (log_probability, w)
+            if longest_words is not None and len(example.document[slice(*characters)].split()) > longest_words:
+                continue
+            if log_probability + shares[w] > best.get(characters, (-math.inf, 0))[0]:
+                best[characters] = (log_probability + shares[w], w)
     # equal probabilities: the earlier span, whatever the order of the windows
     ranked = sorted(best.items(), key=lambda item: (-item[1][0], item[0]))[:n_best]
     candidates = tuple(
@@ -83,4 +101,5 @@ def merge_windows(example: QAExample, windows: Sequence[Window], spans: DecodedS
     null = min(spans.null_log_probability.tolist(), default=0.0)
     best_log = ranked[0][1][0] if ranked else -math.inf
     names = tuple(segment.name for segment in example.segments)
-    return Prediction(example.id, candidates, max(-1e9, min(1e9, null - best_log)), segment_names=names)
+    odds = max(-1e9, min(1e9, null - best_log))
+    return Prediction(example.id, candidates, odds, segment_names=names, document=example.document)

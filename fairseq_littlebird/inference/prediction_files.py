@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, NamedTuple
 
 from fairseq_littlebird.inference.classifying import Classification
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.output import whole_folder
+from fairseq_littlebird.text.readers.natural_questions import predicted_span, predicted_tokens
 
 FILES = ("predictions.json", "nbest_predictions.json", "null_odds.json")
 EVIDENCE = 0.5
 """A sentence more probable than this is evidence."""
+
+
+class Section(NamedTuple):
+    """A part of a file of JSON, written entry by entry.
+
+    Args:
+        before: what stands before its entries.
+        entry: an entry as JSON, from a prediction and the null threshold.
+        after: what stands behind its entries.
+    """
+
+    before: str
+    entry: Callable[[Prediction, float | None], str]
+    after: str
 
 
 def write_predictions(
@@ -23,13 +41,13 @@ def write_predictions(
     null_threshold: float | None = None,
     overwrite: bool = False,
     dataset: str = "squad",
-) -> None:
-    """Writes three files of JSON into ``folder``.
+) -> int:
+    """Writes three files of JSON into ``folder``, one prediction after the other, and returns how many.
 
     ``predictions.json`` is the data set's own: id → text, exactly the document's characters; for HotpotQA the answers
-    and the supporting facts; for WikiHop id → candidate. ``nbest_predictions.json`` id → candidates,
-    each with text, start, end (characters, end exclusive), probability (in its window) and window;
-    ``null_odds.json`` id → log odds of "no answer" against the best candidate.
+    and the supporting facts; for WikiHop id → candidate; for Natural Questions a list with long and short answers in
+    tokens and their scores. ``nbest_predictions.json`` id → candidates, each with text, start, end (characters, end
+    exclusive), probability and window; ``null_odds.json`` id → log odds of "no answer" against the best candidate.
 
     Args:
         folder: made if need be.
@@ -40,16 +58,24 @@ def write_predictions(
     Raises:
         UserError: the folder is not empty.
     """
-    predictions = list(predictions)
-    contents: tuple[dict[str, Any], ...] = (
-        FORMATS.get(dataset, _texts)(predictions, null_threshold),
-        {p.id: [asdict(c) for c in p.candidates] for p in predictions},
-        {p.id: p.null_odds for p in predictions},
-    )
-    with whole_folder(folder, FILES, overwrite) as temporary:
-        for name, content in zip(FILES, contents, strict=True):
-            text = json.dumps(content, ensure_ascii=False, indent=1)
-            (temporary / name).write_text(text + "\n", encoding="utf-8")
+    layouts = (FORMATS.get(dataset, TEXTS), N_BEST, ODDS)
+    count = 0
+    with whole_folder(folder, FILES, overwrite) as temporary, ExitStack() as stack:
+        files = [stack.enter_context((temporary / name).open("w", encoding="utf-8", newline="\n")) for name in FILES]
+        # the sections of a file grow side by side
+        parts = [[(s, stack.enter_context(TemporaryFile("w+", encoding="utf-8"))) for s in own] for own in layouts]
+        for prediction in predictions:
+            for section, stream in (part for own in parts for part in own):
+                stream.write(("," if count else "") + "\n " + section.entry(prediction, null_threshold))
+            count += 1
+        for file, own in zip(files, parts, strict=True):
+            for section, stream in own:
+                stream.seek(0)
+                file.write(section.before)
+                shutil.copyfileobj(stream, file)
+                file.write(section.after)
+            file.write("\n")
+    return count
 
 
 def write_classifications(
@@ -81,24 +107,58 @@ def write_classifications(
     return count
 
 
-def _texts(predictions: list[Prediction], null_threshold: float | None) -> dict[str, Any]:
-    return {p.id: p.text(null_threshold) for p in predictions}
+def _member(key: str, value: Any) -> str:
+    return f"{json.dumps(key, ensure_ascii=False)}: {json.dumps(value, ensure_ascii=False)}"
 
 
-def _hotpotqa(predictions: list[Prediction], null_threshold: float | None) -> dict[str, Any]:
-    facts = {
-        p.id: [json.loads(name) for name, s in zip(p.segment_names, p.segments, strict=True) if s > EVIDENCE]
-        for p in predictions
+def _text(p: Prediction, null_threshold: float | None) -> str:
+    return _member(p.id, p.text(null_threshold))
+
+
+def _candidates(p: Prediction, null_threshold: float | None) -> str:
+    return _member(p.id, [asdict(candidate) for candidate in p.candidates])
+
+
+def _odds(p: Prediction, null_threshold: float | None) -> str:
+    return _member(p.id, p.null_odds)
+
+
+def _spoken(p: Prediction, null_threshold: float | None) -> str:
+    return _member(p.id, p.answer_type if p.answer_type in ("yes", "no") else p.text(null_threshold))
+
+
+def _facts(p: Prediction, null_threshold: float | None) -> str:
+    return _member(
+        p.id, [json.loads(name) for name, s in zip(p.segment_names, p.segments, strict=True) if s > EVIDENCE]
+    )
+
+
+def _chosen(p: Prediction, null_threshold: float | None) -> str:
+    return _member(p.id, p.segment_names[p.segments.index(max(p.segments))] if p.segments else "")
+
+
+def _long_and_short(p: Prediction, null_threshold: float | None) -> str:
+    """Always the best of both: the official script looks for the threshold on the scores."""
+    long, best = max(zip(p.segments, p.segment_names, strict=True), default=(0.0, ""))
+    spoken = p.answer_type in ("yes", "no")
+    record: dict[str, Any] = {
+        "example_id": int(p.id) if p.id.lstrip("-").isdecimal() else p.id,
+        "long_answer": predicted_tokens(*json.loads(best)) if best else predicted_tokens(-1, -1),
+        "long_answer_score": long,
+        "short_answers": [predicted_span(p.document, c.start, c.end) for c in p.candidates[: 0 if spoken else 1]],
+        "short_answers_score": p.type_probability
+        if spoken
+        else max((c.probability for c in p.candidates), default=0.0),
+        "yes_no_answer": p.answer_type.upper() if spoken else "NONE",
     }
-    spoken = {p.id: p.answer_type if p.answer_type in ("yes", "no") else p.text(null_threshold) for p in predictions}
-    return {"answer": spoken, "sp": facts}
+    return json.dumps(record, ensure_ascii=False)
 
 
-def _wikihop(predictions: list[Prediction], null_threshold: float | None) -> dict[str, Any]:
-    return {p.id: p.segment_names[p.segments.index(max(p.segments))] if p.segments else "" for p in predictions}
-
-
-FORMATS: dict[str, Callable[[list[Prediction], float | None], dict[str, Any]]] = {
-    "hotpotqa": _hotpotqa,
-    "wikihop": _wikihop,
+TEXTS = (Section("{", _text, "\n}"),)
+N_BEST = (Section("{", _candidates, "\n}"),)
+ODDS = (Section("{", _odds, "\n}"),)
+FORMATS: dict[str, tuple[Section, ...]] = {
+    "hotpotqa": (Section('{"answer": {', _spoken, "\n},\n"), Section('"sp": {', _facts, "\n}}")),
+    "wikihop": (Section("{", _chosen, "\n}"),),
+    "natural_questions": (Section('{"predictions": [', _long_and_short, "\n]}"),),
 }

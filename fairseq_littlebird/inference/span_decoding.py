@@ -26,6 +26,7 @@ class DecodedSpans(NamedTuple):
     ends: Tensor  # <int64>[W, N], inclusive
     log_probability: Tensor  # <float32>[W, N]
     null_log_probability: Tensor  # <float32>[W], of the window having no answer: of a start at [CLS]
+    log_normaliser: Tensor  # <float32>[W], log Σ exp of the window's start scores
 
 
 def decode_spans(
@@ -48,7 +49,8 @@ def decode_spans(
         n_best: N.
     """
     start_logits = head.start_logits(hidden, questions)[:, 0].float()  # [W, L]
-    start = start_logits.masked_fill(~selectable, float("-inf")).log_softmax(dim=-1)
+    start_logits = start_logits.masked_fill(~selectable, float("-inf"))
+    start = start_logits.log_softmax(dim=-1)
     W, L = start.shape
     context = selectable.clone()
     context[:, 0] = False
@@ -65,4 +67,4 @@ def decode_spans(
 
     log_probability, at = score.topk(min(n_best, score.shape[1]), dim=-1)
     chosen = starts.gather(1, at // A)
-    return DecodedSpans(chosen, chosen + at % A, log_probability, start[:, 0])
+    return DecodedSpans(chosen, chosen + at % A, log_probability, start[:, 0], start_logits.logsumexp(dim=-1))

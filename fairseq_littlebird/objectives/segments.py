@@ -1,4 +1,7 @@
-"""Losses of judging segments, and kinds of answers (appendix A.2)."""
+"""Losses of judging segments (appendix A.2).
+
+Legend: B sequences, M segments.
+"""
 
 from __future__ import annotations
 
@@ -20,3 +23,29 @@ def evidence_loss(logits: Tensor, gold: Tensor) -> Tensor:
     there = gold.ne(NO_SEGMENT)
     loss = F.binary_cross_entropy_with_logits(logits.float(), gold.clamp(min=0).float(), reduction="none")
     return ((loss * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)).sum()
+
+
+def choice_log_probability(logits: Tensor, there: Tensor) -> Tensor:
+    """Of each segment being the one, and first of none being it, whose logit is 0.
+
+    Args:
+        logits: <float>[B, M].
+        there: <bool>[B, M], False where there is no segment.
+    Returns:
+        <float32 or wider>[B, 1 + M], -inf where there is no segment.
+    """
+    logits = logits.float().masked_fill(~there, float("-inf"))
+    return F.pad(logits, (1, 0)).log_softmax(dim=-1)
+
+
+def choice_loss(logits: Tensor, gold: Tensor) -> Tensor:
+    """One of the segments or none: cross-entropy, summed over the sequences.
+
+    Args:
+        logits: <float>[B, M].
+        gold: <int64>[B, M], 1 for the right one, 0 for others, ``NO_SEGMENT`` where there is no segment.
+    Returns:
+        <float32 or wider>, a scalar.
+    """
+    chosen = F.pad(gold.eq(1).int(), (1, 0)).argmax(dim=-1)  # 0, none, where no segment is gold
+    return F.nll_loss(choice_log_probability(logits, gold.ne(NO_SEGMENT)), chosen, reduction="sum")

@@ -18,7 +18,6 @@ from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.models.littlebird import LittleBirdModel
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
-from fairseq_littlebird.text.readers import CANDIDATES
 
 TASKS = {
     "question_answering": QuestionAnsweringTask,
@@ -60,7 +59,7 @@ def predictions(
     task: QuestionAnsweringTask,
     split: str,
     max_tokens: int = 32768,
-    max_answer_length: int = 30,
+    max_answer_length: int | None = None,
     n_best: int = 20,
     workers: int = 0,
 ) -> Iterator[Prediction]:
@@ -70,7 +69,7 @@ def predictions(
         model, task: from :func:`load_trained`.
         split: the split's name.
         max_tokens: tokens encoded together.
-        max_answer_length: in tokens.
+        max_answer_length: in tokens; None takes the data set's.
         n_best: candidates a question.
         workers: processes that load data.
     """
@@ -88,14 +87,14 @@ def predictions(
                 model,
                 batch["net_input"],
                 batch["selectable"],
-                max_answer_length,
+                max_answer_length or task.data_set.longest,
                 n_best,
                 max_tokens,
-                candidates=task.segments == CANDIDATES,
+                task.data_set.segments,
             )
             parts = [(part, extra["judgements"]) for _, extra, part in decoded]
             spans, judged = [part for part, _ in parts], [part for _, part in parts]
-            yield from merge_batch(batch["examples"], batch["windows"], spans, n_best, judged, task.answer_types)
+            yield from merge_batch(batch["examples"], batch["windows"], spans, n_best, judged, task.data_set)
             progress.update(len(batch["examples"]))
 
 

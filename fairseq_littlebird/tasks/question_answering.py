@@ -11,11 +11,11 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
 from fairseq_littlebird.data.dictionary import load_dictionary
-from fairseq_littlebird.data.prepared import PreparedQuestions, read_settings
+from fairseq_littlebird.data.prepared import GAP, PreparedQuestions, read_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
-from fairseq_littlebird.text.readers import ANSWER_TYPES, EVIDENCE, SEGMENTS
+from fairseq_littlebird.text.readers import DATA_SETS, EVIDENCE, LONG_ANSWERS, DataSet
 
 
 @dataclass
@@ -30,13 +30,20 @@ class QuestionAnsweringConfig(PaddingInsertionConfig):
     unanswered_windows: float = field(
         default=0.1, metadata={"help": "share of training windows that lack the answer, where a question has such"}
     )
+    windows_per_question: int = field(
+        default=0,
+        metadata={"help": "windows of a question that train together where answers are noisy (TriviaQA); 0: all"},
+    )
+    virtual_paddings: int = field(
+        default=GAP, metadata={"help": "positions skipped between paragraphs (HotpotQA, TriviaQA, WikiHop)"}
+    )
     max_positions: int = field(default=2**20, metadata={"help": "tokens of a window at most"})
     seed: int = II("common.seed")
 
 
 @register_task("question_answering", dataclass=QuestionAnsweringConfig)
 class QuestionAnsweringTask(FairseqTask):
-    """Training batches hold one window a question; those of other splits all windows of each question."""
+    """Training batches hold one window a question, or all where answers are noisy; those of other splits hold all."""
 
     cfg: QuestionAnsweringConfig
 
@@ -45,8 +52,7 @@ class QuestionAnsweringTask(FairseqTask):
         self.dictionary = dictionary
         settings = read_settings(utils.split_paths(cfg.data)[0])
         self.dataset_name: str = settings["dataset"]
-        self.answer_types: tuple[str, ...] = ANSWER_TYPES.get(self.dataset_name, ())
-        self.segments = SEGMENTS.get(self.dataset_name, "")
+        self.data_set: DataSet = DATA_SETS[self.dataset_name]
 
     @classmethod
     def setup_task(cls, cfg: QuestionAnsweringConfig, **kwargs: Any) -> "QuestionAnsweringTask":
@@ -57,21 +63,23 @@ class QuestionAnsweringTask(FairseqTask):
         folder = folders[(epoch - 1) % len(folders)]
         training = split.startswith("train")
         self.datasets[split] = QuestionAnsweringDataset(
-            PreparedQuestions(folder, split),
+            PreparedQuestions(folder, split, self.cfg.virtual_paddings),
             pad_id=self.dictionary.pad(),
             training=training,
             unanswered=self.cfg.unanswered_windows,
             seed=self.cfg.seed,
             padding_insertion=padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed),
+            noisy=self.data_set.noisy,
+            windows_per_question=self.cfg.windows_per_question,
         )
 
     def build_model(self, model: Any, from_checkpoint: bool = False) -> Any:
         built = super().build_model(model, from_checkpoint)
         built.register_span_head(str(self.cfg.span_head))
-        if self.segments == EVIDENCE:
+        if self.data_set.segments in (EVIDENCE, LONG_ANSWERS):
             built.register_segment_head()
-        if self.answer_types:
-            built.register_answer_type_head(len(self.answer_types))
+        if self.data_set.answer_types:
+            built.register_answer_type_head(len(self.data_set.answer_types))
         return built
 
     @property

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NULL_TYPE = "null"
+"""The kind of an answer that is not there."""
+
 
 @dataclass(frozen=True)
 class Answer:

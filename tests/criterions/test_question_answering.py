@@ -14,6 +14,7 @@ from fairseq_littlebird.criterions.question_answering import (
 )
 from fairseq_littlebird.data.batch import span_batch
 from fairseq_littlebird.text.example import Answer, QAExample
+from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.window import Window
 
 WORDS = "zero one two three four five six seven".split()
@@ -44,8 +45,9 @@ def batch(examples, windows):
     return sample | {"nsentences": len(examples), "examples": examples, "windows": windows}
 
 
-def criterion(**options):
-    return QuestionAnsweringCriterion(QuestionAnsweringCriterionConfig(**options), SimpleNamespace())
+def criterion(dataset="squad", **options):
+    task = SimpleNamespace(dataset_name=dataset, data_set=DATA_SETS[dataset])
+    return QuestionAnsweringCriterion(QuestionAnsweringCriterionConfig(**options), task)
 
 
 def example(id_, *answers):

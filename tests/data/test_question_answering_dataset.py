@@ -10,7 +10,11 @@ import pytest
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
 from fairseq_littlebird.data.prepared import PreparedQuestions
-from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
+from fairseq_littlebird.data.question_answering_dataset import (
+    NOISY_STARTS,
+    QuestionAnsweringDataset,
+    some_spans,
+)
 
 PAD = 1
 
@@ -35,7 +39,7 @@ def test_an_item_is_a_window_with_its_answer(questions, symbols):
     for index in range(len(data)):
         item = data[index]
         example, _ = data.prepared.example(index)
-        window, (start, end) = item["windows"][0], item["gold"]
+        window, (start, end) = item["windows"][0], item["gold"][0][0]
         if not example.answers:
             assert (start, end) == (0, 0)
             continue
@@ -52,7 +56,7 @@ def test_windows_without_the_answer_come_as_often_as_asked(questions):
         draws = []
         for epoch in range(1, 9):
             data.set_epoch(epoch)
-            draws += [data[i]["gold"] == (0, 0) for i in answered]
+            draws += [data[i]["gold"] == [[(0, 0)]] for i in answered]
         return sum(draws) / len(draws)
 
     assert share(0.0) == 0.0 and share(1.0) == 1.0 and 0.25 < share(0.4) < 0.55
@@ -126,3 +130,35 @@ def test_dictionary_puts_mask_last_and_keeps_question(tiny, symbols):
     assert lines[-1].split()[0] == "[QUESTION]"
     assert symbols.index("[QUESTION]") == len(lines) + 3 and symbols.index("<mask>") == len(lines) + 4
     assert len(symbols) == len(lines) + 5
+
+
+def test_noisy_answers_come_with_all_windows(questions):
+    data = questions(noisy=True, padding_insertion=PaddingInsertion(np.ones(400, dtype=bool), 0.3, 1, 20))
+    several = [i for i in range(len(data)) if data.num_tokens(i) > data.size(i)]
+    assert several
+    batch = data.collater([data[i] for i in several[:3]])
+    counts = [data.num_tokens(i) // data.size(i) for i in several[:3]]
+    assert batch["target"]["owners"].tolist() == [n for n, count in enumerate(counts) for _ in range(count)]
+    assert not batch["selectable"][:, 0].any()  # "no answer" is no choice
+    starts, golds = batch["target"]["starts"], batch["target"]["gold_starts"]
+    assert golds.sum() > 0
+    for row, own in zip(golds, starts, strict=True):
+        assert sorted(set(own[own >= 0].tolist())) == row.nonzero().flatten().tolist()
+    assert (batch["net_input"]["questions"][:, 0] == 1).all()
+
+
+def test_as_many_windows_as_asked_one_with_the_answer(questions):
+    data, everything = questions(noisy=True, windows_per_question=1), questions(noisy=True)
+    for index in range(len(data)):
+        assert data.num_tokens(index) == data.size(index)
+        (window,) = data[index]["windows"]
+        assert bool(window.spans) == any(w.spans for w in everything[index]["windows"])
+
+
+def test_ends_are_scored_for_some_starts_with_all_their_spans():
+    spans = [(start, end) for start in range(20) for end in (start, start + 1)]
+    assert some_spans(spans) == spans[: 2 * NOISY_STARTS]
+    drawn = some_spans(spans, np.random.default_rng(0))
+    assert len(drawn) == 2 * NOISY_STARTS and drawn == sorted(drawn) != spans[: 2 * NOISY_STARTS]
+    assert {start for start, _ in drawn[::2]} == {start for start, _ in drawn[1::2]}
+    assert some_spans([]) == []

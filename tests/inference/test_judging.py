@@ -24,7 +24,7 @@ def example(segments):
 
 def test_a_segment_counts_where_it_is_most_probable():
     judged = Judgements(torch.tensor([[0.2, 0.7], [0.4, 0.0]]), None)
-    probabilities, kind = judge(example(4), [window(0, 1), window(1)], judged, ())
+    probabilities, kind, _ = judge(example(4), [window(0, 1), window(1)], judged, ())
     assert probabilities == pytest.approx((0.2, 0.7, 0.0, 0.0)) and kind == ""
 
 
@@ -33,7 +33,7 @@ def test_the_kind_is_that_of_the_window_with_the_best_segment():
     judged = Judgements(torch.tensor([[0.2], [0.6]]), kinds)
     assert judge(example(2), [window(0), window(1)], judged, KINDS)[1] == "no"
     assert judge(example(0), [window(), window()], Judgements(None, kinds), KINDS)[1] == "yes"
-    assert judge(example(1), [], Judgements(None, None), KINDS) == ((0.0,), "")
+    assert judge(example(1), [], Judgements(None, None), KINDS) == ((0.0,), "", 0.0)
 
 
 def test_rows_go_to_their_questions():
@@ -65,3 +65,18 @@ def test_spans_have_the_probability_that_decoding_gives_them(kind):
     torch.testing.assert_close(probability.sum(dim=1), torch.ones(W))  # a distribution over pairs
     blocked = ~selectable[:, every[0, :, 0]] | ~selectable[:, every[0, :, 1]]
     assert not probability[blocked].any() and (probability[~blocked] > 0).all()
+
+
+def test_where_absence_is_a_kind_the_window_least_like_it_decides():
+    """Not the last window, and not the one surest of its kind, which is sure of nothing being there."""
+    kinds = torch.tensor([[0.4, 0.5, 0.1], [0.3, 0.1, 0.6], [0.9, 0.05, 0.05]])
+    judged = Judgements(torch.tensor([[0.9], [0.1], [0.2]]), kinds)
+    windows = [window(0), window(1), window(2)]
+    _, kind, probability = judge(example(3), windows, judged, ("null", "yes", "short"))
+    assert kind == "short" and probability == pytest.approx(0.6)
+
+
+def test_one_segment_is_chosen_or_none():
+    there = torch.tensor([[True, True, False]])
+    judged = judgements({"segment_logits": torch.tensor([[0.0, 1.0, 5.0]])}, there)
+    assert judged.segments[0].tolist() == pytest.approx([*torch.tensor([0.0, 0.0, 1.0]).softmax(0)[1:].tolist(), 0.0])

@@ -24,7 +24,9 @@ def window(first: int, stop: int) -> Window:
     return Window(tokens, CONTEXT, np.array(WORDS[first:stop]).reshape(-1, 2), [], 0)
 
 
-def spans(*rows: list[tuple[int, int, float]], null: list[float]) -> DecodedSpans:
+def spans(
+    *rows: list[tuple[int, int, float]], null: list[float], normalisers: list[float] | None = None
+) -> DecodedSpans:
     """Per window (start, end, probability), in tokens of the window's context."""
     n = max(map(len, rows))
     filled = [row + [(0, 0, 0.0)] * (n - len(row)) for row in rows]
@@ -33,6 +35,7 @@ def spans(*rows: list[tuple[int, int, float]], null: list[float]) -> DecodedSpan
         torch.tensor([[CONTEXT + e for _, e, _ in row] for row in filled]),
         torch.tensor([[math.log(p) if p else -math.inf for _, _, p in row] for row in filled]),
         torch.tensor(null).log(),
+        torch.zeros(len(null)) if normalisers is None else torch.tensor(normalisers).log(),
     )
 
 
@@ -70,6 +73,23 @@ def test_at_most_n_best_and_ties_by_place():
 def test_no_span_and_no_window():
     empty = merge_windows(EXAMPLE, [window(0, 4)], spans([(0, 0, 0.0)], null=[1.0]))
     assert empty.candidates == () and empty.text() == "" and empty.null_odds == 1e9
-    none = DecodedSpans(*(torch.zeros(0, 1, dtype=torch.long) for _ in range(2)), torch.zeros(0, 1), torch.zeros(0))
+    none = DecodedSpans(
+        *(torch.zeros(0, 1, dtype=torch.long) for _ in range(2)), torch.zeros(0, 1), torch.zeros(0), torch.zeros(0)
+    )
     nothing = merge_windows(EXAMPLE, [], none)
     assert nothing.text() == "" and nothing.null_odds > 0 and math.isfinite(nothing.null_odds)
+
+
+def test_windows_that_share_a_normaliser_are_weighed_by_it():
+    windows = [window(0, 4), window(2, 6)]
+    decoded = spans([(0, 0, 0.9)], [(2, 2, 0.4)], null=[0.1, 0.1], normalisers=[1.0, 3.0])
+    alone = merge_windows(EXAMPLE, windows, decoded)
+    assert [(c.text, round(c.probability, 4)) for c in alone.candidates] == [("Ann", 0.9), ("Rome", 0.4)]
+    shared = merge_windows(EXAMPLE, windows, decoded, shared=True)
+    assert [(c.text, round(c.probability, 4)) for c in shared.candidates] == [("Rome", 0.3), ("Ann", 0.225)]
+
+
+def test_candidates_of_too_many_words_are_left_out():
+    decoded = spans([(0, 2, 0.6), (0, 0, 0.3)], null=[0.1])
+    prediction = merge_windows(EXAMPLE, [window(0, 6)], decoded, longest_words=2)
+    assert [c.text for c in prediction.candidates] == ["Ann"] and prediction.document == DOCUMENT

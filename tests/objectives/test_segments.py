@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from fairseq_littlebird.objectives.segments import NO_SEGMENT, evidence_loss
+from fairseq_littlebird.objectives.segments import NO_SEGMENT, choice_log_probability, choice_loss, evidence_loss
 
 
 def test_mean_over_segments_sum_over_sequences():
@@ -23,3 +23,22 @@ def test_mean_over_segments_sum_over_sequences():
 def test_windows_without_segments_cost_nothing():
     assert evidence_loss(torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.long)) == 0
     assert evidence_loss(torch.ones(1, 2), torch.full((1, 2), NO_SEGMENT)) == 0
+
+
+def test_one_of_the_segments_or_none():
+    logits = torch.tensor([[1.0, 2.0, 9.0], [0.5, -1.0, 3.0]], requires_grad=True)
+    gold = torch.tensor([[0, 1, NO_SEGMENT], [0, 0, 0]])
+    loss = choice_loss(logits, gold)
+    wanted = (
+        -torch.tensor([[0.0, 1.0, 2.0]]).log_softmax(-1)[0, 2] - torch.tensor([0.0, 0.5, -1.0, 3.0]).log_softmax(-1)[0]
+    )
+    torch.testing.assert_close(loss, wanted)
+    loss.backward()
+    assert logits.grad.isfinite().all() and logits.grad[0, 2] == 0
+    probability = choice_log_probability(logits, gold.ne(NO_SEGMENT)).exp()
+    torch.testing.assert_close(probability.sum(dim=1), torch.ones(2))
+    assert probability[0, 3] == 0
+
+
+def test_a_batch_without_segments_chooses_none():
+    assert float(choice_loss(torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.long))) == 0.0

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.metrics import natural_questions as metric
-from fairseq_littlebird.text.example import Answer, QAExample, Segment
+from fairseq_littlebird.text.example import Answer
 from fairseq_littlebird.text.pieces import encode_pieces
-from fairseq_littlebird.text.readers import ANSWER_TYPES, read_questions
+from fairseq_littlebird.text.readers import DATA_SETS, read_questions
 from fairseq_littlebird.text.readers.natural_questions import (
     LONGEST_ANSWER,
     character_range,
-    predicted_candidate,
     predicted_span,
+    predicted_tokens,
     token_range,
     token_starts,
 )
@@ -133,7 +133,8 @@ def test_words_that_look_like_tags_are_known_by_their_mark(tmp_path):
 @BOTH
 def test_all_candidates_are_segments_also_those_in_another(tmp_path, form):
     example = only(tmp_path, form(annotation(2)))
-    assert [json.loads(segment.name) for segment in example.segments] == list(range(len(CANDIDATES)))
+    named = [json.loads(segment.name) for segment in example.segments]
+    assert named == [[span(text)["start_token"], span(text)["end_token"]] for text in CANDIDATES]
     wanted = [text.replace(" colspan", "_colspan") for text in CANDIDATES]
     assert [example.document[s.start : s.stop] for s in example.segments] == wanted
     assert gold_candidates(example) == [2]  # not the table it is in
@@ -153,7 +154,7 @@ def test_all_candidates_are_segments_also_those_in_another(tmp_path, form):
 )
 def test_types_and_short_answers(tmp_path, form, said, answer_type, answers):
     example = only(tmp_path, form(said))
-    assert answer_type in ANSWER_TYPES["natural_questions"]
+    assert answer_type in DATA_SETS["natural_questions"].answer_types
     assert (example.answer_type, [answer.text for answer in example.answers]) == (answer_type, answers)
     assert all(a.start >= 0 and example.document.startswith(a.text, a.start) for a in example.answers)
     candidate = said["long_answer"]["candidate_index"]
@@ -235,7 +236,7 @@ def test_predictions_in_tokens_match_the_gold(tmp_path):
     example = only(tmp_path, record)
     (answer,) = example.answers
     prediction = {
-        "long_answer": predicted_candidate(example, 2),
+        "long_answer": predicted_tokens(*json.loads(example.segments[2].name)),
         "short_answers": [predicted_span(example.document, answer.start, answer.start + len(answer.text))],
         "yes_no_answer": "NONE",
         "long_answer_score": 1.0,
@@ -247,11 +248,6 @@ def test_predictions_in_tokens_match_the_gold(tmp_path):
     twice = record | {"annotations": record["annotations"] * 2}
     scores = metric.evaluate([twice], {record["example_id"]: prediction})
     assert scores["long-best-threshold-f1"] == scores["short-best-threshold-f1"] == 1.0
-
-
-def test_candidates_without_a_place_are_refused():
-    with pytest.raises(ValueError, match="candidate 0 of q"):
-        predicted_candidate(QAExample("q", "?", "a b", segments=(Segment(-1, -1),)), 0)
 
 
 WORD = st.text(st.characters(exclude_characters=" ", exclude_categories=("Cs",)), min_size=1, max_size=4)

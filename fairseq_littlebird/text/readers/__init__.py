@@ -1,9 +1,10 @@
-"""Readers of question answering data sets, one file a format."""
+"""Question answering data sets: how each is read, and what a model of it has to say. One reader a file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.readers import hotpotqa, natural_questions
@@ -15,37 +16,59 @@ from fairseq_littlebird.text.readers.wikihop import read_wikihop
 
 Reader = Callable[[Path, bool], Iterator[QAExample]]
 
-READERS: dict[str, Reader] = {
-    "squad": read_squad,
-    "korquad1": read_squad,
-    "mrqa": read_mrqa,
-    "hotpotqa": hotpotqa.read_hotpotqa,
-    "natural_questions": natural_questions.read_natural_questions,
-    "triviaqa": read_triviaqa,
-    "wikihop": read_wikihop,
-    "korquad2": read_korquad2,
-}
+EVIDENCE, CANDIDATES, LONG_ANSWERS = "evidence", "candidates", "long answers"
 
-ANSWER_TYPES: dict[str, tuple[str, ...]] = {
-    "hotpotqa": hotpotqa.ANSWER_TYPES,
-    "natural_questions": natural_questions.ANSWER_TYPES,
-}
-"""The kinds of answers of the data sets that have some."""
 
-EVIDENCE, CANDIDATES = "evidence", "candidates"
-SEGMENTS: dict[str, str] = {"hotpotqa": EVIDENCE, "wikihop": CANDIDATES}
-"""What segments are: each evidence or not, or one of them the answer."""
+class DataSet(NamedTuple):
+    """What is the data set's own.
+
+    Args:
+        read: its reader.
+        answer_types: the kinds of its answers, if it has some. "null" is that of windows without the answer.
+        segments: what its segments are: ``EVIDENCE``, each by itself or not; ``CANDIDATES``, one of them the answer,
+            scored as spans; ``LONG_ANSWERS``, one of them or none; empty where it has none.
+        noisy: the answers are all places where their text stands, and one normaliser is shared by all windows of a
+            question (Clark and Gardner, 2018).
+        longest: tokens of an answer at most.
+        longest_words: the same in words, where the data set says so (appendix E.2 of the BigBird paper).
+    """
+
+    read: Reader
+    answer_types: tuple[str, ...] = ()
+    segments: str = ""
+    noisy: bool = False
+    longest: int = 30
+    longest_words: int | None = None
+
+
+DATA_SETS: dict[str, DataSet] = {
+    "squad": DataSet(read_squad),
+    "korquad1": DataSet(read_squad),
+    "mrqa": DataSet(read_mrqa),
+    # a word is seldom more than two tokens
+    "hotpotqa": DataSet(hotpotqa.read_hotpotqa, hotpotqa.ANSWER_TYPES, segments=EVIDENCE, longest=60, longest_words=30),
+    "natural_questions": DataSet(
+        natural_questions.read_natural_questions,
+        natural_questions.ANSWER_TYPES,
+        segments=LONG_ANSWERS,
+        longest=76,
+        longest_words=38,
+    ),
+    "triviaqa": DataSet(read_triviaqa, noisy=True, longest=32, longest_words=16),
+    "wikihop": DataSet(read_wikihop, segments=CANDIDATES),
+    "korquad2": DataSet(read_korquad2, longest=8192),  # whole tables
+}
 
 
 def read_questions(dataset: str, path: str | Path, join_articles: bool = False) -> Iterator[QAExample]:
     """The examples of a file, lazily, in the file's order; those of one document follow one another.
 
     Args:
-        dataset: a key of ``READERS``.
+        dataset: a key of ``DATA_SETS``.
         path: the file.
         join_articles: one document an article instead of one a paragraph, where the format has articles.
 
     Raises:
         UserError: names file and record where the file is not in the data set's format.
     """
-    return READERS[dataset](Path(path), join_articles)
+    return DATA_SETS[dataset].read(Path(path), join_articles)

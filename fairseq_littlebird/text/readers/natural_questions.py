@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.example import Answer, Piece, QAExample, Segment
+from fairseq_littlebird.text.example import NULL_TYPE, Answer, Piece, QAExample, Segment
 from fairseq_littlebird.text.html import WORDS
 from fairseq_littlebird.text.readers.files import open_text
 from fairseq_littlebird.text.readers.json_stream import field, lines
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
-ANSWER_TYPES = ("null", "yes", "no", "short", "long")
+ANSWER_TYPES = (NULL_TYPE, "yes", "no", "short", "long")
 
 LONGEST_ANSWER = 38
 """Tokens; longer short answers have no place (appendix E.2 of the BigBird paper)."""
@@ -38,7 +38,7 @@ def read_natural_questions(path: Path, join_articles: bool = False) -> Iterator[
     """The questions of a Natural Questions file, in its order.
 
     The model reads the words, and of the tags those that open one of ``html.WORDS``. Segments are the candidates for
-    the long answer, all of them, also those within another, named by their index. The answers are the short ones of
+    the long answer, all of them, also those within another, named by their tokens. The answers are the short ones of
     at most ``LONGEST_ANSWER`` tokens; if all are longer, one without a place.
 
     One annotator decides. Of several, as in the dev split: the answer is null unless ``ANNOTATORS_THAT_AGREE`` gave
@@ -86,25 +86,14 @@ def token_range(starts: Sequence[int], start: int, stop: int) -> tuple[int, int]
     return first, max(bisect_left(starts, stop), first + 1)
 
 
-def predicted_span(document: str, start: int, stop: int) -> dict[str, int]:
-    """What a predictions file calls the tokens that ``document[start:stop]`` touches; their bytes are not known."""
-    first, end = token_range(token_starts(document), start, stop)
+def predicted_tokens(first: int, end: int) -> dict[str, int]:
+    """What a predictions file calls the tokens [first, end); their bytes are not known."""
     return {"start_token": first, "end_token": end, "start_byte": -1, "end_byte": -1}
 
 
-def predicted_candidate(example: QAExample, index: int) -> dict[str, int]:
-    """What a predictions file calls the candidate of that index, by its tokens.
-
-    Args:
-        example: as read from the data set; a prepared folder keeps no segment's characters.
-        index: of a segment.
-    Raises:
-        ValueError: the segment's characters are not known.
-    """
-    segment = example.segments[index]
-    if segment.start < 0:
-        raise ValueError(f"where candidate {index} of {example.id} stands is not known")
-    return predicted_span(example.document, segment.start, segment.stop)
+def predicted_span(document: str, start: int, stop: int) -> dict[str, int]:
+    """What a predictions file calls the tokens that ``document[start:stop]`` touches."""
+    return predicted_tokens(*token_range(token_starts(document), start, stop))
 
 
 class _Annotation(NamedTuple):
@@ -137,7 +126,7 @@ def _example(record: Any, where: str) -> QAExample:
         title=without_surrogates(field(record, "document_title", str, where, _REMEDY, default="")),
         pieces=_pieces(starts, tags),
         segments=tuple(
-            Segment(*character_range(starts, first, end), gold=i == chosen.candidate, name=json.dumps(i))
+            Segment(*character_range(starts, first, end), gold=i == chosen.candidate, name=json.dumps([first, end]))
             for i, (first, end) in enumerate(candidates)
         ),
         answer_type=chosen.type,
