@@ -48,19 +48,16 @@ def decode_windows(
         rows = slice(first, min(first + step, W))
         inputs = {name: tensor[rows] for name, tensor in net_input.items()}
         hidden, extra = model(**inputs, features_only=True)
+        question = inputs["questions"][:, :1]  # a window has one, with a column for each of its gold spans
         # a segment never ends at token 0
         extra["judgements"] = judgements(extra, inputs["segments"][..., 1] > 0 if segments == LONG_ANSWERS else None)
         if segments == CANDIDATES:
-            scored = span_probability(
-                model.span_head, hidden, inputs["questions"], selectable[rows], inputs["segments"]
-            )
+            scored = span_probability(model.span_head, hidden, question, selectable[rows], inputs["segments"])
             extra["judgements"] = extra["judgements"]._replace(segments=scored)
         yield (
             rows,
             extra,
-            decode_spans(
-                model.span_head, hidden, inputs["questions"], selectable[rows], max_answer_length, n_best=n_best
-            ),
+            decode_spans(model.span_head, hidden, question, selectable[rows], max_answer_length, n_best=n_best),
         )
 
 
