@@ -35,6 +35,7 @@ class QuestionAnsweringDataset(EveryItemBatched):
         unanswered: see above.
         seed: of the drawing.
         padding_insertion: of the training split, or None.
+        judged: there are segments or kinds of answers to judge, if not in each batch.
         noisy: the answers are all places where their text stands; an item has all its windows.
         windows_per_question: of noisy answers in training, at most so many windows, one of them with an answer;
             0 for all.
@@ -48,13 +49,14 @@ class QuestionAnsweringDataset(EveryItemBatched):
         unanswered: float = 0.0,
         seed: int = 1,
         padding_insertion: PaddingInsertion | None = None,
+        judged: bool = False,
         noisy: bool = False,
         windows_per_question: int = 0,
     ) -> None:
         super().__init__()
         self.prepared, self.pad_id, self.training = prepared, pad_id, training
         self.unanswered, self.seed, self.padding_insertion = unanswered, seed, padding_insertion
-        self.noisy, self.windows_per_question = noisy, windows_per_question
+        self.judged, self.noisy, self.windows_per_question = judged, noisy, windows_per_question
         self.epoch = 1
         owner = prepared.window_examples()
         self.first_window = np.searchsorted(owner, np.arange(len(prepared) + 1))
@@ -144,7 +146,7 @@ class QuestionAnsweringDataset(EveryItemBatched):
             selectable=[selectable(w, null=not self.noisy) for w in windows],
             pad_id=self.pad_id,
         )
-        if any(len(w.segments) or w.answer_type >= 0 for w in windows):
+        if self.judged:
             add_judgements(batch, windows)
         if self.noisy:
             owners = np.repeat(np.arange(len(samples)), [len(s["windows"]) for s in samples])

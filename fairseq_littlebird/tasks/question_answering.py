@@ -69,6 +69,7 @@ class QuestionAnsweringTask(FairseqTask):
             unanswered=self.cfg.unanswered_windows,
             seed=self.cfg.seed,
             padding_insertion=padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed),
+            judged=bool(self.data_set.segments or self.data_set.answer_types),
             noisy=self.data_set.noisy,
             windows_per_question=self.cfg.windows_per_question,
         )
