@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# From a data set's own files to its scores: prepares, fine-tunes, answers and evaluates.
+#
+#   scripts/question_answering.sh --dataset NAME --train FILE… --dev FILE… --model PATH --out DIR
+#
+# scripts/hotpotqa.sh and the other recipes set the options that their data set wants and come here.
+# Every step is printed before it runs and can be run by hand. The same command again goes on where it stopped.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+name=${0##*/} name=${name%.sh} dataset="" train=() dev=() model="" student="" out="" dry="" more=()
+max_tokens=4096 stride="" updates=5000 batch_size=4 update_freq=4 lr=5e-5 workers=2
+usage() {
+    cat <<EOF
+usage: scripts/$name.sh --dataset NAME --train FILE… --dev FILE… --model PATH --out DIR [--student DIR]
+           [--max-tokens N] [--stride N] [--updates N] [--batch-size N] [--update-freq N] [--lr RATE] [--workers N]
+           [--dry-run] [-- OPTIONS]
+  --dataset NAME    hotpotqa, natural_questions, triviaqa, wikihop, korquad2, squad, korquad1, mrqa or classification
+                    (default: ${dataset:-none})
+  --train FILE…     to train on, as the data set's authors publish it
+  --dev FILE…       to choose the best checkpoint by, and to score
+  --model PATH      what to start from: a folder of littlebird-warm-start, or a checkpoint
+  --student DIR     folder with dict.txt, the tokenizer's files and the model.args of littlebird-warm-start (default:
+                    the model's; without model.args it is littlebird_base, and -- --arch NAME another)
+  --out DIR         where everything is written
+  --max-tokens N    tokens of a window (default: $max_tokens)
+  --stride N        tokens from one window's start to the next one's (default: ${stride:-half of --max-tokens})
+  --updates N       of training (default: $updates)
+  --batch-size N    questions that a device takes at a time (default: $batch_size)
+  --update-freq N   such batches an update, on one device; on four devices give a quarter (default: $update_freq)
+  --lr RATE         the highest learning rate (default: $lr)
+  --workers N       processes that tokenize (default: $workers)
+  --dry-run         print the commands and run none
+  -- OPTIONS        for fairseq-train, as in: -- --fp16 --checkpoint-activations
+EOF
+}
+fail() {
+    echo "$name: $1" >&2
+    exit 2
+}
+arguments=$*
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --help | -h) usage && exit 0 ;;
+        --dry-run) dry=yes && shift && continue ;;
+        --) shift && more=("$@") && break ;;
+        --*) [ $# -gt 1 ] && [[ $2 != --* ]] || fail "$1 needs a value; see --help" ;;
+    esac
+    case "$1" in
+        --max-tokens | --stride | --updates | --batch-size | --update-freq | --workers)
+            [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "$1 $2: not a positive whole number; see --help" ;;
+    esac
+    case "$1" in
+        --train | --dev) # all values up to the next option
+            option=$1 && shift
+            while [ $# -gt 0 ] && [[ $1 != --* ]]; do
+                if [ "$option" = --train ]; then train+=("$1"); else dev+=("$1"); fi
+                shift
+            done
+            continue ;;
+        --dataset) dataset=$2 ;;
+        --model) model=$2 ;;
+        --student) student=$2 ;;
+        --out) out=$2 ;;
+        --max-tokens) max_tokens=$2 ;;
+        --stride) stride=$2 ;;
+        --updates) updates=$2 ;;
+        --batch-size) batch_size=$2 ;;
+        --update-freq) update_freq=$2 ;;
+        --lr) lr=$2 ;;
+        --workers) workers=$2 ;;
+        *) fail "unknown argument $1; see --help" ;;
+    esac
+    shift 2
+done
+[ -n "$dataset" ] || fail "--dataset is missing: the name of a data set; see --help"
+[[ $dataset =~ ^(hotpotqa|natural_questions|triviaqa|wikihop|korquad2|squad|korquad1|mrqa|classification)$ ]] ||
+    fail "--dataset $dataset: no such data set; see --help"
+[ ${#train[@]} -gt 0 ] || fail "--train is missing: files to train on; see --help"
+[ ${#dev[@]} -gt 0 ] || fail "--dev is missing: files to score; see --help"
+for file in "${train[@]}" "${dev[@]}"; do [ -r "$file" ] || fail "$file: cannot be read; check the path"; done
+[ -n "$model" ] || fail "--model is missing: a folder of littlebird-warm-start, or a checkpoint; see --help"
+[ ! -d "$model" ] || model=$model/checkpoint.pt
+[ -r "$model" ] || fail "$model: cannot be read; check --model"
+student=${student:-$(dirname "$model")}
+[ -r "$student/dict.txt" ] || fail "$student: no dict.txt there; give a folder of littlebird-warm-start with --student"
+case $dataset in
+    natural_questions | korquad2)
+        for tag in h1 h2 p table tr td th ul ol li; do
+            grep -q "^<$tag> " "$student/dict.txt" ||
+                fail "$student/dict.txt: lacks <$tag>; $dataset needs a model of littlebird-warm-start --html-tags"
+        done ;;
+    classification) ;;
+    *) [ ${#dev[@]} -eq 1 ] || fail "${#dev[@]} --dev files; $dataset is scored on one" ;;
+esac
+[ -n "$out" ] || fail "--out is missing: a folder to write; see --help"
+if [ -z "$dry" ] && [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
+    [ -e "$out/.recipe" ] || fail "$out: not empty and not from an earlier run; choose another with --out"
+    [ "$(cat "$out/.recipe")" = "$arguments" ] || fail "$out: from a run with other arguments; choose another with --out"
+fi
+
+started=$SECONDS
+step() { printf '\n\033[1m== %s\033[0m  [%d:%02d]\n' "$1" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
+# prints a command, quoted where it must be, and runs it
+run() {
+    local word line="+"
+    for word in "$@"; do
+        [[ $word =~ ^[A-Za-z0-9_./:=,+-]+$ ]] || word=${word@Q}
+        line+=" $word"
+    done
+    echo "$line"
+    [ -n "$dry" ] || "$@"
+}
+# make FILE COMMAND…: runs the command, unless an earlier run has made the file
+make() {
+    if [ -z "$dry" ] && [ -e "$1" ]; then echo "$1: there already"; else run "${@:2}"; fi
+}
+
+if [ -z "$dry" ]; then
+    step "Environment"
+    set -- # a sourced script would take what is left of ours
+    source scripts/environment.sh
+    mkdir -p "$out" && printf '%s' "$arguments" >"$out/.recipe"
+fi
+
+if [ "$dataset" = classification ]; then
+    prepare=(classification)
+    task=(--task littlebird_sentence_prediction --criterion littlebird_classification)
+    metric=macro_f1 gold=$out/data/valid.gold.json
+else
+    prepare=(qa --dataset "$dataset" --stride "${stride:-$((max_tokens / 2))}")
+    task=(--task question_answering --criterion question_answering --batch-size-valid 1)
+    metric=f1 gold=${dev[0]}
+    [ "$dataset" != wikihop ] || metric=exact_match # accuracy
+fi
+step "Prepare $dataset"
+make "$out/data" littlebird-prepare "${prepare[@]}" --train "${train[@]}" --valid "${dev[@]}" --tokenizer "$student" \
+    --dict "$student/dict.txt" --max-tokens "$max_tokens" --workers "$workers" --destdir "$out/data"
+
+step "Train, $updates updates"
+arch="--arch littlebird_base" progress=simple
+[ ! -e "$student/model.args" ] || arch=$(cat "$student/model.args")
+[ ! -t 2 ] || progress=tqdm
+# shellcheck disable=SC2086  # model.args is several words
+make "$out/trained/done" fairseq-train "$out/data" --user-dir fairseq_littlebird $arch "${task[@]}" \
+    --finetune-from-model "$model" --padding-insertion --batch-size "$batch_size" --update-freq "$update_freq" \
+    --max-update "$updates" --total-num-update "$updates" --warmup-updates $((updates / 10)) --lr "$lr" \
+    --lr-scheduler polynomial_decay --optimizer adam --adam-betas '(0.9, 0.98)' --adam-eps 1e-6 --weight-decay 0.01 \
+    --clip-norm 1.0 --num-workers 1 --seed 1 --ddp-backend legacy_ddp --validate-interval 1000000 \
+    --validate-interval-updates 1000 --best-checkpoint-metric "$metric" --maximize-best-checkpoint-metric \
+    --no-epoch-checkpoints --save-interval-updates 1000 --keep-interval-updates 1 --log-format "$progress" \
+    --log-interval 50 --log-file "$out/trained.log" --save-dir "$out/trained" "${more[@]}"
+[ -n "$dry" ] || touch "$out/trained/done"
+
+step "Answer"
+make "$out/predictions" littlebird-predict "$out/data" --path "$out/trained/checkpoint_best.pt" --gen-subset valid \
+    --output "$out/predictions"
+
+step "Scores"
+if [ ${#dev[@]} -gt 1 ] && [ "$dataset" != classification ]; then
+    gold=$out/gold # one folder, as littlebird-evaluate reads several files
+    run mkdir -p "$gold"
+    for file in "${dev[@]}"; do run ln -sf "$(realpath "$file")" "$gold"; done
+fi
+run littlebird-evaluate --dataset "$dataset" --gold "$gold" --predictions "$out/predictions/predictions.json"
