@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from fairseq.criterions import CRITERION_DATACLASS_REGISTRY
+from fairseq.dataclass.configs import FairseqConfig
 from fairseq.models import ARCH_CONFIG_REGISTRY
+from fairseq.tasks import TASK_DATACLASS_REGISTRY
+from hydra import compose, initialize_config_dir
 
 from fairseq_littlebird.models.littlebird import LittleBirdModelConfig
 
@@ -92,3 +98,112 @@ def test_the_file_itself_comes_first(file):
     """Otherwise its own model section would hide the group's."""
     content = yaml.safe_load(file.read_text())
     assert content["defaults"] == ["_self_", {"model": "littlebird_base"}, {"machine": "gpu"}]
+
+
+ENGLISH = "hotpotqa", "natural_questions", "triviaqa", "wikihop"
+# tables 10 and 11: the longest sequence, the batch, the learning rate
+DATA_SETS = {
+    "hotpotqa": (4096, 64, 5e-5),
+    "natural_questions": (8192, 128, 5e-5),
+    "triviaqa": (8192, 128, 5e-5),
+    "wikihop": (8192, 32, 5e-5),
+    "korquad2": (6144, 80, 1e-4),
+}
+# the same of each row; None is the data set's
+ROWS = {
+    **{name: None for name in ("2_littlebird", "3_pack_0", "3_pack_32", "3_pack_64", "10_english")},
+    "4_littlebird_512": (512, 80, 1e-4),
+    "4_littlebird_1k": (1024, 80, 1e-4),
+    "4_littlebird_2k": (2048, 80, 1e-4),
+    "4_littlebird_4k": (4096, 80, 1e-4),
+    "4_littlebird_8k": (8192, 80, 1e-4),
+    "5_littlebird_base": (6144, 80, 1e-4),
+    "5_littlebird_large": (8192, 144, 5e-5),
+    "11_base": (6144, 80, 1e-4),
+    "11_large": (8192, 144, 5e-5),
+}
+CLASSIFICATION_ROWS = {
+    "6_littlebird_512": (512, False),
+    "6_littlebird_1k": (1024, False),
+    "6_littlebird_512_pi": (512, True),
+    "6_littlebird_1k_pi": (1024, True),
+}
+
+
+def composed(name, *overrides):
+    """What fairseq-hydra-train is given, its keys known to fairseq."""
+    with initialize_config_dir(str(CONFIGS), version_base=None):
+        content = compose(name, list(overrides))
+    known = {field.name: field.type for field in fields(FairseqConfig)}
+    assert set(content) <= known.keys()
+    known["task"] = TASK_DATACLASS_REGISTRY[content.task._name]
+    known["model"] = LittleBirdModelConfig
+    known["criterion"] = CRITERION_DATACLASS_REGISTRY[content.criterion._name]
+    for section in ("task", "model", "criterion", "dataset", "optimization", "checkpoint"):
+        assert set(content[section]) - {"_name"} <= {field.name for field in fields(known[section])}
+    return content
+
+
+def settings(content):
+    """The longest sequence, the batch of all devices and the learning rate."""
+    batch = content.dataset.batch_size * content.optimization.update_freq[0]
+    devices = content.distributed_training.distributed_world_size
+    return content.task.max_positions, batch * devices, content.optimization.lr[0]
+
+
+def test_every_data_set_and_row_is_tried():
+    assert {file.stem for file in (CONFIGS / "data_set").glob("*")} == DATA_SETS.keys()
+    assert {file.stem for file in (CONFIGS / "table").glob("*")} == ROWS.keys() | CLASSIFICATION_ROWS.keys()
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_a_data_set_has_the_papers_settings(name):
+    content = composed("question_answering", "machine=gpu4", f"+data_set={name}")
+    assert settings(content) == DATA_SETS[name]
+    alone = content.optimization.update_freq[0] * 4
+    text = (CONFIGS / "data_set" / f"{name}.yaml").read_text()
+    assert f"machine=gpu: optimization.update_freq=[{alone}]" in text
+    assert (
+        f"+data_set={name} " in text and f"--dataset {name} " in text and f"--max-tokens {DATA_SETS[name][0]} " in text
+    )
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_row_has_the_papers_settings(name):
+    for data_set in ENGLISH if ROWS[name] is None else ["korquad2"]:
+        overrides = ["machine=gpu4", f"+data_set={data_set}", f"+table={name}"]
+        content = composed("question_answering", *overrides)
+        assert settings(content) == (ROWS[name] or DATA_SETS[data_set])
+        large = name in ("5_littlebird_large", "11_large")
+        assert (content.model.encoder_layers, content.model.encoder_embed_dim) == ((24, 1024) if large else (12, 768))
+        assert content.model.pack_size == {"3_pack_0": 0, "3_pack_32": 32}.get(name, 64)
+        assert content.lr_scheduler.total_num_update == content.optimization.max_update
+        # a size of the command line counts more than the row's
+        assert composed("question_answering", *overrides, "model=littlebird_tiny").model.encoder_layers == 3
+        assert composed("question_answering", *overrides, "model.pack_size=16").model.pack_size == 16
+
+
+@pytest.mark.parametrize("name", CLASSIFICATION_ROWS)
+def test_a_row_of_classification(name):
+    task = composed("littlebird_sentence_prediction", f"+table={name}").task
+    assert (task.max_positions, task.padding_insertion) == CLASSIFICATION_ROWS[name]
+
+
+@pytest.mark.parametrize("name", [*ROWS, *CLASSIFICATION_ROWS])
+def test_a_row_has_its_figures_and_its_command_beside_it(name):
+    comment = [line for line in (CONFIGS / "table" / f"{name}.yaml").read_text().splitlines() if line.startswith("#")]
+    assert comment[0] == "# @package _global_" and re.match(rf"# Table {name.split('_')[0]}[,:] ", comment[1])
+    assert any(re.match(r"#   .*\b\d\d\.\d", line) for line in comment)
+    assert any(f"+table={name} " in line for line in comment)
+
+
+def test_a_data_set_and_a_row_train(fairseq, logged, tmp_path):
+    arguments = ["--config-dir", CONFIGS, "--config-name", "question_answering", "model=littlebird_tiny", "machine=cpu"]
+    arguments += ["+data_set=hotpotqa", "+table=3_pack_32", "task.data=questions", f"common.user_dir={PACKAGE}"]
+    arguments += ["optimization.max_update=2", "optimization.update_freq=[1]", "common.log_interval=1"]
+    arguments += [f"checkpoint.save_dir={tmp_path}", *(size for size in SMALL if "pack_size" not in size)]
+    done = fairseq("hydra-train", *arguments)
+    assert [int(record["num_updates"]) for record in logged(done, "train_inner")] == [1, 2]
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    assert state["model"]["encoder.pack"].shape == (32, 32)
+    assert (state["cfg"]["task"]["max_positions"], state["cfg"]["dataset"]["batch_size"]) == (4096, 4)
