@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def environment() -> dict[str, str]:
-    if not (Path(sys.prefix) / "made").exists():
-        pytest.skip(f"{sys.prefix} was not made by scripts/environment.sh")
-    return os.environ | {"LITTLEBIRD_VENV": sys.prefix, "OMP_NUM_THREADS": "1"}
 
 
 def quickstart(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:

@@ -2,52 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
-import pytest
 import torch
-
-from fairseq_littlebird.checkpoints.key_maps import HUGGING_FACE, encoder_shapes
-from fairseq_littlebird.modules.config import FullAttentionConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = "--short-length 64 --head-updates 2 --distil-updates 2 --rss-updates 2 --longer-updates 2 --batch-tokens 256"
 TRAININGS = "head", "distilled", "rss-64", "rss-128", "rss-256"
-
-
-@pytest.fixture(scope="module")
-def environment() -> dict[str, str]:
-    if not (Path(sys.prefix) / "made").exists():
-        pytest.skip(f"{sys.prefix} was not made by scripts/environment.sh")
-    return os.environ | {"LITTLEBIRD_VENV": sys.prefix, "OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture(scope="module")
-def bert(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Hugging Face folder without a masked-language-model head, as sentence encoders are."""
-    safetensors = pytest.importorskip("safetensors.torch")
-    folder = tmp_path_factory.mktemp("bert")
-    words = sorted({*(tiny / "text.train.txt").read_text("utf-8").lower().replace(".", " .").split(), *".?!"})
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", "utf-8")
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
-    config = {"model_type": "bert", "vocab_size": len(pieces), "max_position_embeddings": 64, "hidden_act": "gelu"}
-    (folder / "config.json").write_text(json.dumps(config | sizes))
-    own = FullAttentionConfig(len(pieces), layers=2, embed_dim=32, ffn_embed_dim=48, heads=2, max_positions=64)
-    shapes, generator = encoder_shapes(own), torch.Generator().manual_seed(0)
-    weights = {"embeddings.token_type_embeddings.weight": torch.zeros(2, 32)}
-    for theirs, ours in HUGGING_FACE["bert"].items():
-        for n in range(2 if "{n}" in theirs else 1):
-            shape = shapes.get(str(ours).replace("{n}", str(n)))
-            if shape and not theirs.startswith("cls."):
-                weights[theirs.replace("{n}", str(n))] = torch.randn(shape, generator=generator) * 0.1
-    safetensors.save_file(weights, folder / "model.safetensors")
-    return folder
 
 
 def reuse(environment: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:

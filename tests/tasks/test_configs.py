@@ -178,9 +178,13 @@ def test_a_row_has_the_papers_settings(name):
         assert (content.model.encoder_layers, content.model.encoder_embed_dim) == ((24, 1024) if large else (12, 768))
         assert content.model.pack_size == {"3_pack_0": 0, "3_pack_32": 32}.get(name, 64)
         assert content.lr_scheduler.total_num_update == content.optimization.max_update
-        # a size of the command line counts more than the row's
-        assert composed("question_answering", *overrides, "model=littlebird_tiny").model.encoder_layers == 3
-        assert composed("question_answering", *overrides, "model.pack_size=16").model.pack_size == 16
+
+
+@pytest.mark.parametrize("name", ["3_pack_0", "5_littlebird_large"])
+def test_the_command_line_counts_more_than_the_row(name):
+    overrides = ["+data_set=korquad2", f"+table={name}", "model=littlebird_tiny", "model.pack_size=16"]
+    model = composed("question_answering", *overrides).model
+    assert (model.encoder_layers, model.encoder_embed_dim, model.pack_size) == (3, 64, 16)
 
 
 @pytest.mark.parametrize("name", CLASSIFICATION_ROWS)

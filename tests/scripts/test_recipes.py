@@ -1,0 +1,162 @@
+"""A recipe on a few records of HotpotQA, from the file to its scores; the settings of all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from fairseq_littlebird.cli.warm_start import main as warm_start
+from fairseq_littlebird.text.html import WORDS
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA_SETS = sorted(file.stem for file in (ROOT / "configs" / "data_set").glob("*.yaml"))
+RECIPES = [*DATA_SETS, "classification"]
+
+
+def recipe(
+    name: str, *arguments: object, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    words = [str(ROOT / "scripts" / f"{name}.sh"), *map(str, arguments)]
+    environment = environment or dict(os.environ)
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=900, stdin=subprocess.DEVNULL)
+
+
+def commands(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
+    """The commands that a run printed."""
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return [shlex.split(line[2:]) for line in done.stdout.splitlines() if line.startswith("+ ")]
+
+
+def value(command: list[str], option: str) -> str:
+    return command[command.index(option) + 1]
+
+
+@pytest.fixture
+def student(tmp_path: Path) -> Path:
+    """A folder with the names that a recipe looks for."""
+    folder = tmp_path / "student of mine"
+    folder.mkdir()
+    (folder / "checkpoint.pt").touch()
+    (folder / "dict.txt").write_text("".join(f"{word} 0\n" for word in ["the", *(f"<{tag}>" for tag in WORDS)]))
+    (folder / "model.args").write_text("--arch littlebird_tiny --pack-size 8\n")
+    return folder
+
+
+def test_hotpotqa(environment, bert, data_dir, tmp_path):
+    warm_start(["--from", f"{bert}", "--out", f"{tmp_path}/student", "--pack-size", "8", "--block-size", "16"])
+    records = json.loads((data_dir / "hotpotqa" / "distractor_100.json").read_text("utf-8"))
+    (tmp_path / "train.json").write_text(json.dumps(records[:6]), "utf-8")
+    (tmp_path / "dev.json").write_text(json.dumps(records[6:9]), "utf-8")
+    out = tmp_path / "out"
+    given = ["--train", tmp_path / "train.json", "--dev", tmp_path / "dev.json", "--model", tmp_path / "student"]
+    given += ["--out", out, "--updates", 2, "--batch-size", 2, "--update-freq", 1, "--", "--cpu"]
+    done = recipe("hotpotqa", *given, environment=environment)
+    names = ["littlebird-prepare", "fairseq-train", "littlebird-predict", "littlebird-evaluate"]
+    assert [command[0] for command in commands(done)] == names
+    assert "joint_f1" in done.stdout and "without a prediction" not in done.stderr
+    state = torch.load(out / "trained" / "checkpoint_best.pt", weights_only=True)
+    assert state["optimizer_history"][-1]["num_updates"] == 2
+    assert state["model"]["encoder.pack"].shape == (8, 32)
+    assert state["cfg"]["task"]["padding_insertion"] and state["cfg"]["dataset"]["batch_size"] == 2
+
+    # the same command again trains no more, goes on where something is missing, and scores the same
+    (out / "predictions" / "predictions.json").unlink()
+    (out / "predictions").rename(tmp_path / "old")
+    trained = (out / "trained" / "checkpoint_last.pt").stat().st_mtime_ns
+    again = recipe("hotpotqa", *given, environment=environment)
+    assert [command[0] for command in commands(again)] == names[2:]
+    assert trained == (out / "trained" / "checkpoint_last.pt").stat().st_mtime_ns
+    assert done.stdout.split("== Scores")[1].splitlines()[1:] == again.stdout.split("== Scores")[1].splitlines()[1:]
+    other = recipe("hotpotqa", *given[:-2], "--lr", "1", environment=environment)
+    assert other.returncode == 2 and "other arguments" in other.stderr
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_settings_are_those_of_the_configuration(student, tmp_path, name):
+    config = yaml.safe_load((ROOT / "configs" / "data_set" / f"{name}.yaml").read_text())
+    given = ["--train", __file__, "--dev", __file__, "--model", student, "--out", tmp_path / "out", "--dry-run"]
+    prepare, train, predict, evaluate = commands(recipe(name, *given, "--", "--fp16"))
+    assert prepare[:2] == ["littlebird-prepare", "qa"] and value(prepare, "--dataset") == name
+    assert value(prepare, "--max-tokens") == str(config["task"]["max_positions"])
+    text = (ROOT / "configs" / "data_set" / f"{name}.yaml").read_text()
+    assert f"--stride {value(prepare, '--stride')} " in text
+    assert value(prepare, "--dict") == str(student / "dict.txt")
+    assert value(train, "--batch-size") == str(config["dataset"]["batch_size"])
+    assert int(value(train, "--update-freq")) == config["optimization"]["update_freq"][0] * 4
+    assert float(value(train, "--lr")) == config["optimization"]["lr"][0]
+    assert value(train, "--max-update") == str(config["optimization"]["max_update"])
+    assert value(train, "--warmup-updates") == str(config["lr_scheduler"]["warmup_updates"])
+    assert value(train, "--arch") == "littlebird_tiny" and value(train, "--pack-size") == "8"
+    assert value(train, "--task") == "question_answering" and train[-1] == "--fp16"
+    assert value(predict, "--path") == value(train, "--save-dir") + "/checkpoint_best.pt"
+    assert value(evaluate, "--dataset") == name and value(evaluate, "--gold") == __file__
+    assert not (tmp_path / "out").exists()
+
+
+def test_several_files(student, tmp_path):
+    """Shards are one split, and are scored as one folder; options of the user's count more than the recipe's."""
+    for name in ("dev 0.json", "dev1.json"):
+        (tmp_path / name).touch()
+    given = ["--train", __file__, "--dev", tmp_path / "dev 0.json", tmp_path / "dev1.json", "--model", student]
+    given += ["--out", tmp_path / "out", "--max-tokens", 512, "--stride", 256, "--dry-run"]
+    for name, scored in (("korquad2", True), ("hotpotqa", False)):
+        done = recipe(name, *given)
+        if not scored:
+            assert done.returncode == 2 and done.stderr == "hotpotqa: 2 --dev files; hotpotqa is scored on one\n"
+            continue
+        prepare, *_, evaluate = commands(done)
+        at = prepare.index("--valid")
+        assert prepare[at + 1 : at + 3] == [str(tmp_path / "dev 0.json"), str(tmp_path / "dev1.json")]
+        assert value(prepare, "--max-tokens") == "512" and value(prepare, "--stride") == "256"
+        assert value(evaluate, "--gold") == str(tmp_path / "out" / "gold")
+
+
+def test_classification(student, tmp_path):
+    given = ["--train", __file__, "--dev", __file__, "--model", student / "checkpoint.pt", "--out", tmp_path / "out"]
+    prepare, train, _, evaluate = commands(recipe("classification", *given, "--dry-run"))
+    assert prepare[:2] == ["littlebird-prepare", "classification"] and "--stride" not in prepare
+    assert value(train, "--task") == "littlebird_sentence_prediction"
+    assert value(evaluate, "--gold") == str(tmp_path / "out" / "data" / "valid.gold.json")
+
+
+def test_a_model_without_its_options(student, tmp_path):
+    (student / "model.args").unlink()
+    given = ["--train", __file__, "--dev", __file__, "--model", student, "--out", tmp_path / "out", "--dry-run"]
+    assert value(commands(recipe("hotpotqa", *given))[1], "--arch") == "littlebird_base"
+    # the checkpoint of a later training lies elsewhere
+    (tmp_path / "later.pt").touch()
+    train = commands(recipe("hotpotqa", *given, "--model", tmp_path / "later.pt", "--student", student))[1]
+    assert value(train, "--finetune-from-model") == str(tmp_path / "later.pt")
+
+
+@pytest.mark.parametrize("name", [*RECIPES, "question_answering"])
+def test_help(name):
+    done = recipe(name, "--help")
+    assert done.returncode == 0 and done.stdout.startswith(f"usage: scripts/{name}.sh ")
+    assert f"(default: {name})" in done.stdout or name == "question_answering"
+
+
+def test_bad_arguments_are_one_line(student, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    (tmp_path / "plain").mkdir()
+    for name in ("checkpoint.pt", "dict.txt"):
+        (tmp_path / "plain" / name).touch()
+    good = ["--train", __file__, "--dev", __file__, "--model", student, "--out", tmp_path / "out"]
+    cases = [[], ["--what", "x"], ["--train"], ["--train", "--dev", __file__], [*good, "--updates", "0"],
+             [*good, "--stride", "4k"], [*good, "--dataset", "bioasq"], [*good, "--dev", tmp_path / "none.json"],
+             [*good, "--model", tmp_path / "none"], [*good, "--model", tmp_path / "mine" / "thesis.txt"],
+             [*good, "--student", tmp_path / "mine"], [*good, "--out", tmp_path / "mine"],
+             [*good, "--model", tmp_path / "plain"]]  # fmt: skip
+    for arguments in cases:
+        done = recipe("korquad2", *arguments)
+        assert done.returncode == 2 and done.stderr.startswith("korquad2: ") and len(done.stderr.splitlines()) == 1
+    assert "lacks <h1>" in done.stderr and "--html-tags" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "plain", "student of mine"]
