@@ -36,7 +36,7 @@ def texts(tmp_path_factory):
     (folder / "text.txt").write_text(text, "utf-8")
     tokenizer = folder / "tokenizer"
     tokenizer.mkdir()
-    train_sentencepiece([folder / "text.txt"], 100, tokenizer / "sentencepiece.model")
+    train_sentencepiece([folder / "text.txt"], 80, tokenizer / "sentencepiece.model", "bpe", byte_fallback=False)
     (tokenizer / "dict.txt").write_text(dictionary_text(load_tokenizer(tokenizer)), "utf-8")
     return folder, tokenizer
 
