@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ _AGAIN = "copy the file again, or make the folder again"
 
 class MappedItems:
     """Items of an MMapIndexedDataset; unlike fairseq's own class it does not read the files to open them.
+
+    Items are read, not mapped: every page of a mapping that was ever touched counts as the process's memory, which
+    would grow to the size of the data set. Processes may share an object.
 
     Args:
         path: of the files, without ``.bin`` and ``.idx``.
@@ -41,7 +46,8 @@ class MappedItems:
         self._starts = _map(index, np.int64, count, _HEADER.size + self.sizes.nbytes)
         length = int(self._starts[-1]) + int(self.sizes[-1]) * self._dtype.itemsize if count else 0
         _check_size(data, length)
-        self._bytes = _map(data, np.uint8, length, 0)
+        self._file = os.open(data, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return MappedItems, (self._path,)
@@ -50,18 +56,31 @@ class MappedItems:
         return len(self.sizes)
 
     def __getitem__(self, index: int) -> np.ndarray:
+        return self.part(index)
+
+    def part(self, index: int, first: int = 0, stop: int | None = None) -> np.ndarray:
+        """``item[first:stop]``, read-only; no more than this is read.
+
+        Raises:
+            UserError: the file was cut since it was opened.
+        """
         if not 0 <= index < len(self):
             raise IndexError(f"item {index} of {len(self)} in {self._path}")
-        start, size = int(self._starts[index]), int(self.sizes[index])
-        return self._bytes[start : start + size * self._dtype.itemsize].view(self._dtype)
+        first, stop, _ = slice(first, stop).indices(int(self.sizes[index]))
+        length = max(0, stop - first) * self._dtype.itemsize
+        read = os.pread(self._file, length, int(self._starts[index]) + first * self._dtype.itemsize)
+        if len(read) < length:
+            raise UserError("truncated while it was read", where=f"{self._path}.bin", remedy=_AGAIN)
+        return np.frombuffer(read, self._dtype)
 
     def rows(self, width: int) -> np.ndarray:
-        """[number of items, width]: all items, of ``width`` numbers each."""
-        _check_size(self._path.with_name(f"{self._path.name}.bin"), len(self) * width * self._dtype.itemsize)
-        return self._bytes.view(self._dtype).reshape(-1, width)
+        """[number of items, width], mapped: all items, of ``width`` numbers each."""
+        data = self._path.with_name(f"{self._path.name}.bin")
+        _check_size(data, len(self) * width * self._dtype.itemsize)
+        return _map(data, self._dtype, len(self) * width, 0).reshape(-1, width)
 
 
-def _map(path: Path, dtype: type, count: int, offset: int) -> np.ndarray:
+def _map(path: Path, dtype: type | np.dtype, count: int, offset: int) -> np.ndarray:
     # nothing cannot be mapped
     return np.asarray(np.memmap(path, dtype, "r", offset, (count,))) if count else np.zeros(0, dtype)
 

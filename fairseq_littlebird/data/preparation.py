@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -261,7 +262,7 @@ class _Encoder:
         else:
             symbols, pairs = self._tokenizer.encode(first.document)
         tokens = self._numbers(symbols, {piece.symbol for piece in first.pieces if piece.symbol})
-        offsets = np.array(pairs, dtype=np.int32).reshape(-1, 2)
+        offsets = np.fromiter(chain.from_iterable(pairs), np.int32, 2 * len(pairs)).reshape(-1, 2)
         if first.fixed_pieces:
             (example,) = examples
             kept = self._one_window(example, offsets, np.flatnonzero([symbol == SEPARATOR for symbol in symbols]))
@@ -289,7 +290,7 @@ class _Encoder:
                 f"the dictionary lacks {', '.join(missing)}",
                 remedy="start from a model of littlebird-warm-start --html-tags, or append these words to dict.txt",
             )
-        return np.array([self._indices.get(symbol, self._unknown) for symbol in symbols], dtype=np.int32)
+        return np.fromiter(map(self._indices.get, symbols, repeat(self._unknown)), np.int32, len(symbols))
 
     def _question(self, example: QAExample, offsets: np.ndarray) -> _Question:
         kind = self._answer_types.index(example.answer_type) if example.answer_type else -1

@@ -1,4 +1,4 @@
-"""The prepared question answering folder, read lazily from memory-mapped files.
+"""The prepared question answering folder, read lazily.
 
 ``DEST/prepared.json`` holds the settings, the ids of the symbols that every window has, and the summary;
 ``DEST/report.jsonl`` every repaired or dropped answer and example; ``DEST/dict.txt`` and the tokenizer's
@@ -155,7 +155,7 @@ class PreparedQuestions:
         spans = self._spans(example)
         inside = spans[holds(np.array([[start, stop]]), spans)[0]]
         question = self._parts["questions"][example]
-        context = self._parts["tokens"][document][start:stop]
+        context = self._parts["tokens"].part(document, start, stop)
         bos, mark, eos = (self.settings["symbols"][symbol] for symbol in SYMBOLS)
         context_start = len(question) + 3
         inside = inside + (context_start - start)
@@ -169,7 +169,7 @@ class PreparedQuestions:
         return Window(
             tokens=tokens,
             context_start=context_start,
-            offsets=self._parts["offsets"][document][2 * start : 2 * stop].astype(np.int64).reshape(-1, 2),
+            offsets=self._parts["offsets"].part(document, 2 * start, 2 * stop).astype(np.int64).reshape(-1, 2),
             spans=list(dict.fromkeys((first, last) for first, last in inside.tolist())),
             example=example,
             positions=after_gaps(len(tokens), gaps, self.gap) if len(gaps) and self.gap else None,

@@ -376,9 +376,13 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _fit(text: str, begins: np.ndarray, ends: np.ndarray, is_blank: Callable[[str], bool]) -> list[tuple[int, int]]:
     """Token offsets without white space and deleted characters at the ends, with their combining marks."""
     n = len(text)
-    characters, inverse = np.unique(np.frombuffer(text.encode("utf-32-le"), np.uint32), return_inverse=True)
-    marks = np.array([unicodedata.category(chr(c)).startswith("M") for c in characters])[inverse]
-    blank = np.array([chr(c).isspace() or is_blank(chr(c)) for c in characters])[inverse] & ~marks
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    # tables by code point: sorting the characters of a long text would take longer than all else here
+    is_mark, is_space = np.zeros((2, int(codes.max()) + 1), dtype=bool)
+    for c in set(text):
+        is_mark[ord(c)] = unicodedata.category(c).startswith("M")
+        is_space[ord(c)] = not is_mark[ord(c)] and (c.isspace() or is_blank(c))
+    marks, blank = is_mark[codes], is_space[codes]
 
     position = np.arange(n)
     next_solid = np.append(np.minimum.accumulate(np.where(blank, n, position)[::-1])[::-1], n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -52,6 +53,8 @@ _function: Callable[[Any], Any]
 def _initialize(function: Callable[[Any], Any]) -> None:
     global _function
     _function = function
+    # the collector would go through all that was there before, and make the pages shared with the parent this process's
+    gc.freeze()
 
 
 def _call(item: object) -> object:

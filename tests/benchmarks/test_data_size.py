@@ -1,0 +1,80 @@
+"""The documents of the benchmark of data sizes, and its way of adding up memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from fairseq_littlebird.text.readers import read_questions
+from fairseq_littlebird.text.tokenizers import dictionary_text, load_tokenizer
+from fairseq_littlebird.text.training import train_sentencepiece
+
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "data_size.py"
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    spec = importlib.util.spec_from_file_location("data_size", SCRIPT)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """A folder with a text, and the folder of a tokenizer made from it."""
+    folder = tmp_path_factory.mktemp("texts")
+    line = "The {} river ran\npast a village of {} houses,\nand nobody there had ever asked why, he said."
+    text = "\n\n".join(line.format("wide deep old slow".split()[n % 4], n) for n in range(60))
+    (folder / "text.txt").write_text(text, "utf-8")
+    tokenizer = folder / "tokenizer"
+    tokenizer.mkdir()
+    train_sentencepiece([folder / "text.txt"], 80, tokenizer / "sentencepiece.model", "bpe", byte_fallback=False)
+    (tokenizer / "dict.txt").write_text(dictionary_text(load_tokenizer(tokenizer)), "utf-8")
+    return folder, tokenizer
+
+
+def test_documents(benchmark, texts, tmp_path):
+    folder, tokenizer = texts
+    for name in ("a", "b"):
+        options = Namespace(documents=4, tokens=1000, text=folder, tokenizer=tokenizer, out=tmp_path / name, seed=1)
+        benchmark.make(options)
+    a, b = (tmp_path / name / "documents.json" for name in ("a", "b"))
+    assert a.read_bytes() == b.read_bytes()
+    examples = list(read_questions("squad", a))
+    assert len(examples) == len({e.document for e in examples}) == len({e.id for e in examples}) == 4
+    for example in examples:
+        (answer,) = example.answers
+        assert example.document.startswith(answer.text, answer.start)
+        assert example.document.count(example.question[len("What is ") : -1].replace("the word", "The word")) == 1
+        assert len(load_tokenizer(tokenizer).tokenize(example.document)) == pytest.approx(1000, abs=100)
+
+
+def test_tables_of_a_tiny_data_set(benchmark, texts, tmp_path):
+    folder, tokenizer = texts
+    benchmark.make(Namespace(documents=3, tokens=300, text=folder, tokenizer=tokenizer, out=tmp_path, seed=1))
+    words = [sys.executable, str(SCRIPT), "prepare", "--tokenizer", str(tokenizer), "--out", str(tmp_path)]
+    words += "--workers 1 2 --rounds 1 --max-tokens 128 --stride 100".split()
+    done = subprocess.run(words, capture_output=True, text=True, cwd=SCRIPT.parents[1])
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("|")]
+    assert rows[2:] == ["tokenizer alone", "prepare, 1 worker", "prepare, 2 workers"]
+    settings = json.loads((tmp_path / "qa" / "prepared.json").read_text("utf-8"))
+    assert settings["splits"]["train"]["kept"] == 3
+
+
+def test_memory_of_all_processes(benchmark):
+    hold = "import time; block = bytearray(64 << 20); time.sleep(1.5)"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}]); print('done')"
+    said, peak = benchmark.watched([sys.executable, "-c", child])
+    assert said == "done\n"
+    assert 64 < peak.anonymous <= peak.total < 200
+    with pytest.raises(SystemExit, match="broken"):
+        benchmark.watched([sys.executable, "-c", "raise SystemExit('broken')"])
