@@ -32,7 +32,7 @@ from fairseq_littlebird.text.tokenizers import FILES, load_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT, BATCH = 512, 2048  # tokens of a short input, and of a batch
-HEAD, CURVE, DISTIL, RSS, LONGER, READ, CLASSIFY = 500, 80, 50, 70, 40, 300, 200  # updates
+HEAD, CURVE, DISTIL, RSS, LONGER, READ, CLASSIFY = 500, 80, 50, 70, 40, 300, 120  # updates
 LENGTHS, QUESTIONS, REVIEWS = (512, 1024, 1536, 2048), 60, 64  # what table 6 is tested on
 VALIDATE_EVERY = 20
 DISTILLATION = "--criterion littlebird_distillation --soft-weight 1 --attention-weight 1 --attention-rows 128"
