@@ -42,9 +42,9 @@ class Sample(NamedTuple):
 SAMPLES = {
     "hotpotqa": Sample("hotpotqa/distractor_100.json", "joint_f1", 100, batch=8, updates=800),
     "wikihop": Sample("wikihop/sample.json", "accuracy", 1),
-    "triviaqa": Sample("triviaqa/qa/wikipedia-dev.json", "f1", 1),
+    "triviaqa": Sample("triviaqa/qa/wikipedia-dev.json", "f1", 1, updates=100),
     "korquad2": Sample("korquad2/korquad2.1_train_00.json", "f1", 1),
-    "natural_questions": Sample("nq.jsonl", "short-best-threshold-f1", 100, batch=4),
+    "natural_questions": Sample("nq.jsonl", "short-best-threshold-f1", 100, updates=300),
     "classification": Sample("", "accuracy", 100),
 }
 

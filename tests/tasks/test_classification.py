@@ -89,7 +89,7 @@ def test_predictions_score_what_validation_logs(classifiers, documents, logged, 
     record = logged(done, "valid")[-1]
     for name in ("accuracy", "micro_f1", "macro_f1"):
         assert float(record[f"valid_{name}"]) == pytest.approx(100 * scores[name], abs=0.01)
-    assert scores["macro_auroc"] > 0.7  # it has learned something
+    assert scores["macro_auroc"] > 0.6  # it has learned something
     predictions = json.loads((tmp_path / "out" / "predictions.json").read_text("utf-8"))
     assert list(predictions) == [f"valid {n}" for n in range(21)]  # the file's order
     key = {"one": "label", "several": "labels"}[kind]
