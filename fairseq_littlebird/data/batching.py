@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from fairseq.data import FairseqDataset
 
+from fairseq_littlebird.errors import UserError
+
 
 class EveryItemBatched(FairseqDataset):
     """A dataset whose batches have no fixed sizes; ``sizes`` int[items] is what a subclass has to have.
@@ -16,6 +18,7 @@ class EveryItemBatched(FairseqDataset):
     """
 
     sizes: np.ndarray
+    smaller_items = "raise it, or shorten the items"
 
     def size(self, index: int) -> int:
         return int(self.sizes[index])
@@ -36,4 +39,7 @@ class EveryItemBatched(FairseqDataset):
         max_sentences: int | None = None,
         required_batch_size_multiple: int = 1,
     ) -> Any:
+        largest = int(self.num_tokens_vec(indices).max(initial=0))
+        if max_tokens is not None and largest > max_tokens:
+            raise UserError(f"an item has {largest:,} tokens", f"--max-tokens {max_tokens}", self.smaller_items)
         return FairseqDataset.batch_by_size(self, indices, max_tokens, max_sentences, 1)

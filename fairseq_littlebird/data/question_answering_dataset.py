@@ -41,6 +41,8 @@ class QuestionAnsweringDataset(EveryItemBatched):
             0 for all.
     """
 
+    smaller_items = "raise it, or draw fewer windows with --windows-per-question where answers are noisy"
+
     def __init__(
         self,
         prepared: PreparedQuestions,

@@ -15,6 +15,7 @@ from fairseq_littlebird.data.question_answering_dataset import (
     QuestionAnsweringDataset,
     some_spans,
 )
+from fairseq_littlebird.errors import UserError
 
 PAD = 1
 
@@ -162,3 +163,11 @@ def test_ends_are_scored_for_some_starts_with_all_their_spans():
     assert len(drawn) == 2 * NOISY_STARTS and drawn == sorted(drawn) != spans[: 2 * NOISY_STARTS]
     assert {start for start, _ in drawn[::2]} == {start for start, _ in drawn[1::2]}
     assert some_spans([]) == []
+
+
+def test_items_that_fit_no_batch_are_one_line(questions):
+    data = questions(noisy=True)
+    longest = max(map(data.num_tokens, range(len(data))))
+    assert data.batch_by_size(data.ordered_indices(), max_tokens=longest)
+    with pytest.raises(UserError, match=rf"^--max-tokens {longest - 1}: .*--windows-per-question"):
+        data.batch_by_size(data.ordered_indices(), max_tokens=longest - 1)
