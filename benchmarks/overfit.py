@@ -92,17 +92,7 @@ def overfit(name: str, data: Path, out: Path, updates: int | None) -> dict[str, 
         f"--save-dir {folder}/model",
         folder / "train.log",
     )
-    run(
-        f"littlebird-predict {folder}/prepared --path {folder}/model/checkpoint_last.pt --output {folder}/predictions "
-        "--overwrite",
-        folder / "predict.log",
-    )
-    text = run(
-        f"littlebird-evaluate --dataset {name} --gold {gold} --json "
-        f"--predictions {folder}/predictions/predictions.json",
-        folder / "evaluate.log",
-    )
-    return json.loads(text.splitlines()[-1])
+    return scores(name, folder, gold)
 
 
 def overfit_reviews(data: Path, folder: Path, updates: int) -> dict[str, Any]:
@@ -125,13 +115,18 @@ def overfit_reviews(data: Path, folder: Path, updates: int) -> dict[str, Any]:
         f"--no-epoch-checkpoints --save-interval 100000 --log-format json --save-dir {folder}/model",
         folder / "train.log",
     )
+    return scores("classification", folder, folder / "prepared/test.gold.json")
+
+
+def scores(name: str, folder: Path, gold: Path) -> dict[str, Any]:
+    """What the trained model answers, as littlebird-evaluate scores it."""
     run(
         f"littlebird-predict {folder}/prepared --path {folder}/model/checkpoint_last.pt --output {folder}/predictions "
         "--overwrite",
         folder / "predict.log",
     )
     text = run(
-        f"littlebird-evaluate --dataset classification --gold {folder}/prepared/test.gold.json --json "
+        f"littlebird-evaluate --dataset {name} --gold {gold} --json "
         f"--predictions {folder}/predictions/predictions.json",
         folder / "evaluate.log",
     )
@@ -184,10 +179,10 @@ def main() -> None:
     (out / "nq.jsonl").write_text("".join(json.dumps(simplified(json.loads(line))) + "\n" for line in lines))
     rows = []
     for name in options.data_sets or SAMPLES:
-        scores = overfit(name, data, out, options.updates)
+        found = overfit(name, data, out, options.updates)
         figure = SAMPLES[name].figure
-        rows.append(f"| {name} | {figure} | {SAMPLES[name].scale * scores[figure]:.1f} |")
-        print(rows[-1], scores, flush=True)
+        rows.append(f"| {name} | {figure} | {SAMPLES[name].scale * found[figure]:.1f} |")
+        print(rows[-1], found, flush=True)
     print("\n".join(["| data set | figure | % |", "|---|---|---|", *rows]))
 
 
