@@ -127,9 +127,9 @@ class EncoderModel(BaseFairseqModel):
             x: hidden states <float>[B, L, C], or logits as above; and ``extra``.
         """
         routing: list[Any] | None = [] if return_routing else None
-        states = self.encoder(src_tokens, positions, routing=routing)
-        hidden = states[-1]
-        extra: dict[str, Any] = {"inner_states": states if return_all_hiddens else None, "routing": routing}
+        states: list[Tensor] | None = [] if return_all_hiddens else None
+        hidden = self.encoder(src_tokens, positions, states=states, routing=routing)
+        extra: dict[str, Any] = {"inner_states": states, "routing": routing}
         if questions is not None and starts is not None:
             extra["start_logits"] = self.span_head.start_logits(hidden, questions)  # type: ignore[union-attr,operator]
             extra["end_logits"] = self.span_head.end_logits(hidden, questions, starts)  # type: ignore[union-attr,operator]

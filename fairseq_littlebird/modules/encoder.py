@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from fairseq_littlebird.attention import window_features
 from fairseq_littlebird.attention.routing import LittleBirdRouting
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.embeddings import Embeddings
-from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer
+from fairseq_littlebird.modules.littlebird_layer import Layout, LittleBirdLayer
+from fairseq_littlebird.modules.rows import rows_of
 
 
 class LittleBirdEncoder(nn.Module):
@@ -39,17 +41,19 @@ class LittleBirdEncoder(nn.Module):
         tokens: Tensor,
         positions: Tensor | None = None,
         padding_mask: Tensor | None = None,
+        states: list[Tensor] | None = None,
         routing: list[LittleBirdRouting] | None = None,
-    ) -> list[Tensor]:
+    ) -> Tensor:
         """
         Args:
             tokens: <integer>[B, L].
             positions: position ids <integer>[B, L], non-decreasing along L, or None for 0 … L-1; gaps are virtual
                 padding (section 3.4).
             padding_mask: <bool>[B, L], True = padding; None takes ``tokens == padding_idx``.
+            states: a list to add the embeddings and every layer's output to, each <float>[B, L, C].
             routing: a list to add to what decides where each layer attends.
         Returns:
-            the embeddings and every layer's output, each <float>[B, L, C]; what stands at padding is undefined.
+            the last layer's output <float>[B, L, C]; what stands at padding is undefined.
         Raises:
             ValueError: learned positions, and an id past their table.
         """
@@ -58,18 +62,36 @@ class LittleBirdEncoder(nn.Module):
         x = self.embeddings(tokens, positions)
         p = x.new_zeros(0, x.shape[-1]) if self.pack is None else self.pack.to(x.dtype)
         p = p.expand(len(tokens), -1, -1)
-        states = [x]
+        layout = self.layout(x, positions, padding_mask)
+        if states is not None:
+            states.append(x)
+        x = layout.rows.take(x)
         for layer in self.layers:
             if self.training and self.config.layerdrop and torch.rand(()) < self.config.layerdrop:
                 continue
+            arguments = (x, p, layout, routing is not None)
             if self.training and self.config.checkpoint_activations:
-                x, p, decided = checkpoint(layer, x, p, positions, padding_mask, use_reentrant=False)
+                x, p, decided = checkpoint(layer, *arguments, use_reentrant=False)
             else:
-                x, p, decided = layer(x, p, positions, padding_mask)
-            states.append(x)
+                x, p, decided = layer(*arguments)
+            if states is not None:
+                states.append(layout.rows.put(x))
             if routing is not None:
                 routing.append(decided)
-        return states
+        return layout.rows.put(x)
+
+    def layout(self, x: Tensor, positions: Tensor | None, padding_mask: Tensor) -> Layout:
+        """What the layers share; arguments as :meth:`forward`'s, x <float>[B, L, C]."""
+        if not torch.compiler.is_compiling() and not padding_mask.any():
+            return Layout(positions, None, self.features(x, positions, None))
+        return Layout(positions, padding_mask, self.features(x, positions, padding_mask), rows_of(padding_mask))
+
+    def features(self, x: Tensor, positions: Tensor | None, padding_mask: Tensor | None) -> Tensor | None:
+        config = self.config
+        if not config.window:
+            return None
+        sizes = config.block_size, config.pack_size
+        return window_features(x, positions, padding_mask, *sizes, config.attention_backend)
 
 
 def reset_linear(encoder: nn.Module) -> None:

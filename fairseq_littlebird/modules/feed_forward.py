@@ -1,9 +1,19 @@
-"""The position-wise feed-forward network."""
+"""The position-wise feed-forward network, by itself and between its norms.
+
+Legend: N tokens, C hidden width, F inner width, c tokens of a piece.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from fairseq_littlebird.attention.dropout import dropout, keep_mask, random_seed
+
+PIECE = 512  # tokens whose inner states stay in cache
 
 
 class FeedForward(nn.Module):
@@ -16,5 +26,132 @@ class FeedForward(nn.Module):
         self.activation_dropout = activation_dropout
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = F.gelu(self.fc1(x))
-        return self.fc2(F.dropout(hidden, self.activation_dropout, self.training))
+        return self.fc2(dropout(F.gelu(self.fc1(x)), self.activation_dropout, self.training))
+
+
+def normed_feed_forward(
+    r: Tensor, attention_norm: nn.LayerNorm, ffn: FeedForward, ffn_norm: nn.LayerNorm, dropout_p: float
+) -> Tensor:
+    """A = LayerNorm(r), X' = LayerNorm(FFN(A) + A): the second half of a layer (section 3.3).
+
+    On a CPU some tokens after others, so that what lies between stays in cache, and keeping only r, W₁ A and
+    FFN(A) + A for the backward pass.
+
+    Args:
+        r: <float>[..., C], the attention's output and what it is added to.
+        attention_norm, ffn, ffn_norm: the layer's.
+        dropout_p: dropout of FFN(A); 0 outside training.
+    Returns:
+        X' <float>[..., C].
+    """
+    inner_dropout = ffn.training and ffn.activation_dropout > 0
+    if r.device.type != "cpu" or inner_dropout or torch.is_autocast_enabled("cpu"):
+        a = attention_norm(r)
+        result: Tensor = ffn_norm(dropout(ffn(a), dropout_p) + a)
+        return result
+    modules = (attention_norm, ffn.fc1, ffn.fc2, ffn_norm)
+    parameters = [p for module in modules for p in (module.weight, module.bias)]
+    keep = torch.is_grad_enabled() and (r.requires_grad or any(p.requires_grad for p in parameters))
+    seed = random_seed() if dropout_p else torch.zeros((), dtype=torch.int64)
+    result, _, _ = _forward(r.flatten(0, -2), parameters, attention_norm.eps, ffn_norm.eps, dropout_p, seed, keep)
+    return result.view(r.shape)
+
+
+def _norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """LayerNorm, and the means and inverse deviations that its derivative takes."""
+    return torch.ops.aten.native_layer_norm(x, x.shape[-1:], weight, bias, eps)  # type: ignore[no-any-return]
+
+
+@torch.library.custom_op("littlebird::feed_forward", mutates_args=())
+def _forward(
+    r: Tensor, parameters: list[Tensor], eps: float, ffn_eps: float, dropout_p: float, seed: Tensor, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """X' [N, C]; where ``keep``, W₁ A [N, F] and FFN(A) + A [N, C], otherwise two empty tensors."""
+    norm_weight, norm_bias, w1, b1, w2, b2, ffn_norm_weight, ffn_norm_bias = parameters
+    N, C = r.shape
+    result = torch.empty_like(r)
+    hidden, sums = r.new_empty(N if keep else 0, len(w1)), r.new_empty(N if keep else 0, C)
+    generator = torch.Generator(r.device).manual_seed(int(seed))
+    for start in range(0, N, PIECE):
+        piece = slice(start, start + PIECE)
+        a, _, _ = _norm(r[piece], norm_weight, norm_bias, eps)
+        h = torch.addmm(b1, a, w1.t(), out=hidden[piece]) if keep else torch.addmm(b1, a, w1.t())
+        y = torch.addmm(b2, F.gelu(h), w2.t())
+        if dropout_p:
+            y.mul_(keep_mask(y, dropout_p, generator))
+        y.add_(a)
+        result[piece] = _norm(y, ffn_norm_weight, ffn_norm_bias, ffn_eps)[0]
+        if keep:
+            sums[piece] = y
+    return result, hidden, sums
+
+
+@_forward.register_fake
+def _(
+    r: Tensor, parameters: list[Tensor], eps: float, ffn_eps: float, dropout_p: float, seed: Tensor, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    N, C = r.shape
+    rows = N if keep else 0
+    return torch.empty_like(r), r.new_empty(rows, parameters[2].shape[0]), r.new_empty(rows, C)
+
+
+@torch.library.custom_op("littlebird::feed_forward_backward", mutates_args=())
+def _backward(
+    grad: Tensor,
+    r: Tensor,
+    hidden: Tensor,
+    sums: Tensor,
+    parameters: list[Tensor],
+    eps: float,
+    ffn_eps: float,
+    dropout_p: float,
+    seed: Tensor,
+) -> list[Tensor]:
+    """The gradients of r and of the parameters."""
+    norm_weight, norm_bias, w1, _, w2, _, ffn_norm_weight, ffn_norm_bias = parameters
+    dr = torch.empty_like(r)
+    gradients = [torch.zeros_like(p) for p in parameters]
+    dnorm_weight, dnorm_bias, dw1, db1, dw2, db2, dffn_norm_weight, dffn_norm_bias = gradients
+    derive_norm, every = torch.ops.aten.native_layer_norm_backward, [True, True, True]
+    width, generator = r.shape[1:], torch.Generator(r.device).manual_seed(int(seed))
+    for start in range(0, len(r), PIECE):
+        piece = slice(start, start + PIECE)
+        a, mean, rstd = _norm(r[piece], norm_weight, norm_bias, eps)
+        _, ffn_mean, ffn_rstd = _norm(sums[piece], ffn_norm_weight, ffn_norm_bias, ffn_eps)
+        dsum, dweight, dbias = derive_norm(
+            grad[piece], sums[piece], width, ffn_mean, ffn_rstd, ffn_norm_weight, ffn_norm_bias, every
+        )
+        dffn_norm_weight.add_(dweight)
+        dffn_norm_bias.add_(dbias)
+        dy = dsum
+        if dropout_p:
+            dy = dsum * keep_mask(dsum, dropout_p, generator)
+        dw2.addmm_(dy.t(), F.gelu(hidden[piece]))
+        db2.add_(dy.sum(dim=0))
+        dh = torch.ops.aten.gelu_backward(torch.mm(dy, w2), hidden[piece])
+        dw1.addmm_(dh.t(), a)
+        db1.add_(dh.sum(dim=0))
+        da = dsum.addmm_(dh, w1)
+        dr[piece], dweight, dbias = derive_norm(da, r[piece], width, mean, rstd, norm_weight, norm_bias, every)
+        dnorm_weight.add_(dweight)
+        dnorm_bias.add_(dbias)
+    return [dr, *gradients]
+
+
+@_backward.register_fake
+def _(grad: Tensor, r: Tensor, hidden: Tensor, sums: Tensor, parameters: list[Tensor], *_: Any) -> list[Tensor]:
+    return [torch.empty_like(t) for t in (r, *parameters)]
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    r, parameters, *ctx.settings, seed, _ = inputs
+    ctx.save_for_backward(r, output[1], output[2], seed, *parameters)
+
+
+def _gradients(ctx: Any, grad: Tensor, *_: Any) -> tuple[Any, ...]:
+    r, hidden, sums, seed, *parameters = ctx.saved_tensors
+    dr, *gradients = _backward(grad.contiguous(), r, hidden, sums, parameters, *ctx.settings, seed)
+    return dr, gradients, None, None, None, None, None
+
+
+_forward.register_autograd(_gradients, setup_context=_save)

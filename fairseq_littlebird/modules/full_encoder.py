@@ -36,23 +36,26 @@ class FullAttentionEncoder(nn.Module):
         tokens: Tensor,
         positions: Tensor | None = None,
         padding_mask: Tensor | None = None,
+        states: list[Tensor] | None = None,
         routing: list[FullRouting] | None = None,
-    ) -> list[Tensor]:
+    ) -> Tensor:
         """
         Args:
             tokens: <integer>[B, L].
             positions: <integer>[B, L], or None for 0 … L-1.
             padding_mask: <bool>[B, L], True = padding; None takes ``tokens == padding_idx``.
+            states: a list to add the embeddings and every layer's output to, each <float>[B, L, C].
             routing: a list to add each layer's queries and keys to.
         Returns:
-            the embeddings and every layer's output, each <float>[B, L, C]; what stands at padding is undefined.
+            the last layer's output <float>[B, L, C]; what stands at padding is undefined.
         Raises:
             ValueError: a position past the learned ones.
         """
         if padding_mask is None:
             padding_mask = tokens.eq(self.config.padding_idx)
         x = self.embeddings(tokens, positions)
-        states = [x]
+        if states is not None:
+            states.append(x)
         for layer in self.layers:
             if self.training and self.config.layerdrop and torch.rand(()) < self.config.layerdrop:
                 continue
@@ -60,7 +63,8 @@ class FullAttentionEncoder(nn.Module):
                 x, decided = checkpoint(layer, x, padding_mask, use_reentrant=False)
             else:
                 x, decided = layer(x, padding_mask)
-            states.append(x)
+            if states is not None:
+                states.append(x)
             if routing is not None:
                 routing.append(decided)
-        return states
+        return x

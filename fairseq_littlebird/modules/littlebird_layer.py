@@ -1,19 +1,33 @@
 """One LittleBird layer (section 3.3, figure 1).
 
-Legend: B batch, L tokens, S pack size, H heads, C hidden width, D head width.
+Legend: B batch, L tokens, S pack size, H heads, C hidden width, D head width, N rows of X: all of B × L, or the
+unpadded ones.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_littlebird.attention import BiALiBi, pack_attention, unpack_window_attention
+from fairseq_littlebird.attention import BiALiBi, absorbed_pack_attention, pack_attention, unpack_window_attention
+from fairseq_littlebird.attention.dropout import dropout
 from fairseq_littlebird.attention.routing import LittleBirdRouting
 from fairseq_littlebird.modules.attention_heads import merge_heads, split_heads
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.feed_forward import FeedForward
+from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
+from fairseq_littlebird.modules.rows import PaddedRows, UnpaddedRows
+
+
+class Layout(NamedTuple):
+    """What all layers share of a batch."""
+
+    positions: Tensor | None = None  # <integer>[B, L]; None for 0 … L-1
+    padding_mask: Tensor | None = None  # <bool>[B, L], True = padding
+    features: Tensor | None = None  # see unpack_window_attention
+    rows: PaddedRows | UnpaddedRows = PaddedRows()  # which rows of X are computed with
 
 
 class LittleBirdLayer(nn.Module):
@@ -43,54 +57,64 @@ class LittleBirdLayer(nn.Module):
         self.ffn_norm = nn.LayerNorm(C, config.layer_norm_eps)
 
     def forward(
-        self, x: Tensor, p: Tensor, positions: Tensor | None = None, padding_mask: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, LittleBirdRouting]:
+        self, x: Tensor, p: Tensor, layout: Layout, return_routing: bool = False
+    ) -> tuple[Tensor, Tensor, LittleBirdRouting | None]:
         """
         Args:
-            x: <float>[B, L, C].
+            x: <float>[B, L, C], or [N, C] as ``layout.rows`` takes them.
             p: <float>[B, S, C].
-            positions: <integer>[B, L] or None.
-            padding_mask: <bool>[B, L], True = padding, or None.
+            layout: of the batch.
+            return_routing: whether to return what decides where the layer attends.
         Returns:
-            X' <float>[B, L, C], P' <float>[B, S, C], and what decided where the layer attends.
+            X' in the shape of x, P' <float>[B, S, C], and the routing or None.
         """
-        q, k = self.heads(self.q(x)), self.heads(self.k(x))
-        pack_q, pack_x_k, c_p = self.heads(p), k, p  # S = 0: nothing of it is read
-        if self.config.pack_size:
-            pack_q, pack_x_k = self.heads(self.pack_q(p)), self.heads(self.pack_k(x))
-            c_p = self.pack(pack_q, pack_x_k, x, padding_mask)
-            if self.pack_norm is not None:
-                p = self.pack_norm(self.dropout(c_p) + p)
-        pack_k = self.heads(self.k(c_p))  # of C_P before its norm
+        c_p, pack_q, pack_x_k = self.pack(x, p, layout, return_routing)
+        q, k, v = (self.heads(layout.rows.put(project(x))) for project in (self.q, self.k, self.v))
+        pack_k, pack_v = self.heads(self.k(c_p)), self.heads(self.v(c_p))  # of C_P before its norm
+        c_x = layout.rows.take(self.unpack_and_window(q, k, v, pack_k, pack_v, layout))
+        x = self.dropout(self.out(c_x)) + x
+        x = normed_feed_forward(x, self.attention_norm, self.ffn, self.ffn_norm, self.dropout_p())
+        if self.config.pack_size and self.pack_norm is not None:
+            p = self.pack_norm(self.dropout(c_p) + p)
+        if not return_routing:
+            return x, p, None
         slopes = None if self.slopes is None else torch.stack(self.slopes.coefficients())
-        routing = LittleBirdRouting(q, k, pack_q, pack_x_k, pack_k, slopes)
-        c_x = self.unpack_and_window(routing, x, c_p, positions, padding_mask)
-        a = self.attention_norm(self.dropout(c_x) + x)
-        return self.ffn_norm(self.dropout(self.ffn(a)) + a), p, routing
+        return x, p, LittleBirdRouting(q, k, pack_q, k if pack_x_k is None else pack_x_k, pack_k, slopes)
 
-    def pack(self, pack_q: Tensor, pack_x_k: Tensor, x: Tensor, padding_mask: Tensor | None) -> Tensor:
-        """C_P = Attn(P, X) <float>[B, S, C]; no output projection, as in LUNA."""
-        v = self.heads(self.pack_v(x))
-        return merge_heads(pack_attention(pack_q, pack_x_k, v, padding_mask, self.attention_dropout()))
+    def pack(self, x: Tensor, p: Tensor, layout: Layout, with_keys: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+        """C_P = Attn(P, X) <float>[B, S, C]; no output projection, as in LUNA.
+
+        Also its queries <float>[B, H, S, D], and its keys <float>[B, H, L, D] where they were made: ``with_keys``
+        makes sure of it.
+        """
+        if not self.config.pack_size:
+            return p, self.heads(p), None
+        x, q, drop = layout.rows.put(x), self.heads(self.pack_q(p)), self.attention_dropout()
+        if self.absorbs_pack(x) and not with_keys:
+            weights = self.pack_k.weight, self.pack_k.bias, self.pack_v.weight, self.pack_v.bias
+            return merge_heads(absorbed_pack_attention(q, x, *weights, layout.padding_mask, drop)), q, None
+        k, v = self.heads(self.pack_k(x)), self.heads(self.pack_v(x))
+        return merge_heads(pack_attention(q, k, v, layout.padding_mask, drop)), q, k
+
+    def absorbs_pack(self, x: Tensor) -> bool:
+        """Whether that is the faster form: on a CPU, in float32, if S rows a head are no more than its width."""
+        fits = self.config.pack_size * self.config.heads <= self.config.embed_dim
+        return fits and x.device.type == "cpu" and x.dtype.itemsize >= 4 and not torch.is_autocast_enabled("cpu")
 
     def unpack_and_window(
-        self,
-        routing: LittleBirdRouting,
-        x: Tensor,
-        c_p: Tensor,
-        positions: Tensor | None,
-        padding_mask: Tensor | None,
+        self, q: Tensor, k: Tensor, v: Tensor, pack_k: Tensor, pack_v: Tensor, layout: Layout
     ) -> Tensor:
-        """C_X = USWAttn(X, C_P) <float>[B, L, C]."""
-        q, k, pack_k, dropout = routing.q, routing.k, routing.pack_k, self.attention_dropout()
-        pack_v = self.heads(self.v(c_p))
-        if not self.config.window:
-            return self.out(merge_heads(F.scaled_dot_product_attention(q, pack_k, pack_v, dropout_p=dropout)))
-        v, b, backend = self.heads(self.v(x)), self.config.block_size, self.config.attention_backend
-        c_x = unpack_window_attention(
-            q, k, v, pack_k, pack_v, self.slopes, positions, padding_mask, b, dropout, backend
+        """USWAttn(X, C_P) <float>[B, L, C], before its output projection."""
+        drop, config = self.attention_dropout(), self.config
+        if not config.window:
+            return merge_heads(F.scaled_dot_product_attention(q, pack_k, pack_v, dropout_p=drop))
+        positions, padding_mask, features, _ = layout
+        where = positions, padding_mask, config.block_size
+        return merge_heads(
+            unpack_window_attention(
+                q, k, v, pack_k, pack_v, self.slopes, *where, drop, config.attention_backend, features
+            )
         )
-        return self.out(merge_heads(c_x))
 
     def heads(self, x: Tensor) -> Tensor:
         """[B, n, C] to [B, H, n, D]."""
@@ -99,5 +123,8 @@ class LittleBirdLayer(nn.Module):
     def attention_dropout(self) -> float:
         return self.config.attention_dropout if self.training else 0.0
 
+    def dropout_p(self) -> float:
+        return self.config.dropout if self.training else 0.0
+
     def dropout(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.config.dropout, self.training)
+        return dropout(x, self.dropout_p())

@@ -109,7 +109,7 @@ def make_inputs(
 def gradients(
     function: Any, inputs: dict[str, Any], dtype: torch.dtype = torch.float64, **options: Any
 ) -> dict[str, Tensor]:
-    """The result, and the gradient of every differentiable input for one random gradient of the result.
+    """The result but at padding, and the gradient of every differentiable input for one random gradient of it.
 
     ``dtype`` is what that gradient is rounded to, so that all computations start from the same numbers.
     """
@@ -123,6 +123,9 @@ def gradients(
     result = result[0] if isinstance(result, tuple) else result
     rng = torch.Generator().manual_seed(1)
     upstream = torch.randn(result.shape, generator=rng, dtype=torch.float64)
+    if inputs["padding_mask"] is not None:  # what stands there is undefined, and no loss reads it
+        real = ~inputs["padding_mask"][:, None, :, None]
+        result, upstream = result.masked_fill(~real, 0.0), upstream * real
     result.backward(upstream.to(dtype).to(result.dtype))
     out = {name: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad.clone() for name, leaf in leaves.items()}
     return {"result": result.detach()} | out

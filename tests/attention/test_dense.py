@@ -124,7 +124,7 @@ def test_without_slopes_no_bias(tools):
 def test_rows_without_a_key_are_zero_with_finite_gradients(tools):
     inputs = tools.make_inputs(L=5, S=0, left=(5, 0), right=(0, 1))
     values = tools.gradients(dense_unpack_window_attention, inputs, block_size=2)
-    assert (values["result"][0] == 0).all() and (values["result"][1] != 0).all()
+    assert (values["result"][0] == 0).all() and (values["result"][1, :, :-1] != 0).all()
     assert all(t.isfinite().all() for t in values.values())
     assert (values["q"][0] == 0).all() and (values["v"][0] == 0).all()
 

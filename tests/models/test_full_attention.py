@@ -27,8 +27,8 @@ def model(**options):
 def test_a_layer_equals_the_equations():
     full = model()
     tokens = torch.randint(4, WORDS, (1, 9))
-    routing = []
-    states = full.encoder(tokens, routing=routing)
+    states, routing = [], []
+    full.encoder(tokens, states=states, routing=routing)
     layer, x = full.encoder.layers[0], states[0][0]
     heads = [slice(h * C // H, (h + 1) * C // H) for h in range(H)]
     q, k, v = layer.q(x), layer.k(x), layer.v(x)

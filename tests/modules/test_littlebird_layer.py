@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from fairseq_littlebird.attention.dense import window_mask
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer
+from fairseq_littlebird.modules.littlebird_layer import Layout, LittleBirdLayer
 
 
 def test_equals_the_equations():
@@ -39,6 +39,6 @@ def test_equals_the_equations():
     a = layer.attention_norm(layer.out(c_x) + x[0])
     expected = layer.ffn_norm(layer.ffn.fc2(F.gelu(layer.ffn.fc1(a))) + a)
 
-    got_x, got_p, _ = layer(x, p)
+    got_x, got_p, _ = layer(x, p, Layout())
     torch.testing.assert_close(got_x[0], expected)
     torch.testing.assert_close(got_p[0], layer.pack_norm(c_p + p[0]))

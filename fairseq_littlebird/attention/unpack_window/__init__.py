@@ -6,9 +6,13 @@ from torch import Tensor
 
 from fairseq_littlebird.attention.bialibi import BiALiBi
 from fairseq_littlebird.attention.dense import dense_unpack_window_attention
-from fairseq_littlebird.attention.unpack_window.blockwise import blockwise_unpack_window_attention
+from fairseq_littlebird.attention.unpack_window.blockwise import (
+    blockwise_unpack_window_attention,
+    distance_features,
+)
+from fairseq_littlebird.attention.unpack_window.unfolded import unfolded_unpack_window_attention
 
-BACKENDS = ("auto", "blockwise", "dense")
+BACKENDS = ("auto", "blockwise", "unfolded", "dense")
 
 
 def unpack_window_attention(
@@ -23,6 +27,7 @@ def unpack_window_attention(
     block_size: int,
     dropout_p: float = 0.0,
     backend: str = "auto",
+    features: Tensor | None = None,
 ) -> Tensor:
     """One softmax over [packed; global block; left, own and right block], biased by BiALiBi.
 
@@ -35,14 +40,39 @@ def unpack_window_attention(
         block_size: b ≥ 1; no length needs to be a multiple of it.
         dropout_p: dropout of the attention probabilities.
         backend: one of ``BACKENDS``; ``dense`` is the quadratic reference.
+        features: :func:`window_features` of these positions, which a model makes once for all its layers.
     Returns:
-        <float>[B, H, L, D]; a row with every key masked is 0.
+        <float>[B, H, L, D]; a row with every key masked is 0, and what stands at padding is undefined.
     Raises:
         ValueError: an unknown backend.
     """
     arguments = (q, k, v, pack_k, pack_v, slopes, positions, padding_mask, block_size, dropout_p)
-    if backend in ("auto", "blockwise"):
-        return blockwise_unpack_window_attention(*arguments)
-    if backend == "dense":
-        return dense_unpack_window_attention(*arguments)[0]
-    raise ValueError(f"attention backend {backend!r} is not one of {', '.join(BACKENDS)}")
+    backend = choose_backend(backend, q)
+    if backend == "blockwise":
+        return blockwise_unpack_window_attention(*arguments, features=features)
+    if backend == "unfolded":
+        return unfolded_unpack_window_attention(*arguments)
+    return dense_unpack_window_attention(*arguments)[0]
+
+
+def window_features(
+    like: Tensor,
+    positions: Tensor | None,
+    padding_mask: Tensor | None,
+    block_size: int,
+    pack_size: int,
+    backend: str = "auto",
+) -> Tensor | None:
+    """What layers share of the bias, where the backend has a use for it; see :func:`distance_features`."""
+    if choose_backend(backend, like) != "blockwise":
+        return None
+    return distance_features(like, positions, padding_mask, block_size, pack_size)
+
+
+def choose_backend(backend: str, like: Tensor) -> str:
+    """What ``auto`` means for tensors like this one. Raises ValueError: an unknown backend."""
+    if backend == "auto":
+        return "blockwise" if like.device.type == "cpu" else "unfolded"
+    if backend not in BACKENDS:
+        raise ValueError(f"attention backend {backend!r} is not one of {', '.join(BACKENDS)}")
+    return backend
