@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fairseq_littlebird.attention.dropout import dropout, keep_mask, random_seed
 
-PIECE = 512  # tokens whose inner states stay in cache
+PIECE = 1024  # tokens whose inner states are made at a time
 
 
 class FeedForward(nn.Module):
@@ -62,6 +62,10 @@ def _norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, 
     return torch.ops.aten.native_layer_norm(x, x.shape[-1:], weight, bias, eps)  # type: ignore[no-any-return]
 
 
+def _gelu(x: Tensor, out: Tensor) -> Tensor:
+    return torch.ops.aten.gelu.out(x, out=out)  # type: ignore[no-any-return]
+
+
 @torch.library.custom_op("littlebird::feed_forward", mutates_args=())
 def _forward(
     r: Tensor, parameters: list[Tensor], eps: float, ffn_eps: float, dropout_p: float, seed: Tensor, keep: bool
@@ -71,18 +75,18 @@ def _forward(
     N, C = r.shape
     result = torch.empty_like(r)
     hidden, sums = r.new_empty(N if keep else 0, len(w1)), r.new_empty(N if keep else 0, C)
+    inner, outer = r.new_empty(min(N, PIECE), len(w1)), r.new_empty(min(N, PIECE), C)  # used again for each piece
     generator = torch.Generator(r.device).manual_seed(int(seed))
     for start in range(0, N, PIECE):
         piece = slice(start, start + PIECE)
         a, _, _ = _norm(r[piece], norm_weight, norm_bias, eps)
-        h = torch.addmm(b1, a, w1.t(), out=hidden[piece]) if keep else torch.addmm(b1, a, w1.t())
-        y = torch.addmm(b2, F.gelu(h), w2.t())
+        h, y = (hidden[piece] if keep else inner[: len(a)]), (sums[piece] if keep else outer[: len(a)])
+        torch.addmm(b1, a, w1.t(), out=h)
+        torch.addmm(b2, _gelu(h, out=inner[: len(a)]), w2.t(), out=y)
         if dropout_p:
             y.mul_(keep_mask(y, dropout_p, generator))
         y.add_(a)
         result[piece] = _norm(y, ffn_norm_weight, ffn_norm_bias, ffn_eps)[0]
-        if keep:
-            sums[piece] = y
     return result, hidden, sums
 
 
@@ -110,12 +114,13 @@ def _backward(
     """The gradients of r and of the parameters."""
     norm_weight, norm_bias, w1, _, w2, _, ffn_norm_weight, ffn_norm_bias = parameters
     dr = torch.empty_like(r)
-    gradients = [torch.zeros_like(p) for p in parameters]
+    gradients = [torch.empty_like(p) if p.dim() > 1 else torch.zeros_like(p) for p in parameters]
     dnorm_weight, dnorm_bias, dw1, db1, dw2, db2, dffn_norm_weight, dffn_norm_bias = gradients
     derive_norm, every = torch.ops.aten.native_layer_norm_backward, [True, True, True]
     width, generator = r.shape[1:], torch.Generator(r.device).manual_seed(int(seed))
+    gelu, dgelu = r.new_empty(2, min(len(r), PIECE), len(w1)).unbind(0)  # used again for each piece
     for start in range(0, len(r), PIECE):
-        piece = slice(start, start + PIECE)
+        piece, beta = slice(start, start + PIECE), int(start > 0)  # the first piece overwrites what is not yet set
         a, mean, rstd = _norm(r[piece], norm_weight, norm_bias, eps)
         _, ffn_mean, ffn_rstd = _norm(sums[piece], ffn_norm_weight, ffn_norm_bias, ffn_eps)
         dsum, dweight, dbias = derive_norm(
@@ -126,10 +131,12 @@ def _backward(
         dy = dsum
         if dropout_p:
             dy = dsum * keep_mask(dsum, dropout_p, generator)
-        dw2.addmm_(dy.t(), F.gelu(hidden[piece]))
+        h = hidden[piece]
+        dw2.addmm_(dy.t(), _gelu(h, out=gelu[: len(h)]), beta=beta)
         db2.add_(dy.sum(dim=0))
-        dh = torch.ops.aten.gelu_backward(torch.mm(dy, w2), hidden[piece])
-        dw1.addmm_(dh.t(), a)
+        dh = torch.mm(dy, w2, out=dgelu[: len(h)])
+        torch.ops.aten.gelu_backward.grad_input(dh, h, grad_input=dh)
+        dw1.addmm_(dh.t(), a, beta=beta)
         db1.add_(dh.sum(dim=0))
         da = dsum.addmm_(dh, w1)
         dr[piece], dweight, dbias = derive_norm(da, r[piece], width, mean, rstd, norm_weight, norm_bias, every)

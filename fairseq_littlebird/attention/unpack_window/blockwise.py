@@ -126,8 +126,11 @@ class _Ring:
     def __init__(self, x: Tensor, packed: Tensor, b: int, dtype: torch.dtype) -> None:
         (H, _, D), S = x.shape, packed.shape[1]
         self.x, self.b, self.S = x, b, S
-        self.rows = x.new_zeros(S + 4 * b, H, D, dtype=dtype).transpose(0, 1)  # copies of tokens are copies of rows
+        self.rows = self.empty_rows(H, S + 4 * b, D, dtype)
         self.rows[:, b : b + S] = packed
+
+    def empty_rows(self, H: int, W: int, D: int, dtype: torch.dtype) -> Tensor:
+        return self.x.new_zeros(W, H, D, dtype=dtype).transpose(0, 1)  # a token's heads together, as in x
 
     def slot(self, block: int) -> Tensor:
         start = self.b + self.S + block % 3 * self.b
@@ -152,6 +155,9 @@ class _GradientRing(_Ring):
     def __init__(self, x: Tensor, packed: Tensor, b: int, dtype: torch.dtype) -> None:
         super().__init__(x, torch.zeros_like(packed), b, dtype)
         self.packed = packed
+
+    def empty_rows(self, H: int, W: int, D: int, dtype: torch.dtype) -> Tensor:
+        return self.x.new_zeros(H, W, D, dtype=dtype)  # products are added to a head's rows only where they lie together
 
     def leave(self, block: int, last: bool) -> None:
         """Writes out what no block after ``block`` adds to."""
