@@ -4,9 +4,9 @@ C_P = σ(Q(P) K(X)ᵀ / √d) V(X), and K(X) = X W_Kᵀ + k, V(X) = X W_Vᵀ + v
 side, where there are only S · H rows: for each head
     Q(P) K(X)ᵀ = (Q(P) W_K) Xᵀ + a constant of the row, which the softmax takes out again,
     σ(…) V(X)  = (σ(…) X) W_Vᵀ + v.
-What is left is an attention of S · H queries of full width over X itself, read in pieces with a running softmax: as many
-operations as the two projections where S · H is the width, and nothing of size L that has to be kept for the backward
-pass but X.
+What is left is an attention of S · H queries of full width over X itself, read in pieces with a running softmax: as
+many operations as the two projections where S · H is the width, and nothing of size L that has to be kept for the
+backward pass but X.
 
 Legend: B batch, L tokens, S pack size, H heads, D head width, C = H · D, M = S · H rows, c tokens of a piece.
 """

@@ -244,3 +244,19 @@ def test_half_precision_throughout():
     encoder = build().bfloat16()
     assert encoder(text(2, 40)).dtype == torch.bfloat16
     assert encoder(text(2, 40)).isfinite().all()
+
+
+@pytest.mark.parametrize("window", [True, False])
+def test_padding_may_be_computed_with_or_left_out(window, monkeypatch):
+    """Outputs of the unpadded tokens and all gradients."""
+    tokens = text(3, 30)
+    tokens[0, 9:], tokens[2, 1:] = PAD, PAD
+    results = []
+    for share in (0.01, 1.1):
+        monkeypatch.setattr("fairseq_littlebird.modules.rows.WORTHWHILE", share)
+        encoder = build(window=window)
+        out = encoder(tokens)
+        out[tokens != PAD].square().sum().backward()
+        results.append([out[tokens != PAD], *(p.grad for p in encoder.parameters())])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)

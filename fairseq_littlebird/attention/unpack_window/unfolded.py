@@ -50,7 +50,7 @@ def _attend(
     b: int,
     dropout_p: float,
 ) -> Tensor:
-    (B, H, L, D), S = q.shape, pack_k.shape[2]
+    (_, H, L, D), S = q.shape, pack_k.shape[2]
     wide = torch.promote_types(q.dtype, torch.float32)
     keys, values = _windows(k, pack_k, b), _windows(v, pack_v, b)  # [B, H, n, W, D]
     scores = _blocks(q, b).to(wide) @ keys.to(wide).transpose(3, 4) * D**-0.5  # [B, H, n, b, W]

@@ -1,0 +1,100 @@
+"""Pack attention with its projections absorbed, against the plain form: results and every gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairseq_littlebird.attention import absorbed_pack as module
+from fairseq_littlebird.attention import absorbed_pack_attention, pack_attention
+
+NAMES = ("pack_q", "x", "key_weight", "key_bias", "value_weight", "value_bias")
+
+
+def make(B=2, L=11, H=2, S=3, D=4, seed=0, dtype=torch.float64):
+    rng = torch.Generator().manual_seed(seed)
+    C = H * D
+    shapes = (B, H, S, D), (B, L, C), (C, C), (C,), (C, C), (C,)
+    tensors = (torch.randn(shape, generator=rng, dtype=torch.float64).to(dtype) for shape in shapes)
+    return [t.requires_grad_() for t in tensors]
+
+
+def plain(pack_q, x, key_weight, key_bias, value_weight, value_bias, padding_mask):
+    H = pack_q.shape[1]
+    k, v = (
+        torch.nn.functional.linear(x, weight, bias).unflatten(2, (H, -1)).transpose(1, 2)
+        for weight, bias in ((key_weight, key_bias), (value_weight, value_bias))
+    )
+    return pack_attention(pack_q, k, v, padding_mask)
+
+
+def padding_of(kind, B, L, seed):
+    index = torch.arange(L)[None]
+    widths = torch.randint(0, L, (B, 1), generator=torch.Generator().manual_seed(seed))
+    return {
+        "none": None,
+        "left": index < widths,
+        "right": index >= L - widths,
+        "all of a row": (index < widths) | (torch.arange(B)[:, None] == 0),
+    }[kind]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    L=st.integers(1, 40),
+    S=st.sampled_from([1, 3, 8]),
+    piece=st.sampled_from([1, 7, 16, 1024]),
+    padding=st.sampled_from(["none", "left", "right", "all of a row"]),
+    seed=st.integers(0, 2**16),
+)
+def test_equals_pack_attention(L, S, piece, padding, seed):
+    inputs = make(L=L, S=S, seed=seed)
+    mask = padding_of(padding, 2, L, seed)
+    usual, module.PIECE = module.PIECE, piece
+    try:
+        actual, expected = absorbed_pack_attention(*inputs, mask), plain(*inputs, mask)
+        torch.testing.assert_close(actual, expected)
+        upstream = torch.randn_like(expected)
+        gradients = (torch.autograd.grad(result, inputs, upstream) for result in (actual, expected))
+        for name, one, other in zip(NAMES, *gradients, strict=True):
+            torch.testing.assert_close(one, other, msg=lambda text, name=name: f"{name}: {text}")
+    finally:
+        module.PIECE = usual
+
+
+@pytest.mark.parametrize("dropout_p", [0.0, 0.4])
+def test_gradcheck(dropout_p, monkeypatch):
+    monkeypatch.setattr(module, "PIECE", 4)
+    mask = padding_of("right", 2, 9, 3)
+
+    def function(*tensors):
+        torch.manual_seed(5)
+        return absorbed_pack_attention(*tensors, mask, dropout_p)
+
+    assert torch.autograd.gradcheck(function, make(L=9))
+
+
+def test_dropout_keeps_the_mean_and_the_values_bias():
+    """With equal values everywhere the result is how much of the weights is left, whose mean is 1."""
+    inputs = make(B=1, L=64, S=4)
+    inputs[4] = torch.zeros_like(inputs[4])
+    torch.manual_seed(0)
+    runs = torch.stack(
+        [absorbed_pack_attention(*inputs, None, 0.3).detach() / inputs[5].view(1, 2, 1, 4) for _ in range(400)]
+    )
+    assert runs.std() > 0.05
+    assert (runs.mean() - 1).abs() < 0.02
+
+
+def test_nothing_of_the_length_but_x_is_made(largest_tensor):
+    L, M, C = 8192, 8, 8
+    queries, x = torch.randn(1, M, C), torch.randn(1, L, C)
+    settings = None, 0.5, 0.1, torch.tensor(1)
+    # what runs inside the operators, which a recorder does not look into
+    forward, backward = module._mix._init_fn, module._mix_backward._init_fn
+    with largest_tensor() as mode:
+        mixed, kept, logsumexp = forward(queries, x, *settings)
+        backward(mixed, kept, mixed, kept, logsumexp, queries, x, *settings)
+    assert mode.numel <= L * C

@@ -1,0 +1,69 @@
+"""The second half of a layer in pieces, against its modules one after another."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from fairseq_littlebird.modules import feed_forward
+from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
+
+
+@pytest.fixture
+def half(monkeypatch):
+    monkeypatch.setattr(feed_forward, "PIECE", 4)
+    torch.manual_seed(0)
+    modules = nn.LayerNorm(6), FeedForward(6, 10), nn.LayerNorm(6)
+    for module in modules:
+        module.double()
+        for parameter in module.parameters():
+            parameter.data.normal_()
+    return modules
+
+
+def plain(r, attention_norm, ffn, ffn_norm):
+    a = attention_norm(r)
+    return ffn_norm(ffn(a) + a)
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (3, 6), (4, 6), (9, 6), (2, 7, 6)])
+def test_equals_the_modules(half, shape):
+    r = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    wanted = [r, *(p for module in half for p in module.parameters())]
+    upstream = torch.randn(shape, dtype=torch.float64)
+    actual, expected = normed_feed_forward(r, *half, 0.0), plain(r, *half)
+    torch.testing.assert_close(actual, expected)
+    for one, other in zip(*(torch.autograd.grad(x, wanted, upstream) for x in (actual, expected)), strict=True):
+        torch.testing.assert_close(one, other)
+    with torch.no_grad():
+        torch.testing.assert_close(normed_feed_forward(r, *half, 0.0), expected)
+
+
+def test_gradients_belong_to_the_same_dropout(half):
+    def function(r):
+        torch.manual_seed(1)
+        return normed_feed_forward(r, *half, 0.4)
+
+    r = torch.randn(9, 6, dtype=torch.float64, requires_grad=True)
+    assert not torch.equal(function(r), plain(r, *half))
+    assert torch.autograd.gradcheck(function, r)
+
+
+def test_frozen_parameters_need_no_gradient(half):
+    for module in half:
+        module.requires_grad_(False)
+    r = torch.randn(5, 6, dtype=torch.float64, requires_grad=True)
+    actual, expected = (
+        torch.autograd.grad(f.sin().sum(), r)[0] for f in (normed_feed_forward(r, *half, 0.0), plain(r, *half))
+    )
+    torch.testing.assert_close(actual, expected)
+
+
+def test_what_is_kept_for_the_backward_pass(half):
+    """r, W₁ A, and FFN(A) + A: not A, gelu(W₁ A) and FFN(A)."""
+    kept = []
+    r = torch.randn(50, 6, dtype=torch.float64, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        normed_feed_forward(r, *half, 0.0)
+    assert sum(t.numel() for t in kept if t.shape[:1] == (50,)) == 50 * (6 + 10 + 6)
