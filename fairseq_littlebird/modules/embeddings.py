@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseq_littlebird.attention.dropout import dropout
 from fairseq_littlebird.modules.config import EncoderConfig
 
 
@@ -51,5 +51,5 @@ class Embeddings(nn.Module):
             if last >= rows:
                 raise ValueError(f"position {last} is past the {rows} learned ones; shorten the input")
             x = x + self.positions(positions)
-        x = F.dropout(self.norm(x), self.dropout, self.training)
+        x = dropout(self.norm(x), self.dropout, self.training)
         return x if self.projection is None else self.projection(x)

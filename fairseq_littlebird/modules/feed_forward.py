@@ -45,7 +45,8 @@ def normed_feed_forward(
         X' <float>[..., C].
     """
     inner_dropout = ffn.training and ffn.activation_dropout > 0
-    if r.device.type != "cpu" or inner_dropout or torch.is_autocast_enabled("cpu"):
+    quantized = type(ffn.fc1) is not nn.Linear
+    if r.device.type != "cpu" or inner_dropout or quantized or torch.is_autocast_enabled("cpu"):
         a = attention_norm(r)
         result: Tensor = ffn_norm(dropout(ffn(a), dropout_p) + a)
         return result

@@ -99,6 +99,7 @@ class LittleBirdLayer(nn.Module):
     def absorbs_pack(self, x: Tensor) -> bool:
         """Whether that is the faster form: on a CPU, in float32, if S rows a head are no more than its width."""
         fits = self.config.pack_size * self.config.heads <= self.config.embed_dim
+        fits = fits and type(self.pack_k) is nn.Linear  # and not a quantized one
         return fits and x.device.type == "cpu" and x.dtype.itemsize >= 4 and not torch.is_autocast_enabled("cpu")
 
     def unpack_and_window(

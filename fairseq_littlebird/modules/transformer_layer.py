@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseq_littlebird.attention.dropout import dropout
 from fairseq_littlebird.attention.routing import FullRouting
 from fairseq_littlebird.modules.attention_heads import merge_heads, split_heads
 from fairseq_littlebird.modules.config import FullAttentionConfig
@@ -47,4 +48,4 @@ class TransformerLayer(nn.Module):
         return self.ffn_norm(self.dropout(self.ffn(a)) + a), FullRouting(q, k)
 
     def dropout(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.config.dropout, self.training)
+        return dropout(x, self.config.dropout, self.training)
