@@ -33,7 +33,7 @@ def attention_run(name: str, workload: Workload) -> Callable[[], None]:
     attend = torch.compile(unpack_window_attention) if workload.compiled else unpack_window_attention
 
     def run() -> None:
-        with torch.inference_mode(not workload.backward):
+        with torch.set_grad_enabled(workload.backward):
             if name == FULL:
                 keep = None if padding_mask is None else ~padding_mask[:, None, None]
                 result = F.scaled_dot_product_attention(q, k, v, keep, dropout)

@@ -65,7 +65,7 @@ def encoder_run(model: nn.Module, workload: Workload) -> Callable[[], None]:
             parameter.grad = torch.empty_like(parameter).zero_()  # empty, then zero: its pages are touched
 
     def run() -> None:
-        with torch.inference_mode(not workload.backward):
+        with torch.set_grad_enabled(workload.backward):
             states = forward(tokens, padding_mask)
         if workload.backward:
             states.backward(gradient)

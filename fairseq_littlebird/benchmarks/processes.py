@@ -34,7 +34,7 @@ def fresh_process(
         UserError: the process was killed.
     """
     before = dict(os.environ)
-    os.environ.update({"LOGLEVEL": "WARNING", **(variables or {})})  # the level is fairseq's: it talks on import
+    os.environ.update(variables or {})
     try:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             return pool.submit(function, *arguments).result()

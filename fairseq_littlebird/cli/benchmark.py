@@ -170,7 +170,7 @@ def _measured() -> argparse.ArgumentParser:
     )
     parser.add_argument("--batch", type=_positive, default=1, metavar="B", help="sequences")
     parser.add_argument("--padding", type=_share, default=0.0, metavar="X", help="share of padded tokens in a batch")
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), metavar="MODE", help=str(MODES))
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), metavar="MODE", help=", ".join(MODES))
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of weights and hidden states")
     parser.add_argument("--dropout", type=_share, default=0.0, metavar="X", help="in forward+backward")
     parser.add_argument("--compile", action="store_true", help="torch.compile every model first")
