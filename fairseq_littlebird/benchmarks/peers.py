@@ -50,23 +50,23 @@ def full(workload: Workload) -> Peer:
 
 
 def bigbird(workload: Workload, **changes: Any) -> Peer:
-    """BigBird as shipped: blocks of 64, three random ones, GELU by its approximation in single operations."""
+    """BigBird as shipped: blocks of 64, three random ones, GELU by its approximation in single operations.
+
+    ``torch.compile`` leaves its sparse attention as it is, since that draws its random blocks with numpy.
+    """
     hf = _transformers()
     positions = max(4096, workload.length + 64)  # padded to whole blocks
     config = hf.BigBirdConfig(
         **_bert_like(workload), max_position_embeddings=positions, attention_type="block_sparse", **changes
     )
-    return Peer(hf.BigBirdModel(config, add_pooling_layer=False))
+    peer = Peer(hf.BigBirdModel(config, add_pooling_layer=False))
+    return _wrap_attention(peer, torch.compiler.disable) if workload.compiled else peer
 
 
 def bigbird_fair(workload: Workload, **changes: Any) -> Peer:
     """BigBird without the [B, H, L, L] map of its probabilities that nobody reads, and with exact GELU in one step."""
-    peer = bigbird(workload, hidden_act="gelu", **changes)
-    layers: Any = peer.get_submodule("model.encoder.layer")
-    for layer in layers:
-        attention = layer.attention.self
-        attention.bigbird_block_sparse_attention = _without_map(attention.bigbird_block_sparse_attention)
-    return peer
+    peer = _wrap_attention(bigbird(workload, hidden_act="gelu", **changes), _without_map)
+    return _wrap_attention(peer, torch.compiler.disable) if workload.compiled else peer
 
 
 def longformer(workload: Workload) -> Peer:
@@ -148,6 +148,15 @@ class _MapsWithoutStorage(TorchFunctionMode):
         if function is torch.zeros and len(args) == 4 and args[2] == args[3]:
             kwargs = {**kwargs, "device": "meta"}
         return function(*args, **kwargs)
+
+
+def _wrap_attention(peer: Peer, wrapper: Callable[..., Any]) -> Peer:
+    """Puts something around every sparse attention of a BigBird."""
+    layers: Any = peer.get_submodule("model.encoder.layer")
+    for layer in layers:
+        attention = layer.attention.self
+        attention.bigbird_block_sparse_attention = wrapper(attention.bigbird_block_sparse_attention)
+    return peer
 
 
 def _without_map(attend: Callable[..., Any]) -> Callable[..., Any]:

@@ -176,7 +176,7 @@ def _measured() -> argparse.ArgumentParser:
     parser.add_argument("--compile", action="store_true", help="torch.compile every model first")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     parser.add_argument(
-        "--threads", type=_positive, default=torch.get_num_threads(), metavar="N", help="of one process"
+        "--threads", type=_positive, default=torch.get_num_threads(), metavar="N", help="of the processor"
     )
     parser.add_argument(
         "--allocator",
