@@ -55,7 +55,19 @@ class Cell:
 
 
 FIELDS = dataclasses.fields(Cell)
+SETTINGS = ("benchmark", "batch", "padding", "layers", "width", "heads", "ffn_width", "pack_size", "block_size")
+SETTINGS += ("dtype", "dropout", "compiled", "device", "threads")
 COLUMNS = [field.name for field in FIELDS]
+
+
+def comparable(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """Cells that agree in ``SETTINGS``, under words for the settings in which not all cells agree."""
+    values = [[getattr(cell, name) for name in SETTINGS] for cell in cells]
+    differ = [n for n, of_all in enumerate(zip(*values, strict=True)) if len(set(of_all)) > 1]
+    groups: dict[str, list[Cell]] = {}
+    for cell, of_cell in zip(cells, values, strict=True):
+        groups.setdefault(", ".join(f"{SETTINGS[n]} {of_cell[n]}" for n in differ), []).append(cell)
+    return groups
 
 
 def append(path: Path, cells: Sequence[Cell]) -> None:
@@ -86,13 +98,15 @@ def read(path: Path) -> list[Cell]:
     """The rows that :func:`append` wrote.
 
     Raises:
-        UserError: not such a file.
+        UserError: not such a file, or without rows.
     """
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         if reader.fieldnames != COLUMNS:
             raise UserError("not a file of this benchmark", str(path), "give a CSV file that --csv wrote")
         rows = list(reader)
+    if not rows:
+        raise UserError("no figures in it", str(path), "remove it")
     cells = []
     for number, row in enumerate(rows, 2):
         try:

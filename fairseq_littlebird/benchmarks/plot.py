@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_littlebird.benchmarks.cells import Cell
+from fairseq_littlebird.benchmarks.cells import Cell, comparable
 from fairseq_littlebird.benchmarks.timing import FLOOR
 from fairseq_littlebird.errors import UserError
 
@@ -33,8 +33,11 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
     """A picture of the first allocator's cells: a column a mode, times above memory; its kind follows from the name.
 
     Raises:
-        UserError: without matplotlib, or of a kind it does not draw.
+        UserError: without matplotlib, of a kind it does not draw, or of cells that cannot be compared.
     """
+    groups = comparable(cells)
+    if len(groups) > 1:
+        raise UserError(f"figures of several settings: {'; '.join(groups)}", str(path), "draw one setting at a time")
     pyplot = load_matplotlib()
     cells = [cell for cell in cells if cell.allocator == cells[0].allocator]
     modes = list(dict.fromkeys(cell.mode for cell in cells))

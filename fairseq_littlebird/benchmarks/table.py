@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from fairseq_littlebird.benchmarks.cells import Cell
+from fairseq_littlebird.benchmarks.cells import Cell, comparable
 from fairseq_littlebird.benchmarks.timing import FLOOR
 
 HEADER = (
@@ -31,10 +31,18 @@ def line(cell: Cell) -> str:
 
 
 def markdown(cells: Sequence[Cell]) -> str:
-    """Times by mode and length, the peers' over ours; then memory, where it was measured.
+    """Times by mode and length, the peers' over ours; then memory, where it was measured; for each of the settings.
 
     What another allocator gave stands in brackets beside the first one's.
     """
+    groups = comparable(cells)
+    return "\n\n".join(
+        f"{words}\n\n{_markdown(group)}" if words else _markdown(group) for words, group in groups.items()
+    )
+
+
+def _markdown(cells: Sequence[Cell]) -> str:
+    """Of one setting."""
     allocators, names = _distinct(c.allocator for c in cells), _distinct(c.model for c in cells)
     ours, peers = names[0], [name for name in names[1:] if name != FLOOR]
     found = {(c.mode, c.length, c.model, c.allocator): c for c in cells}

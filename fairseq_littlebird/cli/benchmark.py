@@ -38,7 +38,7 @@ def _attention(options: argparse.Namespace) -> None:
             raise UserError(f"backend {name!r} does not run here: {reason}", remedy="leave it out of --backends")
         print(f"{name} does not run here: {reason}")
     names = [name for name in backends if name not in reasons] + [FULL] * options.peers
-    _compare(ATTENTION, workloads, names, options, {"dense": options.dense_up_to})
+    _compare(ATTENTION, workloads, names, options, {} if options.backends else {"dense": options.dense_up_to})
 
 
 def _encoder(options: argparse.Namespace) -> None:
@@ -136,7 +136,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"some of {', '.join(CHOICES)}; by default all that run here",
     )
     attention.add_argument(
-        "--dense-up-to", type=_positive, default=2048, metavar="L", help="longest input of the dense reference"
+        "--dense-up-to",
+        type=_positive,
+        default=2048,
+        metavar="L",
+        help="longest input of the dense reference, unless it is asked for by name",
     )
     attention.add_argument("--peers", action="store_true", help="also scaled dot-product attention over all tokens")
 
