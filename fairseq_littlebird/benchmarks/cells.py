@@ -55,8 +55,10 @@ class Cell:
 
 
 FIELDS = dataclasses.fields(Cell)
-SETTINGS = ("benchmark", "batch", "padding", "layers", "width", "heads", "ffn_width", "pack_size", "block_size")
-SETTINGS += ("dtype", "dropout", "compiled", "device", "threads")
+SETTINGS = (
+    *("benchmark", "batch", "padding", "layers", "width", "heads", "ffn_width", "pack_size", "block_size"),
+    *("dtype", "dropout", "compiled", "device", "threads"),
+)  # where cells agree in these, they can be compared
 COLUMNS = [field.name for field in FIELDS]
 
 

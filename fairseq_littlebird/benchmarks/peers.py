@@ -177,7 +177,7 @@ def _transformers() -> Any:
         UserError: it is not installed.
     """
     modules: dict[str, Any] = sys.modules
-    modules.setdefault("torchaudio", None)  # fairseq's need not fit the torch that is here, and none is needed
+    modules.setdefault("torchaudio", None)  # before transformers looks for it: fairseq's need not fit this torch
     try:
         import transformers
     except ImportError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from fairseq_littlebird.benchmarks.peers import PEERS, bigbird, bigbird_fair, re
 from fairseq_littlebird.benchmarks.workload import MODES, PAD, SIZES, Workload
 from fairseq_littlebird.errors import UserError
 
-pytest.importorskip("transformers")
+pytestmark = pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed")
 
 
 @pytest.mark.parametrize("name", ENCODERS)
