@@ -39,7 +39,7 @@ def texts() -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def transformers() -> Iterator[Any]:
-    """The library, which nothing outside the tests imports."""
+    """The library, which nothing but the benchmarks imports."""
     if find_spec("transformers") is None:
         pytest.skip("transformers is not installed")
     with pytest.MonkeyPatch.context() as patch:

@@ -1,0 +1,188 @@
+"""Encoders to compare with, each built with random weights at given sizes. They need Hugging Face transformers.
+
+Each is a module that takes tokens <int64>[B, L] and a padding mask <bool>[B, L] (True = padding) or None, and
+returns its last hidden states <float>[B, L, C].
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from fairseq_littlebird.benchmarks.workload import PAD, VOCABULARY, Workload
+from fairseq_littlebird.errors import UserError
+
+
+class Peer(nn.Module):
+    """A Hugging Face encoder behind the call that all of them share.
+
+    Args:
+        model: the encoder, without a pooler.
+        first_global: whether token 0 has global attention, as Longformer wants it told.
+    """
+
+    def __init__(self, model: nn.Module, first_global: bool = False) -> None:
+        super().__init__()
+        self.model, self.first_global = model, first_global
+
+    def forward(self, tokens: Tensor, padding_mask: Tensor | None) -> Tensor:
+        more = {}
+        if self.first_global:
+            more["global_attention_mask"] = torch.zeros_like(tokens)
+            more["global_attention_mask"][:, 0] = 1
+        mask = None if padding_mask is None else (~padding_mask).long()
+        states: Tensor = self.model(input_ids=tokens, attention_mask=mask, **more).last_hidden_state
+        return states
+
+
+def full(workload: Workload) -> Peer:
+    """RoBERTa: full attention through ``scaled_dot_product_attention``."""
+    hf = _transformers()
+    config = hf.RobertaConfig(**_bert_like(workload), max_position_embeddings=workload.length + PAD + 1)
+    config._attn_implementation = "sdpa"
+    return Peer(hf.RobertaModel(config, add_pooling_layer=False))
+
+
+def bigbird(workload: Workload, **changes: Any) -> Peer:
+    """BigBird as shipped: blocks of 64, three random ones, GELU by its approximation in single operations.
+
+    ``torch.compile`` leaves its sparse attention as it is, since that draws its random blocks with numpy.
+    """
+    hf = _transformers()
+    positions = max(4096, workload.length + 64)  # padded to whole blocks
+    config = hf.BigBirdConfig(
+        **_bert_like(workload), max_position_embeddings=positions, attention_type="block_sparse", **changes
+    )
+    peer = Peer(hf.BigBirdModel(config, add_pooling_layer=False))
+    return _wrap_attention(peer, torch.compiler.disable) if workload.compiled else peer
+
+
+def bigbird_fair(workload: Workload, **changes: Any) -> Peer:
+    """BigBird without the [B, H, L, L] map of its probabilities that nobody reads, and with exact GELU in one step."""
+    peer = _wrap_attention(bigbird(workload, hidden_act="gelu", **changes), _without_map)
+    return _wrap_attention(peer, torch.compiler.disable) if workload.compiled else peer
+
+
+def longformer(workload: Workload) -> Peer:
+    """Longformer: windows of 512, token 0 global."""
+    hf = _transformers()
+    config = hf.LongformerConfig(
+        **_bert_like(workload), attention_window=512, max_position_embeddings=workload.length + 512 + PAD + 1
+    )
+    return Peer(hf.LongformerModel(config, add_pooling_layer=False), first_global=True)
+
+
+def modernbert(workload: Workload) -> Peer:
+    """ModernBERT through ``scaled_dot_product_attention``.
+
+    Its feed-forward is gated, of three matrices: two thirds of the width give it as many weights as the others'.
+    Every third layer from the first has full attention, the others windows of 128.
+    """
+    hf = _transformers()
+    sizes = workload.sizes
+    config = hf.ModernBertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=sizes.width,
+        num_hidden_layers=workload.layers,
+        num_attention_heads=sizes.heads,
+        intermediate_size=2 * sizes.ffn_width // 3,
+        max_position_embeddings=max(8192, workload.length),
+        attention_dropout=workload.dropout,
+        embedding_dropout=workload.dropout,
+        mlp_dropout=workload.dropout,
+        pad_token_id=PAD,
+        bos_token_id=0,
+        cls_token_id=0,
+        eos_token_id=2,
+        sep_token_id=2,
+    )
+    config._attn_implementation = "sdpa"
+    return Peer(hf.ModernBertModel(config))
+
+
+PEERS: dict[str, Callable[[Workload], Peer]] = {
+    "full": full,
+    "bigbird": bigbird,
+    "bigbird-fair": bigbird_fair,
+    "longformer": longformer,
+    "modernbert": modernbert,
+}
+
+
+def remark(encoder: nn.Module) -> str:
+    """What a reader must know of an encoder's runs so far."""
+    if isinstance(encoder, Peer) and getattr(encoder.model, "attention_type", "") == "original_full":
+        return "too short for sparse attention: ran as full attention"
+    return ""
+
+
+def _bert_like(workload: Workload) -> dict[str, Any]:
+    """What the configurations of BERT's descendants have in common."""
+    sizes = workload.sizes
+    return {
+        "vocab_size": VOCABULARY,
+        "hidden_size": sizes.width,
+        "num_hidden_layers": workload.layers,
+        "num_attention_heads": sizes.heads,
+        "intermediate_size": sizes.ffn_width,
+        "hidden_dropout_prob": workload.dropout,
+        "attention_probs_dropout_prob": workload.dropout,
+        "pad_token_id": PAD,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "sep_token_id": 2,
+    }
+
+
+class _MapsWithoutStorage(TorchFunctionMode):
+    """Zeros of size [B, H, L, L] are made on the meta device, where what is written into them costs nothing."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if function is torch.zeros and len(args) == 4 and args[2] == args[3]:
+            kwargs = {**kwargs, "device": "meta"}
+        return function(*args, **kwargs)
+
+
+def _wrap_attention(peer: Peer, wrapper: Callable[..., Any]) -> Peer:
+    """Puts something around every sparse attention of a BigBird."""
+    layers: Any = peer.get_submodule("model.encoder.layer")
+    for layer in layers:
+        attention = layer.attention.self
+        attention.bigbird_block_sparse_attention = wrapper(attention.bigbird_block_sparse_attention)
+    return peer
+
+
+def _without_map(attend: Callable[..., Any]) -> Callable[..., Any]:
+    """A sparse attention whose second result, the map, has no storage."""
+
+    @functools.wraps(attend)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with _MapsWithoutStorage():
+            return attend(*args, **kwargs)
+
+    return wrapped
+
+
+def _transformers() -> Any:
+    """The library, silent.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault("torchaudio", None)  # before transformers looks for it: fairseq's need not fit this torch
+    try:
+        import transformers
+    except ImportError as error:
+        raise UserError(
+            "peers need transformers", remedy="pip install 'transformers>=5', or leave out --peers"
+        ) from error
+    transformers.logging.set_verbosity_error()
+    return transformers

@@ -1,0 +1,47 @@
+"""Functions that run in a fresh interpreter: nothing that ran before bears on their memory or allocator."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from fairseq_littlebird.errors import UserError
+
+Result = TypeVar("Result")
+
+LARGE = str(4 << 30)
+# glibc gives large blocks back to the system when they are freed; "tuned" keeps them, so they fault in only once
+ALLOCATORS: dict[str, dict[str, str]] = {
+    "default": {},
+    "tuned": {"MALLOC_MMAP_THRESHOLD_": LARGE, "MALLOC_TRIM_THRESHOLD_": LARGE, "MALLOC_TOP_PAD_": str(64 << 20)},
+}
+
+
+def fresh_process(
+    function: Callable[..., Result], *arguments: Any, variables: Mapping[str, str] | None = None
+) -> Result:
+    """Calls a module's function in a new process, and returns what it returns or raises what it raises.
+
+    Args:
+        function: importable by its name.
+        arguments: picklable.
+        variables: of the environment, added to this process's.
+    Raises:
+        UserError: the process was killed.
+    """
+    before = dict(os.environ)
+    os.environ.update(variables or {})
+    try:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(function, *arguments).result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "the measuring process was killed", remedy="give it more memory or shorter --lengths"
+        ) from error
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

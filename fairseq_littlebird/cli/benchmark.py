@@ -1,0 +1,231 @@
+"""littlebird-benchmark: time and memory beside other encoders and the machine's own limit."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+
+import torch
+
+from fairseq_littlebird.benchmarks import cells, plot, table
+from fairseq_littlebird.benchmarks.attention import ATTENTION, CHOICES, FULL, unavailable
+from fairseq_littlebird.benchmarks.comparison import Benchmark, compare
+from fairseq_littlebird.benchmarks.encoder import ENCODER, OURS
+from fairseq_littlebird.benchmarks.environment import environment
+from fairseq_littlebird.benchmarks.peers import PEERS
+from fairseq_littlebird.benchmarks.processes import ALLOCATORS, fresh_process
+from fairseq_littlebird.benchmarks.workload import DTYPES, MODES, SIZES, Workload
+from fairseq_littlebird.errors import UserError, exit_on_user_error
+
+DIMENSIONS = {"width": 1, "heads": 1, "ffn_width": 1, "pack_size": 0, "block_size": 1}  # and the least of each
+
+
+@exit_on_user_error
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    options.command(options)
+
+
+def _attention(options: argparse.Namespace) -> None:
+    workloads = _workloads(options, layers=1)
+    backends = options.backends or CHOICES
+    reasons = fresh_process(unavailable, workloads[0], backends)
+    for name, reason in reasons.items():
+        if options.backends:
+            raise UserError(f"backend {name!r} does not run here: {reason}", remedy="leave it out of --backends")
+        print(f"{name} does not run here: {reason}")
+    names = [name for name in backends if name not in reasons] + [FULL] * options.peers
+    _compare(ATTENTION, workloads, names, options, {} if options.backends else {"dense": options.dense_up_to})
+
+
+def _encoder(options: argparse.Namespace) -> None:
+    peers = list(PEERS) if options.peers == [] else options.peers or []
+    _compare(ENCODER, _workloads(options, options.layers), [OURS, *peers], options)
+
+
+def _report(options: argparse.Namespace) -> None:
+    _show([cell for path in options.files for cell in cells.read(path)], options)
+
+
+def _workloads(options: argparse.Namespace, layers: int) -> list[Workload]:
+    """Every mode and length asked for."""
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"no device {options.device!r} here", remedy="leave out --device")
+    given = {name: getattr(options, name) for name in DIMENSIONS if getattr(options, name) is not None}
+    try:
+        sizes = dataclasses.replace(SIZES[options.size], **given)
+    except ValueError as error:
+        raise UserError(str(error), remedy="change --width or --heads") from error
+    workload = Workload(
+        sizes,
+        layers,
+        length=0,
+        batch=options.batch,
+        padding=options.padding,
+        dtype=options.dtype,
+        device=options.device,
+        dropout=options.dropout,
+        threads=options.threads,
+        compiled=options.compile,
+    )
+    modes_lengths = product(options.modes, options.lengths)
+    return [dataclasses.replace(workload, mode=mode, length=length) for mode, length in modes_lengths]
+
+
+def _compare(
+    benchmark: Benchmark,
+    workloads: Iterable[Workload],
+    names: Sequence[str],
+    options: argparse.Namespace,
+    up_to: Mapping[str, int] | None = None,
+) -> None:
+    """Prints every cell as it comes, then what else was asked for.
+
+    Args:
+        up_to: the longest input of a model, by name, where it has one.
+    """
+    if options.csv:
+        cells.check(options.csv)
+    if options.plot:
+        plot.load_matplotlib()
+    print(", ".join(f"{key} {value}" for key, value in environment(options.device).items() if value))
+    print(table.HEADER, flush=True)
+    found = []
+    for workload, allocator in product(workloads, options.allocator):
+        chosen = [name for name in names if workload.length <= (up_to or {}).get(name, workload.length)]
+        new = compare(benchmark, workload, chosen, options.runs, allocator, options.memory)
+        print("\n".join(map(table.line, new)), flush=True)
+        if options.csv:
+            cells.append(options.csv, new)
+        found += new
+    _show(found, options)
+
+
+def _show(found: Sequence[cells.Cell], options: argparse.Namespace) -> None:
+    """The Markdown and the picture, if asked for."""
+    if options.markdown:
+        print(table.markdown(found))
+    if options.plot:
+        plot.draw(found, options.plot)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="littlebird-benchmark",
+        description="Times and memory side by side: everything of one length runs in turn in one process; medians "
+        "and ranges; beside each figure the floor, the time that the layer's matrix products alone take.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    shown, measured = _shown(), _measured()
+
+    attention = commands.add_parser(
+        "attention",
+        parents=[measured, shown],
+        help="one layer's unpack and sliding-window attention, its backends side by side",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    attention.set_defaults(command=_attention)
+    attention.add_argument(
+        "--backends",
+        nargs="+",
+        choices=CHOICES,
+        metavar="NAME",
+        help=f"some of {', '.join(CHOICES)}; by default all that run here",
+    )
+    attention.add_argument(
+        "--dense-up-to",
+        type=_positive,
+        default=2048,
+        metavar="L",
+        help="longest input of the dense reference, unless it is asked for by name",
+    )
+    attention.add_argument("--peers", action="store_true", help="also scaled dot-product attention over all tokens")
+
+    encoder = commands.add_parser(
+        "encoder",
+        parents=[measured, shown],
+        help="whole encoders side by side",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    encoder.set_defaults(command=_encoder)
+    encoder.add_argument("--layers", type=_positive, default=2, metavar="N", help="of each encoder")
+    encoder.add_argument(
+        "--peers", nargs="*", choices=PEERS, metavar="NAME", help=f"all, or some of {', '.join(PEERS)}"
+    )
+
+    report = commands.add_parser("report", parents=[shown], help="what --csv wrote, as Markdown and as a picture")
+    report.set_defaults(command=_report)
+    report.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV")
+    return parser
+
+
+def _measured() -> argparse.ArgumentParser:
+    """What attention and encoder share."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--size", choices=SIZES, default="base", help="width 64, 768 or 1024, and the rest")
+    for name, least in DIMENSIONS.items():
+        kind = _positive if least else _natural
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help="instead of the size's")
+    parser.add_argument(
+        "--lengths", type=_positive, nargs="+", default=[512, 1024, 2048, 4096, 8192], metavar="L", help="tokens"
+    )
+    parser.add_argument("--batch", type=_positive, default=1, metavar="B", help="sequences")
+    parser.add_argument("--padding", type=_share, default=0.0, metavar="X", help="share of padded tokens in a batch")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), metavar="MODE", help=", ".join(MODES))
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of weights and hidden states")
+    parser.add_argument("--dropout", type=_share, default=0.0, metavar="X", help="in forward+backward")
+    parser.add_argument("--compile", action="store_true", help="torch.compile every model first")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda")
+    parser.add_argument(
+        "--threads", type=_positive, default=torch.get_num_threads(), metavar="N", help="of the processor"
+    )
+    parser.add_argument(
+        "--allocator",
+        nargs="+",
+        choices=ALLOCATORS,
+        default=["default"],
+        metavar="NAME",
+        help="the C library's: default; tuned to keep large blocks it is given back; or both",
+    )
+    parser.add_argument("--runs", type=_positive, default=5, metavar="N", help="counted runs, after one that is not")
+    parser.add_argument(
+        "--memory", action="store_true", help="peaks beyond weights and gradients too, from a fresh process each"
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="add the figures, with the environment, to this file")
+    return parser
+
+
+def _shown() -> argparse.ArgumentParser:
+    """What becomes of the figures, measured now or read."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--markdown", action="store_true", help="print a Markdown table in the end")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw time and memory a token by length")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""littlebird-benchmark, through its arguments, files and exit status."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from fairseq_littlebird.attention.unpack_window import BACKENDS
+from fairseq_littlebird.benchmarks.cells import read
+from fairseq_littlebird.cli.benchmark import main
+
+SMALL = "--size tiny --threads 1 --runs 1".split()
+
+
+def cells_of(path):
+    return [(c.mode, c.length, c.allocator, c.model) for c in read(path)]
+
+
+@pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed")
+def test_encoder(tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    arguments = f"encoder --lengths 40 --modes forward --peers full --markdown --csv {path}".split()
+    main([*arguments, *SMALL])
+    assert cells_of(path) == [("forward", 40, "default", model) for model in ("littlebird", "full", "floor")]
+    for cell in read(path):
+        assert cell.benchmark == "encoder" and cell.layers == 2 and cell.width == 64 and cell.processor
+        assert cell.floor_ms > 0 and cell.times_floor == pytest.approx(cell.median_ms / cell.floor_ms)
+        assert cell.peak_mib is None
+    out = capsys.readouterr().out
+    assert out.startswith("processor ") and "| forward | 40 |" in out
+    main(["report", str(path), "--markdown"])
+    assert capsys.readouterr().out.strip() == out[out.index("| mode") :].strip()
+
+
+def test_a_file_grows_from_call_to_call(tmp_path):
+    path = tmp_path / "a.csv"
+    for options in (["40", "--memory"], ["70"]):
+        main(["encoder", "--modes", "forward+backward", "--csv", str(path), *SMALL, "--lengths", *options])
+    assert [row[1:] for row in cells_of(path)] == [
+        (length, "default", model) for length in (40, 70) for model in ("littlebird", "floor")
+    ]
+    for cell in read(path):
+        measured = (cell.peak_mib, cell.peak_kib_per_token, cell.peak_bytes_per_token_and_layer)
+        assert all((value is not None) == (cell.model == "littlebird" and cell.length == 40) for value in measured)
+
+
+def test_attention(tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    options = "attention --lengths 40 70 --dense-up-to 64 --modes forward --allocator tuned --peers".split()
+    main([*options, "--csv", str(path), *SMALL])
+    found = cells_of(path)
+    assert {model for *_, model in found} - {"floor", "full"} <= set(BACKENDS)
+    for model, lengths in (("blockwise", [40, 70]), ("dense", [40]), ("full", [40, 70]), ("floor", [40, 70])):
+        assert [row[1] for row in found if row[2:] == ("tuned", model)] == lengths
+    assert all(cell.times_ours == 1 for cell in read(path) if cell.model == "blockwise")
+
+
+def test_backends_that_do_not_run_here(monkeypatch, capsys, tmp_path):
+    reasons = {"dense": "needs an accelerator"}
+    monkeypatch.setattr("fairseq_littlebird.cli.benchmark.fresh_process", lambda *_: reasons)
+    with pytest.raises(SystemExit) as stopped:
+        main(["attention", "--backends", "dense", *SMALL])
+    assert stopped.value.code == 2
+    assert "backend 'dense' does not run here: needs an accelerator" in capsys.readouterr().err
+    main(["attention", "--lengths", "40", "--modes", "forward", *SMALL])
+    assert "dense does not run here: needs an accelerator\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ("encoder --heads 7", "7 attention heads do not divide a width of 768"),
+        ("encoder --csv {}/no/a.csv", "no/a.csv: cannot be written; name a file"),
+        ("report {}/none.csv --markdown", "none.csv: No such file"),
+        ("report {} --markdown", "Is a directory"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments.format(tmp_path).split())
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("littlebird-benchmark: ") and message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", ["", "encoder --peers nobody", "encoder --lengths 0", "encoder --padding 1"])
+def test_bad_arguments(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments.split())
+    assert stopped.value.code == 2 and "Traceback" not in capsys.readouterr().err
+
+
+def test_as_a_command():
+    words = [sys.executable, "-m", "fairseq_littlebird.cli.benchmark", "--help"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "floor" in done.stdout
