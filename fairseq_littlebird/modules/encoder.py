@@ -69,11 +69,10 @@ class LittleBirdEncoder(nn.Module):
         for layer in self.layers:
             if self.training and self.config.layerdrop and torch.rand(()) < self.config.layerdrop:
                 continue
-            arguments = (x, p, layout, routing is not None)
             if self.training and self.config.checkpoint_activations:
-                x, p, decided = checkpoint(layer, *arguments, use_reentrant=False)
+                x, p, decided = checkpoint(layer, x, p, layout, routing is not None, use_reentrant=False)
             else:
-                x, p, decided = layer(*arguments)
+                x, p, decided = layer(x, p, layout, routing is not None)
             if states is not None:
                 states.append(layout.rows.put(x))
             if routing is not None:

@@ -68,18 +68,27 @@ class LittleBirdLayer(nn.Module):
         Returns:
             X' in the shape of x, P' <float>[B, S, C], and the routing or None.
         """
+        c_x, c_p, routing = self.attend(x, p, layout, return_routing)
+        r = self.dropout(self.out(c_x)) + x
+        del c_x  # not needed while the feed-forward runs
+        x = normed_feed_forward(r, self.attention_norm, self.ffn, self.ffn_norm, self.dropout_p())
+        if self.config.pack_size and self.pack_norm is not None:
+            p = self.pack_norm(self.dropout(c_p) + p)
+        return x, p, routing
+
+    def attend(
+        self, x: Tensor, p: Tensor, layout: Layout, return_routing: bool
+    ) -> tuple[Tensor, Tensor, LittleBirdRouting | None]:
+        """C_X in the shape of x, before its output projection, C_P <float>[B, S, C], and the routing or None."""
         c_p, pack_q, pack_x_k = self.pack(x, p, layout, return_routing)
         q, k, v = (self.heads(layout.rows.put(project(x))) for project in (self.q, self.k, self.v))
         pack_k, pack_v = self.heads(self.k(c_p)), self.heads(self.v(c_p))  # of C_P before its norm
         c_x = layout.rows.take(self.unpack_and_window(q, k, v, pack_k, pack_v, layout))
-        x = self.dropout(self.out(c_x)) + x
-        x = normed_feed_forward(x, self.attention_norm, self.ffn, self.ffn_norm, self.dropout_p())
-        if self.config.pack_size and self.pack_norm is not None:
-            p = self.pack_norm(self.dropout(c_p) + p)
         if not return_routing:
-            return x, p, None
+            return c_x, c_p, None
         slopes = None if self.slopes is None else torch.stack(self.slopes.coefficients())
-        return x, p, LittleBirdRouting(q, k, pack_q, k if pack_x_k is None else pack_x_k, pack_k, slopes)
+        pack_x_k = k if pack_x_k is None else pack_x_k
+        return c_x, c_p, LittleBirdRouting(q, k, pack_q, pack_x_k, pack_k, slopes)
 
     def pack(self, x: Tensor, p: Tensor, layout: Layout, with_keys: bool) -> tuple[Tensor, Tensor, Tensor | None]:
         """C_P = Attn(P, X) <float>[B, S, C]; no output projection, as in LUNA.
