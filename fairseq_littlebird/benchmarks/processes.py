@@ -14,10 +14,12 @@ from fairseq_littlebird.errors import UserError
 Result = TypeVar("Result")
 
 LARGE = str(4 << 30)
-# glibc gives large blocks back to the system when they are freed; "tuned" keeps them, so they fault in only once
+# glibc gives large blocks back to the system when they are freed, up to a size that follows those it sees.
+# "tuned" keeps them all, so they fault in only once; "exact" keeps none, so what is resident is in use.
 ALLOCATORS: dict[str, dict[str, str]] = {
     "default": {},
     "tuned": {"MALLOC_MMAP_THRESHOLD_": LARGE, "MALLOC_TRIM_THRESHOLD_": LARGE, "MALLOC_TOP_PAD_": str(64 << 20)},
+    "exact": {"MALLOC_MMAP_THRESHOLD_": str(128 << 10), "MALLOC_TRIM_THRESHOLD_": str(128 << 10)},
 }
 
 

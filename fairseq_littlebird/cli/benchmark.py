@@ -188,7 +188,7 @@ def _measured() -> argparse.ArgumentParser:
         choices=ALLOCATORS,
         default=["default"],
         metavar="NAME",
-        help="the C library's: default; tuned to keep large blocks it is given back; or both",
+        help="the C library's: default; tuned, which keeps freed blocks; exact, which keeps none (for memory)",
     )
     parser.add_argument("--runs", type=_positive, default=5, metavar="N", help="counted runs, after one that is not")
     parser.add_argument(
