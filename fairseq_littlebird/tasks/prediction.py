@@ -19,6 +19,8 @@ from fairseq_littlebird.models.littlebird import LittleBirdModel
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 
+LOADED = 16
+"""So many times the tokens encoded together are loaded together, for windows to meet others of their length."""
 TASKS = {
     "question_answering": QuestionAnsweringTask,
     "littlebird_sentence_prediction": LittleBirdSentencePredictionTask,
@@ -75,20 +77,24 @@ def predictions(
     """
     task.load_dataset(split)
     dataset = task.dataset(split)
-    max_batch = max(max_tokens, int(dataset.sizes.max(initial=1)))
-    for batch in batches(model, task, dataset, max_batch, workers, "answering", "questions"):
-        decoded = decode_windows(
-            model,
-            batch["net_input"],
-            batch["selectable"],
-            max_answer_length or task.data_set.longest,
-            n_best,
-            max_tokens,
-            task.data_set.segments,
-        )
-        parts = [(part, extra["judgements"]) for _, extra, part in decoded]
-        spans, judged = [part for part, _ in parts], [part for _, part in parts]
-        yield from merge_batch(batch["examples"], batch["windows"], spans, n_best, judged, task.data_set)
+    max_batch = max(LOADED * max_tokens, int(dataset.sizes.max(initial=1)))
+    with tqdm(total=dataset.prepared.num_windows, desc="answering", unit=" windows") as progress:
+        for batch in batches(model, task, dataset, max_batch, workers):
+            rows, spans, judged = [], [], []
+            for part, extra, decoded in decode_windows(
+                model,
+                batch["net_input"],
+                batch["selectable"],
+                max_answer_length or task.data_set.longest,
+                n_best,
+                max_tokens,
+                task.data_set.segments,
+            ):
+                rows.append(part)
+                spans.append(decoded)
+                judged.append(extra["judgements"])
+                progress.update(len(part))
+            yield from merge_batch(batch["examples"], batch["windows"], rows, spans, n_best, judged, task.data_set)
 
 
 @torch.inference_mode()
@@ -111,36 +117,35 @@ def classifications(
     """
     if task.cfg.regression_target:
         raise UserError("the checkpoint gives numbers, not labels", remedy="train one without --regression-target")
-    task.cfg.no_shuffle, task.cfg.padding_insertion = True, False
+    task.cfg.padding_insertion = False
     dataset = task.load_dataset(split)
     path = Path(task.cfg.data) / "id" / split
     ids = MappedItems(path) if path.parent.is_dir() else None  # fairseq-preprocess knows none: items are counted
     max_batch = max(max_tokens, int(dataset.sizes[0].max(initial=1)))
-    for batch in batches(model, task, dataset, max_batch, workers, "classifying", "texts"):
-        head = task.cfg.classification_head_name
-        logits, _ = model(**batch["net_input"], features_only=True, classification_head_name=head)
-        logits = logits.double()
-        rows = logits.sigmoid() if task.cfg.multi_label else logits.softmax(-1)
-        for index, row in zip(batch["id"].tolist(), rows.tolist(), strict=True):
-            name = str(index) if ids is None else ids[index].tobytes().decode()
-            yield Classification(name, dict(zip(task.labels, row, strict=True)), task.cfg.multi_label)
+    probabilities = torch.zeros(len(dataset), len(task.labels), dtype=torch.double)
+    head = task.cfg.classification_head_name
+    with tqdm(total=len(dataset), desc="classifying", unit=" texts") as progress:
+        for batch in batches(model, task, dataset, max_batch, workers):
+            logits, _ = model(**batch["net_input"], features_only=True, classification_head_name=head)
+            logits = logits.double()
+            rows = logits.sigmoid() if task.cfg.multi_label else logits.softmax(-1)
+            probabilities[batch["id"].cpu()] = rows.cpu()
+            progress.update(len(rows))
+    for index, row in enumerate(probabilities):
+        name = str(index) if ids is None else ids[index].tobytes().decode()
+        yield Classification(name, dict(zip(task.labels, row.tolist(), strict=True)), task.cfg.multi_label)
 
 
-def batches(
-    model: LittleBirdModel, task: Any, dataset: Any, max_tokens: int, workers: int, doing: str, unit: str
-) -> Iterator[Any]:
-    """The batches of a dataset in its order, on the model's device, with a progress bar.
+def batches(model: LittleBirdModel, task: Any, dataset: Any, max_tokens: int, workers: int) -> Iterator[Any]:
+    """The batches of a dataset by length, on the model's device.
 
     Args:
         model, task: from :func:`load_trained`.
         dataset: of the task.
         max_tokens: of a batch.
         workers: processes that load data.
-        doing, unit: what the progress bar says.
     """
     iterator = task.get_batch_iterator(dataset, max_tokens=max_tokens, num_workers=workers)
     device = next(model.parameters()).device
-    with tqdm(total=len(dataset), desc=doing, unit=f" {unit}") as progress:
-        for batch in iterator.next_epoch_itr(shuffle=False):
-            yield utils.move_to_cuda(batch, device) if device.type == "cuda" else batch
-            progress.update(batch["nsentences"])
+    for batch in iterator.next_epoch_itr(shuffle=False):
+        yield utils.move_to_cuda(batch, device) if device.type == "cuda" else batch
