@@ -53,13 +53,13 @@ class EveryItemBatched(FairseqDataset):
         if max_tokens is not None and largest > max_tokens:
             raise UserError(f"an item has {largest:,} tokens", f"--max-tokens {max_tokens}", self.smaller_items)
         most_items, most_tokens = max_sentences or len(indices), max_tokens or math.inf
-        share = 1.0 if max_tokens is None else PADDING
-        every = np.broadcast_to(self.rows, len(self))[indices].tolist(), self.sizes[indices].tolist()
+        least = 0.0 if max_tokens is None else 1 - PADDING
+        every = np.broadcast_to(self.rows, len(self.sizes))[indices].tolist(), self.sizes[indices].tolist()
         cuts, items, rows, longest, tokens = [], 0, 0, 0, 0
         for place, (count, length) in enumerate(zip(*every, strict=True)):
             longest = max(longest, length)
             padded = (rows + count) * longest
-            full = items == most_items or padded > most_tokens or tokens + count * length < (1 - share) * padded
+            full = items == most_items or padded > most_tokens or tokens + count * length < least * padded
             if items and full:
                 cuts.append(place)
                 items, rows, longest, tokens = 0, 0, length, 0

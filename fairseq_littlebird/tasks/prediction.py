@@ -10,6 +10,7 @@ import torch
 from fairseq import checkpoint_utils, utils
 from tqdm import tqdm
 
+from fairseq_littlebird.attention import BiALiBi
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError, fault_line
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
@@ -19,6 +20,7 @@ from fairseq_littlebird.models.littlebird import LittleBirdModel
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 LOADED = 16
 """So many times the tokens encoded together are loaded together, for windows to meet others of their length."""
 TASKS = {
@@ -27,13 +29,16 @@ TASKS = {
 }
 
 
-def load_trained(checkpoint: str | Path, data: str | Path, device: str | None = None) -> tuple[LittleBirdModel, Any]:
+def load_trained(
+    checkpoint: str | Path, data: str | Path, device: str | None = None, precision: str = "float32"
+) -> tuple[LittleBirdModel, Any]:
     """A model in evaluation mode on its device, and its task set to the folder ``data``.
 
     Args:
         checkpoint: of one of ``TASKS``.
         data: a folder of ``littlebird-prepare qa`` or ``classification``, as the task needs it.
         device: None takes the accelerator if there is one.
+        precision: of ``PRECISIONS``, see :func:`set_precision`.
     Raises:
         UserError: the checkpoint is damaged, of another task, or its words or labels are not the folder's.
     """
@@ -52,7 +57,19 @@ def load_trained(checkpoint: str | Path, data: str | Path, device: str | None = 
     if not isinstance(task, tuple(TASKS.values())):
         raise UserError(f"not a checkpoint of --task {' or '.join(TASKS)}", where, "fine-tune it first")
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    set_precision(models[0], PRECISIONS[precision])
     return models[0].to(place).eval(), task
+
+
+def set_precision(model: LittleBirdModel, dtype: torch.dtype) -> None:
+    """The encoder's weights and activations as ``dtype``; its slopes, and the heads with what they read, as float32."""
+    if dtype == torch.float32:
+        return
+    for module in model.encoder.modules():
+        if not isinstance(module, BiALiBi):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(dtype)
+    model.encoder.register_forward_hook(lambda _, inputs, states: [*states[:-1], states[-1].float()])
 
 
 @torch.inference_mode()
