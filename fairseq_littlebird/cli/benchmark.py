@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from fairseq_littlebird.benchmarks import cells, plot, table
+from fairseq_littlebird.benchmarks import cells, pipeline, plot, table
 from fairseq_littlebird.benchmarks.attention import ATTENTION, CHOICES, FULL, unavailable
 from fairseq_littlebird.benchmarks.comparison import Benchmark, compare
 from fairseq_littlebird.benchmarks.encoder import ENCODER, OURS
@@ -44,6 +44,18 @@ def _attention(options: argparse.Namespace) -> None:
 def _encoder(options: argparse.Namespace) -> None:
     peers = list(PEERS) if options.peers == [] else options.peers or []
     _compare(ENCODER, _workloads(options, options.layers), [OURS, *peers], options)
+
+
+def _pipeline(options: argparse.Namespace) -> None:
+    record = environment()
+    print(", ".join(f"{key} {value}" for key, value in record.items() if value))
+    print(pipeline.HEADER, flush=True)
+    rows = []
+    for row in pipeline.run(options):
+        print(pipeline.line(row), flush=True)
+        rows.append(row)
+    if options.csv:
+        pipeline.write_csv(options.csv, rows, record)
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -155,6 +167,14 @@ def _parser() -> argparse.ArgumentParser:
     encoder.add_argument(
         "--peers", nargs="*", choices=PEERS, metavar="NAME", help=f"all, or some of {', '.join(PEERS)}"
     )
+
+    around = commands.add_parser(
+        "pipeline",
+        help="what stands around the model: masking, padding, loading, preparing, answering",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    around.set_defaults(command=_pipeline)
+    pipeline.add_arguments(around)
 
     report = commands.add_parser("report", parents=[shown], help="what --csv wrote, as Markdown and as a picture")
     report.set_defaults(command=_report)

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 
     check_folder(options.output, FILES, options.overwrite)
-    model, task = load_trained(options.path, options.data, options.device)
+    model, task = load_trained(options.path, options.data, options.device, options.precision)
     if not isinstance(task, QuestionAnsweringTask):
         labelled = classifications(
             model, task, options.gen_subset, max_tokens=options.max_tokens, workers=options.num_workers
@@ -75,6 +75,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-tokens", type=_positive, default=32768, metavar="N", help="tokens encoded together")
     parser.add_argument("--num-workers", type=int, default=0, metavar="N", help="processes that load data")
     parser.add_argument("--device", help="cpu, cuda, …; by default the accelerator if there is one")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "float16", "int8"),
+        default="float32",
+        help="of the encoder; half is faster where the hardware has it (bfloat16: also CPUs with avx512_bf16 or amx); "
+        "int8 quantizes the weights, on a CPU alone",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the predictions of an earlier call")
     return parser
 

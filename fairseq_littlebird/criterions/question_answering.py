@@ -68,7 +68,10 @@ class QuestionAnsweringCriterion(FairseqCriterion):
     def evaluate(self, model: Any, sample: SpanBatch) -> tuple[Tensor, int, dict[str, float | int]]:
         """As forward, with exact match and F1 summed over the questions (not the windows) of the batch."""
         target = sample["target"]
-        logits, spans, judged, parts = [], [], [], []
+        every, spans, judged, parts = [], [], [], []
+        # the loss of noisy answers is of all windows together
+        W, L = sample["selectable"].shape
+        logits = torch.zeros(2, W, target["starts"].shape[1], L, device=target["starts"].device)
         for rows, extra, decoded in decode_windows(
             model,
             sample["net_input"],
@@ -77,15 +80,18 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             n_best=20 if self.data_set.longest_words else 1,  # the first may have too many words
             segments=self.data_set.segments,
         ):
-            logits.append((extra["start_logits"], extra["end_logits"]))
+            for all_logits, name in zip(logits, ("start_logits", "end_logits"), strict=True):
+                all_logits[rows, :, : extra[name].shape[-1]] = extra[name].to(all_logits)
+            every.append(rows)
             own = {name: t[rows] for name, t in target.items()}  # type: ignore[index]
             parts.append(judgement_losses(extra, own, self.data_set.segments))
             spans.append(decoded)
             judged.append(extra["judgements"])
         nothing = SpanLoss(*torch.zeros(4).unbind())  # of a batch whose questions have no window
-        starts, ends = ([pair[i] for pair in logits] for i in (0, 1))
-        loss = answer_loss(torch.cat(starts), torch.cat(ends), sample) if logits else nothing
-        predictions = merge_batch(sample["examples"], sample["windows"], spans, judged=judged, data_set=self.data_set)
+        loss = answer_loss(logits[0], logits[1], sample) if every else nothing
+        predictions = merge_batch(
+            sample["examples"], sample["windows"], every, spans, judged=judged, data_set=self.data_set
+        )
         log = logging_output(loss, sample)
         for _, counts in parts:
             log |= {name: log.get(name, 0) + value for name, value in counts.items()}

@@ -1,23 +1,29 @@
-"""Batches that hold every item."""
+"""Batches that hold every item, and little padding."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import numpy as np
 from fairseq.data import FairseqDataset
 
 from fairseq_littlebird.errors import UserError
 
+PADDING = 0.1
+"""The share of a batch by tokens that may be padding."""
+
 
 class EveryItemBatched(FairseqDataset):
     """A dataset whose batches have no fixed sizes; ``sizes`` int[items] is what a subclass has to have.
+
+    An item may be several sequences: ``rows`` is how many, int or int[items], and its size that of the longest.
 
     fairseq loses the last items where ``--required-batch-size-multiple`` is larger than ``--batch-size``, and wants
     the multiple for kernels that nothing here has.
     """
 
     sizes: np.ndarray
+    rows: int | np.ndarray = 1
     smaller_items = "raise it, or shorten the items"
 
     def size(self, index: int) -> int:
@@ -38,8 +44,24 @@ class EveryItemBatched(FairseqDataset):
         max_tokens: int | None = None,
         max_sentences: int | None = None,
         required_batch_size_multiple: int = 1,
-    ) -> Any:
+    ) -> list[np.ndarray]:
+        """``indices``, sorted by length, in batches of up to ``max_sentences`` items and ``max_tokens`` with padding.
+
+        A batch by tokens ends where more than a tenth of it would be padding, too.
+        """
         largest = int(self.num_tokens_vec(indices).max(initial=0))
         if max_tokens is not None and largest > max_tokens:
             raise UserError(f"an item has {largest:,} tokens", f"--max-tokens {max_tokens}", self.smaller_items)
-        return FairseqDataset.batch_by_size(self, indices, max_tokens, max_sentences, 1)
+        most_items, most_tokens = max_sentences or len(indices), max_tokens or math.inf
+        least = 0.0 if max_tokens is None else 1 - PADDING
+        every = np.broadcast_to(self.rows, len(self.sizes))[indices].tolist(), self.sizes[indices].tolist()
+        cuts, items, rows, longest, tokens = [], 0, 0, 0, 0
+        for place, (count, length) in enumerate(zip(*every, strict=True)):
+            longest = max(longest, length)
+            padded = (rows + count) * longest
+            full = items == most_items or padded > most_tokens or tokens + count * length < least * padded
+            if items and full:
+                cuts.append(place)
+                items, rows, longest, tokens = 0, 0, length, 0
+            items, rows, tokens = items + 1, rows + count, tokens + count * length
+        return np.split(indices, cuts) if len(indices) else []

@@ -65,23 +65,25 @@ class QuestionAnsweringDataset(EveryItemBatched):
         # a question's size is its longest window's; questions without one have size 0
         self.sizes = np.zeros(len(prepared), dtype=np.int32)
         np.maximum.at(self.sizes, owner, prepared.window_sizes)
-        self.tokens = self.sizes.astype(np.int64)  # of an item in a batch
-        if noisy and training:
-            self.tokens *= np.minimum(np.diff(self.first_window), windows_per_question or len(owner))
+        self.rows: np.ndarray = np.diff(self.first_window)
+        if training:
+            self.rows = np.minimum(self.rows, (windows_per_question or len(owner)) if noisy else 1)
 
     def __len__(self) -> int:
         return len(self.prepared)
 
     def num_tokens(self, index: int) -> int:
-        return int(self.tokens[index])
+        return int(self.num_tokens_vec(np.array([index]))[0])
 
     def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
-        return self.tokens[indices]
+        """Tokens that are encoded together at least: at evaluation of one window."""
+        rows = self.rows[indices] if self.training else 1
+        return self.sizes[indices].astype(np.int64) * rows
 
     def ordered_indices(self) -> np.ndarray:
         """Shuffled, then by length; in training without the questions that have no window."""
         order = np.random.permutation(len(self)) if self.training else np.arange(len(self))
-        order = order[np.argsort(self.tokens[order], kind="stable")]
+        order = order[np.argsort(self.sizes[order], kind="stable")]
         return order[self.sizes[order] > 0] if self.training else order
 
     def set_epoch(self, epoch: int) -> None:

@@ -13,6 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+CPU_PAIRS, ACCELERATOR_PAIRS = 2**19, 2**26
+"""Numbers of [h_end ; h_start] made at a time without gradients; on a CPU they stay in a core's own cache."""
+
 
 class QuestionAwareSpanHead(nn.Module):
     """QASS (Ram et al., 2021) with a conditional end: the [QUESTION] representation is the query.
@@ -76,10 +79,22 @@ class LinearSpanHead(nn.Module):
         """hidden <float>[B, L, C], questions and starts <int64>[B, Q] to <float>[B, Q, L]."""
         from_end = self.end_from_end(hidden)
         from_starts = self.end_from_start(take(hidden, starts))
+        if not torch.is_grad_enabled():
+            return self._all_starts(from_end, from_starts)
         # one start at a time, computed again in the backward pass: [B, Q, L, C] would not fit
         return torch.stack(
             [checkpoint(self._one_start, from_end, s, use_reentrant=False) for s in from_starts.unbind(1)], dim=1
         )
+
+    def _all_starts(self, from_end: Tensor, from_starts: Tensor) -> Tensor:
+        """<float>[B, L, C] and <float>[B, Q, C] to <float>[B, Q, L], some tokens at a time."""
+        (B, L, C), Q = from_end.shape, from_starts.shape[1]
+        logits = from_end.new_empty(B, Q, L)
+        some = max(1, (CPU_PAIRS if from_end.device.type == "cpu" else ACCELERATOR_PAIRS) // max(1, Q * C))
+        for row, every, ends in zip(logits, from_starts.unsqueeze(2), from_end, strict=True):
+            for part, end in zip(row.split(some, dim=1), ends.split(some), strict=True):
+                part.copy_(self.end(F.gelu(end + every)).squeeze(-1))
+        return logits
 
     def _one_start(self, from_end: Tensor, from_start: Tensor) -> Tensor:
         """<float>[B, L, C] and <float>[B, C] to <float>[B, L]."""

@@ -1,6 +1,6 @@
-"""A batch of windows through a model, a slice at a time, to the predictions of its questions.
+"""A batch of windows through a model, some at a time, to the predictions of its questions.
 
-Legend: W windows of the batch, L tokens of the longest.
+Legend: W windows of the batch, w of them encoded together, L tokens of the longest.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def decode_windows(
     n_best: int = 20,
     max_tokens: int = 2**15,
     segments: str = "",
-) -> Iterator[tuple[slice, dict[str, Any], DecodedSpans]]:
-    """Encodes and decodes the rows of a batch slice by slice.
+) -> Iterator[tuple[Tensor, dict[str, Any], DecodedSpans]]:
+    """Encodes and decodes the rows of a batch, the longest first, with those of about their length.
 
     Args:
         model: a LittleBirdModel with a span head, in evaluation mode.
@@ -40,30 +40,45 @@ def decode_windows(
         max_tokens: encoded at a time; a question's windows travel together, but need not be encoded together.
         segments: what the segments of ``net_input`` are, see ``DataSet``.
     Yields:
-        the rows; the model's ``extra`` for them, with their :class:`Judgements` under "judgements"; and their spans.
+        the rows <int64>[w]; the model's ``extra`` for them, with their :class:`Judgements` under "judgements"; and
+        their spans.
     """
-    W, L = selectable.shape
-    step = max(1, max_tokens // max(1, L))
-    for first in range(0, W, step):
-        rows = slice(first, min(first + step, W))
+    lengths, order = net_input["src_lengths"].sort(descending=True, stable=True)
+    for rows, length in _by_tokens(order, lengths.tolist(), max_tokens):
         inputs = {name: tensor[rows] for name, tensor in net_input.items()}
+        inputs |= {name: inputs[name][:, :length] for name in ("src_tokens", "positions") if name in inputs}
+        allowed = selectable[rows, :length]
         hidden, extra = model(**inputs, features_only=True)
         question = inputs["questions"][:, :1]  # a window has one, with a column for each of its gold spans
         # a segment never ends at token 0
         extra["judgements"] = judgements(extra, inputs["segments"][..., 1] > 0 if segments == LONG_ANSWERS else None)
         if segments == CANDIDATES:
-            scored = span_probability(model.span_head, hidden, question, selectable[rows], inputs["segments"])
+            scored = span_probability(model.span_head, hidden, question, allowed, inputs["segments"])
             extra["judgements"] = extra["judgements"]._replace(segments=scored)
         yield (
             rows,
             extra,
-            decode_spans(model.span_head, hidden, question, selectable[rows], max_answer_length, n_best=n_best),
+            decode_spans(model.span_head, hidden, question, allowed, max_answer_length, n_best=n_best),
         )
+
+
+def _by_tokens(order: Tensor, lengths: Sequence[int], max_tokens: int) -> Iterator[tuple[Tensor, int]]:
+    """Parts of ``order`` <int64>[W] of at most ``max_tokens`` with padding, and the length of the longest row of each.
+
+    Args:
+        lengths: of the rows in this order, descending.
+    """
+    first = 0
+    while first < len(lengths):
+        count = max(1, max_tokens // max(1, lengths[first]))
+        yield order[first : first + count], lengths[first]
+        first += count
 
 
 def merge_batch(
     examples: Sequence[QAExample],
     windows: Sequence[Sequence[Window]],
+    rows: Sequence[Tensor],
     spans: Sequence[DecodedSpans],
     n_best: int = 20,
     judged: Sequence[Judgements] = (),
@@ -74,23 +89,25 @@ def merge_batch(
     Args:
         examples: the questions.
         windows: the windows of each, in the order of the batch's rows.
-        spans: what :func:`decode_windows` gave for those rows.
+        rows: <int64>[w], as :func:`decode_windows` gave them.
+        spans: what it gave for those rows.
         n_best: candidates a question.
         judged: the judgements of those rows, if there are any.
         data_set: whose questions these are.
     """
     if not spans:  # no question has a window
         none = torch.zeros(0, 1)
-        spans = [DecodedSpans(none, none, none, none[:, 0], none[:, 0])]
+        rows, spans = [none[:, 0].long()], [DecodedSpans(none, none, none, none[:, 0], none[:, 0])]
     counts = [len(own) for own in windows]
-    parts = [torch.cat(parts).cpu().split(counts) for parts in zip(*spans, strict=True)]
+    back = torch.cat(list(rows)).argsort()
+    parts = [torch.cat(parts)[back].cpu().split(counts) for parts in zip(*spans, strict=True)]
     per_question = [DecodedSpans(*fields) for fields in zip(*parts, strict=True)]
     merged = [
         merge_windows(*question, n_best, shared=data_set.noisy, longest_words=data_set.longest_words)
         for question in zip(examples, windows, per_question, strict=True)
     ]
     kinds = data_set.answer_types
-    verdicts = [judge(*q, kinds) for q in zip(examples, windows, for_each(judged, counts), strict=True)]
+    verdicts = [judge(*q, kinds) for q in zip(examples, windows, for_each(judged, back, counts), strict=True)]
     return [
         replace(p, segments=s, answer_type=kind, type_probability=probability)
         for p, (s, kind, probability) in zip(merged, verdicts, strict=True)

@@ -94,8 +94,14 @@ def judge(
     return tuple(segments), kinds[int(kind)], float(probability)
 
 
-def for_each(judged: Sequence[Judgements], counts: Sequence[int]) -> list[Judgements]:
-    """The judgements of each question, from those of successive rows; rows may be of unequal M."""
+def for_each(judged: Sequence[Judgements], order: Tensor, counts: Sequence[int]) -> list[Judgements]:
+    """The judgements of each question.
+
+    Args:
+        judged: of rows in any order; of unequal M.
+        order: <int64>[W], which of all these rows is each question's first, second, …
+        counts: windows of each question.
+    """
 
     def split(parts: list[Tensor | None]) -> Sequence[Tensor | None]:
         there = [part for part in parts if part is not None]
@@ -103,7 +109,7 @@ def for_each(judged: Sequence[Judgements], counts: Sequence[int]) -> list[Judgem
             return [None] * len(counts)
         width = max(part.shape[1] for part in there)
         padded = [F.pad(part, (0, width - part.shape[1])) for part in there]
-        return torch.cat(padded).cpu().split(list(counts))
+        return torch.cat(padded)[order].cpu().split(list(counts))
 
     if not judged:
         return [Judgements(None, None)] * len(counts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -65,6 +66,8 @@ def decode_spans(
     allowed = context[:, None, :].expand(W, K, L).gather(2, reach.clamp(max=L - 1)) & (reach < L)
     score = (best[:, :, None] + end).masked_fill(~allowed, float("-inf")).flatten(1)  # [W, K · A]
 
-    log_probability, at = score.topk(min(n_best, score.shape[1]), dim=-1)
+    score = F.pad(score, (0, max(0, n_best - score.shape[1])), value=float("-inf"))
+    log_probability, at = score.topk(n_best, dim=-1)
+    at = at.clamp(max=K * A - 1)
     chosen = starts.gather(1, at // A)
     return DecodedSpans(chosen, chosen + at % A, log_probability, start[:, 0], start_logits.logsumexp(dim=-1))

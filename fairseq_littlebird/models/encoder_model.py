@@ -118,7 +118,7 @@ class EncoderModel(BaseFairseqModel):
             return_all_hiddens: put every layer's output into ``extra["inner_states"]``.
             classification_head_name: return this head's logits [B, K] instead.
             masked_tokens: <bool>[B, L], the tokens to score words for.
-            questions, starts: <int64>[B, Q], positions of [QUESTION] tokens and of the gold starts; adds
+            questions, starts: <int64>[B, Q], positions of [QUESTION] tokens and of the gold starts; add
                 ``extra["start_logits"]`` and ``extra["end_logits"]`` <float>[B, Q, L] of the span head.
             segments: <int64>[B, M, 2], first and last token; adds ``extra["segment_logits"]`` <float>[B, M] where the
                 model has such a head. One for kinds of answers adds ``extra["type_logits"]`` <float>[B, K].
@@ -130,9 +130,10 @@ class EncoderModel(BaseFairseqModel):
         states: list[Tensor] | None = [] if return_all_hiddens else None
         hidden = self.encoder(src_tokens, positions, states=states, routing=routing)
         extra: dict[str, Any] = {"inner_states": states, "routing": routing}
-        if questions is not None and starts is not None:
+        if questions is not None:
             extra["start_logits"] = self.span_head.start_logits(hidden, questions)  # type: ignore[union-attr,operator]
-            extra["end_logits"] = self.span_head.end_logits(hidden, questions, starts)  # type: ignore[union-attr,operator]
+            if starts is not None:
+                extra["end_logits"] = self.span_head.end_logits(hidden, questions, starts)  # type: ignore[union-attr,operator]
             if self.segment_head is not None and segments is not None:
                 extra["segment_logits"] = self.segment_head(hidden, segments)
             if self.answer_type_head is not None:

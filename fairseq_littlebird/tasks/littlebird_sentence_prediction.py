@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from fairseq.data import Dictionary
+from fairseq.data import Dictionary, SortDataset
 from fairseq.tasks import FairseqTask, register_task
 from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
 
@@ -104,6 +104,8 @@ class LittleBirdSentencePredictionTask(SentencePredictionTask):
             items.defn["net_input.positions"] = PaddingInsertionDataset(tokens, self.padding_insertion)
         if self.cfg.multi_label and "target" in items.defn:
             items.defn["target"] = LabelSetDataset(items.defn["target"], self.cfg.num_classes)
+        if not self.cfg.no_shuffle:  # fairseq would batch long texts with short ones
+            self.datasets[split] = dataset = SortDataset(items, sort_order=[*dataset.sort_order, items.sizes[0]])
         return dataset
 
     def get_batch_iterator(self, *arguments: Any, **options: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from fairseq import checkpoint_utils, utils
 from tqdm import tqdm
 
+from fairseq_littlebird.attention import BiALiBi
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError, fault_line
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
@@ -19,19 +21,30 @@ from fairseq_littlebird.models.littlebird import LittleBirdModel
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "int8": torch.qint8,  # weights; activations by the range of each batch
+}
+LOADED = 16
+"""So many times the tokens encoded together are loaded together, for windows to meet others of their length."""
 TASKS = {
     "question_answering": QuestionAnsweringTask,
     "littlebird_sentence_prediction": LittleBirdSentencePredictionTask,
 }
 
 
-def load_trained(checkpoint: str | Path, data: str | Path, device: str | None = None) -> tuple[LittleBirdModel, Any]:
+def load_trained(
+    checkpoint: str | Path, data: str | Path, device: str | None = None, precision: str = "float32"
+) -> tuple[LittleBirdModel, Any]:
     """A model in evaluation mode on its device, and its task set to the folder ``data``.
 
     Args:
         checkpoint: of one of ``TASKS``.
         data: a folder of ``littlebird-prepare qa`` or ``classification``, as the task needs it.
         device: None takes the accelerator if there is one.
+        precision: of ``PRECISIONS``, see :func:`set_precision`.
     Raises:
         UserError: the checkpoint is damaged, of another task, or its words or labels are not the folder's.
     """
@@ -50,7 +63,31 @@ def load_trained(checkpoint: str | Path, data: str | Path, device: str | None = 
     if not isinstance(task, tuple(TASKS.values())):
         raise UserError(f"not a checkpoint of --task {' or '.join(TASKS)}", where, "fine-tune it first")
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if precision == "int8" and place != "cpu":
+        raise UserError("int8 runs on a CPU alone", place, "give --device cpu, or half precision")
+    set_precision(models[0], PRECISIONS[precision])
     return models[0].to(place).eval(), task
+
+
+def set_precision(model: LittleBirdModel, dtype: torch.dtype) -> None:
+    """The encoder's weights and activations as ``dtype``; its slopes, and the heads with what they read, as float32.
+
+    int8 is of the linear layers alone, quantized dynamically.
+    """
+    if dtype == torch.float32:
+        return
+    if dtype == torch.qint8:
+        with (
+            warnings.catch_warnings()
+        ):  # torch wants its users to move to another package, which has no CPU kernels yet
+            warnings.simplefilter("ignore")
+            torch.ao.quantization.quantize_dynamic(model.encoder, {torch.nn.Linear}, dtype, inplace=True)
+        return
+    for module in model.encoder.modules():
+        if not isinstance(module, BiALiBi):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(dtype)
+    model.encoder.register_forward_hook(lambda _, inputs, hidden: hidden.float())
 
 
 @torch.inference_mode()
@@ -75,20 +112,25 @@ def predictions(
     """
     task.load_dataset(split)
     dataset = task.dataset(split)
-    max_batch = max(max_tokens, int(dataset.sizes.max(initial=1)))
-    for batch in batches(model, task, dataset, max_batch, workers, "answering", "questions"):
-        decoded = decode_windows(
-            model,
-            batch["net_input"],
-            batch["selectable"],
-            max_answer_length or task.data_set.longest,
-            n_best,
-            max_tokens,
-            task.data_set.segments,
-        )
-        parts = [(part, extra["judgements"]) for _, extra, part in decoded]
-        spans, judged = [part for part, _ in parts], [part for _, part in parts]
-        yield from merge_batch(batch["examples"], batch["windows"], spans, n_best, judged, task.data_set)
+    max_batch = max(LOADED * max_tokens, int(dataset.sizes.max(initial=1)))
+    with tqdm(total=dataset.prepared.num_windows, desc="answering", unit=" windows") as progress:
+        for batch in batches(model, task, dataset, max_batch, workers):
+            del batch["net_input"]["starts"]  # ends are scored given the best starts alone
+            rows, spans, judged = [], [], []
+            for part, extra, decoded in decode_windows(
+                model,
+                batch["net_input"],
+                batch["selectable"],
+                max_answer_length or task.data_set.longest,
+                n_best,
+                max_tokens,
+                task.data_set.segments,
+            ):
+                rows.append(part)
+                spans.append(decoded)
+                judged.append(extra["judgements"])
+                progress.update(len(part))
+            yield from merge_batch(batch["examples"], batch["windows"], rows, spans, n_best, judged, task.data_set)
 
 
 @torch.inference_mode()
@@ -111,36 +153,35 @@ def classifications(
     """
     if task.cfg.regression_target:
         raise UserError("the checkpoint gives numbers, not labels", remedy="train one without --regression-target")
-    task.cfg.no_shuffle, task.cfg.padding_insertion = True, False
+    task.cfg.padding_insertion = False
     dataset = task.load_dataset(split)
     path = Path(task.cfg.data) / "id" / split
     ids = MappedItems(path) if path.parent.is_dir() else None  # fairseq-preprocess knows none: items are counted
     max_batch = max(max_tokens, int(dataset.sizes[0].max(initial=1)))
-    for batch in batches(model, task, dataset, max_batch, workers, "classifying", "texts"):
-        head = task.cfg.classification_head_name
-        logits, _ = model(**batch["net_input"], features_only=True, classification_head_name=head)
-        logits = logits.double()
-        rows = logits.sigmoid() if task.cfg.multi_label else logits.softmax(-1)
-        for index, row in zip(batch["id"].tolist(), rows.tolist(), strict=True):
-            name = str(index) if ids is None else ids[index].tobytes().decode()
-            yield Classification(name, dict(zip(task.labels, row, strict=True)), task.cfg.multi_label)
+    probabilities = torch.zeros(len(dataset), len(task.labels), dtype=torch.double)
+    head = task.cfg.classification_head_name
+    with tqdm(total=len(dataset), desc="classifying", unit=" texts") as progress:
+        for batch in batches(model, task, dataset, max_batch, workers):
+            logits, _ = model(**batch["net_input"], features_only=True, classification_head_name=head)
+            logits = logits.double()
+            rows = logits.sigmoid() if task.cfg.multi_label else logits.softmax(-1)
+            probabilities[batch["id"].cpu()] = rows.cpu()
+            progress.update(len(rows))
+    for index, row in enumerate(probabilities):
+        name = str(index) if ids is None else ids[index].tobytes().decode()
+        yield Classification(name, dict(zip(task.labels, row.tolist(), strict=True)), task.cfg.multi_label)
 
 
-def batches(
-    model: LittleBirdModel, task: Any, dataset: Any, max_tokens: int, workers: int, doing: str, unit: str
-) -> Iterator[Any]:
-    """The batches of a dataset in its order, on the model's device, with a progress bar.
+def batches(model: LittleBirdModel, task: Any, dataset: Any, max_tokens: int, workers: int) -> Iterator[Any]:
+    """The batches of a dataset by length, on the model's device.
 
     Args:
         model, task: from :func:`load_trained`.
         dataset: of the task.
         max_tokens: of a batch.
         workers: processes that load data.
-        doing, unit: what the progress bar says.
     """
     iterator = task.get_batch_iterator(dataset, max_tokens=max_tokens, num_workers=workers)
     device = next(model.parameters()).device
-    with tqdm(total=len(dataset), desc=doing, unit=f" {unit}") as progress:
-        for batch in iterator.next_epoch_itr(shuffle=False):
-            yield utils.move_to_cuda(batch, device) if device.type == "cuda" else batch
-            progress.update(batch["nsentences"])
+    for batch in iterator.next_epoch_itr(shuffle=False):
+        yield utils.move_to_cuda(batch, device) if device.type == "cuda" else batch

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -51,58 +52,70 @@ def recurring_spans(
     Returns:
         Clusters in the order taken, each a list of (start, end), both inclusive, left to right.
     """
-    tokens = np.asarray(tokens)
-    length = len(tokens)
-    boundary = vocabulary.word_boundaries(tokens)
-    end_boundary = boundary.copy()
-    if free_end:
-        end_boundary[:-1] |= vocabulary.hangul[tokens]
-    unusable = _running_count(~vocabulary.alphanumeric[tokens])
-    content = _running_count(~vocabulary.stop_word[tokens])
-    identities = _identities(tokens, max_span_length)
-
     clusters: list[list[Span]] = []
-    taken = np.zeros(length, dtype=bool)
-    for size in range(min(max_span_length, length), 0, -1):
-        first, after = np.arange(length - size + 1), np.arange(size, length + 1)
-        used = _running_count(taken)
-        good = boundary[first] & end_boundary[after] & (content[after] > content[first])
-        good &= (unusable[after] == unusable[first]) & (used[after] == used[first])
-        for starts in _groups(identities[size - 1], np.flatnonzero(good)):
-            free = []
+    taken = bytearray(len(tokens))  # read and written one by one much faster than an array
+    groups = _recurring_groups(np.asarray(tokens), vocabulary, max_span_length, free_end)
+    for size in sorted(groups, reverse=True):
+        # what is taken is no shorter than a span, so it holds the first or the last token of one that it overlaps
+        left = ([start for start in starts if not taken[start] | taken[start + size - 1]] for starts in groups[size])
+        for starts in sorted(starts for starts in left if len(starts) > 1):
+            spans: list[Span] = []
             stop = 0
             for start in starts:
-                if start >= stop and not taken[start : start + size].any():
-                    free.append((start, start + size - 1))
+                if start >= stop and not taken[start] | taken[start + size - 1]:
                     stop = start + size
-            if len(free) > 1:
-                clusters.append(free)
-                for start, end in free:
-                    taken[start : end + 1] = True
+                    spans.append((start, stop - 1))
+            if len(spans) > 1:
+                clusters.append(spans)
+                for start, end in spans:
+                    taken[start : end + 1] = b"\1" * size
     return clusters
 
 
-def _running_count(flags: np.ndarray) -> np.ndarray:
-    """int64 [L + 1]: how many flags are set before each place."""
-    return np.concatenate(([0], np.cumsum(flags)))
+def _recurring_groups(
+    tokens: np.ndarray, vocabulary: Vocabulary, max_span_length: int, free_end: bool
+) -> dict[int, list[list[int]]]:
+    """Size -> for each span of this size that recurs: the places where it starts, ascending."""
+    boundary = vocabulary.word_boundaries(tokens)
+    text = len(vocabulary) + np.arange(len(tokens) + 1)  # equal to no token and to none of each other, as is the end
+    np.copyto(text[:-1], tokens, where=vocabulary.alphanumeric[tokens])
+    places = np.flatnonzero(boundary[:-1])
+    numbers = np.zeros(len(places), dtype=np.int64)  # equal where the n-grams that start at the places are
+    found = [(places[:0], numbers[:0])]  # of size 0
+    for size in range(1, max_span_length + 1):
+        # an n-gram recurs only where its first n - 1 tokens do, so few places are left after a size or two
+        grown = numbers << 32 | text[places + (size - 1)]
+        order = np.argsort(grown, kind="stable")
+        first, again = _runs(grown[order])
+        places, numbers = places[order[again]], np.cumsum(first[again])
+        found.append((places, numbers + (size << 32)))
+        if not len(places):
+            break
+
+    sizes = np.repeat(np.arange(len(found)), [len(places) for places, _ in found])
+    places, numbers = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    end_boundary = boundary.copy()
+    if free_end:
+        end_boundary[:-1] |= vocabulary.hangul[tokens]
+    content = np.concatenate(([0], np.cumsum(~vocabulary.stop_word[tokens])))
+    good = end_boundary[places + sizes] & (content[places + sizes] > content[places])
+    first, again = _runs(numbers[good])
+    places, sizes, first = places[good][again], sizes[good][again], first[again]
+
+    groups: dict[int, list[list[int]]] = {}
+    starts, bounds = places.tolist(), [*np.flatnonzero(first).tolist(), len(places)]
+    for size, (begin, stop) in zip(sizes[first].tolist(), pairwise(bounds), strict=True):
+        groups.setdefault(size, []).append(starts[begin:stop])
+    return groups
 
 
-def _identities(tokens: np.ndarray, max_size: int) -> list[np.ndarray]:
-    """For each size the n-grams as numbers, [L - size + 1]: equal numbers where the n-grams are equal."""
-    single = np.unique(tokens, return_inverse=True)[1].reshape(-1)
-    result = [single]
-    for size in range(2, min(max_size, len(tokens)) + 1):
-        pairs = result[-1][:-1] * len(tokens) + single[size - 1 :]
-        result.append(np.unique(pairs, return_inverse=True)[1])
-    return result
-
-
-def _groups(identities: np.ndarray, places: np.ndarray) -> list[list[int]]:
-    """The places of equal identity, ascending, two or more; groups in the order of their first place."""
-    order = places[np.argsort(identities[places], kind="stable")]
-    cuts = np.flatnonzero(np.diff(identities[order])) + 1
-    groups = [group.tolist() for group in np.split(order, cuts) if len(group) > 1]
-    return sorted(groups, key=lambda group: group[0])
+def _runs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of sorted values [n]: which are the first of their kind, and which are there twice or more; both bool [n]."""
+    first = np.ones(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=first[1:])
+    again = ~first
+    again[:-1] |= again[1:]
+    return first, again
 
 
 def question_cap(length: int) -> int:
@@ -131,21 +144,22 @@ def select_questions(
         clusters: equal spans (start, end), inclusive, as ``recurring_spans`` returns them.
     """
     masked = np.array(tokens, dtype=np.int64)
-    busy = np.zeros(len(masked), dtype=bool)
+    busy = bytearray(len(masked))
     budget = min(max_questions, round(MASKED_SHARE * len(masked)))
     asked: list[tuple[int, int, int]] = []
-    for index in rng.permutation(len(clusters)):
+    for index in rng.permutation(len(clusters)).tolist():
         if len(asked) >= budget:
             break
-        free = [clusters[index][i] for i in rng.permutation(len(clusters[index]))]
-        free = [(start, end) for start, end in free if not busy[start : end + 1].any()]
+        spans = list(clusters[index])
+        rng.shuffle(spans)
+        free = [(start, end) for start, end in spans if 1 not in busy[start : end + 1]]
         if len(free) < 2:
             continue
         answer_start, answer_end = free[0]
-        busy[answer_start : answer_end + 1] = True
+        busy[answer_start : answer_end + 1] = b"\1" * (answer_end + 1 - answer_start)
         for start, end in free[1:]:
-            if len(asked) < budget and not busy[start : end + 1].any():
-                busy[start : end + 1] = True
+            if len(asked) < budget and 1 not in busy[start : end + 1]:
+                busy[start : end + 1] = b"\1" * (end + 1 - start)
                 masked[start : end + 1] = pad_id
                 masked[start] = question_id
                 asked.append((start, answer_start, answer_end))

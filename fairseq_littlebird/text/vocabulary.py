@@ -131,7 +131,7 @@ class Vocabulary:
         """
         result = np.ones(len(tokens) + 1, dtype=bool)
         opens, closes, tail = self._opens_inside[tokens], self._closes_inside[tokens], self._tail[tokens]
-        for _ in range(3):  # a character has at most three bytes after its first
+        for _ in range(3 * tail.any()):  # a character has at most three bytes after its first
             closes[1:] = np.where(tail[1:], closes[:-1], closes[1:])
         result[1:-1] = self.begins_word[tokens[1:]] | (~closes[:-1] | ~opens[1:]) & ~tail[1:]
         return result

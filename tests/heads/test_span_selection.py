@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fairseq_littlebird.heads import span_selection
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS, LinearSpanHead, QuestionAwareSpanHead, take
 
 B, Q, L, C = 2, 3, 11, 8
@@ -98,3 +99,15 @@ def test_240_questions_on_4096_tokens_fit():
         results = head.start_logits(hidden, questions), head.end_logits(hidden, questions, starts)
     assert results[1].shape == (1, Q, L)
     assert sum(kept.values()) < 2 * Q * L
+
+
+@pytest.mark.parametrize("pairs", [1, 3 * Q * C, 2**19])
+def test_ends_without_gradients_are_the_same(monkeypatch, pairs):
+    """They are computed some tokens at a time, for all starts together."""
+    monkeypatch.setattr(span_selection, "CPU_PAIRS", pairs)
+    torch.manual_seed(0)
+    head, hidden, starts = LinearSpanHead(C), torch.randn(B, L, C), torch.randint(L, (B, Q))
+    with_gradients = head.end_logits(hidden, starts, starts)
+    with torch.no_grad():
+        torch.testing.assert_close(head.end_logits(hidden, starts, starts), with_gradients.detach())
+        assert head.end_logits(hidden, starts[:, :0], starts[:, :0]).shape == (B, 0, L)

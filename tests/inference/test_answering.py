@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.window import Window
 
 W, L, C, CONTEXT = 5, 9, 4, 3
+LENGTHS = [7, 9, 6, 9, 5]
 DOCUMENT = "a b c d e f g h i j k l m n o p q r s t u v w x y z"
 
 
@@ -24,17 +27,19 @@ class Model(torch.nn.Module):
         self.embed, self.span_head = torch.nn.Embedding(50, C), LinearSpanHead(C)
         self.seen = []
 
-    def forward(self, src_tokens, questions, starts, features_only):
-        self.seen.append(len(src_tokens))
+    def forward(self, src_tokens, src_lengths, questions, starts, features_only):
+        self.seen.append(src_tokens.shape)
         hidden = self.embed(src_tokens)
         return hidden, {"start_logits": self.span_head.start_logits(hidden, questions)}
 
 
 @pytest.fixture
 def net_input():
-    tokens = torch.randint(50, (W, L), generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.stack([torch.randperm(50, generator=generator)[:L] for _ in range(W)])  # no two spans score alike
     return {
         "src_tokens": tokens,
+        "src_lengths": torch.tensor(LENGTHS),
         "questions": torch.ones(W, 1, dtype=torch.long),
         "starts": torch.zeros(W, 1, dtype=torch.long),
     }
@@ -43,7 +48,8 @@ def net_input():
 @pytest.fixture
 def selectable():
     mask = torch.zeros(W, L, dtype=torch.bool)
-    mask[:, 0] = mask[:, CONTEXT:-1] = True
+    for row, length in zip(mask, LENGTHS, strict=True):
+        row[0] = row[CONTEXT : length - 1] = True
     return mask
 
 
@@ -53,11 +59,23 @@ def test_pieces_make_no_difference(net_input, selectable, max_tokens):
     whole = list(decode_windows(Model(), net_input, selectable, 4, 6))
     model = Model()
     pieces = list(decode_windows(model, net_input, selectable, 4, 6, max_tokens))
-    assert [stop for rows, _, _ in pieces for stop in range(rows.start, rows.stop)] == list(range(W))
-    assert max(model.seen) * L <= max(max_tokens, L)
-    for index in range(4):
-        joined = torch.cat([spans[index] for _, _, spans in pieces])
-        torch.testing.assert_close(joined, whole[0][2][index])
+    assert len(whole) == 1
+    assert sorted(torch.cat([rows for rows, _, _ in pieces]).tolist()) == list(range(W))
+    assert all(rows * length <= max(max_tokens, L) for rows, length in model.seen)
+    for rows, _, spans in pieces:
+        there = spans.log_probability > -math.inf  # the others may be any span
+        for part, every in zip(spans, whole[0][2], strict=True):
+            same = every[whole[0][0].argsort()[rows]]
+            torch.testing.assert_close(*((x[there] if x.ndim == 2 else x) for x in (part, same)))
+
+
+@torch.no_grad()
+def test_windows_are_encoded_with_others_of_their_length(net_input, selectable):
+    model = Model()
+    assert [rows.tolist() for rows, _, _ in decode_windows(model, net_input, selectable, max_tokens=18)] == [
+        [1, 3], [0, 2], [4]
+    ]  # fmt: skip
+    assert model.seen == [(2, 9), (2, 7), (1, 5)]
 
 
 @torch.no_grad()
@@ -66,24 +84,19 @@ def test_each_question_gets_its_own_windows(net_input, selectable):
     windows = [Window(t.numpy(), CONTEXT, offsets + 10 * w, [], 0) for w, t in enumerate(net_input["src_tokens"])]
     groups = [windows[:2], [], windows[2:]]
     examples = [QAExample(name, "?", DOCUMENT) for name in ("two", "none", "three")]
-    decoded = [spans for _, _, spans in decode_windows(Model(), net_input, selectable, max_tokens=2 * L)]
-    predictions = merge_batch(examples, groups, decoded, n_best=3)
+    rows, _, decoded = zip(*decode_windows(Model(), net_input, selectable, max_tokens=2 * L), strict=True)
+    predictions = merge_batch(examples, groups, rows, decoded, n_best=3)
     assert [p.id for p in predictions] == ["two", "none", "three"]
     assert [len(p.candidates) for p in predictions] == [3, 0, 3]
     assert all(0 <= c.start < 20 + 4 for c in predictions[0].candidates)
     assert all(c.start >= 20 for c in predictions[2].candidates)
     assert all(c.text == DOCUMENT[c.start : c.end] for p in predictions for c in p.candidates)
-    alone = merge_batch(
-        examples[2:],
-        groups[2:],
-        [
-            type(d)(*(t for t in d))
-            for d in [list(decode_windows(Model(), {k: v[2:] for k, v in net_input.items()}, selectable[2:]))[0][2]]
-        ],
-        n_best=3,
-    )[0]
+    rows, _, decoded = zip(
+        *decode_windows(Model(), {k: v[2:] for k, v in net_input.items()}, selectable[2:]), strict=True
+    )
+    alone = merge_batch(examples[2:], groups[2:], rows, decoded, n_best=3)[0]
     assert [(c.text, c.window) for c in alone.candidates] == [(c.text, c.window) for c in predictions[2].candidates]
 
 
 def test_questions_without_any_window():
-    assert [p.candidates for p in merge_batch([QAExample("a", "?", "b")], [[]], [])] == [()]
+    assert [p.candidates for p in merge_batch([QAExample("a", "?", "b")], [[]], [], [])] == [()]

@@ -39,12 +39,12 @@ def test_the_kind_is_that_of_the_window_with_the_best_segment():
 def test_rows_go_to_their_questions():
     first = Judgements(torch.tensor([[0.1, 0.2], [0.3, 0.4]]), torch.ones(2, 3))
     second = Judgements(torch.tensor([[0.5]]), torch.zeros(1, 3))
-    one, none, two = for_each([first, second], [1, 0, 2])
+    one, none, two = for_each([first, second], torch.arange(3), [1, 0, 2])
     assert one.segments.tolist() == [pytest.approx([0.1, 0.2])] and none.segments.shape == (0, 2)
     assert two.segments.tolist() == [pytest.approx([0.3, 0.4]), pytest.approx([0.5, 0.0])]
     assert two.kinds.tolist() == [[1.0] * 3, [0.0] * 3]
-    assert for_each([], [1]) == [Judgements(None, None)]
-    assert for_each([Judgements(None, None)] * 2, [1, 1]) == [Judgements(None, None)] * 2
+    assert for_each([], torch.arange(0), [1]) == [Judgements(None, None)]
+    assert for_each([Judgements(None, None)] * 2, torch.arange(2), [1, 1]) == [Judgements(None, None)] * 2
 
 
 def test_logits_become_probabilities():

@@ -8,7 +8,13 @@ import pytest
 
 from fairseq_littlebird.cli.evaluate import main as evaluate
 from fairseq_littlebird.cli.predict import main as predict
+from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.data.prepared import PreparedQuestions
+
+READER = """--task question_answering --criterion question_answering --arch littlebird_tiny --span-head qass
+    --encoder-layers 2 --encoder-embed-dim 64 --encoder-ffn-embed-dim 128 --encoder-attention-heads 4 --pack-size 16
+    --block-size 32 --dropout 0 --attention-dropout 0 --optimizer adam --lr 3e-3 --batch-size 16 --max-update 120
+    --cpu --no-epoch-checkpoints --disable-validation""".split()
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +89,42 @@ def test_bad_input_is_one_line(reader, words, tiny, tmp_path, capsys):
         assert not any("Traceback" in line for line in lines)
     assert not (tmp_path / "out").exists()
     assert (tmp_path / "full" / "notes.txt").read_text() == "mine"
+
+
+@pytest.fixture(scope="module")
+def squad(data_dir, fairseq, tmp_path_factory):
+    """Questions on a Wikipedia article, prepared, in ``questions``, and a reader that has learned them by heart."""
+    folder = tmp_path_factory.mktemp("squad")
+    article = json.loads((data_dir / "squad" / "dev.json").read_text("utf-8"))["data"][0]
+    article["paragraphs"] = article["paragraphs"][:12]
+    for paragraph in article["paragraphs"]:
+        paragraph["qas"] = [question for question in paragraph["qas"] if question["answers"]]
+    (folder / "squad.json").write_text(json.dumps({"version": "v2.0", "data": [article]}), "utf-8")
+    text = "\n".join(paragraph["context"] for paragraph in article["paragraphs"])
+    (folder / "text.txt").write_text(text, "utf-8")
+    prepare(["tokenizer", "--input", f"{folder}/text.txt", "--vocab-size", "500", "--destdir", f"{folder}/tokenizer"])
+    prepare(
+        ["qa", "--dataset", "squad", "--train", f"{folder}/squad.json", "--test", f"{folder}/squad.json",
+         "--tokenizer", f"{folder}/tokenizer", "--dict", f"{folder}/tokenizer/dict.txt",
+         "--max-tokens", "128", "--stride", "64", "--destdir", f"{folder}/questions"]
+    )  # fmt: skip
+    fairseq("train", folder / "questions", *READER, "--save-dir", folder)
+    return folder
+
+
+def test_less_precision_gives_the_same_answers(squad, tmp_path):
+    found = {}
+    for precision in ("float32", "bfloat16", "float16", "int8"):
+        out = tmp_path / precision
+        predict(
+            [f"{squad}/questions", "--path", f"{squad}/checkpoint_last.pt", "--output", f"{out}", "--device", "cpu",
+             "--precision", precision]
+        )  # fmt: skip
+        found[precision] = json.loads((out / "nbest_predictions.json").read_text("utf-8"))
+    exact = found.pop("float32")
+    assert len(exact) > 20
+    for precision, tolerance in (("bfloat16", 0.05), ("float16", 0.01), ("int8", 0.2)):
+        best = {name: (candidates[0], found[precision][name][0]) for name, candidates in exact.items()}
+        assert 0 < max(abs(one["probability"] - half["probability"]) for one, half in best.values()) < tolerance
+        # two candidates that are closer to each other may change places
+        assert sum(one["text"] != half["text"] for one, half in best.values()) <= 1
