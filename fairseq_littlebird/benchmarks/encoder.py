@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -26,6 +27,7 @@ class LittleBird(nn.Module):
     def __init__(self, config: LittleBirdConfig) -> None:
         super().__init__()
         self.encoder = LittleBirdEncoder(config)
+        self.dtype: torch.dtype | None = None  # where it is not the workload's
 
     def forward(self, tokens: Tensor, padding_mask: Tensor | None) -> Tensor:
         hidden: Tensor = self.encoder(tokens, padding_mask=padding_mask)
@@ -50,12 +52,32 @@ def littlebird(workload: Workload) -> LittleBird:
     return LittleBird(config)
 
 
-ENCODERS: dict[str, Callable[[Workload], nn.Module]] = {OURS: littlebird, **PEERS}
+def littlebird_bfloat16(workload: Workload) -> LittleBird:
+    """Ours in bfloat16 beside ours in the workload's type."""
+    model = littlebird(workload)
+    model.dtype = torch.bfloat16
+    return model
+
+
+def littlebird_int8(workload: Workload) -> LittleBird:
+    """Ours with its linear layers quantized dynamically, for forward passes on a CPU."""
+    model = littlebird(workload)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, and yet the only one in torch itself
+        torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, torch.qint8, inplace=True)
+    return model
+
+
+PRECISIONS: dict[str, Callable[[Workload], nn.Module]] = {
+    f"{OURS}-bfloat16": littlebird_bfloat16,
+    f"{OURS}-int8": littlebird_int8,
+}
+ENCODERS: dict[str, Callable[[Workload], nn.Module]] = {OURS: littlebird, **PRECISIONS, **PEERS}
 
 
 def encoder_run(model: nn.Module, workload: Workload) -> Callable[[], None]:
     """One pass of a model, ready to run. Gradients are there already, and add up."""
-    model.to(workload.device, workload.torch_dtype).train(workload.backward)
+    model.to(workload.device, getattr(model, "dtype", None) or workload.torch_dtype).train(workload.backward)
     forward = torch.compile(model) if workload.compiled else model
     tokens = workload.tokens()
     padding_mask = tokens.eq(PAD) if workload.padding else None
@@ -68,7 +90,7 @@ def encoder_run(model: nn.Module, workload: Workload) -> Callable[[], None]:
         with torch.set_grad_enabled(workload.backward):
             states = forward(tokens, padding_mask)
         if workload.backward:
-            states.backward(gradient)
+            states.backward(gradient.to(states.dtype))
 
     return run
 

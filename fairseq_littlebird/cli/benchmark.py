@@ -13,7 +13,7 @@ import torch
 from fairseq_littlebird.benchmarks import cells, pipeline, plot, table
 from fairseq_littlebird.benchmarks.attention import ATTENTION, CHOICES, FULL, unavailable
 from fairseq_littlebird.benchmarks.comparison import Benchmark, compare
-from fairseq_littlebird.benchmarks.encoder import ENCODER, OURS
+from fairseq_littlebird.benchmarks.encoder import ENCODER, OURS, PRECISIONS
 from fairseq_littlebird.benchmarks.environment import environment
 from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.processes import ALLOCATORS, fresh_process
@@ -165,7 +165,11 @@ def _parser() -> argparse.ArgumentParser:
     encoder.set_defaults(command=_encoder)
     encoder.add_argument("--layers", type=_positive, default=2, metavar="N", help="of each encoder")
     encoder.add_argument(
-        "--peers", nargs="*", choices=PEERS, metavar="NAME", help=f"all, or some of {', '.join(PEERS)}"
+        "--peers",
+        nargs="*",
+        choices=[*PEERS, *PRECISIONS],
+        metavar="NAME",
+        help=f"all of {', '.join(PEERS)}; or some of them and of {', '.join(PRECISIONS)}",
     )
 
     around = commands.add_parser(

@@ -37,6 +37,13 @@ def test_encoder(tmp_path, capsys):
     assert capsys.readouterr().out.strip() == out[out.index("| mode") :].strip()
 
 
+def test_precisions(tmp_path):
+    path = tmp_path / "a.csv"
+    names = ["littlebird-bfloat16", "littlebird-int8"]
+    main(["encoder", "--lengths", "40", "--modes", "forward", "--csv", str(path), *SMALL, "--peers", *names])
+    assert [cell.model for cell in read(path)] == ["littlebird", *names, "floor"]
+
+
 def test_a_file_grows_from_call_to_call(tmp_path):
     path = tmp_path / "a.csv"
     for options in (["40", "--memory"], ["70"]):
