@@ -1,0 +1,287 @@
+"""USWAttn on an accelerator: the fused kernels as one differentiable operator that ``torch.compile`` sees whole.
+
+Nothing of size L x (S + 4b) lies in device memory; the backward pass computes the probabilities again.
+
+Legend: B batch, L tokens, S pack size, H heads, D head width, b block size, F = S + min(b, L) far keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from fairseq_littlebird.attention.bialibi import BiALiBi
+from fairseq_littlebird.attention.unpack_window import triton_kernels as kernels
+
+BLOCK_SIZES = (16, 32, 64, 128)
+MAX_HEAD_WIDTH = 128
+TYPES = {
+    torch.float16: tl.float16,
+    torch.bfloat16: tl.bfloat16,
+    torch.float32: tl.float32,
+    torch.float64: tl.float64,  # in the interpreter alone
+}
+MIN_CAPABILITY = (8, 0)
+CHUNK = 1024  # queries a program sums gradients of far keys over
+INTERPRETED = not isinstance(kernels.forward_kernel, triton.JITFunction)  # TRITON_INTERPRET=1: on any device, slowly
+
+
+def triton_unpack_window_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    pack_k: Tensor,
+    pack_v: Tensor,
+    slopes: BiALiBi | None,
+    positions: Tensor | None,
+    padding_mask: Tensor | None,
+    block_size: int,
+    dropout_p: float = 0.0,
+) -> Tensor:
+    """Arguments as :func:`dense_unpack_window_attention`; returns its result alone, <float>[B, H, L, D].
+
+    The result lies in memory as [B, L, H, D], and q, k and v are not copied if they share their strides. Rows of
+    padded queries are 0 and give no gradient.
+
+    Raises:
+        ValueError: arguments that the kernels cannot take; the text says which.
+    """
+    reason = unsupported(q, block_size, dropout_p)
+    if reason is not None:
+        raise ValueError(f"attention backend 'triton' {reason}")
+    tensors = [t.to(q.dtype) for t in (q, k, v, pack_k, pack_v)]
+    coefficients = None if slopes is None else torch.stack(slopes.coefficients())
+    # a tensor, so that the device is not waited for
+    seed = torch.randint(2**62, (1,), device=q.device) if dropout_p > 0 else None
+    result: Tensor = _forward(*tensors, coefficients, positions, padding_mask, seed, block_size, dropout_p)[0]
+    return result
+
+
+def unsupported(q: Tensor, block_size: int, dropout_p: float = 0.0) -> str | None:
+    """What the kernels need that these arguments lack, as the end of a sentence; None if nothing."""
+    if not INTERPRETED:
+        if not q.is_cuda:
+            return f"needs a CUDA device, not {q.device.type}"
+        if torch.cuda.get_device_capability(q.device) < MIN_CAPABILITY:
+            return "needs a device of compute capability {}.{}".format(*MIN_CAPABILITY)
+        if q.dtype not in TYPES or q.dtype == torch.float64:
+            return f"needs float16, bfloat16 or float32, not {str(q.dtype).removeprefix('torch.')}"
+    if q.shape[-1] > MAX_HEAD_WIDTH:
+        return f"needs heads of at most {MAX_HEAD_WIDTH} wide, not {q.shape[-1]}"
+    if block_size not in BLOCK_SIZES:
+        return f"needs a block size of {', '.join(map(str, BLOCK_SIZES))}, not {block_size}"
+    if not 0 <= dropout_p < 1:
+        return f"needs dropout of at least 0 and below 1, not {dropout_p}"
+    return None
+
+
+class Tiles(NamedTuple):
+    """How a kernel cuts its work."""
+
+    queries: int  # M
+    keys: int  # N
+    warps: int
+    stages: int
+
+    def options(self) -> dict[str, int]:
+        return {"M": self.queries, "N": self.keys, "num_warps": self.warps, "num_stages": self.stages}
+
+
+def forward_tiles(block_size: int, width: int, itemsize: int) -> Tiles:
+    size = min(block_size, 64)
+    return Tiles(size, size, 4, 2)
+
+
+def backward_tiles(block_size: int, width: int, itemsize: int) -> Tiles:
+    size = min(block_size, 64)
+    return Tiles(size, size, 4, 2)
+
+
+class _Launch(NamedTuple):
+    """What every kernel of one call shares."""
+
+    tensors: tuple[Tensor | None, ...]  # slopes, positions, padding, extent, seed
+    sizes: tuple[int, ...]  # strides of q, k and v; H, L, S, F
+    scales: tuple[float, float]  # of products, of what dropout keeps
+    constants: dict[str, Any]
+
+
+def _launch(
+    q: Tensor,
+    pack_k: Tensor,
+    slopes: Tensor | None,
+    positions: Tensor | None,
+    padding_mask: Tensor | None,
+    seed: Tensor | None,
+    b: int,
+    dropout_p: float,
+) -> _Launch:
+    _, H, L, D = q.shape
+    S = pack_k.shape[2]
+    wide = torch.promote_types(q.dtype, torch.float32)
+    extent = None
+    if padding_mask is not None:
+        index = torch.arange(L, dtype=torch.int32, device=q.device)
+        first = index.masked_fill(padding_mask, L).amin(dim=1)
+        extent = torch.stack([first, (index + 1).masked_fill(padding_mask, 0).amax(dim=1)], dim=1)
+        padding_mask = padding_mask.contiguous().view(torch.uint8)
+    constants = {
+        "D": D,
+        "BLOCK": b,
+        "WIDTH": max(16, triton.next_power_of_2(D)),
+        "THRESHOLD": round(dropout_p * 2**32),
+        "OPERAND": TYPES[torch.float32 if INTERPRETED and q.dtype == torch.bfloat16 else q.dtype],
+        "PRECISION": "ieee" if q.dtype.itemsize >= 4 else None,
+        "WIDE": TYPES[wide],
+    }
+    slopes = None if slopes is None else slopes.contiguous()
+    positions = None if positions is None else positions.contiguous()
+    return _Launch(
+        (slopes, positions, padding_mask, extent, seed),
+        (*q.stride()[:3], H, L, S, S + min(b, L)),
+        (D**-0.5, 1 / (1 - dropout_p)),
+        constants,
+    )
+
+
+def _alike(q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
+    """q, k and v with the same strides, and rows without gaps; copied only where they are not so already."""
+    if q.stride() == k.stride() == v.stride() and q.stride(-1) == 1:
+        return [q, k, v]
+    return [_as_result(t) for t in (q, k, v)]
+
+
+def _as_result(t: Tensor) -> Tensor:
+    """<float>[B, H, L, D], in memory [B, L, H, D]."""
+    return t.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def _empty_as_result(t: Tensor) -> Tensor:
+    B, H, L, D = t.shape
+    return t.new_empty(B, L, H, D).transpose(1, 2)
+
+
+@torch.library.custom_op(
+    "fairseq_littlebird::unpack_window",
+    mutates_args=(),
+    schema="(Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, Tensor? slopes, Tensor? positions, "
+    "Tensor? padding_mask, Tensor? seed, int block_size, float dropout_p) -> (Tensor, Tensor)",
+)
+def _forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    pack_k: Tensor,
+    pack_v: Tensor,
+    slopes: Tensor | None,
+    positions: Tensor | None,
+    padding_mask: Tensor | None,
+    seed: Tensor | None,
+    block_size: int,
+    dropout_p: float,
+) -> tuple[Tensor, Tensor]:
+    """The result <float>[B, H, L, D] and log-sums of the scores, of base 2, <float32 or wider>[B, H, L]."""
+    B, H, L, D = q.shape
+    q, k, v = _alike(q, k, v)
+    far_k, far_v = torch.cat([pack_k, k[:, :, :block_size]], dim=2), torch.cat([pack_v, v[:, :, :block_size]], dim=2)
+    common = _launch(q, pack_k, slopes, positions, padding_mask, seed, block_size, dropout_p)
+    tiles = forward_tiles(block_size, D, q.dtype.itemsize)
+    result = _empty_as_result(q)
+    log_sum = q.new_empty(B, H, L, dtype=torch.promote_types(q.dtype, torch.float32))
+    with torch.cuda.device_of(q):
+        kernels.forward_kernel[(triton.cdiv(L, tiles.queries), B * H)](
+            q, k, v, far_k, far_v, *common.tensors, result, log_sum, *common.sizes, *common.scales,
+            **common.constants, **tiles.options(),
+        )  # fmt: skip
+    return result, log_sum
+
+
+@_forward.register_fake
+def _(q: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    return _empty_as_result(q), q.new_empty(q.shape[:3], dtype=torch.promote_types(q.dtype, torch.float32))
+
+
+@torch.library.custom_op(
+    "fairseq_littlebird::unpack_window_backward",
+    mutates_args=(),
+    schema="(Tensor grad, Tensor result, Tensor log_sum, Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, "
+    "Tensor? slopes, Tensor? positions, Tensor? padding_mask, Tensor? seed, int block_size, float dropout_p) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+def _backward(
+    grad: Tensor,
+    result: Tensor,
+    log_sum: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    pack_k: Tensor,
+    pack_v: Tensor,
+    slopes: Tensor | None,
+    positions: Tensor | None,
+    padding_mask: Tensor | None,
+    seed: Tensor | None,
+    block_size: int,
+    dropout_p: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of q, k, v, pack_k, pack_v and of the slopes, <float>[3, H] (of nothing, if there are none)."""
+    (B, H, L, D), S, b = q.shape, pack_k.shape[2], block_size
+    F = S + min(b, L)
+    grad, result = _as_result(grad), _as_result(result)
+    q, k, v = _alike(q, k, v)
+    far_k, far_v = torch.cat([pack_k, k[:, :, :b]], dim=2), torch.cat([pack_v, v[:, :, :b]], dim=2)
+    common = _launch(q, pack_k, slopes, positions, padding_mask, seed, b, dropout_p)
+    tiles = backward_tiles(b, D, q.dtype.itemsize)
+    chunks, query_tiles = triton.cdiv(L, CHUNK), triton.cdiv(L, tiles.queries)
+    dq, dk, dv = (_empty_as_result(t) for t in (q, k, v))
+    dfar_k, dfar_v = torch.empty(2, chunks, B, H, F, D, dtype=log_sum.dtype, device=q.device)
+    dslopes = log_sum.new_empty(B, H, query_tiles, 3)
+    delta = torch.empty_like(log_sum)
+    options = {**common.constants, **tiles.options()}
+    rest = (*common.sizes, *common.scales)
+    with torch.cuda.device_of(q):
+        kernels.queries_backward_kernel[(query_tiles, B * H)](
+            q, k, v, far_k, far_v, *common.tensors, result, log_sum, grad, delta, dq, dslopes, *rest, **options
+        )
+        kernels.far_keys_backward_kernel[(triton.cdiv(F, tiles.keys), chunks, B * H)](
+            q, far_k, far_v, *common.tensors, log_sum, grad, delta, dfar_k, dfar_v, *rest, **options, CHUNK=CHUNK
+        )
+        if L > b:
+            kernels.window_keys_backward_kernel[(triton.cdiv(L - b, tiles.keys), B * H)](
+                q, k, v, *common.tensors, log_sum, grad, delta, dk, dv, *rest, **options
+            )
+    dpack_k, dglobal_k = dfar_k.sum(dim=0).split([S, F - S], dim=2)
+    dpack_v, dglobal_v = dfar_v.sum(dim=0).split([S, F - S], dim=2)
+    dk[:, :, :b], dv[:, :, :b] = dglobal_k, dglobal_v
+    if slopes is None:
+        dslopes = dslopes.new_empty(0)
+    else:
+        dslopes = dslopes.sum(dim=(0, 2)).T.to(slopes.dtype, memory_format=torch.contiguous_format)
+    return dq, dk, dv, dpack_k.to(q.dtype).contiguous(), dpack_v.to(q.dtype).contiguous(), dslopes
+
+
+@_backward.register_fake
+def _(grad: Tensor, result: Tensor, log_sum: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+    q, k, v, pack_k, pack_v, slopes = inputs[:6]
+    dpack = (torch.empty_like(t, memory_format=torch.contiguous_format) for t in (pack_k, pack_v))
+    dslopes = log_sum.new_empty(0) if slopes is None else torch.empty_like(slopes)
+    return *(_empty_as_result(t) for t in (q, k, v)), *dpack, dslopes
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.block_size, ctx.dropout_p = inputs
+    ctx.save_for_backward(*output, *tensors)
+    ctx.mark_non_differentiable(output[1])
+
+
+def _differentiate(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    gradients = _backward(grad, *ctx.saved_tensors, ctx.block_size, ctx.dropout_p)
+    dslopes = None if ctx.saved_tensors[7] is None else gradients[5]
+    return *gradients[:5], dslopes, None, None, None, None, None
+
+
+_forward.register_autograd(_differentiate, setup_context=_save)
