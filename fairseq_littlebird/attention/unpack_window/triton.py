@@ -55,9 +55,10 @@ def triton_unpack_window_attention(
         raise ValueError(f"attention backend 'triton' {reason}")
     tensors = [t.to(q.dtype) for t in (q, k, v, pack_k, pack_v)]
     coefficients = None if slopes is None else torch.stack(slopes.coefficients())
+    places, extent = _places(q, positions, padding_mask)
     # a tensor, so that the device is not waited for
     seed = torch.randint(2**62, (1,), device=q.device) if dropout_p > 0 else None
-    result: Tensor = _forward(*tensors, coefficients, positions, padding_mask, seed, block_size, dropout_p)[0]
+    result: Tensor = _forward(*tensors, coefficients, places, extent, seed, block_size, dropout_p)[0]
     return result
 
 
@@ -87,9 +88,6 @@ class Tiles(NamedTuple):
     warps: int
     stages: int
 
-    def options(self) -> dict[str, int]:
-        return {"M": self.queries, "N": self.keys, "num_warps": self.warps, "num_stages": self.stages}
-
 
 def forward_tiles(block_size: int, width: int, itemsize: int) -> Tiles:
     size = min(block_size, 64)
@@ -101,51 +99,28 @@ def backward_tiles(block_size: int, width: int, itemsize: int) -> Tiles:
     return Tiles(size, size, 4, 2)
 
 
-class _Launch(NamedTuple):
-    """What every kernel of one call shares."""
-
-    tensors: tuple[Tensor | None, ...]  # slopes, positions, padding, extent, seed
-    sizes: tuple[int, ...]  # strides of q, k and v; H, L, S, F
-    scales: tuple[float, float]  # of products, of what dropout keeps
-    constants: dict[str, Any]
-
-
-def _launch(
-    q: Tensor,
-    pack_k: Tensor,
-    slopes: Tensor | None,
-    positions: Tensor | None,
-    padding_mask: Tensor | None,
-    seed: Tensor | None,
-    b: int,
-    dropout_p: float,
-) -> _Launch:
-    _, H, L, D = q.shape
-    S = pack_k.shape[2]
-    wide = torch.promote_types(q.dtype, torch.float32)
-    extent = None
-    if padding_mask is not None:
-        index = torch.arange(L, dtype=torch.int32, device=q.device)
-        first = index.masked_fill(padding_mask, L).amin(dim=1)
-        extent = torch.stack([first, (index + 1).masked_fill(padding_mask, 0).amax(dim=1)], dim=1)
-        padding_mask = padding_mask.contiguous().view(torch.uint8)
-    constants = {
+def _constants(q: Tensor, block_size: int, dropout_p: float, tiles: Tiles) -> dict[str, Any]:
+    """What a kernel is compiled for."""
+    D = q.shape[3]
+    operand = torch.float32 if INTERPRETED and q.dtype == torch.bfloat16 else q.dtype
+    return {
         "D": D,
-        "BLOCK": b,
+        "BLOCK": block_size,
+        "M": tiles.queries,
+        "N": tiles.keys,
         "WIDTH": max(16, triton.next_power_of_2(D)),
         "THRESHOLD": round(dropout_p * 2**32),
-        "OPERAND": TYPES[torch.float32 if INTERPRETED and q.dtype == torch.bfloat16 else q.dtype],
+        "OPERAND": TYPES[operand],
         "PRECISION": "ieee" if q.dtype.itemsize >= 4 else None,
-        "WIDE": TYPES[wide],
+        "WIDE": TYPES[torch.promote_types(q.dtype, torch.float32)],
+        "num_warps": tiles.warps,
+        "num_stages": tiles.stages,
     }
-    slopes = None if slopes is None else slopes.contiguous()
-    positions = None if positions is None else positions.contiguous()
-    return _Launch(
-        (slopes, positions, padding_mask, extent, seed),
-        (*q.stride()[:3], H, L, S, S + min(b, L)),
-        (D**-0.5, 1 / (1 - dropout_p)),
-        constants,
-    )
+
+
+def _stride(positions: Tensor) -> int:
+    """From one sequence to the next; 0 where all share their positions."""
+    return positions.shape[1] if positions.shape[0] > 1 else 0
 
 
 def _alike(q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
@@ -165,11 +140,25 @@ def _empty_as_result(t: Tensor) -> Tensor:
     return t.new_empty(B, L, H, D).transpose(1, 2)
 
 
+def _places(q: Tensor, positions: Tensor | None, padding_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Where tokens stand, <float32 or wider>[B or 1, L], padding nowhere; and what is not padding, <int32>[B, 2].
+
+    The latter is the first unpadded token and one past the last, None if nothing is padded.
+    """
+    index = torch.arange(q.shape[2], device=q.device)[None]
+    places = (index if positions is None else positions).to(torch.promote_types(q.dtype, torch.float32))
+    if padding_mask is None:
+        return places.contiguous(), None
+    first = index.masked_fill(padding_mask, q.shape[2]).amin(dim=1)
+    end = (index + 1).masked_fill(padding_mask, 0).amax(dim=1)
+    return places.masked_fill(padding_mask, kernels.NOWHERE.value), torch.stack([first, end], dim=1).int()
+
+
 @torch.library.custom_op(
     "fairseq_littlebird::unpack_window",
     mutates_args=(),
-    schema="(Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, Tensor? slopes, Tensor? positions, "
-    "Tensor? padding_mask, Tensor? seed, int block_size, float dropout_p) -> (Tensor, Tensor)",
+    schema="(Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, Tensor? slopes, Tensor positions, "
+    "Tensor? extent, Tensor? seed, int block_size, float dropout_p) -> (Tensor, Tensor)",
 )
 def _forward(
     q: Tensor,
@@ -178,8 +167,8 @@ def _forward(
     pack_k: Tensor,
     pack_v: Tensor,
     slopes: Tensor | None,
-    positions: Tensor | None,
-    padding_mask: Tensor | None,
+    positions: Tensor,
+    extent: Tensor | None,
     seed: Tensor | None,
     block_size: int,
     dropout_p: float,
@@ -188,14 +177,14 @@ def _forward(
     B, H, L, D = q.shape
     q, k, v = _alike(q, k, v)
     far_k, far_v = torch.cat([pack_k, k[:, :, :block_size]], dim=2), torch.cat([pack_v, v[:, :, :block_size]], dim=2)
-    common = _launch(q, pack_k, slopes, positions, padding_mask, seed, block_size, dropout_p)
     tiles = forward_tiles(block_size, D, q.dtype.itemsize)
     result = _empty_as_result(q)
     log_sum = q.new_empty(B, H, L, dtype=torch.promote_types(q.dtype, torch.float32))
     with torch.cuda.device_of(q):
         kernels.forward_kernel[(triton.cdiv(L, tiles.queries), B * H)](
-            q, k, v, far_k, far_v, *common.tensors, result, log_sum, *common.sizes, *common.scales,
-            **common.constants, **tiles.options(),
+            q, k, v, far_k, far_v, slopes, positions, extent, seed, result, log_sum,
+            *q.stride()[:3], _stride(positions), H, L, pack_k.shape[2], far_k.shape[2], D**-0.5, 1 / (1 - dropout_p),
+            **_constants(q, block_size, dropout_p, tiles),
         )  # fmt: skip
     return result, log_sum
 
@@ -209,7 +198,7 @@ def _(q: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     "fairseq_littlebird::unpack_window_backward",
     mutates_args=(),
     schema="(Tensor grad, Tensor result, Tensor log_sum, Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, "
-    "Tensor? slopes, Tensor? positions, Tensor? padding_mask, Tensor? seed, int block_size, float dropout_p) "
+    "Tensor? slopes, Tensor positions, Tensor? extent, Tensor? seed, int block_size, float dropout_p) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _backward(
@@ -222,8 +211,8 @@ def _backward(
     pack_k: Tensor,
     pack_v: Tensor,
     slopes: Tensor | None,
-    positions: Tensor | None,
-    padding_mask: Tensor | None,
+    positions: Tensor,
+    extent: Tensor | None,
     seed: Tensor | None,
     block_size: int,
     dropout_p: float,
@@ -234,25 +223,25 @@ def _backward(
     grad, result = _as_result(grad), _as_result(result)
     q, k, v = _alike(q, k, v)
     far_k, far_v = torch.cat([pack_k, k[:, :, :b]], dim=2), torch.cat([pack_v, v[:, :, :b]], dim=2)
-    common = _launch(q, pack_k, slopes, positions, padding_mask, seed, b, dropout_p)
     tiles = backward_tiles(b, D, q.dtype.itemsize)
     chunks, query_tiles = triton.cdiv(L, CHUNK), triton.cdiv(L, tiles.queries)
     dq, dk, dv = (_empty_as_result(t) for t in (q, k, v))
     dfar_k, dfar_v = torch.empty(2, chunks, B, H, F, D, dtype=log_sum.dtype, device=q.device)
     dslopes = log_sum.new_empty(B, H, query_tiles, 3)
     delta = torch.empty_like(log_sum)
-    options = {**common.constants, **tiles.options()}
-    rest = (*common.sizes, *common.scales)
+    given = (slopes, positions, extent, seed)
+    sizes = (*q.stride()[:3], _stride(positions), H, L, S, F, D**-0.5, 1 / (1 - dropout_p))
+    constants = _constants(q, b, dropout_p, tiles)
     with torch.cuda.device_of(q):
         kernels.queries_backward_kernel[(query_tiles, B * H)](
-            q, k, v, far_k, far_v, *common.tensors, result, log_sum, grad, delta, dq, dslopes, *rest, **options
+            q, k, v, far_k, far_v, *given, result, log_sum, grad, delta, dq, dslopes, *sizes, **constants
         )
         kernels.far_keys_backward_kernel[(triton.cdiv(F, tiles.keys), chunks, B * H)](
-            q, far_k, far_v, *common.tensors, log_sum, grad, delta, dfar_k, dfar_v, *rest, **options, CHUNK=CHUNK
+            q, far_k, far_v, *given, log_sum, grad, delta, dfar_k, dfar_v, *sizes, **constants, CHUNK=CHUNK
         )
         if L > b:
             kernels.window_keys_backward_kernel[(triton.cdiv(L - b, tiles.keys), B * H)](
-                q, k, v, *common.tensors, log_sum, grad, delta, dk, dv, *rest, **options
+                q, k, v, *given, log_sum, grad, delta, dk, dv, *sizes, **constants
             )
     dpack_k, dglobal_k = dfar_k.sum(dim=0).split([S, F - S], dim=2)
     dpack_v, dglobal_v = dfar_v.sum(dim=0).split([S, F - S], dim=2)

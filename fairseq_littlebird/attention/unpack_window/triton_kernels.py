@@ -16,8 +16,8 @@ deterministic. Scores, biases and log-sums are of base 2. Rows of padded queries
 Legend: B batch, L tokens, S pack size, H heads, D head width, b block size, F = S + min(b, L) far keys; Z tiles of
 queries. A slot numbers the keys of a query: 0 … S-1 packed, S … S+L-1 tokens.
 Tensors: q, k, v as strided [B, H, L, D], far keys [B, H, F, D], results and their gradients [B, L, H, D] in memory,
-slopes <float>[3, H], positions <integer>[B, L], padding <uint8>[B, L], extent <int32>[B, 2] (the first unpadded token,
-and one past the last), seed <int64>[1].
+slopes <float>[3, H], positions <float32 or wider>[B or 1, L] with padding NOWHERE, extent <int32>[B, 2] (the first
+unpadded token, and one past the last), seed <int64>[1].
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 DEAD = tl.constexpr(1e30)
 FLOOR = tl.constexpr(-1e20)  # where a row's maximum starts: so far above -DEAD that a dead key's weight is 0
 ABSENT = tl.constexpr(1e20)  # log-sum of a row that is no row: all its weights are 0 in the backward pass
+NOWHERE = tl.constexpr(1e10)  # position of padding
 
 
 @triton.jit
@@ -69,61 +70,43 @@ def _slopes(pointer, head, H, BLOCK: tl.constexpr, WIDE: tl.constexpr):
 def _extent(pointer, batch, L):
     """The first unpadded token of a sequence and one past its last."""
     if pointer is None:
-        first = 0
+        live = 0
         end = L
     else:
-        first = tl.load(pointer + 2 * batch)
+        live = tl.load(pointer + 2 * batch)
         end = tl.load(pointer + 2 * batch + 1)
-    return first, end
+    return live, end
 
 
 @triton.jit
-def _positions(pointer, batch, token, L, WIDE: tl.constexpr):
-    if pointer is None:
-        position = token.to(WIDE)
-    else:
-        position = tl.load(pointer + batch.to(tl.int64) * L + token, mask=(token >= 0) & (token < L), other=0).to(WIDE)
-    return position
+def _positions(pointer, token, L):
+    return tl.load(pointer + token, mask=(token >= 0) & (token < L), other=NOWHERE)
 
 
 @triton.jit
-def _is_dead(pointer, batch, token, L):
-    """Tokens that are padding or past the end; packed keys, tokens below 0, never are."""
-    dead = token >= L
-    if pointer is not None:
-        inside = (token >= 0) & (token < L)
-        dead |= tl.load(pointer + batch.to(tl.int64) * L + token, mask=inside, other=0) != 0
-    return dead
-
-
-@triton.jit
-def _far_keys(slot, batch, S, L, F, alpha, pack, positions_ptr, padding_ptr, WIDE: tl.constexpr):
-    """w, p, c of far keys, and c for the query of token 0."""
+def _far_keys(slot, S, L, F, alpha, pack, positions_ptr):
+    """w, p, c of far keys, and what the query of token 0 pays in place of a distance."""
     token = slot - S
-    dead = _is_dead(padding_ptr, batch, token, L) | (slot >= F)
-    moving = token > 0
-    weight = tl.where(moving, 1.0, 0.0).to(WIDE)
-    position = tl.where(moving, _positions(positions_ptr, batch, token, L, WIDE), 0.0)
+    position = _positions(positions_ptr, token, L)
+    dead = (token >= 0) & (position >= NOWHERE) | (slot >= F)
     cost = tl.where(token < 0, pack, tl.where(token == 0, alpha, 0.0))
-    first_cost = tl.where(token < 0, pack, tl.where(token == 0, 0.0, alpha))
-    return weight, position, tl.where(dead, DEAD, cost), tl.where(dead, DEAD, first_cost)
+    first = tl.where(token < 0, 0.0, tl.where(token == 0, -alpha, alpha))
+    moving = token > 0
+    return tl.where(moving, 1.0, 0.0), tl.where(moving, position, 0.0), tl.where(dead, DEAD, cost), first
 
 
 @triton.jit
-def _window_keys(token, batch, L, alpha, positions_ptr, padding_ptr, WIDE: tl.constexpr):
-    """p and c of tokens past block 0, and c for the query of token 0."""
-    dead = _is_dead(padding_ptr, batch, token, L)
-    position = _positions(positions_ptr, batch, token, L, WIDE)
-    zero = tl.full((), 0, WIDE)
-    return position, tl.where(dead, DEAD, zero), tl.where(dead, DEAD, alpha)
+def _window_keys(token, L, positions_ptr):
+    """p and c of tokens past block 0."""
+    position = _positions(positions_ptr, token, L)
+    return position, tl.where(position >= NOWHERE, DEAD, 0.0)
 
 
 @triton.jit
-def _biased(products, r, cost, first_cost, is_first, beta, gamma, HAS_SLOPES: tl.constexpr):
+def _biased(products, r, cost, first, is_first, beta, gamma, HAS_SLOPES: tl.constexpr):
     """Scores minus bias; all arguments broadcast to <float>[queries, keys], or to its transpose."""
     if HAS_SLOPES:
-        bias = tl.where(r > 0, beta, -gamma) * r + cost
-        scores = products - tl.where(is_first, first_cost, bias)
+        scores = products - (tl.where(is_first, first, tl.where(r > 0, beta, -gamma) * r) + cost)
     else:
         scores = products - cost
     return scores
@@ -165,8 +148,8 @@ def _softmax_step(scores, v, maximum, total, acc, words, slot, THRESHOLD: tl.con
 
 @triton.jit
 def forward_kernel(
-    q_ptr, k_ptr, v_ptr, far_k_ptr, far_v_ptr, slopes_ptr, positions_ptr, padding_ptr, extent_ptr, seed_ptr,
-    result_ptr, log_sum_ptr, batch_stride, head_stride, row_stride, H, L, S, F, scale, keep_scale,
+    q_ptr, k_ptr, v_ptr, far_k_ptr, far_v_ptr, slopes_ptr, positions_ptr, extent_ptr, seed_ptr,
+    result_ptr, log_sum_ptr, batch_stride, head_stride, row_stride, position_stride, H, L, S, F, scale, keep_scale,
     D: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, N: tl.constexpr, WIDTH: tl.constexpr,
     THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
@@ -176,18 +159,20 @@ def forward_kernel(
     begin = tl.program_id(0) * M
     query, column = begin + tl.arange(0, M), tl.arange(0, WIDTH)
     alpha, beta, gamma, pack = _slopes(slopes_ptr, head, H, BLOCK, WIDE)
-    first, end = _extent(extent_ptr, batch, L)
+    live, end = _extent(extent_ptr, batch, L)
     # queries of padding alone see nothing; other windows end where padding begins
-    asked = (begin < end) & (begin + M > first)
+    asked = (begin < end) & (begin + M > live)
     block = begin // BLOCK
-    far_end = tl.where(asked, tl.where(first < BLOCK, F, S), 0)
-    window = tl.maximum(tl.maximum(block - 1, 1) * BLOCK, first // N * N)
+    far_end = tl.where(asked, tl.where(live < BLOCK, F, S), 0)
+    window = tl.maximum(tl.maximum(block - 1, 1) * BLOCK, live // N * N)
     window_end = tl.where(asked, tl.minimum((block + 2) * BLOCK, end), 0)
 
+    sequence = batch.to(tl.int64) * position_stride
     base = batch.to(tl.int64) * batch_stride + head.to(tl.int64) * head_stride
     far = row.to(tl.int64) * F * D
     q = _load_rows(q_ptr + base, query, row_stride, column, L, D)
-    p_query, is_first = _positions(positions_ptr, batch, query, L, WIDE)[:, None], (query == 0)[:, None]
+    p_query = _positions(positions_ptr + sequence, query, L)
+    is_first = (query == 0)[:, None]
     words = query
     if THRESHOLD > 0:
         words = _row_words(seed_ptr, query, row)
@@ -198,13 +183,11 @@ def forward_kernel(
         slot = start + tl.arange(0, N)
         k = _load_rows(far_k_ptr + far, slot, D, column, F, D)
         v = _load_rows(far_v_ptr + far, slot, D, column, F, D)
-        weight, position, cost, first_cost = _far_keys(
-            slot, batch, S, L, F, alpha, pack, positions_ptr, padding_ptr, WIDE
-        )
+        weight, position, cost, first = _far_keys(slot, S, L, F, alpha, pack, positions_ptr + sequence)
         products = _dot(q, tl.trans(k), OPERAND, PRECISION) * (scale * LOG2_E)
-        r = p_query * weight[None, :] - position[None, :]
+        r = p_query[:, None] * weight[None, :] - position[None, :]
         scores = _biased(
-            products, r, cost[None, :], first_cost[None, :], is_first, beta, gamma, slopes_ptr is not None
+            products, r, cost[None, :], first[None, :], is_first, beta, gamma, slopes_ptr is not None
         )
         maximum, total, acc = _softmax_step(scores, v, maximum, total, acc, words, slot, THRESHOLD, OPERAND, PRECISION)
 
@@ -212,15 +195,15 @@ def forward_kernel(
         token = start + tl.arange(0, N)
         k = _load_rows(k_ptr + base, token, row_stride, column, L, D)
         v = _load_rows(v_ptr + base, token, row_stride, column, L, D)
-        position, cost, first_cost = _window_keys(token, batch, L, alpha, positions_ptr, padding_ptr, WIDE)
+        position, cost = _window_keys(token, L, positions_ptr + sequence)
         products = _dot(q, tl.trans(k), OPERAND, PRECISION) * (scale * LOG2_E)
-        r = p_query - position[None, :]
+        r = p_query[:, None] - position[None, :]
         scores = _biased(
-            products, r, cost[None, :], first_cost[None, :], is_first, beta, gamma, slopes_ptr is not None
+            products, r, cost[None, :], alpha, is_first, beta, gamma, slopes_ptr is not None
         )
         maximum, total, acc = _softmax_step(scores, v, maximum, total, acc, words, S + token, THRESHOLD, OPERAND, PRECISION)
 
-    is_row = (total > 0) & (_is_dead(padding_ptr, batch, query, L) == 0)
+    is_row = (total > 0) & (p_query < NOWHERE)
     total = tl.where(is_row, total, 1.0)
     acc = tl.where(is_row[:, None], acc * (keep_scale / total)[:, None], 0.0)
     out = batch.to(tl.int64) * L * H * D + head * D
@@ -243,9 +226,9 @@ def _gradient_of_scores(scores, log_sum, dp, delta, words, slot, keep_scale, THR
 
 @triton.jit
 def queries_backward_kernel(
-    q_ptr, k_ptr, v_ptr, far_k_ptr, far_v_ptr, slopes_ptr, positions_ptr, padding_ptr, extent_ptr, seed_ptr,
+    q_ptr, k_ptr, v_ptr, far_k_ptr, far_v_ptr, slopes_ptr, positions_ptr, extent_ptr, seed_ptr,
     result_ptr, log_sum_ptr, grad_ptr, delta_ptr, dq_ptr, dslopes_ptr,
-    batch_stride, head_stride, row_stride, H, L, S, F, scale, keep_scale,
+    batch_stride, head_stride, row_stride, position_stride, H, L, S, F, scale, keep_scale,
     D: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, N: tl.constexpr, WIDTH: tl.constexpr,
     THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
@@ -258,13 +241,14 @@ def queries_backward_kernel(
     begin = tl.program_id(0) * M
     query, column = begin + tl.arange(0, M), tl.arange(0, WIDTH)
     alpha, beta, gamma, pack = _slopes(slopes_ptr, head, H, BLOCK, WIDE)
-    first, end = _extent(extent_ptr, batch, L)
-    asked = (begin < end) & (begin + M > first)
+    live, end = _extent(extent_ptr, batch, L)
+    asked = (begin < end) & (begin + M > live)
     block = begin // BLOCK
-    far_end = tl.where(asked, tl.where(first < BLOCK, F, S), 0)
-    window = tl.maximum(tl.maximum(block - 1, 1) * BLOCK, first // N * N)
+    far_end = tl.where(asked, tl.where(live < BLOCK, F, S), 0)
+    window = tl.maximum(tl.maximum(block - 1, 1) * BLOCK, live // N * N)
     window_end = tl.where(asked, tl.minimum((block + 2) * BLOCK, end), 0)
 
+    sequence = batch.to(tl.int64) * position_stride
     base = batch.to(tl.int64) * batch_stride + head.to(tl.int64) * head_stride
     far = row.to(tl.int64) * F * D
     out = batch.to(tl.int64) * L * H * D + head * D
@@ -274,7 +258,8 @@ def queries_backward_kernel(
     result = _load_rows(result_ptr + out, query, H * D, column, L, D)
     delta = tl.sum(grad.to(WIDE) * result.to(WIDE), axis=1)
     log_sum = tl.load(log_sum_ptr + flat + query, mask=query < L, other=ABSENT)
-    p_query, is_first = _positions(positions_ptr, batch, query, L, WIDE)[:, None], (query == 0)[:, None]
+    p_query = _positions(positions_ptr + sequence, query, L)
+    is_first = (query == 0)[:, None]
     words = query
     if THRESHOLD > 0:
         words = _row_words(seed_ptr, query, row)
@@ -289,13 +274,11 @@ def queries_backward_kernel(
         slot = start + tl.arange(0, N)
         k = _load_rows(far_k_ptr + far, slot, D, column, F, D)
         v = _load_rows(far_v_ptr + far, slot, D, column, F, D)
-        weight, position, cost, first_cost = _far_keys(
-            slot, batch, S, L, F, alpha, pack, positions_ptr, padding_ptr, WIDE
-        )
+        weight, position, cost, first = _far_keys(slot, S, L, F, alpha, pack, positions_ptr + sequence)
         products = _dot(q, tl.trans(k), OPERAND, PRECISION) * (scale * LOG2_E)
-        r = p_query * weight[None, :] - position[None, :]
+        r = p_query[:, None] * weight[None, :] - position[None, :]
         scores = _biased(
-            products, r, cost[None, :], first_cost[None, :], is_first, beta, gamma, slopes_ptr is not None
+            products, r, cost[None, :], first[None, :], is_first, beta, gamma, slopes_ptr is not None
         )
         dp = _dot(grad, tl.trans(v), OPERAND, PRECISION)
         p, _, ds = _gradient_of_scores(
@@ -320,11 +303,11 @@ def queries_backward_kernel(
         token = start + tl.arange(0, N)
         k = _load_rows(k_ptr + base, token, row_stride, column, L, D)
         v = _load_rows(v_ptr + base, token, row_stride, column, L, D)
-        position, cost, first_cost = _window_keys(token, batch, L, alpha, positions_ptr, padding_ptr, WIDE)
+        position, cost = _window_keys(token, L, positions_ptr + sequence)
         products = _dot(q, tl.trans(k), OPERAND, PRECISION) * (scale * LOG2_E)
-        r = p_query - position[None, :]
+        r = p_query[:, None] - position[None, :]
         scores = _biased(
-            products, r, cost[None, :], first_cost[None, :], is_first, beta, gamma, slopes_ptr is not None
+            products, r, cost[None, :], alpha, is_first, beta, gamma, slopes_ptr is not None
         )
         dp = _dot(grad, tl.trans(v), OPERAND, PRECISION)
         p, _, ds = _gradient_of_scores(
@@ -361,14 +344,15 @@ def queries_backward_kernel(
 
 @triton.jit
 def _keys_backward(
-    k, v, slot, weight, position, cost, first_cost, query_begin, query_end,
+    k, v, slot, weight, position, cost, first, query_begin, query_end,
     q_ptr, slopes_ptr, positions_ptr, seed_ptr, log_sum_ptr, grad_ptr, delta_ptr,
-    batch_stride, head_stride, row_stride, H, L, scale, keep_scale, beta, gamma, row,
+    batch_stride, head_stride, row_stride, position_stride, H, L, scale, keep_scale, beta, gamma, row,
     D: tl.constexpr, M: tl.constexpr, N: tl.constexpr, WIDTH: tl.constexpr,
     THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
     """dk and dv <float>[N, D] of N keys from the queries of a range; everything transposed, [keys, queries]."""
     batch, head = row // H, row % H
+    sequence = batch.to(tl.int64) * position_stride
     base = batch.to(tl.int64) * batch_stride + head.to(tl.int64) * head_stride
     out = batch.to(tl.int64) * L * H * D + head * D
     flat = row.to(tl.int64) * L
@@ -380,7 +364,7 @@ def _keys_backward(
         grad = _load_rows(grad_ptr + out, query, H * D, column, L, D)
         log_sum = tl.load(log_sum_ptr + flat + query, mask=query < L, other=ABSENT)
         delta = tl.load(delta_ptr + flat + query, mask=query < L, other=0.0)
-        p_query = _positions(positions_ptr, batch, query, L, WIDE)[None, :]
+        p_query = _positions(positions_ptr + sequence, query, L)[None, :]
         words = query
         if THRESHOLD > 0:
             words = _row_words(seed_ptr, query, row)
@@ -388,7 +372,7 @@ def _keys_backward(
         r = weight * p_query - position[:, None]
         is_first = (query == 0)[None, :]
         scores = _biased(
-            products, r, cost[:, None], first_cost[:, None], is_first, beta, gamma, slopes_ptr is not None
+            products, r, cost[:, None], first, is_first, beta, gamma, slopes_ptr is not None
         )
         dp = _dot(v, tl.trans(grad), OPERAND, PRECISION)
         _, dropped, ds = _gradient_of_scores(
@@ -401,9 +385,9 @@ def _keys_backward(
 
 @triton.jit
 def far_keys_backward_kernel(
-    q_ptr, far_k_ptr, far_v_ptr, slopes_ptr, positions_ptr, padding_ptr, extent_ptr, seed_ptr,
+    q_ptr, far_k_ptr, far_v_ptr, slopes_ptr, positions_ptr, extent_ptr, seed_ptr,
     log_sum_ptr, grad_ptr, delta_ptr, dfar_k_ptr, dfar_v_ptr,
-    batch_stride, head_stride, row_stride, H, L, S, F, scale, keep_scale,
+    batch_stride, head_stride, row_stride, position_stride, H, L, S, F, scale, keep_scale,
     D: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, N: tl.constexpr, WIDTH: tl.constexpr,
     CHUNK: tl.constexpr, THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
@@ -415,17 +399,18 @@ def far_keys_backward_kernel(
     batch, head = row // H, row % H
     slot, column = tl.program_id(0) * N + tl.arange(0, N), tl.arange(0, WIDTH)
     alpha, beta, gamma, pack = _slopes(slopes_ptr, head, H, BLOCK, WIDE)
-    first, end = _extent(extent_ptr, batch, L)
+    live, end = _extent(extent_ptr, batch, L)
     chunk = tl.program_id(1) * CHUNK
     far = row.to(tl.int64) * F * D
+    sequence = batch.to(tl.int64) * position_stride
     k = _load_rows(far_k_ptr + far, slot, D, column, F, D)
     v = _load_rows(far_v_ptr + far, slot, D, column, F, D)
-    weight, position, cost, first_cost = _far_keys(slot, batch, S, L, F, alpha, pack, positions_ptr, padding_ptr, WIDE)
+    weight, position, cost, first = _far_keys(slot, S, L, F, alpha, pack, positions_ptr + sequence)
     dk, dv = _keys_backward(
-        k, v, slot, weight[:, None], position, cost, first_cost,
-        tl.maximum(chunk, first // M * M), tl.minimum(chunk + CHUNK, end),
+        k, v, slot, weight[:, None], position, cost, first[:, None],
+        tl.maximum(chunk, live // M * M), tl.minimum(chunk + CHUNK, end),
         q_ptr, slopes_ptr, positions_ptr, seed_ptr, log_sum_ptr, grad_ptr, delta_ptr,
-        batch_stride, head_stride, row_stride, H, L, scale, keep_scale, beta, gamma, row,
+        batch_stride, head_stride, row_stride, position_stride, H, L, scale, keep_scale, beta, gamma, row,
         D, M, N, WIDTH, THRESHOLD, OPERAND, PRECISION, WIDE,
     )  # fmt: skip
     partial = (tl.program_id(1) * tl.num_programs(2) + row).to(tl.int64) * F * D
@@ -435,9 +420,9 @@ def far_keys_backward_kernel(
 
 @triton.jit
 def window_keys_backward_kernel(
-    q_ptr, k_ptr, v_ptr, slopes_ptr, positions_ptr, padding_ptr, extent_ptr, seed_ptr,
+    q_ptr, k_ptr, v_ptr, slopes_ptr, positions_ptr, extent_ptr, seed_ptr,
     log_sum_ptr, grad_ptr, delta_ptr, dk_ptr, dv_ptr,
-    batch_stride, head_stride, row_stride, H, L, S, F, scale, keep_scale,
+    batch_stride, head_stride, row_stride, position_stride, H, L, S, F, scale, keep_scale,
     D: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, N: tl.constexpr, WIDTH: tl.constexpr,
     THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
@@ -450,19 +435,20 @@ def window_keys_backward_kernel(
     begin = BLOCK + tl.program_id(0) * N
     token, column = begin + tl.arange(0, N), tl.arange(0, WIDTH)
     alpha, beta, gamma, _ = _slopes(slopes_ptr, head, H, BLOCK, WIDE)
-    first, end = _extent(extent_ptr, batch, L)
+    live, end = _extent(extent_ptr, batch, L)
     block = begin // BLOCK
+    sequence = batch.to(tl.int64) * position_stride
     base = batch.to(tl.int64) * batch_stride + head.to(tl.int64) * head_stride
     k = _load_rows(k_ptr + base, token, row_stride, column, L, D)
     v = _load_rows(v_ptr + base, token, row_stride, column, L, D)
-    position, cost, first_cost = _window_keys(token, batch, L, alpha, positions_ptr, padding_ptr, WIDE)
-    asked = (begin < end) & (begin + N > first)
+    position, cost = _window_keys(token, L, positions_ptr + sequence)
+    asked = (begin < end) & (begin + N > live)
     dk, dv = _keys_backward(
-        k, v, S + token, 1.0, position, cost, first_cost,
-        tl.maximum((block - 1) * BLOCK, first // M * M),
+        k, v, S + token, 1.0, position, cost, alpha,
+        tl.maximum((block - 1) * BLOCK, live // M * M),
         tl.where(asked, tl.minimum((block + 2) * BLOCK, end), 0),
         q_ptr, slopes_ptr, positions_ptr, seed_ptr, log_sum_ptr, grad_ptr, delta_ptr,
-        batch_stride, head_stride, row_stride, H, L, scale, keep_scale, beta, gamma, row,
+        batch_stride, head_stride, row_stride, position_stride, H, L, scale, keep_scale, beta, gamma, row,
         D, M, N, WIDTH, THRESHOLD, OPERAND, PRECISION, WIDE,
     )  # fmt: skip
     out = batch.to(tl.int64) * L * H * D + head * D
