@@ -3,6 +3,13 @@
 from fairseq_littlebird.attention.bialibi import BiALiBi
 from fairseq_littlebird.attention.dense import dense_unpack_window_attention
 from fairseq_littlebird.attention.pack import pack_attention
-from fairseq_littlebird.attention.unpack_window import BACKENDS, unpack_window_attention
+from fairseq_littlebird.attention.unpack_window import BACKENDS, backend_fault, unpack_window_attention
 
-__all__ = ["BACKENDS", "BiALiBi", "dense_unpack_window_attention", "pack_attention", "unpack_window_attention"]
+__all__ = [
+    "BACKENDS",
+    "BiALiBi",
+    "backend_fault",
+    "dense_unpack_window_attention",
+    "pack_attention",
+    "unpack_window_attention",
+]

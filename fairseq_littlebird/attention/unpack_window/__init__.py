@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+import torch
 from torch import Tensor
 
 from fairseq_littlebird.attention.bialibi import BiALiBi
 from fairseq_littlebird.attention.dense import dense_unpack_window_attention
 from fairseq_littlebird.attention.unpack_window.blockwise import blockwise_unpack_window_attention
 
-BACKENDS = ("auto", "blockwise", "dense")
+BACKENDS = ("auto", "blockwise", "dense", "flex", "triton")
+HAS_TRITON = find_spec("triton") is not None
+HAS_FLEX = find_spec("torch.nn.attention.flex_attention") is not None
 
 
 def unpack_window_attention(
@@ -34,15 +39,47 @@ def unpack_window_attention(
         padding_mask: <bool>[B, L], True = padding, or None.
         block_size: b ≥ 1; no length needs to be a multiple of it.
         dropout_p: dropout of the attention probabilities.
-        backend: one of ``BACKENDS``; ``dense`` is the quadratic reference.
+        backend: one of ``BACKENDS``; ``dense`` is the quadratic reference, and ``auto`` is ``triton`` on a CUDA device
+            where it can be used, ``blockwise`` otherwise.
     Returns:
-        <float>[B, H, L, D]; a row with every key masked is 0.
+        <float>[B, H, L, D]; a row with every key masked is 0, and what stands in rows of padded queries is undefined.
     Raises:
-        ValueError: an unknown backend.
+        ValueError: an unknown backend, or one that cannot serve these arguments; the text says why.
     """
     arguments = (q, k, v, pack_k, pack_v, slopes, positions, padding_mask, block_size, dropout_p)
-    if backend in ("auto", "blockwise"):
-        return blockwise_unpack_window_attention(*arguments)
+    kind = (q.shape[-1], block_size, dropout_p, q.device, q.dtype)
+    if backend == "auto":
+        backend = "triton" if q.is_cuda and backend_fault("triton", *kind) is None else "blockwise"
+    fault = backend_fault(backend, *kind)
+    if fault is not None:
+        raise ValueError(fault)
+    if backend == "triton":
+        from fairseq_littlebird.attention.unpack_window.triton import triton_unpack_window_attention
+
+        return triton_unpack_window_attention(*arguments)
+    if backend == "flex":
+        from fairseq_littlebird.attention.unpack_window.flex import flex_unpack_window_attention
+
+        return flex_unpack_window_attention(*arguments)
     if backend == "dense":
         return dense_unpack_window_attention(*arguments)[0]
-    raise ValueError(f"attention backend {backend!r} is not one of {', '.join(BACKENDS)}")
+    return blockwise_unpack_window_attention(*arguments)
+
+
+@torch.compiler.assume_constant_result
+def backend_fault(
+    backend: str, head_width: int, block_size: int, dropout_p: float, device: torch.device, dtype: torch.dtype
+) -> str | None:
+    """Why a backend cannot serve such arguments, in one line; None if it can."""
+    if backend not in BACKENDS:
+        return f"attention backend {backend!r} is not one of {', '.join(BACKENDS)}"
+    reason = None
+    if backend == "flex":
+        reason = "needs torch 2.5 or later" if not HAS_FLEX else "has no dropout" if dropout_p else None
+    elif backend == "triton" and not HAS_TRITON:
+        reason = "needs the package triton, which is not installed"
+    elif backend == "triton":
+        from fairseq_littlebird.attention.unpack_window.triton import unsupported
+
+        reason = unsupported(head_width, block_size, dropout_p, device, dtype)
+    return None if reason is None else f"attention backend {backend!r} {reason}"

@@ -45,14 +45,8 @@ def triton_unpack_window_attention(
     """Arguments as :func:`dense_unpack_window_attention`; returns its result alone, <float>[B, H, L, D].
 
     The result lies in memory as [B, L, H, D], and q, k and v are not copied if they share their strides. Rows of
-    padded queries are 0 and give no gradient.
-
-    Raises:
-        ValueError: arguments that the kernels cannot take; the text says which.
+    padded queries are 0 and give no gradient. What the kernels cannot take, :func:`unsupported` tells.
     """
-    reason = unsupported(q, block_size, dropout_p)
-    if reason is not None:
-        raise ValueError(f"attention backend 'triton' {reason}")
     tensors = [t.to(q.dtype) for t in (q, k, v, pack_k, pack_v)]
     coefficients = None if slopes is None else torch.stack(slopes.coefficients())
     places, extent = _places(q, positions, padding_mask)
@@ -62,17 +56,19 @@ def triton_unpack_window_attention(
     return result
 
 
-def unsupported(q: Tensor, block_size: int, dropout_p: float = 0.0) -> str | None:
-    """What the kernels need that these arguments lack, as the end of a sentence; None if nothing."""
+def unsupported(
+    head_width: int, block_size: int, dropout_p: float, device: torch.device, dtype: torch.dtype
+) -> str | None:
+    """What the kernels need and such arguments lack, as the end of a sentence; None if nothing."""
     if not INTERPRETED:
-        if not q.is_cuda:
-            return f"needs a CUDA device, not {q.device.type}"
-        if torch.cuda.get_device_capability(q.device) < MIN_CAPABILITY:
-            return "needs a device of compute capability {}.{}".format(*MIN_CAPABILITY)
-        if q.dtype not in TYPES or q.dtype == torch.float64:
-            return f"needs float16, bfloat16 or float32, not {str(q.dtype).removeprefix('torch.')}"
-    if q.shape[-1] > MAX_HEAD_WIDTH:
-        return f"needs heads of at most {MAX_HEAD_WIDTH} wide, not {q.shape[-1]}"
+        if device.type != "cuda":
+            return f"needs a CUDA device, not {device.type}"
+        if torch.cuda.get_device_capability(device) < MIN_CAPABILITY:
+            return "needs a device of compute capability {}.{} or more".format(*MIN_CAPABILITY)
+        if dtype not in TYPES or dtype == torch.float64:
+            return f"needs float16, bfloat16 or float32, not {str(dtype).removeprefix('torch.')}"
+    if head_width > MAX_HEAD_WIDTH:
+        return f"needs heads of width {MAX_HEAD_WIDTH} at most, not {head_width}"
     if block_size not in BLOCK_SIZES:
         return f"needs a block size of {', '.join(map(str, BLOCK_SIZES))}, not {block_size}"
     if not 0 <= dropout_p < 1:
@@ -81,40 +77,39 @@ def unsupported(q: Tensor, block_size: int, dropout_p: float = 0.0) -> str | Non
 
 
 class Tiles(NamedTuple):
-    """How a kernel cuts its work."""
+    """How a kernel cuts its work: M queries by N keys."""
 
-    queries: int  # M
-    keys: int  # N
-    warps: int
-    stages: int
+    queries: int
+    keys: int
 
 
-def forward_tiles(block_size: int, width: int, itemsize: int) -> Tiles:
-    size = min(block_size, 64)
-    return Tiles(size, size, 4, 2)
+def tiles(width: int, block_size: int, itemsize: int) -> dict[str, Tiles]:
+    """By kernel: as large as 4 warps hold without spilling registers, compiled for compute capability 9.0."""
+    wide = width > 64
+    if itemsize == 2:
+        sizes = {"forward": (64, 64), "queries": (64, 16 if wide else 32), "keys": (32, 64)}
+    else:
+        sizes = dict.fromkeys(("forward", "queries", "keys"), (16, 16) if wide else (32, 32))
+    return {name: Tiles(min(m, block_size), min(n, block_size)) for name, (m, n) in sizes.items()}
 
 
-def backward_tiles(block_size: int, width: int, itemsize: int) -> Tiles:
-    size = min(block_size, 64)
-    return Tiles(size, size, 4, 2)
-
-
-def _constants(q: Tensor, block_size: int, dropout_p: float, tiles: Tiles) -> dict[str, Any]:
+def _constants(q: Tensor, block_size: int, dropout_p: float, tile: Tiles) -> dict[str, Any]:
     """What a kernel is compiled for."""
     D = q.shape[3]
     operand = torch.float32 if INTERPRETED and q.dtype == torch.bfloat16 else q.dtype
     return {
         "D": D,
         "BLOCK": block_size,
-        "M": tiles.queries,
-        "N": tiles.keys,
+        "M": tile.queries,
+        "N": tile.keys,
         "WIDTH": max(16, triton.next_power_of_2(D)),
         "THRESHOLD": round(dropout_p * 2**32),
         "OPERAND": TYPES[operand],
-        "PRECISION": "ieee" if q.dtype.itemsize >= 4 else None,
+        "PRECISION": "tf32x3" if q.dtype == torch.float32 else None,  # as exact as float32, on tensor cores
         "WIDE": TYPES[torch.promote_types(q.dtype, torch.float32)],
-        "num_warps": tiles.warps,
-        "num_stages": tiles.stages,
+        "num_warps": 4,
+        "num_stages": 2,
+        "enable_fp_fusion": True,
     }
 
 
@@ -177,14 +172,14 @@ def _forward(
     B, H, L, D = q.shape
     q, k, v = _alike(q, k, v)
     far_k, far_v = torch.cat([pack_k, k[:, :, :block_size]], dim=2), torch.cat([pack_v, v[:, :, :block_size]], dim=2)
-    tiles = forward_tiles(block_size, D, q.dtype.itemsize)
+    tile = tiles(D, block_size, q.dtype.itemsize)["forward"]
     result = _empty_as_result(q)
     log_sum = q.new_empty(B, H, L, dtype=torch.promote_types(q.dtype, torch.float32))
     with torch.cuda.device_of(q):
-        kernels.forward_kernel[(triton.cdiv(L, tiles.queries), B * H)](
+        kernels.forward_kernel[(triton.cdiv(L, tile.queries), B * H)](
             q, k, v, far_k, far_v, slopes, positions, extent, seed, result, log_sum,
             *q.stride()[:3], _stride(positions), H, L, pack_k.shape[2], far_k.shape[2], D**-0.5, 1 / (1 - dropout_p),
-            **_constants(q, block_size, dropout_p, tiles),
+            **_constants(q, block_size, dropout_p, tile),
         )  # fmt: skip
     return result, log_sum
 
@@ -223,25 +218,25 @@ def _backward(
     grad, result = _as_result(grad), _as_result(result)
     q, k, v = _alike(q, k, v)
     far_k, far_v = torch.cat([pack_k, k[:, :, :b]], dim=2), torch.cat([pack_v, v[:, :, :b]], dim=2)
-    tiles = backward_tiles(b, D, q.dtype.itemsize)
-    chunks, query_tiles = triton.cdiv(L, CHUNK), triton.cdiv(L, tiles.queries)
+    tile = tiles(D, b, q.dtype.itemsize)
+    chunks, query_tiles = triton.cdiv(L, CHUNK), triton.cdiv(L, tile["queries"].queries)
     dq, dk, dv = (_empty_as_result(t) for t in (q, k, v))
     dfar_k, dfar_v = torch.empty(2, chunks, B, H, F, D, dtype=log_sum.dtype, device=q.device)
     dslopes = log_sum.new_empty(B, H, query_tiles, 3)
     delta = torch.empty_like(log_sum)
     given = (slopes, positions, extent, seed)
     sizes = (*q.stride()[:3], _stride(positions), H, L, S, F, D**-0.5, 1 / (1 - dropout_p))
-    constants = _constants(q, b, dropout_p, tiles)
+    of_queries, of_keys = (_constants(q, b, dropout_p, tile[name]) for name in ("queries", "keys"))
     with torch.cuda.device_of(q):
         kernels.queries_backward_kernel[(query_tiles, B * H)](
-            q, k, v, far_k, far_v, *given, result, log_sum, grad, delta, dq, dslopes, *sizes, **constants
+            q, k, v, far_k, far_v, *given, result, log_sum, grad, delta, dq, dslopes, *sizes, **of_queries
         )
-        kernels.far_keys_backward_kernel[(triton.cdiv(F, tiles.keys), chunks, B * H)](
-            q, far_k, far_v, *given, log_sum, grad, delta, dfar_k, dfar_v, *sizes, **constants, CHUNK=CHUNK
+        kernels.far_keys_backward_kernel[(triton.cdiv(F, tile["keys"].keys), chunks, B * H)](
+            q, far_k, far_v, *given, log_sum, grad, delta, dfar_k, dfar_v, *sizes, **of_keys, CHUNK=CHUNK
         )
-        if L > b:
-            kernels.window_keys_backward_kernel[(triton.cdiv(L - b, tiles.keys), B * H)](
-                q, k, v, *given, log_sum, grad, delta, dk, dv, *sizes, **constants
+        if b < L:
+            kernels.window_keys_backward_kernel[(triton.cdiv(L - b, tile["keys"].keys), B * H)](
+                q, k, v, *given, log_sum, grad, delta, dk, dv, *sizes, **of_keys
             )
     dpack_k, dglobal_k = dfar_k.sum(dim=0).split([S, F - S], dim=2)
     dpack_v, dglobal_v = dfar_v.sum(dim=0).split([S, F - S], dim=2)
@@ -249,7 +244,7 @@ def _backward(
     if slopes is None:
         dslopes = dslopes.new_empty(0)
     else:
-        dslopes = dslopes.sum(dim=(0, 2)).T.to(slopes.dtype, memory_format=torch.contiguous_format)
+        dslopes = dslopes.sum(dim=(0, 2)).T.contiguous().to(slopes.dtype)
     return dq, dk, dv, dpack_k.to(q.dtype).contiguous(), dpack_v.to(q.dtype).contiguous(), dslopes
 
 

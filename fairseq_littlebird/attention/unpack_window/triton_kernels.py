@@ -79,6 +79,17 @@ def _extent(pointer, batch, L):
 
 
 @triton.jit
+def _reach(extent_ptr, batch, begin, L, S, F, BLOCK: tl.constexpr, M: tl.constexpr, N: tl.constexpr):
+    """Where the far keys of M queries end, and the tokens past block 0 that they see; nothing for padding alone."""
+    live, end = _extent(extent_ptr, batch, L)
+    asked = (begin < end) & (begin + M > live)
+    block = begin // BLOCK
+    far_end = tl.where(asked, tl.where(live < BLOCK, F, S), 0)
+    window = tl.maximum(tl.maximum(block - 1, 1) * BLOCK, live // N * N)
+    return far_end, window, tl.where(asked, tl.minimum((block + 2) * BLOCK, end), 0)
+
+
+@triton.jit
 def _positions(pointer, token, L):
     return tl.load(pointer + token, mask=(token >= 0) & (token < L), other=NOWHERE)
 
@@ -129,12 +140,14 @@ def _is_kept(words, slot, THRESHOLD: tl.constexpr):
     """
     state = words + slot.to(tl.uint32) * 0x9E3779B9
     state = (state ^ (state >> 16)) * 0x21F0AAAD
-    state = (state ^ (state >> 15)) * 0x735A2D97
+    state = (state ^ (state >> 15)) * 0xD35A2D97
     return (state ^ (state >> 15)) >= THRESHOLD
 
 
 @triton.jit
-def _softmax_step(scores, v, maximum, total, acc, words, slot, THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr):
+def _softmax_step(
+    scores, v, maximum, total, acc, words, slot, THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr
+):
     """Online softmax: takes N more keys into a row's maximum, its sum of weights and its weighted values."""
     new = tl.maximum(maximum, tl.max(scores, axis=1))
     shrink = tl.exp2(maximum - new)
@@ -159,13 +172,7 @@ def forward_kernel(
     begin = tl.program_id(0) * M
     query, column = begin + tl.arange(0, M), tl.arange(0, WIDTH)
     alpha, beta, gamma, pack = _slopes(slopes_ptr, head, H, BLOCK, WIDE)
-    live, end = _extent(extent_ptr, batch, L)
-    # queries of padding alone see nothing; other windows end where padding begins
-    asked = (begin < end) & (begin + M > live)
-    block = begin // BLOCK
-    far_end = tl.where(asked, tl.where(live < BLOCK, F, S), 0)
-    window = tl.maximum(tl.maximum(block - 1, 1) * BLOCK, live // N * N)
-    window_end = tl.where(asked, tl.minimum((block + 2) * BLOCK, end), 0)
+    far_end, window, window_end = _reach(extent_ptr, batch, begin, L, S, F, BLOCK, M, N)
 
     sequence = batch.to(tl.int64) * position_stride
     base = batch.to(tl.int64) * batch_stride + head.to(tl.int64) * head_stride
@@ -186,9 +193,7 @@ def forward_kernel(
         weight, position, cost, first = _far_keys(slot, S, L, F, alpha, pack, positions_ptr + sequence)
         products = _dot(q, tl.trans(k), OPERAND, PRECISION) * (scale * LOG2_E)
         r = p_query[:, None] * weight[None, :] - position[None, :]
-        scores = _biased(
-            products, r, cost[None, :], first[None, :], is_first, beta, gamma, slopes_ptr is not None
-        )
+        scores = _biased(products, r, cost[None, :], first[None, :], is_first, beta, gamma, slopes_ptr is not None)
         maximum, total, acc = _softmax_step(scores, v, maximum, total, acc, words, slot, THRESHOLD, OPERAND, PRECISION)
 
     for start in range(window, window_end, N):
@@ -198,10 +203,10 @@ def forward_kernel(
         position, cost = _window_keys(token, L, positions_ptr + sequence)
         products = _dot(q, tl.trans(k), OPERAND, PRECISION) * (scale * LOG2_E)
         r = p_query[:, None] - position[None, :]
-        scores = _biased(
-            products, r, cost[None, :], alpha, is_first, beta, gamma, slopes_ptr is not None
+        scores = _biased(products, r, cost[None, :], alpha, is_first, beta, gamma, slopes_ptr is not None)
+        maximum, total, acc = _softmax_step(
+            scores, v, maximum, total, acc, words, S + token, THRESHOLD, OPERAND, PRECISION
         )
-        maximum, total, acc = _softmax_step(scores, v, maximum, total, acc, words, S + token, THRESHOLD, OPERAND, PRECISION)
 
     is_row = (total > 0) & (p_query < NOWHERE)
     total = tl.where(is_row, total, 1.0)
@@ -214,7 +219,7 @@ def forward_kernel(
 
 @triton.jit
 def _gradient_of_scores(scores, log_sum, dp, delta, words, slot, keep_scale, THRESHOLD: tl.constexpr):
-    """p, p after dropout (short of its scale) and ds, of scores that have their natural base again."""
+    """p, p after dropout (short of its scale), and the gradient of scores of natural base."""
     p = tl.exp2(scores - log_sum)
     dropped = p
     if THRESHOLD > 0:
@@ -241,12 +246,7 @@ def queries_backward_kernel(
     begin = tl.program_id(0) * M
     query, column = begin + tl.arange(0, M), tl.arange(0, WIDTH)
     alpha, beta, gamma, pack = _slopes(slopes_ptr, head, H, BLOCK, WIDE)
-    live, end = _extent(extent_ptr, batch, L)
-    asked = (begin < end) & (begin + M > live)
-    block = begin // BLOCK
-    far_end = tl.where(asked, tl.where(live < BLOCK, F, S), 0)
-    window = tl.maximum(tl.maximum(block - 1, 1) * BLOCK, live // N * N)
-    window_end = tl.where(asked, tl.minimum((block + 2) * BLOCK, end), 0)
+    far_end, window, window_end = _reach(extent_ptr, batch, begin, L, S, F, BLOCK, M, N)
 
     sequence = batch.to(tl.int64) * position_stride
     base = batch.to(tl.int64) * batch_stride + head.to(tl.int64) * head_stride
@@ -277,9 +277,7 @@ def queries_backward_kernel(
         weight, position, cost, first = _far_keys(slot, S, L, F, alpha, pack, positions_ptr + sequence)
         products = _dot(q, tl.trans(k), OPERAND, PRECISION) * (scale * LOG2_E)
         r = p_query[:, None] * weight[None, :] - position[None, :]
-        scores = _biased(
-            products, r, cost[None, :], first[None, :], is_first, beta, gamma, slopes_ptr is not None
-        )
+        scores = _biased(products, r, cost[None, :], first[None, :], is_first, beta, gamma, slopes_ptr is not None)
         dp = _dot(grad, tl.trans(v), OPERAND, PRECISION)
         p, _, ds = _gradient_of_scores(
             scores, log_sum[:, None], dp, delta[:, None], words[:, None], slot[None, :], keep_scale, THRESHOLD
@@ -306,9 +304,7 @@ def queries_backward_kernel(
         position, cost = _window_keys(token, L, positions_ptr + sequence)
         products = _dot(q, tl.trans(k), OPERAND, PRECISION) * (scale * LOG2_E)
         r = p_query[:, None] - position[None, :]
-        scores = _biased(
-            products, r, cost[None, :], alpha, is_first, beta, gamma, slopes_ptr is not None
-        )
+        scores = _biased(products, r, cost[None, :], alpha, is_first, beta, gamma, slopes_ptr is not None)
         dp = _dot(grad, tl.trans(v), OPERAND, PRECISION)
         p, _, ds = _gradient_of_scores(
             scores, log_sum[:, None], dp, delta[:, None], words[:, None], (S + token)[None, :], keep_scale, THRESHOLD
@@ -371,9 +367,7 @@ def _keys_backward(
         products = _dot(k, tl.trans(q), OPERAND, PRECISION) * (scale * LOG2_E)
         r = weight * p_query - position[:, None]
         is_first = (query == 0)[None, :]
-        scores = _biased(
-            products, r, cost[:, None], first, is_first, beta, gamma, slopes_ptr is not None
-        )
+        scores = _biased(products, r, cost[:, None], first, is_first, beta, gamma, slopes_ptr is not None)
         dp = _dot(v, tl.trans(grad), OPERAND, PRECISION)
         _, dropped, ds = _gradient_of_scores(
             scores, log_sum[None, :], dp, delta[None, :], words[None, :], slot[:, None], keep_scale, THRESHOLD
