@@ -3,10 +3,12 @@
 # no postponed annotations: fairseq reads the types of the fields
 from dataclasses import dataclass, field
 
+import torch
 from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model
 
-from fairseq_littlebird.attention import BACKENDS
+from fairseq_littlebird.attention import BACKENDS, backend_fault
+from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.encoder_model import LARGE, TINY, EncoderModel, EncoderModelConfig, architecture
 from fairseq_littlebird.modules.config import POSITIONS, LittleBirdConfig
 from fairseq_littlebird.modules.encoder import LittleBirdEncoder
@@ -23,7 +25,8 @@ class LittleBirdModelConfig(EncoderModelConfig):
         default=False, metadata={"help": "ablation: attend to the packed rows alone, without a window"}
     )
     attention_backend: ChoiceEnum(BACKENDS) = field(  # type: ignore[valid-type]
-        default="auto", metadata={"help": "dense is the quadratic reference"}
+        default="auto",
+        metadata={"help": "auto: triton on a CUDA device, blockwise elsewhere; dense is the quadratic reference"},
     )
 
 
@@ -47,6 +50,11 @@ class LittleBirdModel(EncoderModel):
                 **cfg.sizes(),
             )
         )
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        width, backend = cfg.encoder_embed_dim // cfg.encoder_attention_heads, str(cfg.attention_backend)
+        fault = backend_fault(backend, width, cfg.block_size, 0.0, device, torch.float32)
+        if fault is not None and not cfg.no_window:
+            raise UserError(fault, "model options", "choose another --attention-backend, or auto")
         for name, parameter in encoder.named_parameters():
             if ".slopes." in name:
                 # littlebird_adam gives them a learning rate of their own

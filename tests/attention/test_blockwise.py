@@ -174,7 +174,7 @@ def test_a_batch_of_padding_alone_has_no_gradient(tools, backend):
 
 
 def test_an_unknown_backend_is_named(tools):
-    with pytest.raises(ValueError, match="'flash' is not one of auto, blockwise, unfolded, dense"):
+    with pytest.raises(ValueError, match="'flash' is not one of auto, blockwise, unfolded, dense, flex, triton"):
         unpack_window_attention(**tools.make_inputs(), block_size=4, backend="flash")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+import torch
 from torch import Tensor
 
 from fairseq_littlebird.attention.bialibi import BiALiBi
@@ -12,7 +15,9 @@ from fairseq_littlebird.attention.unpack_window.blockwise import (
 )
 from fairseq_littlebird.attention.unpack_window.unfolded import unfolded_unpack_window_attention
 
-BACKENDS = ("auto", "blockwise", "unfolded", "dense")
+BACKENDS = ("auto", "blockwise", "unfolded", "dense", "flex", "triton")
+HAS_TRITON = find_spec("triton") is not None
+HAS_FLEX = find_spec("torch.nn.attention.flex_attention") is not None
 
 
 def unpack_window_attention(
@@ -39,20 +44,37 @@ def unpack_window_attention(
         padding_mask: <bool>[B, L], True = padding, or None.
         block_size: b ≥ 1; no length needs to be a multiple of it.
         dropout_p: dropout of the attention probabilities.
-        backend: one of ``BACKENDS``; ``dense`` is the quadratic reference.
+        backend: one of ``BACKENDS``; ``dense`` is the quadratic reference. ``auto`` is ``blockwise`` on a CPU, and
+            elsewhere ``triton`` where it can be used, otherwise ``unfolded``.
         features: :func:`window_features` of these positions, which a model makes once for all its layers.
     Returns:
-        <float>[B, H, L, D]; a row with every key masked is 0, and what stands at padding is undefined.
+        <float>[B, H, L, D]; a row with every key masked is 0, and what stands in rows of padded queries is undefined.
     Raises:
-        ValueError: an unknown backend.
+        ValueError: an unknown backend, or one that cannot serve these arguments; the text says why.
     """
     arguments = (q, k, v, pack_k, pack_v, slopes, positions, padding_mask, block_size, dropout_p)
-    backend = choose_backend(backend, q)
-    if backend == "blockwise":
-        return blockwise_unpack_window_attention(*arguments, features=features)
+    kind = (q.shape[-1], block_size, dropout_p, q.device, q.dtype)
+    if backend == "auto":
+        if q.device.type == "cpu":
+            backend = "blockwise"
+        else:
+            backend = "triton" if backend_fault("triton", *kind) is None else "unfolded"
+    fault = backend_fault(backend, *kind)
+    if fault is not None:
+        raise ValueError(fault)
+    if backend == "triton":
+        from fairseq_littlebird.attention.unpack_window.triton import triton_unpack_window_attention
+
+        return triton_unpack_window_attention(*arguments)
+    if backend == "flex":
+        from fairseq_littlebird.attention.unpack_window.flex import flex_unpack_window_attention
+
+        return flex_unpack_window_attention(*arguments)
+    if backend == "dense":
+        return dense_unpack_window_attention(*arguments)[0]
     if backend == "unfolded":
         return unfolded_unpack_window_attention(*arguments)
-    return dense_unpack_window_attention(*arguments)[0]
+    return blockwise_unpack_window_attention(*arguments, features=features)
 
 
 def window_features(
@@ -64,15 +86,24 @@ def window_features(
     backend: str = "auto",
 ) -> Tensor | None:
     """What layers share of the bias, where the backend has a use for it; see :func:`distance_features`."""
-    if choose_backend(backend, like) != "blockwise":
-        return None
-    return distance_features(like, positions, padding_mask, block_size, pack_size)
+    if backend == "blockwise" or (backend == "auto" and like.device.type == "cpu"):
+        return distance_features(like, positions, padding_mask, block_size, pack_size)
+    return None
 
 
-def choose_backend(backend: str, like: Tensor) -> str:
-    """What ``auto`` means for tensors like this one. Raises ValueError: an unknown backend."""
-    if backend == "auto":
-        return "blockwise" if like.device.type == "cpu" else "unfolded"
+def backend_fault(
+    backend: str, head_width: int, block_size: int, dropout_p: float, device: torch.device, dtype: torch.dtype
+) -> str | None:
+    """Why a backend cannot serve such arguments, in one line; None if it can."""
     if backend not in BACKENDS:
-        raise ValueError(f"attention backend {backend!r} is not one of {', '.join(BACKENDS)}")
-    return backend
+        return f"attention backend {backend!r} is not one of {', '.join(BACKENDS)}"
+    reason = None
+    if backend == "flex":
+        reason = "needs torch 2.5 or later" if not HAS_FLEX else "has no dropout" if dropout_p else None
+    elif backend == "triton" and not HAS_TRITON:
+        reason = "needs the package triton, which is not installed"
+    elif backend == "triton":
+        from fairseq_littlebird.attention.unpack_window.triton import unsupported
+
+        reason = unsupported(head_width, block_size, dropout_p, device, dtype)
+    return None if reason is None else f"attention backend {backend!r} {reason}"

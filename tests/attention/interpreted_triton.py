@@ -1,0 +1,268 @@
+"""The Triton kernels against the float64 oracle, in Triton's interpreter: ``test_triton.py`` runs this file.
+
+The interpreter must be chosen before Triton is imported, so these tests need a process of their own.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from fairseq_littlebird.attention import dense_unpack_window_attention, unpack_window_attention
+from fairseq_littlebird.attention.unpack_window import triton as fused
+from fairseq_littlebird.modules.config import LittleBirdConfig
+from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+
+assert fused.INTERPRETED, "run with TRITON_INTERPRET=1"
+
+TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-2}
+NAMES = ("q", "k", "v", "pack_k", "pack_v")
+# L, b, S, D, padding left and right of each row, largest gap between positions
+CASES = {
+    "one token": (1, 64, 0, 8, None, 0),
+    "one token, packed keys": (1, 16, 64, 16, None, 0),
+    "nothing but padding in a row": (1, 64, 64, 8, ((1, 0), (0, 0)), 0),
+    "less than a block": (63, 64, 32, 32, ((5, 0), (9, 20)), 256),
+    "one block": (64, 64, 1, 8, ((0, 0), (1, 40)), 256),
+    "a block and a token": (65, 64, 64, 8, ((0, 64), (0, 0)), 1),
+    "two blocks": (111, 64, 0, 8, ((111, 7), (0, 0)), 256),
+    "equal positions": (111, 32, 32, 8, ((3, 30), (20, 2)), -3),
+    "whole blocks of padding": (100, 16, 3, 8, ((40, 0), (20, 70)), 0),
+    "padding within": (70, 32, 128, 12, ((0, 33), (36, 0)), 9),
+    "large blocks": (300, 128, 5, 8, ((0, 130), (45, 10)), 0),
+    "far saturated keys": (140, 64, 32, 8, ((0, 0), (0, 11)), 256),
+}
+SHORT = ("one token", "less than a block", "two blocks", "equal positions", "far saturated keys")
+
+
+def case(tools, name, dtype=torch.float64):
+    L, b, S, D, padding, gap = CASES[name]
+    left, right = padding or (None, None)
+    return tools.make_inputs(2, 2, L, D, S, len(name), left, right, gap, dtype), b
+
+
+def oracle(padding_mask, **arguments):
+    """Its result with 0 in the rows of padded queries, so that they have no gradient either."""
+    result, _ = dense_unpack_window_attention(padding_mask=padding_mask, **arguments)
+    return result if padding_mask is None else result.masked_fill(padding_mask[:, None, :, None], 0.0)
+
+
+def run(tools, inputs, dtype=torch.float64, **options):
+    return tools.gradients(unpack_window_attention, inputs, dtype, backend="triton", **options)
+
+
+def compare(tools, inputs, b, dtype=torch.float64):
+    actual = run(tools, inputs, dtype, block_size=b)
+    assert actual["result"].dtype == dtype
+    expected = tools.gradients(oracle, tools.in_float64(inputs), dtype, block_size=b)
+    reach = inputs["q"].shape[2] if inputs["positions"] is None else int(inputs["positions"].max())
+    unavoidable = {}
+    if dtype == torch.float32:
+        # scores of thousands are rounded by any arithmetic: the dense path's own error is no fault of ours
+        same = tools.gradients(oracle, inputs, dtype, block_size=b)
+        unavoidable = {name: 2 * float((same[name].double() - wanted).norm()) for name, wanted in expected.items()}
+    tools.assert_close(actual, expected, TOLERANCES[dtype], reach, unavoidable)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_float64_equals_the_oracle(tools, name):
+    compare(tools, *case(tools, name))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", SHORT)
+def test_narrow_types_stay_within_their_tolerance(tools, name, dtype):
+    compare(tools, *case(tools, name, dtype), dtype)
+
+
+@pytest.mark.parametrize(("D", "b"), [(16, 64), (24, 16), (64, 32), (96, 64), (128, 128)])
+def test_head_widths(tools, D, b):
+    compare(tools, tools.make_inputs(1, 2, 70, D, 3, max_gap=4, dtype=torch.float32), b, torch.float32)
+
+
+def test_without_slopes(tools):
+    inputs, b = case(tools, "equal positions")
+    plain = inputs | {"slopes": None}
+    leaves = [plain[n].requires_grad_() for n in NAMES]
+    upstream = torch.randn_like(plain["q"])
+    actual = unpack_window_attention(**plain, block_size=b, backend="triton")
+    expected = oracle(**plain, block_size=b)
+    torch.testing.assert_close(actual, expected)
+    for one, other in zip(
+        torch.autograd.grad(actual, leaves, upstream), torch.autograd.grad(expected, leaves, upstream), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_many_chunks_of_queries_are_summed(tools, monkeypatch):
+    monkeypatch.setattr(fused, "CHUNK", 32)
+    compare(tools, *case(tools, "equal positions"))
+
+
+def test_rows_without_a_key_are_zero_with_finite_gradients(tools):
+    inputs, b = case(tools, "two blocks")
+    values = run(tools, inputs, block_size=b)
+    assert (values["result"][0] == 0).all() and (values["result"][1, :, 7:] != 0).any()
+    assert all(t.isfinite().all() for t in values.values())
+    assert all((values[name][0] == 0).all() for name in ("q", "k", "v"))
+
+
+def test_padding_content_never_matters(tools):
+    inputs, b = case(tools, "whole blocks of padding", torch.float32)
+    padding = inputs["padding_mask"][:, None, :, None]
+    noisy = {n: torch.where(padding, torch.randn_like(inputs[n]) * 1e4, inputs[n]) for n in ("q", "k", "v")}
+    noisy["positions"] = torch.arange(100).repeat(2, 1).masked_fill(inputs["padding_mask"], 10**6)
+    values, others = (run(tools, x, torch.float32, block_size=b) for x in (inputs, inputs | noisy))
+    for name, value in values.items():
+        assert torch.equal(value, others[name]), name
+
+
+def test_tensors_laid_out_otherwise(tools):
+    """Views as a layer makes them, mixed strides, and the expanded gradient of a sum."""
+    inputs, b = case(tools, "equal positions")
+    layers = inputs | {n: inputs[n].transpose(1, 2).contiguous().transpose(1, 2) for n in NAMES}
+    joined = torch.stack([layers[n].transpose(1, 2) for n in ("q", "k", "v")], dim=2)  # [B, L, 3, H, D]
+    fused_projections = layers | {n: joined[:, :, i].transpose(1, 2) for i, n in enumerate(("q", "k", "v"))}
+    columns = inputs | {n: inputs[n].transpose(2, 3).contiguous().transpose(2, 3) for n in NAMES}
+    results = []
+    for views in (inputs, layers, fused_projections, columns):
+        leaves = [views[n].detach().requires_grad_() for n in NAMES]
+        arguments = views | dict(zip(NAMES, leaves, strict=True))
+        result = unpack_window_attention(**arguments, block_size=b, backend="triton")
+        assert result.transpose(1, 2).is_contiguous()  # merging heads is free
+        results.append([result, *torch.autograd.grad(result.sum(), leaves)])
+    for others in results[1:]:
+        assert all(torch.equal(a, z) for a, z in zip(results[0], others, strict=True))
+
+
+def test_gradients_are_deterministic(tools):
+    inputs, b = case(tools, "less than a block", torch.bfloat16)
+    once, again = (run(tools, inputs, torch.bfloat16, block_size=b) for _ in range(2))
+    assert all(torch.equal(once[name], again[name]) for name in once)
+
+
+def test_mixed_types_follow_the_queries(tools):
+    inputs, b = case(tools, "less than a block", torch.float32)
+    mixed = inputs | {n: inputs[n].half() for n in ("q", "k", "v")}
+    values = run(tools, mixed, torch.float16, block_size=b)
+    assert values["result"].dtype == torch.float16 and values["pack_k"].dtype == torch.float32
+
+
+class TestDropout:
+    """The matrix that v is multiplied by is visible where [pack_v; v] is the identity: D = S + L."""
+
+    S, L, b, p = 8, 40, 16, 0.25
+
+    def inputs(self, tools):
+        return tools.make_inputs(2, 2, self.L, self.S + self.L, self.S, left=(0, 3), right=(5, 0), max_gap=2)
+
+    def matrix(self, tools, seed, p=p):
+        inputs = self.inputs(tools)
+        identity = torch.eye(self.S + self.L, dtype=torch.float64).expand(2, 2, -1, -1)
+        values = {"pack_v": identity[:, :, : self.S], "v": identity[:, :, self.S :]}
+        torch.manual_seed(seed)
+        return unpack_window_attention(**inputs | values, block_size=self.b, dropout_p=p, backend="triton")
+
+    def test_each_probability_is_kept_and_scaled_or_zero(self, tools):
+        plain, dropped = self.matrix(tools, 0, p=0.0), self.matrix(tools, 0)
+        kept, visible = dropped != 0, plain > 0
+        torch.testing.assert_close(dropped[kept], plain[kept] / (1 - self.p))
+        lost = visible & ~kept
+        assert abs(float(lost.sum() / visible.sum()) - self.p) < 0.02
+        for axis in range(3):  # rows, heads and queries do not share a pattern
+            assert not torch.equal(lost & visible.roll(1, axis), lost.roll(1, axis) & visible)
+
+    def test_probabilities_are_dropped_independently(self, tools):
+        visible, lost = self.matrix(tools, 1, p=0.0) > 0, self.matrix(tools, 1) == 0
+        for axis in range(4):
+            pairs = visible & visible.roll(1, axis)
+            both = float((lost & lost.roll(1, axis) & pairs).sum() / pairs.sum())
+            assert abs(both - self.p**2) < 0.02
+
+    def test_seed_decides(self, tools):
+        assert torch.equal(self.matrix(tools, 5), self.matrix(tools, 5))
+        assert not torch.equal(self.matrix(tools, 5), self.matrix(tools, 6))
+
+    def test_gradients_belong_to_the_same_draw(self, tools):
+        """All gradients against dense attention that drops what this seed dropped."""
+        keep = (self.matrix(tools, 3) != 0) / (1 - self.p)
+
+        def dense_with_this_draw(**arguments):
+            _, probabilities = dense_unpack_window_attention(**arguments, block_size=self.b)
+            values = torch.cat([arguments["pack_v"], arguments["v"]], dim=2)
+            return ((probabilities * keep) @ values).masked_fill(arguments["padding_mask"][:, None, :, None], 0.0)
+
+        inputs = self.inputs(tools)
+        torch.manual_seed(3)
+        actual = run(tools, inputs, block_size=self.b, dropout_p=self.p)
+        tools.assert_close(actual, tools.gradients(dense_with_this_draw, inputs), 1e-10)
+
+
+def operands(tools, dropout_p, dtype=torch.float32):
+    inputs, b = case(tools, "less than a block", dtype)
+    slopes = torch.stack(inputs["slopes"].coefficients()).detach().requires_grad_()
+    places, extent = fused._places(inputs["q"], inputs["positions"], inputs["padding_mask"])
+    seed = torch.tensor([7]) if dropout_p else None
+    tensors = [inputs[n].requires_grad_() for n in NAMES]
+    return *tensors, slopes, places, extent, seed, b, dropout_p
+
+
+@pytest.mark.parametrize("dropout_p", [0.0, 0.2])
+def test_the_operator_is_what_it_claims(tools, dropout_p):
+    """Schema, fake tensors, autograd registration and tracing with dynamic shapes."""
+    torch.library.opcheck(fused._forward, operands(tools, dropout_p))
+
+
+def test_the_backward_operator_is_what_it_claims(tools):
+    given = [t.detach() if isinstance(t, torch.Tensor) else t for t in operands(tools, 0.2)]
+    result, log_sum = fused._forward(*given)
+    torch.library.opcheck(fused._backward, (torch.ones_like(result), result, log_sum, *given))
+
+
+def test_compiles_without_a_graph_break(tools):
+    inputs, b = case(tools, "less than a block", torch.float32)
+    expected = run(tools, inputs, torch.float32, block_size=b, dropout_p=0.0)
+    torch.compiler.reset()
+    compiled = torch.compile(unpack_window_attention, backend="aot_eager", fullgraph=True)
+    actual = tools.gradients(compiled, inputs, torch.float32, block_size=b, backend="triton")
+    for name, value in expected.items():
+        torch.testing.assert_close(actual[name], value, msg=name)
+
+
+def test_nothing_is_of_length_by_keys(tools, largest_tensor):
+    L, S, b = 512, 16, 128
+    inputs = tools.make_inputs(1, 1, L, 8, S, left=(0,), right=(5,), max_gap=9, dtype=torch.float32)
+    with largest_tensor() as mode:
+        run(tools, inputs, torch.float32, block_size=b, dropout_p=0.1)
+    assert mode.numel <= L * (S + 4 * b) / 8
+
+
+def test_inside_an_encoder():
+    sizes = dict(vocab_size=50, layers=2, embed_dim=16, ffn_embed_dim=32, heads=2, pack_size=4, block_size=16)
+    tokens = torch.randint(4, 50, (2, 37))
+    tokens[0, 30:] = 1
+    states = []
+    for backend in ("triton", "blockwise"):
+        torch.manual_seed(0)
+        encoder = LittleBirdEncoder(LittleBirdConfig(**sizes, attention_backend=backend)).eval()
+        states.append(encoder(tokens)[-1][tokens != 1])
+    torch.testing.assert_close(*states, rtol=1e-4, atol=1e-5)
+
+
+def test_auto_leaves_the_interpreter_alone(tools, monkeypatch):
+    monkeypatch.setattr(fused, "triton_unpack_window_attention", None)
+    assert unpack_window_attention(**tools.make_inputs(), block_size=16).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"block_size": 48}, "needs a block size of 16, 32, 64, 128, not 48"),
+        ({"dropout_p": 1.0}, "needs dropout of at least 0 and below 1, not 1.0"),
+    ],
+)
+def test_sizes_it_cannot_take_are_named(tools, changes, says):
+    with pytest.raises(ValueError, match=f"^attention backend 'triton' {says}$"):
+        unpack_window_attention(**tools.make_inputs(), **{"block_size": 16} | changes, backend="triton")
+    with pytest.raises(ValueError, match="^attention backend 'triton' needs heads of width 128 at most, not 136$"):
+        unpack_window_attention(**tools.make_inputs(L=3, D=136), block_size=16, backend="triton")
