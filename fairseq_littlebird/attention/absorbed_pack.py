@@ -5,8 +5,8 @@ side, where there are only S · H rows: for each head
     Q(P) K(X)ᵀ = (Q(P) W_K) Xᵀ + a constant of the row, which the softmax takes out again,
     σ(…) V(X)  = (σ(…) X) W_Vᵀ + v.
 What is left is an attention of S · H queries of full width over X itself, read in pieces with a running softmax: as
-many operations as the two projections where S · H is the width, and nothing of size L that has to be kept for the
-backward pass but X.
+many operations as the two projections where S · H is the width. What it keeps for the backward pass is X, which others
+keep as well, and the scores.
 
 Legend: B batch, L tokens, S pack size, H heads, D head width, C = H · D, M = S · H rows, c tokens of a piece.
 """
@@ -50,7 +50,8 @@ def absorbed_pack_attention(
     B, H, S, D = pack_q.shape
     queries = torch.einsum("bhsd,hdc->bhsc", pack_q, key_weight.view(H, D, -1)).flatten(1, 2)  # [B, M, C]
     seed = random_seed() if dropout_p else torch.zeros((), dtype=torch.int64)
-    mixed, kept, _ = _mix(queries, x, padding_mask, D**-0.5, dropout_p, seed)
+    with_scores = torch.is_grad_enabled() and (queries.requires_grad or x.requires_grad)
+    mixed, kept, _, _ = _mix(queries, x, padding_mask, D**-0.5, dropout_p, seed, with_scores)
     c_p = torch.einsum("bhsc,hdc->bhsd", mixed.unflatten(1, (H, S)), value_weight.view(H, D, -1))
     c_p = c_p + kept.view(B, H, S, 1) * value_bias.view(1, H, 1, D)
     return c_p + 0.0 * key_bias.sum()  # a gradient, if only of 0: data-parallel training waits for one
@@ -69,10 +70,10 @@ class _Piece:
         self.x, self.tokens = x[tokens], tokens
         self.padding = None if padding is None else padding[tokens]
 
-    def scores(self, queries: Tensor, scale: float) -> Tensor:
-        """<float>[M, c]."""
-        scores = torch.mm(queries, self.x.t()).mul_(scale)
-        return scores if self.padding is None else scores.masked_fill_(self.padding, DEAD)
+    def scores(self, queries: Tensor, scale: float, out: Tensor) -> Tensor:
+        """<float>[M, c], written to ``out``."""
+        torch.mm(queries, self.x.t(), out=out).mul_(scale)
+        return out if self.padding is None else out.masked_fill_(self.padding, DEAD)
 
 
 def _pieces(x: Tensor, padding_mask: Tensor | None, row: int) -> Iterator[_Piece]:
@@ -86,18 +87,30 @@ def _pieces(x: Tensor, padding_mask: Tensor | None, row: int) -> Iterator[_Piece
 
 @torch.library.custom_op("littlebird::absorbed_pack_attention", mutates_args=())
 def _mix(
-    queries: Tensor, x: Tensor, padding_mask: Tensor | None, scale: float, dropout_p: float, seed: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """σ(queries · xᵀ · scale) x [B, M, C]; what dropout left of each row's sum [B, M, 1]; log Σ exp [B, M, 1]."""
+    queries: Tensor,
+    x: Tensor,
+    padding_mask: Tensor | None,
+    scale: float,
+    dropout_p: float,
+    seed: Tensor,
+    with_scores: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """σ(queries · xᵀ · scale) x [B, M, C]; what dropout left of each row's sum [B, M, 1]; log Σ exp [B, M, 1].
+
+    And the scores [B, M, L], or nothing; where a piece is padding alone they are not set.
+    """
     mixed, (B, M, _) = torch.zeros_like(queries), queries.shape
     kept, logsumexp = queries.new_zeros(B, M, 1), queries.new_full((B, M, 1), DEAD)
+    scores = queries.new_empty(B if with_scores else 0, M, x.shape[1])
+    buffer = queries.new_empty(M, min(PIECE, x.shape[1]))  # used again for each piece
     generator = torch.Generator(x.device).manual_seed(int(seed))
     for row in range(B):
         total = queries.new_zeros(M, 1)
         for piece in _pieces(x, padding_mask, row):
-            p = piece.scores(queries[row], scale)
-            largest = torch.maximum(logsumexp[row], p.amax(dim=1, keepdim=True))
-            p.sub_(largest).exp_()
+            p = buffer[:, : len(piece.x)]
+            s = piece.scores(queries[row], scale, out=scores[row][:, piece.tokens] if with_scores else p)
+            largest = torch.maximum(logsumexp[row], s.amax(dim=1, keepdim=True))
+            torch.sub(s, largest, out=p).exp_()
             before = (logsumexp[row] - largest).exp_()
             total.mul_(before).add_(p.sum(dim=1, keepdim=True))
             if dropout_p:
@@ -109,13 +122,15 @@ def _mix(
         mixed[row].div_(total)
         kept[row].div_(total)
         logsumexp[row] += total.log()
-    return mixed, kept, logsumexp
+    return mixed, kept, logsumexp, scores
 
 
 @_mix.register_fake
-def _(queries: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
-    row = queries.new_empty(*queries.shape[:2], 1)
-    return torch.empty_like(queries), row, torch.empty_like(row)
+def _(queries: Tensor, x: Tensor, *settings: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    B, M, _ = queries.shape
+    row = queries.new_empty(B, M, 1)
+    scores = queries.new_empty(B if settings[-1] else 0, M, x.shape[1])
+    return torch.empty_like(queries), row, torch.empty_like(row), scores
 
 
 @torch.library.custom_op("littlebird::absorbed_pack_attention_backward", mutates_args=())
@@ -125,6 +140,7 @@ def _mix_backward(
     mixed: Tensor,
     kept: Tensor,
     logsumexp: Tensor,
+    scores: Tensor,
     queries: Tensor,
     x: Tensor,
     padding_mask: Tensor | None,
@@ -137,7 +153,7 @@ def _mix_backward(
     generator = torch.Generator(x.device).manual_seed(int(seed))  # the same masks, drawn in the same order
     for row in range(len(queries)):
         for piece in _pieces(x, padding_mask, row):
-            p = piece.scores(queries[row], scale).sub_(logsumexp[row]).exp_()
+            p = torch.sub(scores[row][:, piece.tokens], logsumexp[row]).exp_()
             dp = torch.mm(grad_mixed[row], piece.x.t()).add_(grad_kept[row])
             dropped = p
             if dropout_p:
@@ -152,18 +168,18 @@ def _mix_backward(
 
 @_mix_backward.register_fake
 def _(*tensors: Any) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(tensors[5]), torch.empty_like(tensors[6])
+    return torch.empty_like(tensors[6]), torch.empty_like(tensors[7])
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    queries, x, padding_mask, ctx.scale, ctx.dropout_p, seed = inputs
+    queries, x, padding_mask, ctx.scale, ctx.dropout_p, seed, _ = inputs
     ctx.save_for_backward(*output, queries, x, padding_mask, seed)
 
 
-def _gradients(ctx: Any, grad_mixed: Tensor, grad_kept: Tensor, _: Any) -> tuple[Tensor | None, ...]:
+def _gradients(ctx: Any, grad_mixed: Tensor, grad_kept: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
     *tensors, seed = ctx.saved_tensors
     gradients = _mix_backward(grad_mixed.contiguous(), grad_kept, *tensors, ctx.scale, ctx.dropout_p, seed)
-    return *gradients, None, None, None, None
+    return *gradients, None, None, None, None, None
 
 
 _mix.register_autograd(_gradients, setup_context=_save)

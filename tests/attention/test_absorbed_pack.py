@@ -88,13 +88,19 @@ def test_dropout_keeps_the_mean_and_the_values_bias():
     assert (runs.mean() - 1).abs() < 0.02
 
 
-def test_nothing_of_the_length_but_x_is_made(largest_tensor):
+def test_without_gradients_nothing_of_the_length_is_made(largest_tensor):
     L, M, C = 8192, 8, 8
     queries, x = torch.randn(1, M, C), torch.randn(1, L, C)
-    settings = None, 0.5, 0.1, torch.tensor(1)
-    # what runs inside the operators, which a recorder does not look into
-    forward, backward = module._mix._init_fn, module._mix_backward._init_fn
+    forward = module._mix._init_fn  # what runs inside the operator, which a recorder does not look into
     with largest_tensor() as mode:
-        mixed, kept, logsumexp = forward(queries, x, *settings)
-        backward(mixed, kept, mixed, kept, logsumexp, queries, x, *settings)
-    assert mode.numel <= L * C
+        forward(queries, x, None, 0.5, 0.1, torch.tensor(1), False)
+    assert mode.numel == max(x.numel(), M * module.PIECE)  # x, and a buffer
+
+
+def test_with_gradients_the_scores_are_kept():
+    kept = []
+    inputs = make(B=1, L=50, H=2, S=3, D=4)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        absorbed_pack_attention(*inputs)
+    of_length = {t.data_ptr(): t.numel() for t in kept if 50 in t.shape}
+    assert sorted(of_length.values()) == [50 * 2 * 3, 50 * 2 * 4]  # the scores, and x
