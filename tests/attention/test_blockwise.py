@@ -174,7 +174,7 @@ def test_a_batch_of_padding_alone_sees_the_packed_keys(tools):
 
 
 def test_an_unknown_backend_is_named(tools):
-    with pytest.raises(ValueError, match="'flash' is not one of auto, blockwise, dense"):
+    with pytest.raises(ValueError, match="'flash' is not one of auto, blockwise, dense, flex, triton"):
         unpack_window_attention(**tools.make_inputs(), block_size=4, backend="flash")
 
 

@@ -241,10 +241,7 @@ def _backward(
     dpack_k, dglobal_k = dfar_k.sum(dim=0).split([S, F - S], dim=2)
     dpack_v, dglobal_v = dfar_v.sum(dim=0).split([S, F - S], dim=2)
     dk[:, :, :b], dv[:, :, :b] = dglobal_k, dglobal_v
-    if slopes is None:
-        dslopes = dslopes.new_empty(0)
-    else:
-        dslopes = dslopes.sum(dim=(0, 2)).T.contiguous().to(slopes.dtype)
+    dslopes = dslopes.new_empty(0) if slopes is None else dslopes.sum(dim=(0, 2)).T.contiguous().to(slopes.dtype)
     return dq, dk, dv, dpack_k.to(q.dtype).contiguous(), dpack_v.to(q.dtype).contiguous(), dslopes
 
 
