@@ -185,7 +185,7 @@ class TestDropout:
 
     def test_gradients_belong_to_the_same_draw(self, tools):
         """All gradients against dense attention that drops what this seed dropped."""
-        keep = (self.matrix(tools, 3) != 0) / (1 - self.p)
+        keep = (self.matrix(tools, 3) != 0).double() / (1 - self.p)
 
         def dense_with_this_draw(**arguments):
             _, probabilities = dense_unpack_window_attention(**arguments, block_size=self.b)

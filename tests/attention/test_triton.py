@@ -22,7 +22,14 @@ from triton.compiler import ASTSource
 from fairseq_littlebird.attention.unpack_window import triton as fused
 from fairseq_littlebird.attention.unpack_window import triton_kernels as kernels
 
+KERNELS = (
+    ("forward", kernels.forward_kernel),
+    ("queries", kernels.queries_backward_kernel),
+    ("keys", kernels.far_keys_backward_kernel),
+    ("keys", kernels.window_keys_backward_kernel),
+)
 SHARED_MEMORY = 227 * 1024  # of a program on compute capability 9.0
+needs_compiler = pytest.mark.skipif("nvidia" not in triton.backends.backends, reason="no compiler for CUDA")
 
 
 def test_in_the_interpreter():
@@ -33,8 +40,8 @@ def test_in_the_interpreter():
     assert "passed" in done.stdout and "skipped" not in done.stdout
 
 
-def compiled(kernel, tile, dtype, D, b, dropout_p, optional):
-    """A kernel as a device of compute capability 9.0 would get it."""
+def compiled(kernel, tile, dtype, D, b, dropout_p, optional, ones=()):
+    """A kernel as a device of compute capability 9.0 would get it; arguments of 1 are constants to Triton."""
     q = torch.empty(1, 1, 1, D, dtype=dtype, device="meta")
     constants = fused._constants(q, b, dropout_p, tile) | {"CHUNK": fused.CHUNK}
     options = {name: constants.pop(name) for name in ("num_warps", "num_stages", "enable_fp_fusion")}
@@ -46,8 +53,8 @@ def compiled(kernel, tile, dtype, D, b, dropout_p, optional):
     absent |= set() if optional else {"slopes_ptr", "extent_ptr"}
     signature, given, aligned = {}, {}, {}
     for index, name in enumerate(kernel.arg_names):
-        if name in constants or name in absent:
-            signature[name], given[name] = "constexpr", constants.get(name)
+        if name in constants or name in absent or name in ones:
+            signature[name], given[name] = "constexpr", 1 if name in ones else constants.get(name)
             continue
         signature[name] = types.get(name, of_inputs if name.endswith("_ptr") else "i32")
         if name.endswith(("_ptr", "_stride")):
@@ -65,6 +72,7 @@ def stack_bytes(binary, folder):
     return int(re.search(r"STACK:(\d+)", listing)[1])
 
 
+@needs_compiler
 @pytest.mark.parametrize(
     ("dtype", "D", "b", "dropout_p", "optional"),
     [
@@ -78,14 +86,7 @@ def stack_bytes(binary, folder):
 )
 def test_compiles_for_a_device(tmp_path, dtype, D, b, dropout_p, optional):
     """What the interpreter does not see: types, layouts, shared memory and registers."""
-    if "nvidia" not in triton.backends.backends:
-        pytest.skip("this Triton has no CUDA compiler")
-    for name, kernel in (
-        ("forward", kernels.forward_kernel),
-        ("queries", kernels.queries_backward_kernel),
-        ("keys", kernels.far_keys_backward_kernel),
-        ("keys", kernels.window_keys_backward_kernel),
-    ):
+    for name, kernel in KERNELS:
         tile = fused.tiles(D, b, dtype.itemsize)[name]
         binary = compiled(kernel, tile, dtype, D, b, dropout_p, optional)
         assert binary.metadata.shared <= SHARED_MEMORY
@@ -94,6 +95,15 @@ def test_compiles_for_a_device(tmp_path, dtype, D, b, dropout_p, optional):
             assert "wgmma" in binary.asm["ptx"]  # the tensor cores' own instructions
 
 
+@needs_compiler
+@pytest.mark.parametrize("optional", [True, False])
+def test_compiles_for_one_token_and_one_head(optional):
+    for name, kernel in KERNELS:
+        tile = fused.tiles(64, 64, 2)[name]
+        assert compiled(kernel, tile, torch.bfloat16, 64, 64, 0.1, optional, ones=("H", "L", "F", "S"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
 def test_without_a_device_it_is_refused_by_name(tools):
     with pytest.raises(ValueError, match="^attention backend 'triton' needs a CUDA device, not cpu$"):
         unpack_window_attention(**tools.make_inputs(), block_size=16, backend="triton")

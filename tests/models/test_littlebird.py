@@ -135,6 +135,15 @@ def test_sizes_that_do_not_fit_are_one_line(options, says):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the backend is there")
+def test_a_backend_that_is_not_there_is_one_line():
+    with pytest.raises(
+        UserError, match="^model options: attention backend 'triton' needs .*; choose another"
+    ) as caught:
+        build(attention_backend="triton")
+    assert "\n" not in str(caught.value)
+
+
 class TestCheckpoints:
     def test_a_round_trip(self):
         one, other = build(), build()
