@@ -114,7 +114,7 @@ def rivals(device: str) -> tuple[dict[str, Callable[[], Tensor]], list[Tensor]]:
         "triton": lambda: unpack_window_attention(*given, backend="triton"),
         "triton, dropout": lambda: unpack_window_attention(*given, dropout_p=0.1, backend="triton"),
         "flex": lambda: unpack_window_attention(*given, backend="flex"),
-        "blockwise": lambda: unpack_window_attention(*given, backend="blockwise"),
+        "unfolded": lambda: unpack_window_attention(*given, backend="unfolded"),
         "full attention": lambda: F.scaled_dot_product_attention(q, k, v),
     }
     return cores, [q, k, v, pack_k, pack_v, *slopes.parameters()]
@@ -185,7 +185,7 @@ def main() -> None:
         raise SystemExit(2)
     on_device = options.device == "cuda"
     sizes = SIZES if on_device else [size for size in SIZES if size[0] < 100]
-    good = check(["triton", "blockwise"] + ["flex"] * on_device, sizes, options.device)
+    good = check(["triton", "blockwise", "unfolded"] + ["flex"] * on_device, sizes, options.device)
     if on_device:
         print(f"\n{torch.cuda.get_device_name()}, torch {torch.__version__}")
         rows = time(options)
