@@ -85,7 +85,12 @@ def _pieces(x: Tensor, padding_mask: Tensor | None, row: int) -> Iterator[_Piece
             yield _Piece(x[row], padding, tokens)
 
 
-@torch.library.custom_op("littlebird::absorbed_pack_attention", mutates_args=())
+@torch.library.custom_op(
+    "fairseq_littlebird::absorbed_pack_attention",
+    mutates_args=(),
+    schema="(Tensor queries, Tensor x, Tensor? padding_mask, float scale, float dropout_p, Tensor seed, "
+    "bool with_scores) -> (Tensor, Tensor, Tensor, Tensor)",
+)
 def _mix(
     queries: Tensor,
     x: Tensor,
@@ -133,7 +138,12 @@ def _(queries: Tensor, x: Tensor, *settings: Any) -> tuple[Tensor, Tensor, Tenso
     return torch.empty_like(queries), row, torch.empty_like(row), scores
 
 
-@torch.library.custom_op("littlebird::absorbed_pack_attention_backward", mutates_args=())
+@torch.library.custom_op(
+    "fairseq_littlebird::absorbed_pack_attention_backward",
+    mutates_args=(),
+    schema="(Tensor grad_mixed, Tensor grad_kept, Tensor mixed, Tensor kept, Tensor logsumexp, Tensor scores, "
+    "Tensor queries, Tensor x, Tensor? padding_mask, float scale, float dropout_p, Tensor seed) -> (Tensor, Tensor)",
+)
 def _mix_backward(
     grad_mixed: Tensor,
     grad_kept: Tensor,

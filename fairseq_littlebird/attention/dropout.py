@@ -48,7 +48,9 @@ def keep_mask(like: Tensor, p: float, generator: torch.Generator) -> Tensor:
     return mask.ge_(dropped - LANES // 2).mul_(LANES / (LANES - dropped)).to(like.dtype)
 
 
-@torch.library.custom_op("littlebird::dropout", mutates_args=())
+@torch.library.custom_op(
+    "fairseq_littlebird::dropout", mutates_args=(), schema="(Tensor x, float p, Tensor seed) -> Tensor"
+)
 def _dropout(x: Tensor, p: float, seed: Tensor) -> Tensor:
     result = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     generator = torch.Generator(x.device).manual_seed(int(seed))

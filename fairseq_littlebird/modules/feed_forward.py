@@ -67,7 +67,12 @@ def _gelu(x: Tensor, out: Tensor) -> Tensor:
     return torch.ops.aten.gelu.out(x, out=out)  # type: ignore[no-any-return]
 
 
-@torch.library.custom_op("littlebird::feed_forward", mutates_args=())
+@torch.library.custom_op(
+    "fairseq_littlebird::feed_forward",
+    mutates_args=(),
+    schema="(Tensor r, Tensor[] parameters, float eps, float ffn_eps, float dropout_p, Tensor seed, bool keep) "
+    "-> (Tensor, Tensor, Tensor)",
+)
 def _forward(
     r: Tensor, parameters: list[Tensor], eps: float, ffn_eps: float, dropout_p: float, seed: Tensor, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -100,7 +105,12 @@ def _(
     return torch.empty_like(r), r.new_empty(rows, parameters[2].shape[0]), r.new_empty(rows, C)
 
 
-@torch.library.custom_op("littlebird::feed_forward_backward", mutates_args=())
+@torch.library.custom_op(
+    "fairseq_littlebird::feed_forward_backward",
+    mutates_args=(),
+    schema="(Tensor grad, Tensor r, Tensor hidden, Tensor sums, Tensor[] parameters, float eps, float ffn_eps, "
+    "float dropout_p, Tensor seed) -> Tensor[]",
+)
 def _backward(
     grad: Tensor,
     r: Tensor,

@@ -25,6 +25,10 @@ from fairseq_littlebird.attention.bialibi import BiALiBi, distances
 from fairseq_littlebird.attention.dropout import keep_mask, random_seed
 
 DEAD = -1e30  # finite, so that a row of dead keys alone gives no NaN
+INPUTS = (  # of the operators
+    "Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, Tensor coefficients, Tensor features, "
+    "Tensor? padding_mask, int block_size, float dropout_p, Tensor seed"
+)
 
 
 def blockwise_unpack_window_attention(
@@ -218,7 +222,11 @@ def _probabilities(
     return torch.softmax(scores, dim=2, out=scores)
 
 
-@torch.library.custom_op("littlebird::distance_features", mutates_args=())
+@torch.library.custom_op(
+    "fairseq_littlebird::distance_features",
+    mutates_args=(),
+    schema="(Tensor positions, Tensor? padding_mask, int block_size, int pack_size, ScalarType dtype) -> Tensor",
+)
 def _features(
     positions: Tensor, padding_mask: Tensor | None, block_size: int, pack_size: int, dtype: torch.dtype
 ) -> Tensor:
@@ -261,7 +269,7 @@ def _to_first(features: Tensor) -> None:
     features[2] = 1
 
 
-@torch.library.custom_op("littlebird::blockwise_attention", mutates_args=())
+@torch.library.custom_op("fairseq_littlebird::blockwise_attention", mutates_args=(), schema=f"({INPUTS}) -> Tensor")
 def _attend(
     q: Tensor,
     k: Tensor,
@@ -300,7 +308,11 @@ def _(q: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(q)
 
 
-@torch.library.custom_op("littlebird::blockwise_attention_backward", mutates_args=())
+@torch.library.custom_op(
+    "fairseq_littlebird::blockwise_attention_backward",
+    mutates_args=(),
+    schema=f"(Tensor grad, {INPUTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
 def _attend_backward(
     grad: Tensor,
     q: Tensor,
