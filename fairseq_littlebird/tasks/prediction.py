@@ -52,7 +52,9 @@ def load_trained(
     if not Path(checkpoint).is_file():
         raise UserError("no such checkpoint", where, "give the file that fairseq-train saved")
     try:
-        models, _, task = checkpoint_utils.load_model_ensemble_and_task([where], arg_overrides={"data": str(data)})
+        # the machine that trained may have had another backend
+        settings = {"data": str(data), "attention_backend": "auto"}
+        models, _, task = checkpoint_utils.load_model_ensemble_and_task([where], arg_overrides=settings)
     except UserError as error:
         raise UserError(str(error), where) from error
     except Exception as error:  # torch and fairseq raise every kind of error on a damaged file

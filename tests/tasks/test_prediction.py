@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from fairseq_littlebird.cli.evaluate import main as evaluate
 from fairseq_littlebird.cli.predict import main as predict
@@ -62,6 +63,20 @@ def test_batch_composition_and_answer_length(reader, tiny, tmp_path):
     predict([*common, "--output", f"{tmp_path / 'null'}", "--null-threshold", "-1000000000"])
     nothing = json.loads((tmp_path / "null" / "predictions.json").read_text("utf-8"))
     assert set(nothing.values()) == {""}
+
+
+def test_a_reader_from_another_machine(reader, tiny, tmp_path):
+    """Trained where there was a kernel that is not here."""
+    state = torch.load(reader, weights_only=True)
+    state["cfg"]["model"]["attention_backend"] = "triton"
+    torch.save(state, tmp_path / "triton.pt")
+    for path in (reader, tmp_path / "triton.pt"):
+        predict(
+            [f"{tiny}/questions", "--path", f"{path}", "--gen-subset", "valid", "--device", "cpu",
+             "--output", f"{tmp_path / path.stem}"]
+        )  # fmt: skip
+    answers = {(tmp_path / path / "predictions.json").read_text("utf-8") for path in (reader.stem, "triton")}
+    assert len(answers) == 1
 
 
 def test_bad_input_is_one_line(reader, words, tiny, tmp_path, capsys):
