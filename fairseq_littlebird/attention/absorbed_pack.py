@@ -6,7 +6,7 @@ side, where there are only S · H rows: for each head
     σ(…) V(X)  = (σ(…) X) W_Vᵀ + v.
 What is left is an attention of S · H queries of full width over X itself, read in pieces with a running softmax: as
 many operations as the two projections where S · H is the width. What it keeps for the backward pass is X, which others
-keep as well, and the scores.
+keep as well, and of short inputs the scores.
 
 Legend: B batch, L tokens, S pack size, H heads, D head width, C = H · D, M = S · H rows, c tokens of a piece.
 """
@@ -23,6 +23,7 @@ from fairseq_littlebird.attention.dropout import keep_mask, random_seed
 
 DEAD = -1e30  # finite, so that a row of dead keys alone gives no NaN
 PIECE = 1024  # tokens
+KEPT = 2048  # tokens up to which the scores are kept for the backward pass; of longer inputs they are made again
 
 
 def absorbed_pack_attention(
@@ -50,7 +51,7 @@ def absorbed_pack_attention(
     B, H, S, D = pack_q.shape
     queries = torch.einsum("bhsd,hdc->bhsc", pack_q, key_weight.view(H, D, -1)).flatten(1, 2)  # [B, M, C]
     seed = random_seed() if dropout_p else torch.zeros((), dtype=torch.int64)
-    with_scores = torch.is_grad_enabled() and (queries.requires_grad or x.requires_grad)
+    with_scores = torch.is_grad_enabled() and (queries.requires_grad or x.requires_grad) and x.shape[1] <= KEPT
     mixed, kept, _, _ = _mix(queries, x, padding_mask, D**-0.5, dropout_p, seed, with_scores)
     c_p = torch.einsum("bhsc,hdc->bhsd", mixed.unflatten(1, (H, S)), value_weight.view(H, D, -1))
     c_p = c_p + kept.view(B, H, S, 1) * value_bias.view(1, H, 1, D)
@@ -160,10 +161,13 @@ def _mix_backward(
 ) -> tuple[Tensor, Tensor]:
     dqueries, dx = torch.zeros_like(queries), torch.zeros_like(x)
     delta = (grad_mixed * mixed).sum(dim=2, keepdim=True) + grad_kept * kept
+    buffer = queries.new_empty(queries.shape[1], min(PIECE, x.shape[1]))  # used again for each piece
     generator = torch.Generator(x.device).manual_seed(int(seed))  # the same masks, drawn in the same order
     for row in range(len(queries)):
         for piece in _pieces(x, padding_mask, row):
-            p = torch.sub(scores[row][:, piece.tokens], logsumexp[row]).exp_()
+            p = buffer[:, : len(piece.x)]
+            s = scores[row][:, piece.tokens] if len(scores) else piece.scores(queries[row], scale, out=p)
+            torch.sub(s, logsumexp[row], out=p).exp_()
             dp = torch.mm(grad_mixed[row], piece.x.t()).add_(grad_kept[row])
             dropped = p
             if dropout_p:

@@ -47,12 +47,14 @@ def padding_of(kind, B, L, seed):
     S=st.sampled_from([1, 3, 8]),
     piece=st.sampled_from([1, 7, 16, 1024]),
     padding=st.sampled_from(["none", "left", "right", "all of a row"]),
+    kept=st.sampled_from([0, 2048]),
     seed=st.integers(0, 2**16),
 )
-def test_equals_pack_attention(L, S, piece, padding, seed):
+def test_equals_pack_attention(L, S, piece, padding, kept, seed):
     inputs = make(L=L, S=S, seed=seed)
     mask = padding_of(padding, 2, L, seed)
-    usual, module.PIECE = module.PIECE, piece
+    usual = module.PIECE, module.KEPT
+    module.PIECE, module.KEPT = piece, kept
     try:
         actual, expected = absorbed_pack_attention(*inputs, mask), plain(*inputs, mask)
         torch.testing.assert_close(actual, expected)
@@ -61,12 +63,14 @@ def test_equals_pack_attention(L, S, piece, padding, seed):
         for name, one, other in zip(NAMES, *gradients, strict=True):
             torch.testing.assert_close(one, other, msg=lambda text, name=name: f"{name}: {text}")
     finally:
-        module.PIECE = usual
+        module.PIECE, module.KEPT = usual
 
 
+@pytest.mark.parametrize("kept", [0, 2048])
 @pytest.mark.parametrize("dropout_p", [0.0, 0.4])
-def test_gradcheck(dropout_p, monkeypatch):
+def test_gradcheck(dropout_p, kept, monkeypatch):
     monkeypatch.setattr(module, "PIECE", 4)
+    monkeypatch.setattr(module, "KEPT", kept)
     mask = padding_of("right", 2, 9, 3)
 
     def function(*tensors):
@@ -97,10 +101,13 @@ def test_without_gradients_nothing_of_the_length_is_made(largest_tensor):
     assert mode.numel == max(x.numel(), M * module.PIECE)  # x, and a buffer
 
 
-def test_with_gradients_the_scores_are_kept():
+@pytest.mark.parametrize("up_to", [49, 50])
+def test_of_short_inputs_the_scores_are_kept(up_to, monkeypatch):
+    monkeypatch.setattr(module, "KEPT", up_to)
     kept = []
     inputs = make(B=1, L=50, H=2, S=3, D=4)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         absorbed_pack_attention(*inputs)
-    of_length = {t.data_ptr(): t.numel() for t in kept if 50 in t.shape}
-    assert sorted(of_length.values()) == [50 * 2 * 3, 50 * 2 * 4]  # the scores, and x
+    of_length = {t.data_ptr(): t.numel() for t in kept if 50 in t.shape and t.numel()}
+    of_length = sorted(of_length.values())
+    assert of_length == [50 * 2 * 3] * (up_to == 50) + [50 * 2 * 4]  # the scores, and x
