@@ -68,7 +68,7 @@ def test_attention(tmp_path, capsys):
 
 
 def test_backends_that_do_not_run_here(monkeypatch, capsys, tmp_path):
-    reasons = {"dense": "needs an accelerator"}
+    reasons = dict.fromkeys(("dense", "flex", "triton"), "needs an accelerator")
     monkeypatch.setattr("fairseq_littlebird.cli.benchmark.fresh_process", lambda *_: reasons)
     with pytest.raises(SystemExit) as stopped:
         main(["attention", "--backends", "dense", *SMALL])
