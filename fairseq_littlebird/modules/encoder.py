@@ -13,7 +13,8 @@ from fairseq_littlebird.attention import window_features
 from fairseq_littlebird.attention.routing import LittleBirdRouting
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.embeddings import Embeddings
-from fairseq_littlebird.modules.littlebird_layer import Layout, LittleBirdLayer
+from fairseq_littlebird.modules.layout import Layout
+from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer
 from fairseq_littlebird.modules.rows import rows_of
 
 
@@ -86,6 +87,7 @@ class LittleBirdEncoder(nn.Module):
         return Layout(positions, padding_mask, self.features(x, positions, padding_mask), rows_of(padding_mask))
 
     def features(self, x: Tensor, positions: Tensor | None, padding_mask: Tensor | None) -> Tensor | None:
+        """The bias's part of the layout, or None where the layers have no use for it."""
         config = self.config
         if not config.window:
             return None

@@ -6,8 +6,6 @@ unpadded ones.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,16 +16,7 @@ from fairseq_littlebird.attention.routing import LittleBirdRouting
 from fairseq_littlebird.modules.attention_heads import merge_heads, split_heads
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
-from fairseq_littlebird.modules.rows import PaddedRows, UnpaddedRows
-
-
-class Layout(NamedTuple):
-    """What all layers share of a batch."""
-
-    positions: Tensor | None = None  # <integer>[B, L]; None for 0 … L-1
-    padding_mask: Tensor | None = None  # <bool>[B, L], True = padding
-    features: Tensor | None = None  # see unpack_window_attention
-    rows: PaddedRows | UnpaddedRows = PaddedRows()  # which rows of X are computed with
+from fairseq_littlebird.modules.layout import Layout
 
 
 class LittleBirdLayer(nn.Module):

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 
 from fairseq_littlebird.attention.dense import window_mask
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.littlebird_layer import Layout, LittleBirdLayer
+from fairseq_littlebird.modules.layout import Layout
+from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer
 
 
 def test_equals_the_equations():

@@ -161,9 +161,7 @@ class _GradientRing(_Ring):
         self.packed = packed
 
     def empty_rows(self, H: int, W: int, D: int, dtype: torch.dtype) -> Tensor:
-        return self.x.new_zeros(
-            H, W, D, dtype=dtype
-        )  # products are added to a head's rows only where they lie together
+        return self.x.new_zeros(H, W, D, dtype=dtype)  # a head's rows together: products add to no others at once
 
     def leave(self, block: int, last: bool) -> None:
         """Writes out what no block after ``block`` adds to."""
