@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _attention(options: argparse.Namespace) -> None:
     workloads = _workloads(options, layers=1)
     backends = options.backends or CHOICES
-    reasons = fresh_process(unavailable, workloads[0], backends)
+    hardest = max(workloads, key=lambda workload: workload.backward)  # not every backend has gradients everywhere
+    reasons = fresh_process(unavailable, hardest, backends)
     for name, reason in reasons.items():
         if options.backends:
             raise UserError(f"backend {name!r} does not run here: {reason}", remedy="leave it out of --backends")

@@ -67,6 +67,15 @@ def test_attention(tmp_path, capsys):
     assert all(cell.times_ours == 1 for cell in read(path) if cell.model == "blockwise")
 
 
+def test_attention_in_both_modes(tmp_path):
+    """A backend without gradients here is left out; it does not end the call."""
+    path = tmp_path / "a.csv"
+    main(["attention", "--lengths", "40", "--csv", str(path), *SMALL])
+    assert {(mode, model) for mode, _, _, model in cells_of(path)} >= {
+        (mode, "blockwise") for mode in ("forward", "forward+backward")
+    }
+
+
 def test_backends_that_do_not_run_here(monkeypatch, capsys, tmp_path):
     reasons = dict.fromkeys(("dense", "flex", "triton"), "needs an accelerator")
     monkeypatch.setattr("fairseq_littlebird.cli.benchmark.fresh_process", lambda *_: reasons)
