@@ -25,6 +25,7 @@ class NetInput(TypedDict, total=False):
     positions: Tensor  # <int64>[B, L], with padding insertion alone
     questions: Tensor  # <int64>[B, Q], where the [QUESTION] tokens stand; 0 where there is none
     starts: Tensor  # <int64>[B, Q], gold starts; 0 where there is no question
+    context_starts: Tensor  # <int64>[B], where the context begins after the question; of questions to a text alone
     segments: Tensor  # <int64>[B, M, 2], first and last token of sentences or candidates; 0 where there is none
 
 

@@ -150,6 +150,7 @@ class QuestionAnsweringDataset(EveryItemBatched):
             selectable=[selectable(w, null=not self.noisy) for w in windows],
             pad_id=self.pad_id,
         )
+        batch["net_input"]["context_starts"] = torch.tensor([w.context_start for w in windows])
         if self.judged:
             add_judgements(batch, windows)
         if self.noisy:

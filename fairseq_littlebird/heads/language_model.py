@@ -15,13 +15,22 @@ class LanguageModelHead(nn.Module):
         vocab_size: V.
         word_embed_dim: E, width of the word embeddings; 0: C.
         layer_norm_eps: what the norm adds to the variance.
+        activation: ``gelu``, or ``gelu_tanh``, its approximation.
     """
 
-    def __init__(self, embed_dim: int, vocab_size: int, word_embed_dim: int = 0, layer_norm_eps: float = 1e-5) -> None:
+    def __init__(
+        self,
+        embed_dim: int,
+        vocab_size: int,
+        word_embed_dim: int = 0,
+        layer_norm_eps: float = 1e-5,
+        activation: str = "gelu",
+    ) -> None:
         super().__init__()
         E = word_embed_dim or embed_dim
         self.dense = nn.Linear(embed_dim, E)
         self.norm = nn.LayerNorm(E, layer_norm_eps)
+        self.approximate = "tanh" if activation == "gelu_tanh" else "none"
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def forward(self, hidden: Tensor, embedding: Tensor, masked_tokens: Tensor | None = None) -> Tensor:
@@ -35,4 +44,5 @@ class LanguageModelHead(nn.Module):
         """
         if masked_tokens is not None:
             hidden = hidden[masked_tokens]
-        return F.linear(self.norm(F.gelu(self.dense(hidden))), embedding, self.bias)
+        hidden = F.gelu(self.dense(hidden), approximate=self.approximate)
+        return F.linear(self.norm(hidden), embedding, self.bias)

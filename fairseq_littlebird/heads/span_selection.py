@@ -1,6 +1,6 @@
 """Span selection: the start first, then the end given the start (appendix A).
 
-Two heads with one interface. Each scores spans for Q questions a sequence; a question is the position of its
+Heads with one interface. Each scores spans for Q questions a sequence; a question is the position of its
 [QUESTION] token. Neither ever builds questions × tokens × hidden.
 
 Legend: B batch, Q questions, L tokens, C hidden width.
@@ -101,8 +101,26 @@ class LinearSpanHead(nn.Module):
         return self.end(F.gelu(from_end + from_start.unsqueeze(1))).squeeze(-1)
 
 
-SPAN_HEADS: dict[str, type[QuestionAwareSpanHead] | type[LinearSpanHead]] = {
+class IndependentSpanHead(nn.Module):
+    """Start and end by a linear layer each, the end whatever the start: BERT's reader, and its descendants'."""
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.start = nn.Linear(embed_dim, 1)
+        self.end = nn.Linear(embed_dim, 1)
+
+    def start_logits(self, hidden: Tensor, questions: Tensor) -> Tensor:
+        """hidden <float>[B, L, C], questions <int64>[B, Q] to <float>[B, Q, L]."""
+        return self.start(hidden).transpose(1, 2).expand(-1, questions.shape[1], -1)
+
+    def end_logits(self, hidden: Tensor, questions: Tensor, starts: Tensor) -> Tensor:
+        """hidden <float>[B, L, C], questions and starts <int64>[B, Q] to <float>[B, Q, L]."""
+        return self.end(hidden).transpose(1, 2).expand(-1, starts.shape[1], -1)
+
+
+SPAN_HEADS: dict[str, type[QuestionAwareSpanHead] | type[LinearSpanHead] | type[IndependentSpanHead]] = {
     "linear": LinearSpanHead,
+    "independent": IndependentSpanHead,
     "qass": QuestionAwareSpanHead,
 }
 

@@ -5,7 +5,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from fairseq.dataclass import FairseqDataclass
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import BaseFairseqModel, register_model_architecture
 from torch import Tensor, nn
 
@@ -15,6 +15,8 @@ from fairseq_littlebird.heads.classification import ClassificationHead
 from fairseq_littlebird.heads.evidence import SegmentHead
 from fairseq_littlebird.heads.language_model import LanguageModelHead
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
+from fairseq_littlebird.models.roles import Roles
+from fairseq_littlebird.modules.config import ACTIVATIONS
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,9 @@ class EncoderModelConfig(FairseqDataclass):
         default=0, metadata={"help": "width of the word embeddings where it differs (ELECTRA); 0: the hidden width"}
     )
     layer_norm_eps: float = field(default=1e-5, metadata={"help": "what layer norms add to the variance"})
+    activation: ChoiceEnum(ACTIVATIONS) = field(  # type: ignore[valid-type]
+        default="gelu", metadata={"help": "of the feed-forward layers; gelu_tanh is BigBird's approximation"}
+    )
     dropout: float = field(default=0.1, metadata={"help": "dropout of each sub-layer's output"})
     attention_dropout: float = field(default=0.1, metadata={"help": "dropout of attention probabilities"})
     activation_dropout: float = field(default=0.0, metadata={"help": "dropout inside the feed-forward layer"})
@@ -50,6 +55,7 @@ class EncoderModelConfig(FairseqDataclass):
             "heads": self.encoder_attention_heads,
             "word_embed_dim": self.word_embed_dim,
             "layer_norm_eps": self.layer_norm_eps,
+            "activation": str(self.activation),
             "dropout": self.dropout,
             "attention_dropout": self.attention_dropout,
             "activation_dropout": self.activation_dropout,
@@ -65,14 +71,23 @@ class EncoderModel(BaseFairseqModel):
     Legend: B batch, L tokens, C hidden width, V words, Q questions, M segments.
     """
 
+    title: str  # for messages
     config_class: type[EncoderModelConfig]
+    takes_gaps = False
+    """Whether gaps in the position ids mean something to it: padding insertion, and gaps between paragraphs."""
 
     def __init__(self, cfg: Any, encoder: Any) -> None:
         super().__init__()
         self.cfg = cfg
         self.encoder: Any = encoder
         self.lm_head: LanguageModelHead | None = initialise(
-            LanguageModelHead(cfg.encoder_embed_dim, encoder.config.vocab_size, cfg.word_embed_dim, cfg.layer_norm_eps)
+            LanguageModelHead(
+                cfg.encoder_embed_dim,
+                encoder.config.vocab_size,
+                cfg.word_embed_dim,
+                cfg.layer_norm_eps,
+                str(cfg.activation),
+            )
         )
         self.classification_heads = nn.ModuleDict()
         self.span_head: nn.Module | None = None
@@ -86,7 +101,13 @@ class EncoderModel(BaseFairseqModel):
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "EncoderModel":
-        """fairseq's hook: sizes from ``cfg``, words from the task's dictionary."""
+        """fairseq's hook: sizes from ``cfg``, words from the task's dictionary.
+
+        Raises:
+            UserError: sizes that do not fit together, or padding insertion where it has no meaning.
+        """
+        if not cls.takes_gaps and getattr(getattr(task, "cfg", None), "padding_insertion", False):
+            raise no_gaps(cls.title)
         words = task.source_dictionary
         config = cls.config_class(**{k: v for k, v in dict(cfg).items() if k != "_name"})
         try:
@@ -106,6 +127,7 @@ class EncoderModel(BaseFairseqModel):
         questions: Tensor | None = None,
         starts: Tensor | None = None,
         segments: Tensor | None = None,
+        context_starts: Tensor | None = None,
         return_routing: bool = False,
         **unused: Any,
     ) -> tuple[Tensor, dict[str, Any]]:
@@ -122,13 +144,19 @@ class EncoderModel(BaseFairseqModel):
                 ``extra["start_logits"]`` and ``extra["end_logits"]`` <float>[B, Q, L] of the span head.
             segments: <int64>[B, M, 2], first and last token; adds ``extra["segment_logits"]`` <float>[B, M] where the
                 model has such a head. One for kinds of answers adds ``extra["type_logits"]`` <float>[B, K].
+            context_starts: <int64>[B], where the context begins, after the question.
             return_routing: put what decided where each layer attends into ``extra["routing"]``.
         Returns:
             x: hidden states <float>[B, L, C], or logits as above; and ``extra``.
+        Raises:
+            UserError: position ids with gaps, and the model has no use for them.
         """
+        if positions is not None and not self.takes_gaps:
+            raise no_gaps(self.title)
         routing: list[Any] | None = [] if return_routing else None
         states: list[Tensor] | None = [] if return_all_hiddens else None
-        hidden = self.encoder(src_tokens, positions, states=states, routing=routing)
+        roles = Roles(questions, context_starts, segments, classification_head_name is not None)
+        hidden = self.encode(src_tokens, positions, roles, states=states, routing=routing)
         extra: dict[str, Any] = {"inner_states": states, "routing": routing}
         if questions is not None:
             extra["start_logits"] = self.span_head.start_logits(hidden, questions)  # type: ignore[union-attr,operator]
@@ -144,6 +172,17 @@ class EncoderModel(BaseFairseqModel):
         if features_only or self.lm_head is None:
             return hidden, extra
         return self.lm_head(hidden, self.encoder.embeddings.words.weight, masked_tokens), extra
+
+    def encode(self, tokens: Tensor, positions: Tensor | None, roles: Roles, **lists: Any) -> Tensor:
+        """Hidden states <float>[B, L, C]; a model that treats some tokens apart tells its encoder which.
+
+        Args:
+            tokens, positions: as :meth:`forward`'s.
+            roles: what the task says of its tokens.
+            lists: to add states and routing to, see the encoder.
+        """
+        hidden: Tensor = self.encoder(tokens, positions, **lists)
+        return hidden
 
     def register_classification_head(
         self, name: str, num_classes: int = 2, inner_dim: int | None = None, **unused: Any
@@ -217,6 +256,13 @@ def initialise(module: nn.Module) -> Any:
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     return module
+
+
+def no_gaps(model: str) -> UserError:
+    """What to say of padding insertion where a model's positions leave no room for gaps."""
+    return UserError(
+        "padding insertion has no meaning for such a model's positions", model, "leave out --padding-insertion"
+    )
 
 
 def architecture(model: str, name: str, **sizes: Any) -> None:

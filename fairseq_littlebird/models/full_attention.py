@@ -2,15 +2,12 @@
 
 # no postponed annotations: fairseq reads the types of the fields
 from dataclasses import dataclass
-from typing import Any
 
 from fairseq.models import register_model
-from torch import Tensor
 
-from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.encoder_model import LARGE, TINY, EncoderModel, EncoderModelConfig, architecture
 from fairseq_littlebird.modules.config import FullAttentionConfig
-from fairseq_littlebird.modules.full_encoder import FullAttentionEncoder
+from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
 
 
 @dataclass
@@ -22,25 +19,12 @@ class FullAttentionModelConfig(EncoderModelConfig):
 class FullAttentionModel(EncoderModel):
     """A full-attention encoder under the heads; its positions are absolute, so gaps in them mean nothing to it."""
 
+    title = "full attention"
     config_class = FullAttentionModelConfig
 
     @classmethod
-    def build_encoder(cls, cfg: FullAttentionModelConfig, vocab_size: int, padding_idx: int) -> FullAttentionEncoder:
-        return FullAttentionEncoder(FullAttentionConfig(vocab_size, padding_idx, **cfg.sizes()))
-
-    def forward(self, src_tokens: Tensor, *args: Any, positions: Tensor | None = None, **kwargs: Any) -> Any:
-        """As :meth:`EncoderModel.forward`, without position ids.
-
-        Raises:
-            UserError: position ids, which padding insertion makes.
-        """
-        if positions is not None:
-            raise UserError(
-                "padding insertion has no meaning for absolute positions",
-                "full-attention model",
-                "leave out --padding-insertion",
-            )
-        return super().forward(src_tokens, *args, **kwargs)
+    def build_encoder(cls, cfg: FullAttentionModelConfig, vocab_size: int, padding_idx: int) -> TransformerEncoder:
+        return TransformerEncoder(FullAttentionConfig(vocab_size, padding_idx, **cfg.sizes()))
 
 
 # BERT's norms add less; its words and RoBERTa's come from the dictionary

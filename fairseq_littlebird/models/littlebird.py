@@ -34,7 +34,9 @@ class LittleBirdModelConfig(EncoderModelConfig):
 class LittleBirdModel(EncoderModel):
     """A LittleBird encoder under the heads."""
 
+    title = "LittleBird"
     config_class = LittleBirdModelConfig
+    takes_gaps = True
 
     @classmethod
     def build_encoder(cls, cfg: LittleBirdModelConfig, vocab_size: int, padding_idx: int) -> LittleBirdEncoder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 POSITIONS = ("bialibi", "learned", "none")
+ACTIVATIONS = ("gelu", "gelu_tanh")
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class EncoderConfig:
         max_positions: rows of the learned position table, where there is one.
         word_embed_dim: width of the word embeddings, where a projection follows them (ELECTRA); 0: embed_dim.
         layer_norm_eps: what every layer norm adds to the variance.
+        activation: of the feed-forward layers: ``gelu``, or ``gelu_tanh``, its approximation (BigBird's).
     Raises:
         ValueError: sizes that do not fit together; the text says which.
     """
@@ -39,12 +41,15 @@ class EncoderConfig:
     max_positions: int = 512
     word_embed_dim: int = 0
     layer_norm_eps: float = 1e-5
+    activation: str = "gelu"
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.embed_dim % self.heads:
             raise ValueError(f"{self.heads} attention heads do not divide a width of {self.embed_dim}")
         if self.word_embed_dim < 0:
             raise ValueError(f"width {self.word_embed_dim} of the word embeddings is negative")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation {self.activation!r} is not one of {', '.join(ACTIVATIONS)}")
 
     @property
     def has_positions(self) -> bool:

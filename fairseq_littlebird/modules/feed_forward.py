@@ -17,16 +17,27 @@ PIECE = 1024  # tokens whose inner states are made at a time
 
 
 class FeedForward(nn.Module):
-    """FFN(A) = W₂ gelu(W₁ A): <float>[..., embed_dim] to the same shape."""
+    """FFN(A) = W₂ gelu(W₁ A): <float>[..., embed_dim] to the same shape.
 
-    def __init__(self, embed_dim: int, ffn_embed_dim: int, activation_dropout: float = 0.0) -> None:
+    Args:
+        embed_dim, ffn_embed_dim: C and F.
+        activation_dropout: of gelu's output.
+        activation: ``gelu``, or ``gelu_tanh``, its approximation.
+    """
+
+    def __init__(
+        self, embed_dim: int, ffn_embed_dim: int, activation_dropout: float = 0.0, activation: str = "gelu"
+    ) -> None:
         super().__init__()
         self.fc1 = nn.Linear(embed_dim, ffn_embed_dim)
         self.fc2 = nn.Linear(ffn_embed_dim, embed_dim)
         self.activation_dropout = activation_dropout
+        self.approximate = "tanh" if activation == "gelu_tanh" else "none"
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(dropout(F.gelu(self.fc1(x)), self.activation_dropout, self.training))
+        return self.fc2(
+            dropout(F.gelu(self.fc1(x), approximate=self.approximate), self.activation_dropout, self.training)
+        )
 
 
 def normed_feed_forward(
@@ -45,8 +56,8 @@ def normed_feed_forward(
         X' <float>[..., C].
     """
     inner_dropout = ffn.training and ffn.activation_dropout > 0
-    quantized = type(ffn.fc1) is not nn.Linear
-    if r.device.type != "cpu" or inner_dropout or quantized or torch.is_autocast_enabled("cpu"):
+    quantized, approximate = type(ffn.fc1) is not nn.Linear, ffn.approximate != "none"
+    if r.device.type != "cpu" or inner_dropout or quantized or approximate or torch.is_autocast_enabled("cpu"):
         a = attention_norm(r)
         result: Tensor = ffn_norm(dropout(ffn(a), dropout_p) + a)
         return result

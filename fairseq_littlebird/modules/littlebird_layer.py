@@ -42,7 +42,7 @@ class LittleBirdLayer(nn.Module):
         self.out = nn.Linear(C, C)
         self.slopes = BiALiBi(config.heads) if config.positions == "bialibi" and config.window else None
         self.attention_norm = nn.LayerNorm(C, config.layer_norm_eps)
-        self.ffn = FeedForward(C, config.ffn_embed_dim, config.activation_dropout)
+        self.ffn = FeedForward(C, config.ffn_embed_dim, config.activation_dropout, config.activation)
         self.ffn_norm = nn.LayerNorm(C, config.layer_norm_eps)
 
     def forward(

@@ -25,7 +25,10 @@ class QuestionAnsweringConfig(PaddingInsertionConfig):
     )
     span_head: ChoiceEnum(list(SPAN_HEADS)) = field(  # type: ignore[valid-type]
         default="linear",
-        metadata={"help": "linear: the paper's reader; qass: the head of recurring span selection, with its weights"},
+        metadata={
+            "help": "linear: the paper's reader; independent: an end whatever the start, as BERT's readers have it; "
+            "qass: the head of recurring span selection, with its weights"
+        },
     )
     unanswered_windows: float = field(
         default=0.1, metadata={"help": "share of training windows that lack the answer, where a question has such"}
@@ -53,6 +56,7 @@ class QuestionAnsweringTask(FairseqTask):
         settings = read_settings(utils.split_paths(cfg.data)[0])
         self.dataset_name: str = settings["dataset"]
         self.data_set: DataSet = DATA_SETS[self.dataset_name]
+        self.virtual_paddings = cfg.virtual_paddings
 
     @classmethod
     def setup_task(cls, cfg: QuestionAnsweringConfig, **kwargs: Any) -> "QuestionAnsweringTask":
@@ -63,7 +67,7 @@ class QuestionAnsweringTask(FairseqTask):
         folder = folders[(epoch - 1) % len(folders)]
         training = split.startswith("train")
         self.datasets[split] = QuestionAnsweringDataset(
-            PreparedQuestions(folder, split, self.cfg.virtual_paddings),
+            PreparedQuestions(folder, split, self.virtual_paddings),
             pad_id=self.dictionary.pad(),
             training=training,
             unanswered=self.cfg.unanswered_windows,
@@ -77,6 +81,8 @@ class QuestionAnsweringTask(FairseqTask):
     def build_model(self, model: Any, from_checkpoint: bool = False) -> Any:
         built = super().build_model(model, from_checkpoint)
         built.register_span_head(str(self.cfg.span_head))
+        if not built.takes_gaps:
+            self.virtual_paddings = 0  # its positions are rows of a table, or relative
         if self.data_set.segments in (EVIDENCE, LONG_ANSWERS):
             built.register_segment_head()
         if self.data_set.answer_types:

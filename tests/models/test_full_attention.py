@@ -57,7 +57,7 @@ def test_factorised_word_embeddings():
 
 
 def test_positions_of_padding_insertion_are_refused():
-    with pytest.raises(UserError, match="absolute positions; leave out --padding-insertion"):
+    with pytest.raises(UserError, match="no meaning for such a model.s positions; leave out --padding-insertion"):
         model()(torch.full((1, 3), 5), positions=torch.tensor([[0, 5, 9]]))
 
 

@@ -1,33 +1,39 @@
-"""The full-attention encoder of BERT and RoBERTa: the teacher, and the quadratic row of every comparison.
+"""Embeddings, then Transformer layers: full attention as it stands, sparse attention by other layers.
 
 Legend: B batch, L tokens, C hidden width.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from fairseq_littlebird.attention.routing import FullRouting
-from fairseq_littlebird.modules.config import FullAttentionConfig
+from fairseq_littlebird.modules.config import EncoderConfig
 from fairseq_littlebird.modules.embeddings import Embeddings
 from fairseq_littlebird.modules.encoder import reset_linear
+from fairseq_littlebird.modules.layout import Layout
+from fairseq_littlebird.modules.rows import rows_of
 from fairseq_littlebird.modules.transformer_layer import TransformerLayer
 
 
-class FullAttentionEncoder(nn.Module):
-    """Token ids to hidden states, in time quadratic in L; L up to ``config.max_positions``.
+class TransformerEncoder(nn.Module):
+    """Token ids to hidden states; L up to ``config.max_positions``. BERT and RoBERTa, in time quadratic in L.
 
     Args:
         config: sizes.
     """
 
-    def __init__(self, config: FullAttentionConfig) -> None:
+    layer_class: type[TransformerLayer] = TransformerLayer
+
+    def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
-        self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(self.layer_class(config, n) for n in range(config.layers))
         reset_linear(self)
         self.embeddings.reset_parameters()
 
@@ -38,6 +44,7 @@ class FullAttentionEncoder(nn.Module):
         padding_mask: Tensor | None = None,
         states: list[Tensor] | None = None,
         routing: list[FullRouting] | None = None,
+        **roles: Any,
     ) -> Tensor:
         """
         Args:
@@ -46,6 +53,7 @@ class FullAttentionEncoder(nn.Module):
             padding_mask: <bool>[B, L], True = padding; None takes ``tokens == padding_idx``.
             states: a list to add the embeddings and every layer's output to, each <float>[B, L, C].
             routing: a list to add each layer's queries and keys to.
+            roles: what else :meth:`layout` takes.
         Returns:
             the last layer's output <float>[B, L, C]; what stands at padding is undefined.
         Raises:
@@ -54,17 +62,25 @@ class FullAttentionEncoder(nn.Module):
         if padding_mask is None:
             padding_mask = tokens.eq(self.config.padding_idx)
         x = self.embeddings(tokens, positions)
+        layout = self.layout(padding_mask, **roles)
         if states is not None:
             states.append(x)
+        x = layout.rows.take(x)
         for layer in self.layers:
             if self.training and self.config.layerdrop and torch.rand(()) < self.config.layerdrop:
                 continue
             if self.training and self.config.checkpoint_activations:
-                x, decided = checkpoint(layer, x, padding_mask, use_reentrant=False)
+                x, decided = checkpoint(layer, x, layout, use_reentrant=False)
             else:
-                x, decided = layer(x, padding_mask)
+                x, decided = layer(x, layout)
             if states is not None:
-                states.append(x)
+                states.append(layout.rows.put(x))
             if routing is not None:
                 routing.append(decided)
-        return x
+        return layout.rows.put(x)
+
+    def layout(self, padding_mask: Tensor) -> Any:
+        """What the layers share of a batch, made of its padding mask <bool>[B, L]."""
+        if not torch.compiler.is_compiling() and not padding_mask.any():
+            return Layout()
+        return Layout(padding_mask=padding_mask, rows=rows_of(padding_mask))

@@ -1,0 +1,40 @@
+"""Who sees whom, as boolean masks, and attention over such a mask: the plain reference of every sparse kind.
+
+Legend: B batch, L tokens, K keys, H heads, D head width.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def masked_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    visible: Tensor,
+    dropout_p: float = 0.0,
+    bias: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """σ(Q Kᵀ / √d + bias) V over the visible keys, in time and memory of L × K.
+
+    Args:
+        q: <float>[B, H, L, D].
+        k, v: <float>[B, H, K, D].
+        visible: <bool>, broadcasts to [B, H, L, K].
+        dropout_p: dropout of the attention probabilities.
+        bias: <float>, broadcasts to [B, H, L, K]; added to the scaled scores; or None.
+    Returns:
+        result <float>[B, H, L, D] and probabilities before dropout <float32 or wider>[B, H, L, K]; a row that sees
+        nothing is 0 in both.
+    """
+    wide = torch.promote_types(q.dtype, torch.float32)
+    scores = (q @ k.transpose(2, 3)).to(wide) * q.shape[-1] ** -0.5
+    if bias is not None:
+        scores = scores + bias.to(wide)
+    blind = ~visible.any(dim=-1, keepdim=True)
+    scores = scores.masked_fill(~visible, float("-inf")).masked_fill(blind, 0.0)
+    probabilities = scores.softmax(dim=-1).masked_fill(blind, 0.0)
+    return F.dropout(probabilities, dropout_p).to(q.dtype) @ v, probabilities
