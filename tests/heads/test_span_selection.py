@@ -61,7 +61,7 @@ def test_the_question_aware_head_one_question_at_a_time(given):
             torch.testing.assert_close(end[n, q], head.end_key(hidden[n]) @ both / C**0.5)
 
 
-@pytest.mark.parametrize("kind", SPAN_HEADS)
+@pytest.mark.parametrize("kind", [kind for kind in SPAN_HEADS if kind != "independent"])
 def test_the_end_depends_on_the_start(kind, given):
     hidden, questions, starts = given
     head = SPAN_HEADS[kind](C).double()
