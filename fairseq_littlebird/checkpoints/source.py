@@ -18,18 +18,21 @@ from fairseq_littlebird.modules.config import FullAttentionConfig
 
 @dataclass(frozen=True)
 class Source:
-    """A full-attention encoder, its words still in the source's order.
+    """A Transformer encoder, its words still in the source's order.
 
     Args:
         kind: the format, in words.
         path: the file or folder it was read from.
         config: its sizes; ``vocab_size`` counts the source's rows.
-        state: parameters under our names, float32; with a masked-language-model head or without.
+        state: parameters under our names, float32; with a masked-language-model or a span head, or without.
         folder: where its tokenizer is.
         dictionary: the dict.txt whose order the rows have; None: they have the tokenizer's.
         keys: how many keys the source has.
         dropped: keys left out on purpose.
         notes: what else was done to the parameters, a sentence each.
+        model: what it is here, a name of fairseq's registry.
+        options: of that model, where the source fixes them; ``attention_window`` as one number a layer.
+        span_head: the kind of its span head, one of ``SPAN_HEADS``, or nothing.
     """
 
     kind: str
@@ -41,6 +44,9 @@ class Source:
     keys: int
     dropped: list[str]
     notes: list[str] = field(default_factory=list)
+    model: str = "full_attention"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    span_head: str = ""
 
     @property
     def has_head(self) -> bool:
