@@ -38,3 +38,9 @@ def masked_attention(
     scores = scores.masked_fill(~visible, float("-inf")).masked_fill(blind, 0.0)
     probabilities = scores.softmax(dim=-1).masked_fill(blind, 0.0)
     return F.dropout(probabilities, dropout_p).to(q.dtype) @ v, probabilities
+
+
+def band_pattern(length: int, radius: int, device: torch.device | None = None) -> Tensor:
+    """ETC's long tokens among themselves: those at a distance of at most ``radius``, <bool>[L, L]."""
+    index = torch.arange(length, device=device)
+    return (index[None, :] - index[:, None]).abs() <= radius

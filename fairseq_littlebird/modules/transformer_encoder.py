@@ -63,6 +63,12 @@ class TransformerEncoder(nn.Module):
             padding_mask = tokens.eq(self.config.padding_idx)
         x = self.embeddings(tokens, positions)
         layout = self.layout(padding_mask, **roles)
+        return self.transform(x, layout, states, routing)
+
+    def transform(
+        self, x: Tensor, layout: Any, states: list[Tensor] | None, routing: list[FullRouting] | None
+    ) -> Tensor:
+        """x <float>[B, L, C] through all layers, in its shape; the lists are :meth:`forward`'s."""
         if states is not None:
             states.append(x)
         x = layout.rows.take(x)
