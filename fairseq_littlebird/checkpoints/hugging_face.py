@@ -34,6 +34,8 @@ COUNT_ON = ("roberta", "xlm-roberta", "longformer")
 ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 ONE_ACTIVATION = ("bert", "big_bird")
 """The word head has the layers' activation; elsewhere it has gelu, and so must the layers."""
+TYPED = ("bert", "electra", "big_bird")
+"""Question and context have token types of their own."""
 # the only values that the encoders here have
 ONLY = {
     "position_embedding_type": ("absolute", None),
@@ -72,7 +74,8 @@ def read_hugging_face(folder: Path) -> Source:
     }
     check_keys(state, sizes(where, **values), key_map, str(folder))
     notes: list[str] = []
-    fold_positions(state, offset, notes)
+    span_head = _split_span_head(state, kind)
+    fold_positions(state, offset, notes, context=bool(span_head) and kind in TYPED)
     own = sizes(where, **values | {"max_positions": values["max_positions"] - offset})
     model, options = _model(config, own.layers, where)
     return Source(
@@ -87,7 +90,7 @@ def read_hugging_face(folder: Path) -> Source:
         notes,
         model,
         options,
-        _split_span_head(state, kind),
+        span_head,
     )
 
 

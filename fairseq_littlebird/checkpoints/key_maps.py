@@ -22,6 +22,8 @@ WORDS = "encoder.embeddings.words.weight"
 POSITIONS = "encoder.embeddings.positions.weight"
 TOKEN_TYPES = "encoder.embeddings.types.weight"
 """Folded into the positions when a source is read; no encoder here has it."""
+CONTEXT = "encoder.embeddings.context"
+"""What token-type row 1 has more than row 0."""
 HEAD = "lm_head."
 SPAN_HEAD = "span_head."
 QA = f"{SPAN_HEAD}both"
@@ -128,7 +130,7 @@ FAIRSEQ_ROBERTA: KeyMap = {
 def full_attention_map(config: EncoderConfig) -> dict[str, str | None]:
     """Our own full-attention encoder, trained on: every key leads to itself, heads of other tasks stay behind."""
     own: dict[str, str | None] = {key: key for key in [*encoder_shapes(config), *head_shapes(config)]}
-    return own | {"span_head.{key}": None, "classification_heads.{key}": None}
+    return own | {CONTEXT: None, "span_head.{key}": None, "classification_heads.{key}": None}
 
 
 def encoder_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:

@@ -122,6 +122,10 @@ def _initialised(source: Source, words: Words, state: State, head: list[str]) ->
         lines.append(f"- `{HEAD}bias` of these words: the lowest there is, so that nothing predicts them at once")
     if any(".slopes." in key for key in state):
         lines.append("- `encoder.layers.*.slopes`: alpha 0, beta and gamma ALiBi's")
+    if "encoder.global_embedding" in state:
+        lines.append(
+            "- `encoder.layers.*.relative`: small random vectors; `encoder.global_embedding`: as `<s>` is read"
+        )
     if "encoder.pack" in state:
         lines.append(f"- `encoder.pack`: {len(state['encoder.pack'])} random words, as the first layer reads them")
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """From a pretrained encoder to the parameters of the models here (section 3.4, step 1).
 
-Legend: V words, P positions, E width of the word embeddings, C hidden width, S pack size.
+Legend: V words, P positions, E width of the word embeddings, C hidden width, S pack size, N words.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fairseq_littlebird.attention.bialibi import alibi_slopes
 from fairseq_littlebird.checkpoints.key_maps import POSITIONS, WORDS
 from fairseq_littlebird.checkpoints.source import Source
 from fairseq_littlebird.checkpoints.vocabulary import MASK, QUESTION, SPECIAL, Words
-from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
+from fairseq_littlebird.modules.config import EncoderConfig, ETCConfig, LittleBirdConfig
 
 State = dict[str, Tensor]
 
@@ -67,6 +67,21 @@ def longformer_state(
                 local = source.state[f"encoder.layers.{of}.{name}.{part}"]
                 own = source.state.get(f"encoder.layers.{of}.global_{name}.{part}", local)
                 state[f"encoder.layers.{n}.global_{name}.{part}"] = own.clone()
+    return state
+
+
+def bigbird_etc_state(
+    source: Source, words: Words, config: ETCConfig, layers: Sequence[int], generator: torch.Generator
+) -> State:
+    """With small random vectors for relative positions, and global tokens that start as <s>.
+
+    Args and returns: see :func:`full_attention_state`.
+    """
+    state = full_attention_state(source, words, config, layers, generator)
+    shape = config.heads, 2, 2 * config.max_distance + 3, config.embed_dim // config.heads
+    for n in range(len(layers)):
+        state[f"encoder.layers.{n}.relative"] = 0.02 * torch.randn(shape, generator=generator)
+    state["encoder.global_embedding"] = as_read(state, torch.tensor([words.symbols.index("<s>")]), config)
     return state
 
 
@@ -156,7 +171,12 @@ def packed_rows(state: State, words: Words, config: LittleBirdConfig, generator:
         if row is not None and symbol not in (*SPECIAL, MASK)
     ]
     chosen = torch.randint(len(ordinary), (config.pack_size,), generator=generator)
-    x = state[WORDS][torch.tensor(ordinary)[chosen]]
+    return as_read(state, torch.tensor(ordinary)[chosen], config)
+
+
+def as_read(state: State, words: Tensor, config: EncoderConfig) -> Tensor:
+    """Words <int64>[N] as the first layer reads them, at no place in particular: <float>[N, C]."""
+    x = state[WORDS][words]
     if config.has_positions:
         x = x + state[POSITIONS].mean(0)
     norm = "encoder.embeddings.norm."

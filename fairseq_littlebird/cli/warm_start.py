@@ -49,7 +49,7 @@ TARGETS = {
         ("block_size", "random_blocks", "random_attention", "random_seed", "max_positions"),
         "full_attention_state",
     ),
-    "bigbird_etc": Target("bigbird_etc", ("global_tokens", "local_radius"), "bigbird_etc_state"),
+    "bigbird_etc": Target("bigbird_etc", ("global_tokens", "local_radius", "max_distance"), "bigbird_etc_state"),
     "longformer": Target("longformer", ("attention_window", "attention_dilation", "max_positions"), "longformer_state"),
 }
 """By what ``--to`` calls them."""
@@ -117,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--global-tokens", type=_positive, metavar="N", help="BigBird-ETC (the architecture's)")
     parser.add_argument("--local-radius", type=_positive, metavar="N", help="BigBird-ETC (the architecture's)")
+    parser.add_argument("--max-distance", type=_positive, metavar="N", help="BigBird-ETC (the architecture's)")
     parser.add_argument("--layers", type=_positive, metavar="N", help="evenly spaced layers of the source (all)")
     parser.add_argument(
         "--positions",
@@ -246,6 +247,8 @@ def _model(source: Source, options: argparse.Namespace, layers: Sequence[int]) -
     Raises:
         UserError: an architecture of another model, or of other sizes than the source's.
     """
+    from fairseq_littlebird.checkpoints.key_maps import CONTEXT
+
     config, target = source.config, TARGETS[options.to]
     own: dict[str, Any] = {
         "encoder_layers": len(layers),
@@ -265,6 +268,7 @@ def _model(source: Source, options: argparse.Namespace, layers: Sequence[int]) -
         if differ:
             raise UserError(f"{arch} has {', '.join(differ)}", options.source, "leave out --arch, or name another")
     model |= own | {"layer_norm_eps": config.layer_norm_eps, "activation": config.activation}
+    model["context_type"] = CONTEXT in source.state
     if options.to in ("littlebird", "full", "bigbird_etc") or source.model == target.model:
         model["max_positions"] = config.max_positions
     if source.model == target.model:
@@ -329,7 +333,7 @@ def _model_args(arch: str, model: dict[str, Any], target: Target, config: Encode
     words = ["--arch", arch]
     for name in names:
         words += [_flag(name), str(model[name])]
-    return " ".join(words + (["--no-window"] if model.get("no_window") else []))
+    return " ".join(words + [_flag(name) for name in ("no_window", "context_type") if model.get(name)])
 
 
 def _checkpoint(

@@ -23,6 +23,7 @@ class EncoderConfig:
         word_embed_dim: width of the word embeddings, where a projection follows them (ELECTRA); 0: embed_dim.
         layer_norm_eps: what every layer norm adds to the variance.
         activation: of the feed-forward layers: ``gelu``, or ``gelu_tanh``, its approximation (BigBird's).
+        context_type: a vector is added to the words of the context, after the question (BERT's second token type).
     Raises:
         ValueError: sizes that do not fit together; the text says which.
     """
@@ -42,6 +43,7 @@ class EncoderConfig:
     word_embed_dim: int = 0
     layer_norm_eps: float = 1e-5
     activation: str = "gelu"
+    context_type: bool = False
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.embed_dim % self.heads:

@@ -32,7 +32,7 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ElectraForMaskedLM": ("ElectraConfig", "wordpiece", {"embedding_size": 8}),
     "ElectraModel": ("ElectraConfig", "wordpiece", {"embedding_size": 16}),
     "BertForQuestionAnswering": ("BertConfig", "wordpiece", {"hidden_act": "gelu_new"}),
-    "RobertaForQuestionAnswering": ("RobertaConfig", "bpe", {}),
+    "RobertaForQuestionAnswering": ("RobertaConfig", "bpe", {"max_position_embeddings": 162}),
     "BigBirdModel": ("BigBirdConfig", "spiece", BLOCKS),
     "BigBirdForMaskedLM": ("BigBirdConfig", "spiece", BLOCKS),
     "BigBirdForPreTraining": ("BigBirdConfig", "spiece", BLOCKS),
@@ -60,6 +60,29 @@ def transformers() -> Iterator[Any]:
         import transformers
 
         yield transformers
+
+
+@pytest.fixture(scope="session")
+def their_numbers() -> Callable[[Path], dict[str, int]]:
+    """``their_numbers(folder)``: symbol of fairseq's dictionary -> the source's number, from its own files."""
+    names = {"[CLS]": "<s>", "[SEP]": "</s>", "[PAD]": "<pad>", "[UNK]": "<unk>", "[MASK]": "<mask>"}
+
+    def numbers(folder: Path) -> dict[str, int]:
+        if (folder / "vocab.txt").exists():
+            lines = (folder / "vocab.txt").read_text("utf-8").split("\n")[:-1]
+            return {names.get(piece, piece): n for n, piece in enumerate(lines)}
+        if (folder / "vocab.json").exists():
+            return json.loads((folder / "vocab.json").read_text("utf-8"))
+        if (folder / "spiece.model").exists():
+            model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+            own = {model.id_to_piece(n): n for n in range(model.get_piece_size())}
+            return own | {name: own[theirs] for theirs, name in names.items() if theirs in own}
+        model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "sentencepiece.bpe.model"))
+        count = model.get_piece_size()
+        pieces = {model.id_to_piece(n): n + 1 for n in range(3, count)}
+        return pieces | {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": count + 1}
+
+    return numbers
 
 
 def randomise(model: torch.nn.Module) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -15,27 +14,6 @@ from fairseq import checkpoint_utils
 from fairseq_littlebird.cli.warm_start import main
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.text.tokenizers import load_tokenizer
-
-NAMES = {"[CLS]": "<s>", "[SEP]": "</s>", "[PAD]": "<pad>", "[UNK]": "<unk>", "[MASK]": "<mask>"}
-
-
-def their_numbers(folder):
-    """Symbol of fairseq's dictionary -> the source's number, from its own files."""
-    if (folder / "vocab.txt").exists():
-        lines = (folder / "vocab.txt").read_text("utf-8").split("\n")[:-1]
-        return {NAMES.get(piece, piece): n for n, piece in enumerate(lines)}
-    if (folder / "vocab.json").exists():
-        return json.loads((folder / "vocab.json").read_text("utf-8"))
-    import sentencepiece
-
-    if (folder / "spiece.model").exists():
-        model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
-        numbers = {model.id_to_piece(n): n for n in range(model.get_piece_size())}
-        return numbers | {name: numbers[theirs] for theirs, name in NAMES.items() if theirs in numbers}
-    model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "sentencepiece.bpe.model"))
-    count = model.get_piece_size()
-    pieces = {model.id_to_piece(n): n + 1 for n in range(3, count)}
-    return pieces | {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": count + 1}
 
 
 def batch(out, numbers, texts):
@@ -79,7 +57,7 @@ MODELS = """BertModel BertForMaskedLM BertForPreTraining RobertaModel RobertaFor
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_equals_hugging_face(hugging_face, texts, name, tmp_path):
+def test_equals_hugging_face(hugging_face, their_numbers, texts, name, tmp_path):
     theirs, folder = hugging_face(name)
     if name.startswith("BigBird"):
         theirs = type(theirs).from_pretrained(folder, attention_type="original_full", attn_implementation="eager")
@@ -118,7 +96,7 @@ def minilm(tmp_path_factory):
     return installed / package / "model"
 
 
-def test_equals_hugging_face_with_real_weights(transformers, minilm, texts, tmp_path):
+def test_equals_hugging_face_with_real_weights(transformers, their_numbers, minilm, texts, tmp_path):
     theirs = transformers.AutoModel.from_pretrained(minilm, attn_implementation="eager").eval()
     main(["--from", str(minilm), "--out", str(tmp_path / "out"), "--to", "full"])
     check(theirs, tmp_path / "out", their_numbers(minilm), texts)
