@@ -12,6 +12,7 @@ from torch import Tensor
 from fairseq_littlebird.checkpoints.key_maps import HUGGING_FACE, QA, SPAN_HEAD, apply_key_map, check_keys, rename
 from fairseq_littlebird.checkpoints.source import Source, float32, fold_positions, load_tensors, sizes
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.modules.config import EncoderConfig
 
 WEIGHTS = (
     "model.safetensors",
@@ -70,13 +71,13 @@ def read_hugging_face(folder: Path) -> Source:
         "max_positions": _number(config, "max_position_embeddings", where),
         "word_embed_dim": 0 if E == C else E,
         "layer_norm_eps": float(config.get("layer_norm_eps", 1e-12)),
-        "activation": ACTIVATIONS[config.get("hidden_act", "gelu")],
+        "activation": ACTIVATIONS[config["hidden_act"]],
     }
     check_keys(state, sizes(where, **values), key_map, str(folder))
-    notes: list[str] = []
-    span_head = _split_span_head(state, kind)
-    fold_positions(state, offset, notes, context=bool(span_head) and kind in TYPED)
     own = sizes(where, **values | {"max_positions": values["max_positions"] - offset})
+    notes: list[str] = []
+    span_head = _split_span_head(state, own, kind, where)
+    fold_positions(state, offset, notes, context=bool(span_head) and kind in TYPED)
     model, options = _model(config, own.layers, where)
     return Source(
         f"Hugging Face {kind}",
@@ -88,9 +89,9 @@ def read_hugging_face(folder: Path) -> Source:
         len(weights),
         dropped,
         notes,
-        model,
-        options,
-        span_head,
+        model=model,
+        options=options,
+        span_head=span_head,
     )
 
 
@@ -119,19 +120,33 @@ def _model(config: dict[str, Any], layers: int, where: str) -> tuple[str, dict[s
     return "full_attention", {}
 
 
-def _split_span_head(state: dict[str, Tensor], kind: str) -> str:
+def _split_span_head(state: dict[str, Tensor], config: EncoderConfig, kind: str, where: str) -> str:
     """Start and end of an answer as layers of their own; the kind of head that they make, or nothing.
 
     Args:
         state: changed in place.
+        config: the encoder's sizes.
         kind: the source's model type.
+        where: the source's path, for messages.
+    Raises:
+        UserError: BigBird's head, in other than its released sizes.
     """
     if f"{QA}.weight" not in state:
         return ""
     for part in ("weight", "bias"):
         start, end = state.pop(f"{QA}.{part}").split(1)
         state |= {f"{SPAN_HEAD}start.{part}": start.clone(), f"{SPAN_HEAD}end.{part}": end.clone()}
-    return "bigbird" if kind == "big_bird" else "independent"
+    if kind != "big_bird":
+        return "independent"
+    own = config.ffn_embed_dim, config.layer_norm_eps, config.activation
+    if own != (4 * config.embed_dim, 1e-12, "gelu_tanh"):
+        raise UserError(
+            "its head for questions is not of the released checkpoints' kind: four times as wide inside, "
+            "layer_norm_eps 1e-12, hidden_act gelu_new",
+            where,
+            "save the encoder without it",
+        )
+    return "bigbird"
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -180,6 +195,7 @@ def _config(folder: Path) -> dict[str, Any]:
     kind = str(config.get("model_type"))
     if kind not in HUGGING_FACE:
         raise UserError(f"model type {kind!r}", str(path), f"LittleBird starts from {', '.join(HUGGING_FACE)}")
+    config.setdefault("hidden_act", "gelu_new" if kind == "big_bird" else "gelu")
     for name, allowed in _only(kind).items():
         if (value := config.get(name, allowed[0])) not in allowed:
             remedy = f"this takes encoders with {name} {allowed[0]!r}"

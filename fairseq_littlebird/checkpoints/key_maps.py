@@ -89,8 +89,8 @@ HUGGING_FACE: Mapping[str, KeyMap] = {
     "big_bird": {
         **HUGGING_FACE_ENCODER,
         **BERT_HEAD,
-        **linear("qa_classifier.intermediate.dense", "span_head.ffn.fc1"),
-        **linear("qa_classifier.output.dense", "span_head.ffn.fc2"),
+        **linear("qa_classifier.intermediate.dense", "span_head.fc1"),
+        **linear("qa_classifier.output.dense", "span_head.fc2"),
         **linear("qa_classifier.output.LayerNorm", "span_head.norm"),
         **linear("qa_classifier.qa_outputs", QA),
     },
@@ -232,7 +232,7 @@ def global_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
 def span_head_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Every key of a question-answering head as sources have it and its shape; most have ``QA`` alone."""
     C, F = config.embed_dim, config.ffn_embed_dim
-    widths = {QA: (2, C), "span_head.ffn.fc1": (F, C), "span_head.ffn.fc2": (C, F)}
+    widths = {QA: (2, C), "span_head.fc1": (F, C), "span_head.fc2": (C, F)}
     shapes: dict[str, tuple[int, ...]] = {f"{name}.weight": shape for name, shape in widths.items()}
     shapes |= {f"{name}.bias": shape[:1] for name, shape in widths.items()}
     return shapes | {"span_head.norm.weight": (C,), "span_head.norm.bias": (C,)}

@@ -19,7 +19,7 @@ TEXT = (
 )
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 24}
 BLOCKS = {"block_size": 4, "num_random_blocks": 2, "max_position_embeddings": 160}
-WINDOWS = {"attention_window": [8, 4, 12], "max_position_embeddings": 162, "type_vocab_size": 1}
+WINDOWS = {"attention_window": [12, 4, 12], "max_position_embeddings": 162, "type_vocab_size": 1}
 # class -> (configuration, vocabulary, more sizes)
 MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "BertModel": ("BertConfig", "wordpiece", {}),
@@ -36,7 +36,7 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "BigBirdModel": ("BigBirdConfig", "spiece", BLOCKS),
     "BigBirdForMaskedLM": ("BigBirdConfig", "spiece", BLOCKS),
     "BigBirdForPreTraining": ("BigBirdConfig", "spiece", BLOCKS),
-    "BigBirdForQuestionAnswering": ("BigBirdConfig", "spiece", BLOCKS),
+    "BigBirdForQuestionAnswering": ("BigBirdConfig", "spiece", BLOCKS | {"intermediate_size": 64}),
     "LongformerModel": ("LongformerConfig", "bpe", WINDOWS),
     "LongformerForMaskedLM": ("LongformerConfig", "bpe", WINDOWS),
     "LongformerForQuestionAnswering": ("LongformerConfig", "bpe", WINDOWS),
