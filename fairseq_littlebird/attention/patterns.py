@@ -38,3 +38,13 @@ def masked_attention(
     scores = scores.masked_fill(~visible, float("-inf")).masked_fill(blind, 0.0)
     probabilities = scores.softmax(dim=-1).masked_fill(blind, 0.0)
     return F.dropout(probabilities, dropout_p).to(q.dtype) @ v, probabilities
+
+
+def sliding_window_pattern(length: int, window: int, dilation: int = 1, device: torch.device | None = None) -> Tensor:
+    """The dilated sliding window (Longformer, section 3.1): window / 2 tokens on each side, in steps of the dilation.
+
+    Returns <bool>[L, L], True = visible; rows are queries, each sees itself.
+    """
+    index = torch.arange(length, device=device)
+    distance = (index[:, None] - index).abs()
+    return (distance <= window // 2 * dilation) & (distance % dilation == 0)

@@ -2,5 +2,13 @@
 
 from fairseq_littlebird.models.full_attention import FullAttentionModel, FullAttentionModelConfig
 from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdModelConfig
+from fairseq_littlebird.models.longformer import LongformerModel, LongformerModelConfig
 
-__all__ = ["FullAttentionModel", "FullAttentionModelConfig", "LittleBirdModel", "LittleBirdModelConfig"]
+__all__ = [
+    "FullAttentionModel",
+    "FullAttentionModelConfig",
+    "LittleBirdModel",
+    "LittleBirdModelConfig",
+    "LongformerModel",
+    "LongformerModelConfig",
+]
