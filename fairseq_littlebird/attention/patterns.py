@@ -44,3 +44,13 @@ def band_pattern(length: int, radius: int, device: torch.device | None = None) -
     """ETC's long tokens among themselves: those at a distance of at most ``radius``, <bool>[L, L]."""
     index = torch.arange(length, device=device)
     return (index[None, :] - index[:, None]).abs() <= radius
+
+
+def sliding_window_pattern(length: int, window: int, dilation: int = 1, device: torch.device | None = None) -> Tensor:
+    """The dilated sliding window (Longformer, section 3.1): window / 2 tokens on each side, in steps of the dilation.
+
+    Returns <bool>[L, L], True = visible; rows are queries, each sees itself.
+    """
+    index = torch.arange(length, device=device)
+    distance = (index[:, None] - index).abs()
+    return (distance <= window // 2 * dilation) & (distance % dilation == 0)

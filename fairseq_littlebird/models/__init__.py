@@ -3,6 +3,7 @@
 from fairseq_littlebird.models.bigbird_etc import BigBirdETCModel, BigBirdETCModelConfig
 from fairseq_littlebird.models.full_attention import FullAttentionModel, FullAttentionModelConfig
 from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdModelConfig
+from fairseq_littlebird.models.longformer import LongformerModel, LongformerModelConfig
 
 __all__ = [
     "BigBirdETCModel",
@@ -11,4 +12,6 @@ __all__ = [
     "FullAttentionModelConfig",
     "LittleBirdModel",
     "LittleBirdModelConfig",
+    "LongformerModel",
+    "LongformerModelConfig",
 ]

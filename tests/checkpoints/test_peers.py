@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from fairseq import checkpoint_utils
 from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.cli.warm_start import TARGETS, main
+from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.tasks.prediction import load_trained
 
 TOLERANCE = {"rtol": 0, "atol": 1e-4}
@@ -46,6 +48,76 @@ def test_every_source_becomes_every_model(converted, to, name):
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
 
 
+def rows_of_tokens(out, numbers, lengths):
+    """Random texts of these lengths: our ids, padded to the longest, and transformers' numbers, a row each."""
+    dictionary = load_dictionary(out)
+    words = [s for s in dictionary.symbols if s in numbers and s not in ("<s>", "</s>", "<pad>", "<unk>", "<mask>")]
+    rng = random.Random(0)
+    rows = [["<s>", *rng.choices(words, k=length - 2), "</s>"] for length in lengths]
+    ours = torch.full((len(rows), max(lengths)), dictionary.pad())
+    for n, row in enumerate(rows):
+        ours[n, : len(row)] = torch.tensor([dictionary.index(symbol) for symbol in row])
+    return dictionary, ours, [torch.tensor([numbers[symbol] for symbol in row]) for row in rows]
+
+
+def assert_states_equal(extra, row, length, wanted):
+    assert len(extra["inner_states"]) == len(wanted.hidden_states)
+    for ours, theirs in zip(extra["inner_states"], wanted.hidden_states, strict=True):
+        torch.testing.assert_close(ours[row, :length], theirs[0, :length], **TOLERANCE)
+
+
+# Longformer; transformers pads to a multiple of the widest window, 12, and says that padding changes nothing
+
+
+@pytest.mark.parametrize("context_start", [0, 7])
+def test_longformer_equals_hugging_face(converted, their_numbers, context_start):
+    """At multiples of the window, at odd lengths, at less than a window, together in a batch; with global tokens."""
+    theirs, folder, out = converted("LongformerModel", "longformer")
+    lengths = (48, 37, 24, 11)
+    _, ours, rows = rows_of_tokens(out, their_numbers(folder), lengths)
+    starts = torch.full((len(rows),), context_start) if context_start else None
+    with torch.no_grad():
+        _, extra = load(out)(ours, context_starts=starts, features_only=True, return_all_hiddens=True)
+        for n, row in enumerate(rows):
+            seen = (torch.arange(len(row)) < context_start - 1).long()  # the question, without the </s> behind it
+            wanted = theirs(row[None], global_attention_mask=seen[None], output_hidden_states=True)
+            assert_states_equal(extra, n, len(row), wanted)
+
+
+def test_longformer_s_words_are_hugging_face_s(converted, their_numbers):
+    theirs, folder, out = converted("LongformerForMaskedLM", "longformer")
+    numbers = their_numbers(folder)
+    dictionary, ours, [row] = rows_of_tokens(out, numbers, [29])
+    known = [n for n, symbol in enumerate(dictionary.symbols) if symbol in numbers]
+    with torch.no_grad():
+        words, _ = load(out)(ours)
+        wanted = theirs(row[None]).logits[..., [numbers[dictionary[n]] for n in known]]
+    torch.testing.assert_close(words[..., known], wanted, **TOLERANCE)
+
+
+def test_longformer_s_layers_keep_their_windows(converted):
+    _, _, out = converted("LongformerModel", "longformer", "--layers", "2")
+    assert "--attention-window 12 " in (out / "model.args").read_text()  # of the first and the last, 12 and 12
+    _, _, out = converted("LongformerModel", "longformer", "--attention-window", "6,4,2", "--overwrite")
+    assert "--attention-window 6,4,2" in (out / "model.args").read_text()
+
+
+def test_a_wide_window_is_the_source(converted, their_numbers):
+    """From RoBERTa: without global tokens, and a window on all of the text, Longformer is what it started from."""
+    theirs, folder, out = converted("RobertaModel", "longformer")
+    _, ours, [row] = rows_of_tokens(out, their_numbers(folder), [41])
+    with torch.no_grad():
+        hidden, _ = load(out)(ours, features_only=True)
+        torch.testing.assert_close(hidden, theirs(row[None]).last_hidden_state, **TOLERANCE)
+    state = torch.load(out / "checkpoint.pt", weights_only=True)["model"]
+    for name in ("q", "k", "v"):
+        for part in ("weight", "bias"):
+            own = state[f"encoder.layers.1.{name}.{part}"]
+            assert torch.equal(state[f"encoder.layers.1.global_{name}.{part}"], own)
+    positions = state["encoder.embeddings.positions.weight"]
+    assert len(positions) == 4096 and torch.equal(positions[80:160], positions[:80])
+
+
 # questions
 
 
@@ -62,6 +134,13 @@ def questions(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("questions") / "valid.json"
     path.write_text(json.dumps({"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}))
     return path
+
+
+def prepared(questions, out, folder):
+    """The questions in the words of a converted model."""
+    prepare(["qa", "--dataset", "squad", "--valid", str(questions), "--tokenizer", str(out), "--dict",
+             f"{out}/dict.txt", "--max-tokens", "150", "--stride", "100", "--destdir", f"{folder}/data"])  # fmt: skip
+    return folder / "data"
 
 
 def logits_of(name, theirs, tokens, start):
@@ -93,9 +172,7 @@ def logits_of(name, theirs, tokens, start):
 def test_a_reader_answers_at_once(converted, their_numbers, questions, name, to, tmp_path):
     """As transformers does with the same tokens, one question at a time; [QUESTION] is its <mask>."""
     theirs, folder, out = converted(name, to)
-    prepare(["qa", "--dataset", "squad", "--valid", str(questions), "--tokenizer", str(out), "--dict",
-             f"{out}/dict.txt", "--max-tokens", "150", "--stride", "100", "--destdir", f"{tmp_path}/data"])  # fmt: skip
-    model, task = load_trained(out / "checkpoint.pt", tmp_path / "data", "cpu")
+    model, task = load_trained(out / "checkpoint.pt", prepared(questions, out, tmp_path), "cpu")
     task.load_dataset("valid")
     dataset, numbers = task.dataset("valid"), their_numbers(folder)
     numbers["[QUESTION]"] = numbers["<mask>"]
@@ -121,3 +198,16 @@ def test_a_reader_answers_at_once(converted, their_numbers, questions, name, to,
     predict([f"{tmp_path}/data", "--path", f"{out}/checkpoint.pt", "--gen-subset", "valid", "--output",
              f"{tmp_path}/answers", "--device", "cpu"])  # fmt: skip
     assert json.loads((tmp_path / "answers" / "predictions.json").read_text()) == wanted_answers
+
+
+def test_longformer_s_own_choice_of_global_tokens_is_ours(converted, their_numbers, questions, tmp_path):
+    """Without a mask, transformers makes those before the first </s> global; here a context starts behind it."""
+    theirs, folder, out = converted("LongformerForQuestionAnswering", "longformer")
+    model, task = load_trained(out / "checkpoint.pt", prepared(questions, out, tmp_path), "cpu")
+    text = torch.tensor([0, *range(10, 17), 2, 2, *range(20, 45), 2])
+    names = {number: symbol for symbol, number in their_numbers(folder).items()}
+    ours = torch.tensor([[task.source_dictionary.index(names[number]) for number in text.tolist()]])
+    with torch.no_grad():
+        hidden, _ = model(ours, context_starts=torch.tensor([9]), features_only=True)
+        wanted = theirs(text[None], output_hidden_states=True).hidden_states[-1]
+    torch.testing.assert_close(hidden, wanted, **TOLERANCE)
