@@ -80,6 +80,17 @@ def _steps(source: Source, words: Words, config: EncoderConfig, state: State, la
         steps.append("Mean of the position rows added to every word row, as there is no position table now.")
     if any(".global_" in key for key in state) and not any(".global_" in key for key in source.state):
         steps.append("Each layer's q, k, v copied to those of its global tokens.")
+    if getattr(config, "random_attention", "") == "first_block":
+        steps.append(
+            "`--random-attention first_block`: block 0 again in place of each random block, which is what transformers "
+            "computes outside training. For the paper's random blocks convert again with `--random-attention seeded` "
+            "(and `--random-seed N`), or give these options to fairseq-train instead."
+        )
+    if source.span_head:
+        steps.append(
+            f"Head for questions: `--task question_answering --span-head {source.span_head}`. The source never saw "
+            "`[QUESTION]`, which stands before each question here; it reads its `<mask>` there."
+        )
     if isinstance(config, LittleBirdConfig) and config.pack_size:
         steps.append("Each layer's q, k, v copied to pack and to unpack attention; pack_norm from attention_norm.")
     return "\n".join(f"- {step}" for step in steps)

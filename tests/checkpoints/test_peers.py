@@ -118,6 +118,73 @@ def test_a_wide_window_is_the_source(converted, their_numbers):
     assert len(positions) == 4096 and torch.equal(positions[80:160], positions[:80])
 
 
+# BigBird; below (5 + 2 · 2) · 4 = 36 tokens transformers attends to all
+
+
+def block_sparse(theirs):
+    """transformers' model in this mode, which it leaves for good once it has read a short text."""
+    getattr(theirs, theirs.base_model_prefix, theirs).set_attention_type("block_sparse")
+    return theirs
+
+
+def test_bigbird_equals_hugging_face(converted, their_numbers):
+    """At multiples of the block and at odd lengths, in a batch: a row's last global block is its own, as when it is
+    alone; transformers takes the block where the batch's padding ends."""
+    theirs, folder, out = converted("BigBirdModel", "bigbird_itc")
+    lengths = (64, 57, 48, 41)
+    _, ours, rows = rows_of_tokens(out, their_numbers(folder), lengths)
+    with torch.no_grad():
+        _, extra = load(out)(ours, features_only=True, return_all_hiddens=True)
+        for n, row in enumerate(rows):
+            assert_states_equal(extra, n, len(row), block_sparse(theirs)(row[None], output_hidden_states=True))
+    args = (out / "model.args").read_text()
+    assert "--block-size 4 --random-blocks 2 --random-attention first_block" in args and "gelu_tanh" in args
+
+
+@pytest.mark.parametrize("name", ["BigBirdForMaskedLM", "BigBirdForPreTraining"])
+def test_bigbird_s_words_are_hugging_face_s(converted, their_numbers, name):
+    theirs, folder, out = converted(name, "bigbird_itc")
+    numbers = their_numbers(folder)
+    dictionary, ours, [row] = rows_of_tokens(out, numbers, [50])
+    known = [n for n, symbol in enumerate(dictionary.symbols) if symbol in numbers]
+    with torch.no_grad():
+        words, _ = load(out)(ours)
+        output = block_sparse(theirs)(row[None])
+    wanted = output.logits if name == "BigBirdForMaskedLM" else output.prediction_logits
+    wanted = wanted[..., [numbers[dictionary[n]] for n in known]]
+    torch.testing.assert_close(words[..., known], wanted, **TOLERANCE)
+
+
+def test_short_texts_are_read_as_long_ones(converted, their_numbers):
+    """transformers attends to all of them; here seeded blocks see all up to 5 + 2 of them, and no length switches."""
+    theirs, folder, out = converted("BigBirdModel", "bigbird_itc", "--random-attention", "seeded")
+    _, _, first = rows_of_tokens(out, their_numbers(folder), [28, 32])
+    _, ours, _ = rows_of_tokens(out, their_numbers(folder), [28, 32])
+    model = load(out)
+    with torch.no_grad():
+        hidden, _ = model(ours, features_only=True)
+        for row, length, equal in ((0, 28, True), (1, 32, False)):
+            wanted = block_sparse(theirs)(first[row][None]).last_hidden_state[0]
+            difference = (hidden[row, :length] - wanted).abs().max()
+            assert difference < 1e-4 if equal else difference > 1e-2
+    _, _, out = converted("BigBirdModel", "bigbird_itc", "--overwrite")
+    with torch.no_grad():
+        hidden, _ = load(out)(ours[:1, :28], features_only=True)
+        wanted = block_sparse(theirs)(first[0][None]).last_hidden_state
+    assert (hidden - wanted).abs().max() > 1e-2  # block 0 counts more than once
+
+
+def test_blocks_that_see_all_are_the_source(converted, their_numbers):
+    """From RoBERTa: up to 5 + R blocks, BigBird-ITC is what it started from."""
+    theirs, folder, out = converted("RobertaModel", "bigbird_itc", "--block-size", "6")
+    _, ours, [row] = rows_of_tokens(out, their_numbers(folder), [47])
+    with torch.no_grad():
+        hidden, _ = load(out)(ours, features_only=True)
+        torch.testing.assert_close(hidden, theirs(row[None]).last_hidden_state, **TOLERANCE)
+    positions = torch.load(out / "checkpoint.pt", weights_only=True)["model"]["encoder.embeddings.positions.weight"]
+    assert len(positions) == 4096 and torch.equal(positions[80:160], positions[:80])
+
+
 # questions
 
 
@@ -151,6 +218,9 @@ def logits_of(name, theirs, tokens, start):
         start: where the context begins.
     """
     more = {}
+    if name.startswith("BigBird"):
+        assert len(tokens) > 36
+        block_sparse(theirs)
     if name.startswith("Bert"):
         more["token_type_ids"] = (torch.arange(len(tokens)) >= start).long()[None]
     if name.startswith("Longformer"):
