@@ -281,3 +281,21 @@ def test_longformer_s_own_choice_of_global_tokens_is_ours(converted, their_numbe
         hidden, _ = model(ours, context_starts=torch.tensor([9]), features_only=True)
         wanted = theirs(text[None], output_hidden_states=True).hidden_states[-1]
     torch.testing.assert_close(hidden, wanted, **TOLERANCE)
+
+
+@pytest.mark.parametrize("to", [to for to in TARGETS if to != "full"])
+def test_every_model_takes_a_reader_s_head_and_token_types(converted, questions, to, tmp_path):
+    """A start for training: the head is the source's, and what tells its context from its question is read."""
+    theirs, folder, out = converted("BertForQuestionAnswering", to)
+    model, task = load_trained(out / "checkpoint.pt", prepared(questions, out, tmp_path), "cpu")
+    assert torch.equal(model.span_head.start.weight[0], theirs.qa_outputs.weight[0])
+    assert "--context-type" in (out / "model.args").read_text().split()
+    task.load_dataset("valid")
+    inputs = task.dataset("valid").collater([task.dataset("valid")[0]])["net_input"]
+    start = int(inputs["context_starts"][0])
+    with torch.no_grad():
+        [before, *_] = model(**inputs, return_all_hiddens=True)[1]["inner_states"]
+        model.encoder.embeddings.context.zero_()
+        [after, *_] = model(**inputs, return_all_hiddens=True)[1]["inner_states"]
+    changed = (before != after).any(-1)[0]
+    assert changed[start:].all() and not changed[:start].any()
