@@ -88,6 +88,15 @@ def test_batch_composition_and_padding_never_matter(n, more, G, cut):
     torch.testing.assert_close(result[0, :n], encoder(row, segments=own)[0])
 
 
+@pytest.mark.parametrize("segments", [None, torch.tensor([[[0, 1], [3, 3], [4, 5], [6, 6], [8, 8]]])])
+def test_global_tokens_without_tokens_take_no_part(segments):
+    """No parameter knows how many there are: with more than a row needs, nothing changes."""
+    tokens = text(1, 9)
+    needed, spare = (build(global_tokens=G)(tokens, segments=segments) for G in (9, 40))
+    torch.testing.assert_close(needed, spare)
+    assert not torch.allclose(needed, build(global_tokens=4)(tokens, segments=segments))
+
+
 def test_a_row_of_padding_alone_is_finite_and_teaches_nothing():
     encoder, tokens = build(), text(2, 9)
     tokens[1] = PAD

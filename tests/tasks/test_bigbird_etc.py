@@ -8,6 +8,7 @@ import random
 import pytest
 import torch
 
+from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.cli.prepare import main as prepare
 
 COMMON = """--arch bigbird_etc_tiny --encoder-layers 2 --encoder-embed-dim 32 --encoder-ffn-embed-dim 48
@@ -61,3 +62,6 @@ def test_trains(fairseq, logged, sentences, tmp_path, task):
     assert state["model"]["encoder.layers.1.relative"].shape == (2, 2, 27, 16)
     if task == "question_answering":
         assert "segment_head.score.weight" in state["model"]
+        path, out = f"{tmp_path}/checkpoint_last.pt", tmp_path / "out"
+        predict([f"{sentences}", "--gen-subset", "valid", "--path", path, "--output", f"{out}", "--device", "cpu"])
+        assert len(json.loads((out / "predictions.json").read_text("utf-8"))["answer"]) == 8
