@@ -1,6 +1,7 @@
 """fairseq models; importing this package registers them."""
 
 from fairseq_littlebird.models.bigbird_etc import BigBirdETCModel, BigBirdETCModelConfig
+from fairseq_littlebird.models.bigbird_itc import BigBirdModel, BigBirdModelConfig
 from fairseq_littlebird.models.full_attention import FullAttentionModel, FullAttentionModelConfig
 from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdModelConfig
 from fairseq_littlebird.models.longformer import LongformerModel, LongformerModelConfig
@@ -8,6 +9,8 @@ from fairseq_littlebird.models.longformer import LongformerModel, LongformerMode
 __all__ = [
     "BigBirdETCModel",
     "BigBirdETCModelConfig",
+    "BigBirdModel",
+    "BigBirdModelConfig",
     "FullAttentionModel",
     "FullAttentionModelConfig",
     "LittleBirdModel",
