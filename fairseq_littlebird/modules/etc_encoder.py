@@ -43,12 +43,13 @@ class ETCEncoder(TransformerEncoder):
         padding_mask: Tensor | None = None,
         states: list[Tensor] | None = None,
         routing: list[FullRouting] | None = None,
+        context_starts: Tensor | None = None,
         **roles: Any,
     ) -> Tensor:
         """Arguments and result as :meth:`TransformerEncoder.forward`'s, all of long tokens; positions are not read."""
         if padding_mask is None:
             padding_mask = tokens.eq(self.config.padding_idx)
-        x, G = self.embeddings(tokens), self.config.global_tokens
+        x, G = self.embeddings(tokens, context_starts=context_starts), self.config.global_tokens
         y = self.global_embedding.to(x.dtype).expand(len(x), G, -1)
         both: list[Tensor] = []
         decided: list[FullRouting] = []
