@@ -107,7 +107,7 @@ def test_padding_content_never_matters():
     model, tokens = encoder(), text(2)
     padding = torch.zeros_like(tokens, dtype=torch.bool)
     padding[1, 20:] = True
-    global_tokens = chosen(tokens, 1, 21)  # in the second row the latter is padding, so it is not global
+    global_tokens = chosen(tokens, 1, 21)  # the latter is padding in the second row
     other = tokens.masked_fill(padding, 7)
     results = [model(t, padding_mask=padding, global_tokens=global_tokens) for t in (tokens, other)]
     torch.testing.assert_close(results[0][~padding], results[1][~padding])
@@ -123,11 +123,13 @@ def test_every_parameter_has_a_gradient(padded):
     if padded:
         tokens[1, 8:] = 1
     for global_tokens in (None, chosen(tokens) & False, chosen(tokens, 0)):
-        model = encoder().train()
+        model, read = encoder().train(), []
+        model.layers[0].global_k.register_forward_hook(lambda _, inputs, __, read=read: read.append(inputs[0].shape[1]))
         model(tokens, global_tokens=global_tokens)[0].sin().sum().backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
         used = [n for n, p in model.named_parameters() if ".global_" in n and p.grad.any()]
-        assert bool(used) == (global_tokens is not None and bool(global_tokens.any()))
+        any_global = global_tokens is not None and bool(global_tokens.any())
+        assert bool(used) == any_global and read == [23 if any_global else 0]
 
 
 def test_checkpointed_layers_have_the_same_gradients():
