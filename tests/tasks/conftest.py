@@ -68,6 +68,17 @@ def train(fairseq: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def train_other(fairseq: Callable[..., Any]) -> Callable[..., Any]:
+    """``train_other(task, options, save_dir, updates)``: the same with the model of the options, without gaps."""
+
+    def train_other(task: str, options: str, save_dir: Path, updates: int) -> Any:
+        own = [word for word in TASKS[task].split() if word != "--padding-insertion"]
+        return fairseq("train", *own, *options.split(), *TRAINING, "--save-dir", save_dir, "--max-update", updates)
+
+    return train_other
+
+
+@pytest.fixture(scope="session")
 def logged() -> Callable[..., list[dict[str, Any]]]:
     """``logged(done, "train_inner")``: the JSON objects that a run logged under a name."""
 

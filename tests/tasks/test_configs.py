@@ -12,7 +12,7 @@ import torch
 import yaml
 from fairseq.criterions import CRITERION_DATACLASS_REGISTRY
 from fairseq.dataclass.configs import FairseqConfig
-from fairseq.models import ARCH_CONFIG_REGISTRY
+from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY, MODEL_REGISTRY
 from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from hydra import compose, initialize_config_dir
 
@@ -76,14 +76,15 @@ def test_odd_sizes_are_one_line(fairseq, tmp_path):
     assert last.startswith("fairseq-hydra-train: ") and "pack size -3 is negative" in last
 
 
-@pytest.mark.parametrize("name", ["littlebird_tiny", "littlebird_base", "littlebird_large"])
+@pytest.mark.parametrize("name", sorted(file.stem for file in (CONFIGS / "model").glob("*.yaml")))
 def test_sizes_equal_the_architectures(name):
     """Named architectures do not work in Hydra, so the sizes stand in both places."""
     sizes = yaml.safe_load((CONFIGS / "model" / f"{name}.yaml").read_text())
-    assert sizes.pop("_name") == "littlebird"
+    model = ARCH_MODEL_REGISTRY[name]
+    assert MODEL_REGISTRY[sizes.pop("_name")] is model
     args = Namespace()
     ARCH_CONFIG_REGISTRY[name](args)
-    architecture = vars(LittleBirdModelConfig(**vars(args)))
+    architecture = vars(model.config_class(**vars(args)))
     assert {key: architecture[key] for key in sizes} == sizes
     assert {key for key, value in vars(args).items() if value is not None} <= sizes.keys()
 
