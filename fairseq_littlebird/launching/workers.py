@@ -92,6 +92,7 @@ def options_of(workers: Workers | None, given: set[str], accelerators: int) -> l
         ("--distributed-no-spawn",),
         ("--distributed-backend", "gloo" if on_cpu else "nccl"),
         ("--ddp-backend", "legacy_ddp" if on_cpu else "pytorch_ddp"),
+        ("--load-checkpoint-on-all-dp-ranks",),  # to broadcast one, fairseq pickles types that safe loading refuses
     ]
     return _missing(chosen, given)
 

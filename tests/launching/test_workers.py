@@ -68,6 +68,7 @@ def test_on_cpu_gloo_and_legacy_ddp():
         "--distributed-no-spawn": None,
         "--distributed-backend": "gloo",
         "--ddp-backend": "legacy_ddp",
+        "--load-checkpoint-on-all-dp-ranks": None,
     }
     given = {"--cpu"}
     assert pairs(options_of(Workers(1, 2, 1, "env://"), given, accelerators=8))["--distributed-backend"] == "gloo"
