@@ -22,6 +22,13 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import FullAttentionConfig
 
 PADDING = 1  # fairseq's dictionary
+OTHERS = {
+    "encoder.pack": "LittleBird",
+    ".slopes.": "LittleBird",
+    ".global_q.": "Longformer",
+    "encoder.global_embedding": "BigBird-ETC",
+}
+"""What only the parameters of some models of the plugin are called; such a model is no source."""
 
 
 def read_fairseq(path: Path) -> Source:
@@ -36,10 +43,11 @@ def read_fairseq(path: Path) -> Source:
     if not isinstance(weights, dict) or not weights:
         raise UserError("no model in this checkpoint", str(path), "give a checkpoint that fairseq wrote")
     dictionary = _dictionary(path, task)
-    if any(key.startswith("encoder.pack") or ".slopes." in key for key in weights):
-        raise UserError(
-            "this is a LittleBird model already", str(path), "train on with fairseq-train --finetune-from-model"
-        )
+    for own, title in OTHERS.items():
+        if any(own in key for key in weights):
+            raise UserError(
+                f"this is a {title} model already", str(path), "train on with fairseq-train --finetune-from-model"
+            )
     if WORDS in weights:
         return _full_attention(path, float32(weights), settings, dictionary)
     return _roberta(path, float32(weights), settings, dictionary)
@@ -105,6 +113,7 @@ def _sizes(path: Path, state: dict[str, Tensor], settings: dict[str, Any], posit
         max_positions=positions,
         word_embed_dim=0 if E == C else E,
         layer_norm_eps=float(settings.get("layer_norm_eps", 1e-5)),
+        activation=str(settings.get("activation", "gelu")),
     )
 
 

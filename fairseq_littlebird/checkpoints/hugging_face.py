@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from fairseq_littlebird.checkpoints.key_maps import HUGGING_FACE, apply_key_map, check_keys, rename
+from fairseq_littlebird.checkpoints.key_maps import HUGGING_FACE, QA, SPAN_HEAD, apply_key_map, check_keys, rename
 from fairseq_littlebird.checkpoints.source import Source, float32, fold_positions, load_tensors, sizes
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.modules.config import EncoderConfig
 
 WEIGHTS = (
     "model.safetensors",
@@ -21,18 +22,33 @@ WEIGHTS = (
 )
 """The first of these that is there holds the weights."""
 
-PREFIX = {"bert": "bert.", "roberta": "roberta.", "xlm-roberta": "roberta.", "electra": "electra."}
+PREFIX = {
+    "bert": "bert.",
+    "roberta": "roberta.",
+    "xlm-roberta": "roberta.",
+    "electra": "electra.",
+    "big_bird": "bert.",
+    "longformer": "longformer.",
+}
+COUNT_ON = ("roberta", "xlm-roberta", "longformer")
+"""Position rows count on from the padding's number."""
+ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
+ONE_ACTIVATION = ("bert", "big_bird")
+"""The word head has the layers' activation; elsewhere it has gelu, and so must the layers."""
+TYPED = ("bert", "electra", "big_bird")
+"""Question and context have token types of their own."""
 # the only values that the encoders here have
 ONLY = {
-    "hidden_act": ("gelu",),
     "position_embedding_type": ("absolute", None),
     "is_decoder": (False, None),
     "add_cross_attention": (False, None),
+    "rescale_embeddings": (False, None),
+    "use_bias": (True, None),
 }
 
 
 def read_hugging_face(folder: Path) -> Source:
-    """Reads BERT, RoBERTa, XLM-R or ELECTRA.
+    """Reads BERT, RoBERTa, XLM-R, ELECTRA, BigBird or Longformer, with a head for words, for questions, or with none.
 
     Raises:
         UserError: another model type, a setting that the encoders here lack, missing or unexpected keys.
@@ -43,10 +59,10 @@ def read_hugging_face(folder: Path) -> Source:
     weights = rename(read_weights(folder), lambda key: _modern(key.removeprefix(prefix)), str(folder))
     state, dropped = apply_key_map(float32(weights), key_map, str(folder))
     where = str(folder / "config.json")
-    offset = _number(config, "pad_token_id", where) + 1 if kind in ("roberta", "xlm-roberta") else 0
+    offset = _number(config, "pad_token_id", where) + 1 if kind in COUNT_ON else 0
     C = _number(config, "hidden_size", where)
     E = config.get("embedding_size") or C
-    values = {
+    values: dict[str, Any] = {
         "vocab_size": _number(config, "vocab_size", where),
         "layers": _number(config, "num_hidden_layers", where),
         "embed_dim": C,
@@ -55,12 +71,82 @@ def read_hugging_face(folder: Path) -> Source:
         "max_positions": _number(config, "max_position_embeddings", where),
         "word_embed_dim": 0 if E == C else E,
         "layer_norm_eps": float(config.get("layer_norm_eps", 1e-12)),
+        "activation": ACTIVATIONS[config["hidden_act"]],
     }
     check_keys(state, sizes(where, **values), key_map, str(folder))
-    notes: list[str] = []
-    fold_positions(state, offset, notes)
     own = sizes(where, **values | {"max_positions": values["max_positions"] - offset})
-    return Source(f"Hugging Face {kind}", folder, own, state, folder, None, len(weights), dropped, notes)
+    notes: list[str] = []
+    span_head = _split_span_head(state, own, kind, where)
+    fold_positions(state, offset, notes, context=bool(span_head) and kind in TYPED)
+    model, options = _model(config, own.layers, where)
+    return Source(
+        f"Hugging Face {kind}",
+        folder,
+        own,
+        state,
+        folder,
+        None,
+        len(weights),
+        dropped,
+        notes,
+        model=model,
+        options=options,
+        span_head=span_head,
+    )
+
+
+def _model(config: dict[str, Any], layers: int, where: str) -> tuple[str, dict[str, Any]]:
+    """What the source is here, and the options that it fixes.
+
+    Raises:
+        UserError: a setting of another kind, or windows for another number of layers.
+    """
+    kind = config["model_type"]
+    if kind == "big_bird":
+        options: dict[str, Any] = {
+            "block_size": _number(config, "block_size", where),
+            "random_blocks": _number(config, "num_random_blocks", where),
+            "random_attention": "first_block",  # what transformers computes outside training
+        }
+        return "bigbird_itc", options
+    if kind == "longformer":
+        windows = config.get("attention_window")
+        windows = windows if isinstance(windows, list) else [windows] * layers
+        if len(windows) != layers or not all(isinstance(window, int) for window in windows):
+            raise UserError(
+                f"attention_window is {config.get('attention_window')!r}", where, f"give one number, or {layers}"
+            )
+        return "longformer", {"attention_window": windows}
+    return "full_attention", {}
+
+
+def _split_span_head(state: dict[str, Tensor], config: EncoderConfig, kind: str, where: str) -> str:
+    """Start and end of an answer as layers of their own; the kind of head that they make, or nothing.
+
+    Args:
+        state: changed in place.
+        config: the encoder's sizes.
+        kind: the source's model type.
+        where: the source's path, for messages.
+    Raises:
+        UserError: BigBird's head, in other than its released sizes.
+    """
+    if f"{QA}.weight" not in state:
+        return ""
+    for part in ("weight", "bias"):
+        start, end = state.pop(f"{QA}.{part}").split(1)
+        state |= {f"{SPAN_HEAD}start.{part}": start.clone(), f"{SPAN_HEAD}end.{part}": end.clone()}
+    if kind != "big_bird":
+        return "independent"
+    own = config.ffn_embed_dim, config.layer_norm_eps, config.activation
+    if own != (4 * config.embed_dim, 1e-12, "gelu_tanh"):
+        raise UserError(
+            "its head for questions is not of the released checkpoints' kind: four times as wide inside, "
+            "layer_norm_eps 1e-12, hidden_act gelu_new",
+            where,
+            "save the encoder without it",
+        )
+    return "bigbird"
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -106,15 +192,23 @@ def _read_file(path: Path) -> dict[str, Tensor]:
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     config = _json(path)
-    kind = config.get("model_type")
+    kind = str(config.get("model_type"))
     if kind not in HUGGING_FACE:
         raise UserError(f"model type {kind!r}", str(path), f"LittleBird starts from {', '.join(HUGGING_FACE)}")
-    for name, allowed in ONLY.items():
+    config.setdefault("hidden_act", "gelu_new" if kind == "big_bird" else "gelu")
+    for name, allowed in _only(kind).items():
         if (value := config.get(name, allowed[0])) not in allowed:
-            raise UserError(
-                f"{name} is {value!r}", str(path), f"LittleBird starts from encoders with {name} {allowed[0]!r}"
-            )
+            remedy = f"this takes encoders with {name} {allowed[0]!r}"
+            if name == "attention_type":
+                remedy = "write 'block_sparse': the weights are the same, and --to full attends to all"
+            raise UserError(f"{name} is {value!r}", str(path), remedy)
     return config
+
+
+def _only(kind: str) -> dict[str, tuple[Any, ...]]:
+    """The values of a setting that the encoders here have, by the setting's name."""
+    activations = tuple(ACTIVATIONS) if kind in ONE_ACTIVATION else ("gelu",)
+    return ONLY | {"hidden_act": activations, "attention_type": ("block_sparse",)}
 
 
 def _json(path: Path) -> dict[str, Any]:

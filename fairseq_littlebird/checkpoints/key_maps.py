@@ -22,7 +22,14 @@ WORDS = "encoder.embeddings.words.weight"
 POSITIONS = "encoder.embeddings.positions.weight"
 TOKEN_TYPES = "encoder.embeddings.types.weight"
 """Folded into the positions when a source is read; no encoder here has it."""
+CONTEXT = "encoder.embeddings.context"
+"""What token-type row 1 has more than row 0."""
 HEAD = "lm_head."
+SPAN_HEAD = "span_head."
+QA = f"{SPAN_HEAD}both"
+"""Start and end of an answer as one linear layer with two outputs; our span heads have two layers."""
+GLOBAL = ("global_q", "global_k", "global_v")
+"""Longformer's projections of global tokens, beside q, k and v."""
 
 
 def linear(source: str, target: str) -> dict[str, str | None]:
@@ -47,6 +54,7 @@ HUGGING_FACE_ENCODER: KeyMap = {
     **linear("encoder.layer.{n}.output.dense", "encoder.layers.{n}.ffn.fc2"),
     **linear("encoder.layer.{n}.output.LayerNorm", "encoder.layers.{n}.ffn_norm"),
     "pooler.{key}": None,
+    **linear("qa_outputs", QA),
 }
 
 ROBERTA_HEAD: KeyMap = {
@@ -57,16 +65,17 @@ ROBERTA_HEAD: KeyMap = {
     "lm_head.decoder.weight": WORDS,
 }
 
+BERT_HEAD: KeyMap = {
+    **linear("cls.predictions.transform.dense", "lm_head.dense"),
+    **linear("cls.predictions.transform.LayerNorm", "lm_head.norm"),
+    "cls.predictions.bias": "lm_head.bias",
+    "cls.predictions.decoder.bias": "lm_head.bias",
+    "cls.predictions.decoder.weight": WORDS,
+    "cls.seq_relationship.{key}": None,
+}
+
 HUGGING_FACE: Mapping[str, KeyMap] = {
-    "bert": {
-        **HUGGING_FACE_ENCODER,
-        **linear("cls.predictions.transform.dense", "lm_head.dense"),
-        **linear("cls.predictions.transform.LayerNorm", "lm_head.norm"),
-        "cls.predictions.bias": "lm_head.bias",
-        "cls.predictions.decoder.bias": "lm_head.bias",
-        "cls.predictions.decoder.weight": WORDS,
-        "cls.seq_relationship.{key}": None,
-    },
+    "bert": {**HUGGING_FACE_ENCODER, **BERT_HEAD},
     "roberta": {**HUGGING_FACE_ENCODER, **ROBERTA_HEAD},
     "xlm-roberta": {**HUGGING_FACE_ENCODER, **ROBERTA_HEAD},
     "electra": {
@@ -77,8 +86,23 @@ HUGGING_FACE: Mapping[str, KeyMap] = {
         "generator_lm_head.weight": WORDS,
         "discriminator_predictions.{key}": None,
     },
+    "big_bird": {
+        **HUGGING_FACE_ENCODER,
+        **BERT_HEAD,
+        **linear("qa_classifier.intermediate.dense", "span_head.fc1"),
+        **linear("qa_classifier.output.dense", "span_head.fc2"),
+        **linear("qa_classifier.output.LayerNorm", "span_head.norm"),
+        **linear("qa_classifier.qa_outputs", QA),
+    },
+    "longformer": {
+        **HUGGING_FACE_ENCODER,
+        **ROBERTA_HEAD,
+        **linear("encoder.layer.{n}.attention.self.query_global", "encoder.layers.{n}.global_q"),
+        **linear("encoder.layer.{n}.attention.self.key_global", "encoder.layers.{n}.global_k"),
+        **linear("encoder.layer.{n}.attention.self.value_global", "encoder.layers.{n}.global_v"),
+    },
 }
-"""By ``model_type``, without the prefix ``bert.``, ``roberta.`` or ``electra.``."""
+"""By ``model_type``, without the prefix that the base model's keys have under a head."""
 
 FAIRSEQ_ROBERTA: KeyMap = {
     "sentence_encoder.embed_tokens.weight": WORDS,
@@ -106,7 +130,7 @@ FAIRSEQ_ROBERTA: KeyMap = {
 def full_attention_map(config: EncoderConfig) -> dict[str, str | None]:
     """Our own full-attention encoder, trained on: every key leads to itself, heads of other tasks stay behind."""
     own: dict[str, str | None] = {key: key for key in [*encoder_shapes(config), *head_shapes(config)]}
-    return own | {"span_head.{key}": None, "classification_heads.{key}": None}
+    return own | {CONTEXT: None, "span_head.{key}": None, "classification_heads.{key}": None}
 
 
 def encoder_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
@@ -179,7 +203,7 @@ def apply_key_map(state: Mapping[str, Tensor], key_map: KeyMap, where: str) -> t
         raise UserError(
             f"{len(unexpected)} unexpected keys: {', '.join(sorted(unexpected))}",
             where,
-            "save the encoder, with or without its masked-language-model head, apart from other heads and adapters",
+            "save the encoder, alone or with its head for words or for questions, apart from other heads and adapters",
         )
     return ours, dropped
 
@@ -198,17 +222,41 @@ def rename(state: Mapping[str, Tensor], name: Callable[[str], str], where: str) 
     return renamed
 
 
+def global_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+    """Every key of Longformer's projections of global tokens and its shape."""
+    C = config.embed_dim
+    names = [f"encoder.layers.{n}.{name}" for n in range(config.layers) for name in GLOBAL]
+    return {f"{name}.weight": (C, C) for name in names} | {f"{name}.bias": (C,) for name in names}
+
+
+def span_head_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
+    """Every key of a question-answering head as sources have it and its shape; most have ``QA`` alone."""
+    C, F = config.embed_dim, config.ffn_embed_dim
+    widths = {QA: (2, C), "span_head.fc1": (F, C), "span_head.fc2": (C, F)}
+    shapes: dict[str, tuple[int, ...]] = {f"{name}.weight": shape for name, shape in widths.items()}
+    shapes |= {f"{name}.bias": shape[:1] for name, shape in widths.items()}
+    return shapes | {"span_head.norm.weight": (C,), "span_head.norm.bias": (C,)}
+
+
+def source_shapes(state: Mapping[str, Tensor], config: EncoderConfig, key_map: KeyMap) -> dict[str, tuple[int, ...]]:
+    """Every key that a source of this format has to have and its shape; a head is there whole or not at all."""
+    shapes, known = encoder_shapes(config), {*key_map.values()}
+    if any(key.startswith(HEAD) for key in state):
+        shapes |= head_shapes(config)
+    if any(key.startswith(SPAN_HEAD) for key in state):
+        shapes |= {key: shape for key, shape in span_head_shapes(config).items() if key in known}
+    if "encoder.layers.{n}.global_q.weight" in known:
+        shapes |= global_shapes(config)
+    return shapes
+
+
 def check_keys(state: Mapping[str, Tensor], config: EncoderConfig, key_map: KeyMap, where: str) -> None:
     """Holds a source to its contract: every parameter there, with the shape that the sizes give it.
-
-    A masked-language-model head is there whole or not at all.
 
     Raises:
         UserError: missing keys, keys of layers or projections that the sizes do not have, or other shapes; lists them.
     """
-    shapes = encoder_shapes(config)
-    if any(key.startswith(HEAD) for key in state):
-        shapes |= head_shapes(config)
+    shapes = source_shapes(state, config, key_map)
     missing = [_source_key(key, key_map) for key in shapes if key not in state]
     if missing:
         raise UserError(f"{len(missing)} missing keys: {', '.join(missing)}", where, "save the whole model again")

@@ -14,6 +14,7 @@ from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
 
 
 def report(
+    title: str,
     source: Source,
     words: Words,
     config: EncoderConfig,
@@ -26,21 +27,22 @@ def report(
     """Markdown.
 
     Args:
+        title: the model's name.
         source, words, config, layers: what went in.
         state: what came out.
         arguments: how the model is asked for on fairseq-train's command line.
         commands: how to go on.
         tokenizer: a sentence on the tokenizer's files.
     """
-    model = "LittleBird" if isinstance(config, LittleBirdConfig) else "Full-attention encoder"
-    head = [] if source.has_head else ["`lm_head` (not in the checkpoint: fairseq-train starts it anew)"]
+    absent = not source.has_head and not source.span_head
+    head = ["`lm_head` (not in the checkpoint: fairseq-train starts it anew)"] if absent else []
     sections = [
-        f"# {model} from {source.kind}",
+        f"# {title[0].upper()}{title[1:]} from {source.kind}",
         f"Source: `{source.path}`, {source.keys} keys. Model: `{arguments}`.",
         _section("Mapped", _mapped(source, state)),
-        _section("Steps", _steps(source, words, config, layers)),
+        _section("Steps", _steps(source, words, config, state, layers)),
         _section("Tiled", _tiled(source, config)),
-        _section("Dropped", _listed([*source.dropped, *_layers_left_out(source, layers)], _unused(words))),
+        _section("Dropped", _listed([*source.dropped, *_left_out(source, state, layers)], _unused(words))),
         _section("Initialised", _initialised(source, words, state, head)),
         _section("Tokenizer", tokenizer),
         _section("How to go on", f"```bash\n{commands}\n```"),
@@ -66,19 +68,31 @@ def _mapped(source: Source, state: State) -> str:
 
 def _origin(key: str) -> str:
     """The source's parameter behind one of LittleBird's."""
-    return key.replace(".pack_norm.", ".attention_norm.").replace(".pack_", ".")
+    return key.replace(".pack_norm.", ".attention_norm.").replace(".pack_", ".").replace(".global_", ".")
 
 
-def _steps(source: Source, words: Words, config: EncoderConfig, layers: Sequence[int]) -> str:
+def _steps(source: Source, words: Words, config: EncoderConfig, state: State, layers: Sequence[int]) -> str:
     steps = list(source.notes)
     steps.append(f"Word rows put into the order of fairseq's dictionary: {len(words.symbols) - len(words.new)} rows.")
     if len(layers) < source.config.layers:
         steps.append(f"Layers taken, of {source.config.layers}, from 1: {', '.join(str(n + 1) for n in layers)}.")
-    if isinstance(config, LittleBirdConfig):
-        if not config.has_positions:
-            steps.append("Mean of the position rows added to every word row, as there is no position table now.")
-        if config.pack_size:
-            steps.append("Each layer's q, k, v copied to pack and to unpack attention; pack_norm from attention_norm.")
+    if not config.has_positions:
+        steps.append("Mean of the position rows added to every word row, as there is no position table now.")
+    if any(".global_" in key for key in state) and not any(".global_" in key for key in source.state):
+        steps.append("Each layer's q, k, v copied to those of its global tokens.")
+    if getattr(config, "random_attention", "") == "first_block":
+        steps.append(
+            "`--random-attention first_block`: block 0 again in place of each random block, which is what transformers "
+            "computes outside training. For the paper's random blocks convert again with `--random-attention seeded` "
+            "(and `--random-seed N`), or give these options to fairseq-train instead."
+        )
+    if source.span_head:
+        steps.append(
+            f"Head for questions: `--task question_answering --span-head {source.span_head}`. The source never saw "
+            "`[QUESTION]`, which stands before each question here; it reads its `<mask>` there."
+        )
+    if isinstance(config, LittleBirdConfig) and config.pack_size:
+        steps.append("Each layer's q, k, v copied to pack and to unpack attention; pack_norm from attention_norm.")
     return "\n".join(f"- {step}" for step in steps)
 
 
@@ -90,13 +104,20 @@ def _tiled(source: Source, config: EncoderConfig) -> str:
     return f"- `encoder.embeddings.positions`: {there} rows {how} to {now}."
 
 
-def _layers_left_out(source: Source, layers: Sequence[int]) -> list[str]:
+def _left_out(source: Source, state: State, layers: Sequence[int]) -> list[str]:
+    """The source's parameters of other layers, and of global tokens where the model has no such projections."""
     numbers = {re.escape(f"encoder.layers.{n}.") for n in range(source.config.layers) if n not in layers}
-    return [key for key in source.state if any(re.match(number, key) for number in numbers)]
+    without = not any(".global_" in key for key in state)
+    return [
+        key
+        for key in source.state
+        if any(re.match(number, key) for number in numbers) or (without and ".global_" in key)
+    ]
 
 
 def _unused(words: Words) -> list[str]:
-    return [f"word row {row}, `{name}`: no word of the dictionary" for row, name in sorted(words.unused.items())]
+    names = {row: f", `{name}`" if name else "" for row, name in words.unused.items()}
+    return [f"word row {row}{name}: no word of the dictionary" for row, name in sorted(names.items())]
 
 
 def _listed(keys: Sequence[str], more: Sequence[str]) -> str:
@@ -112,6 +133,10 @@ def _initialised(source: Source, words: Words, state: State, head: list[str]) ->
         lines.append(f"- `{HEAD}bias` of these words: the lowest there is, so that nothing predicts them at once")
     if any(".slopes." in key for key in state):
         lines.append("- `encoder.layers.*.slopes`: alpha 0, beta and gamma ALiBi's")
+    if "encoder.global_embedding" in state:
+        lines.append(
+            "- `encoder.layers.*.relative`: small random vectors; `encoder.global_embedding`: as `<s>` is read"
+        )
     if "encoder.pack" in state:
         lines.append(f"- `encoder.pack`: {len(state['encoder.pack'])} random words, as the first layer reads them")
     return "\n".join(lines)

@@ -11,25 +11,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.checkpoints.key_maps import POSITIONS, TOKEN_TYPES
+from fairseq_littlebird.checkpoints.key_maps import CONTEXT, POSITIONS, TOKEN_TYPES
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import FullAttentionConfig
 
 
 @dataclass(frozen=True)
 class Source:
-    """A full-attention encoder, its words still in the source's order.
+    """A Transformer encoder, its words still in the source's order.
 
     Args:
         kind: the format, in words.
         path: the file or folder it was read from.
         config: its sizes; ``vocab_size`` counts the source's rows.
-        state: parameters under our names, float32; with a masked-language-model head or without.
+        state: parameters under our names, float32; with a masked-language-model or a span head, or without.
         folder: where its tokenizer is.
         dictionary: the dict.txt whose order the rows have; None: they have the tokenizer's.
         keys: how many keys the source has.
         dropped: keys left out on purpose.
         notes: what else was done to the parameters, a sentence each.
+        model: what it is here, a name of fairseq's registry.
+        options: of that model, where the source fixes them; ``attention_window`` as one number a layer.
+        span_head: the kind of its span head, one of ``SPAN_HEADS``, or nothing.
     """
 
     kind: str
@@ -41,6 +44,9 @@ class Source:
     keys: int
     dropped: list[str]
     notes: list[str] = field(default_factory=list)
+    model: str = "full_attention"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    span_head: str = ""
 
     @property
     def has_head(self) -> bool:
@@ -53,15 +59,17 @@ def float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 
-def fold_positions(state: dict[str, Tensor], offset: int, notes: list[str]) -> None:
+def fold_positions(state: dict[str, Tensor], offset: int, notes: list[str], context: bool = False) -> None:
     """Position rows start at position 0 and hold what every token gets: token-type row 0.
 
     All tokens of one text have type 0, so adding that row to every position gives the embedding norm the same input.
+    With a question before it, a text has type 1.
 
     Args:
         state: changed in place; the token types leave it.
         offset: position rows before the first that a token uses (RoBERTa counts on from its padding's number).
         notes: gets a sentence for each step.
+        context: keep what row 1 has more, for the text after a question.
     """
     if offset:
         state[POSITIONS] = state[POSITIONS][offset:].clone()
@@ -69,7 +77,13 @@ def fold_positions(state: dict[str, Tensor], offset: int, notes: list[str]) -> N
     types = state.pop(TOKEN_TYPES, None)
     if types is not None and len(types):
         state[POSITIONS] = state[POSITIONS] + types[0]
-        others = f"; the other {len(types) - 1} dropped" if len(types) > 1 else ""
+        context = context and len(types) > 1
+        if context:
+            state[CONTEXT] = types[1] - types[0]
+        rest = len(types) - 1 - context
+        others = ("; row 1 kept for what follows a question" if context else "") + (
+            f"; the other {rest} dropped" if rest else ""
+        )
         notes.append(f"Token-type row 0 added to every position row{others}.")
 
 

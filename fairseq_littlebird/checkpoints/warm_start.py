@@ -1,6 +1,6 @@
-"""From a short-input encoder to the parameters of a full-attention or a LittleBird model (section 3.4, step 1).
+"""From a pretrained encoder to the parameters of the models here (section 3.4, step 1).
 
-Legend: V words, P positions, E width of the word embeddings, C hidden width, S pack size.
+Legend: V words, P positions, E width of the word embeddings, C hidden width, S pack size, N words.
 """
 
 from __future__ import annotations
@@ -15,31 +15,73 @@ from fairseq_littlebird.attention.bialibi import alibi_slopes
 from fairseq_littlebird.checkpoints.key_maps import POSITIONS, WORDS
 from fairseq_littlebird.checkpoints.source import Source
 from fairseq_littlebird.checkpoints.vocabulary import MASK, QUESTION, SPECIAL, Words
-from fairseq_littlebird.modules.config import LittleBirdConfig
+from fairseq_littlebird.modules.config import EncoderConfig, ETCConfig, LittleBirdConfig
 
 State = dict[str, Tensor]
 
 
-def full_attention_state(source: Source, words: Words, layers: Sequence[int], generator: torch.Generator) -> State:
-    """The source itself, its words in the dictionary's order.
+def full_attention_state(
+    source: Source, words: Words, config: EncoderConfig, layers: Sequence[int], generator: torch.Generator
+) -> State:
+    """The source itself, its words in the dictionary's order, its positions repeated to as many as there shall be.
+
+    Where there shall be none, their mean joins the words: the embedding norm's input keeps its centre.
 
     Args:
         source: what was read.
         words: the dictionary.
+        config: sizes and positions of the model to be.
         layers: the source's layers to keep, in order.
         generator: for the rows of new words.
     Returns:
-        parameters of a full-attention model; without a masked-language-model head if the source has none.
+        parameters of a full-attention or a BigBird-ITC model; with the heads that the source has.
     """
     state = {key: value.clone() for key, value in source.state.items() if ".layers." not in key}
     state[WORDS] = word_rows(state[WORDS], words, generator)
+    positions = state.pop(POSITIONS)
+    if config.has_positions:
+        state[POSITIONS] = tile(positions, config.max_positions)
+    else:
+        state[WORDS] = state[WORDS] + positions.mean(0)
     if source.has_head:
         state["lm_head.bias"] = word_biases(state["lm_head.bias"], words)
     for n, of in enumerate(layers):
         old = f"encoder.layers.{of}."
         for key, value in source.state.items():
-            if key.startswith(old):
+            if key.startswith(old) and ".global_" not in key:
                 state[f"encoder.layers.{n}.{key.removeprefix(old)}"] = value.clone()
+    return state
+
+
+def longformer_state(
+    source: Source, words: Words, config: EncoderConfig, layers: Sequence[int], generator: torch.Generator
+) -> State:
+    """With the projections of global tokens: the source's own, or those of all tokens.
+
+    Args and returns: see :func:`full_attention_state`.
+    """
+    state = full_attention_state(source, words, config, layers, generator)
+    for n, of in enumerate(layers):
+        for name in ("q", "k", "v"):
+            for part in ("weight", "bias"):
+                local = source.state[f"encoder.layers.{of}.{name}.{part}"]
+                own = source.state.get(f"encoder.layers.{of}.global_{name}.{part}", local)
+                state[f"encoder.layers.{n}.global_{name}.{part}"] = own.clone()
+    return state
+
+
+def bigbird_etc_state(
+    source: Source, words: Words, config: ETCConfig, layers: Sequence[int], generator: torch.Generator
+) -> State:
+    """With small random vectors for relative positions, and global tokens that start as <s>.
+
+    Args and returns: see :func:`full_attention_state`.
+    """
+    state = full_attention_state(source, words, config, layers, generator)
+    shape = config.heads, 2, 2 * config.max_distance + 3, config.embed_dim // config.heads
+    for n in range(len(layers)):
+        state[f"encoder.layers.{n}.relative"] = 0.02 * torch.randn(shape, generator=generator)
+    state["encoder.global_embedding"] = as_read(state, torch.tensor([words.symbols.index("<s>")]), config)
     return state
 
 
@@ -52,18 +94,9 @@ def littlebird_state(
 ) -> State:
     """LittleBird's layers, with the source's attention as both pack and unpack attention.
 
-    Args:
-        source, words, layers, generator: see :func:`full_attention_state`.
-        config: the student's sizes.
-    Returns:
-        parameters of a LittleBird model; without a masked-language-model head if the source has none.
+    Args and returns: see :func:`full_attention_state`.
     """
-    state = full_attention_state(source, words, layers, generator)
-    positions = state.pop(POSITIONS)
-    if config.has_positions:
-        state[POSITIONS] = tile(positions, config.max_positions)
-    else:
-        state[WORDS] = state[WORDS] + positions.mean(0)  # the norm's input keeps its centre
+    state = full_attention_state(source, words, config, layers, generator)
     alibi = torch.tensor(alibi_slopes(config.heads))
     for n in range(len(layers)):
         layer = f"encoder.layers.{n}."
@@ -138,7 +171,12 @@ def packed_rows(state: State, words: Words, config: LittleBirdConfig, generator:
         if row is not None and symbol not in (*SPECIAL, MASK)
     ]
     chosen = torch.randint(len(ordinary), (config.pack_size,), generator=generator)
-    x = state[WORDS][torch.tensor(ordinary)[chosen]]
+    return as_read(state, torch.tensor(ordinary)[chosen], config)
+
+
+def as_read(state: State, words: Tensor, config: EncoderConfig) -> Tensor:
+    """Words <int64>[N] as the first layer reads them, at no place in particular: <float>[N, C]."""
+    x = state[WORDS][words]
     if config.has_positions:
         x = x + state[POSITIONS].mean(0)
     norm = "encoder.embeddings.norm."

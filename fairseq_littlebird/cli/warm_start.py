@@ -1,4 +1,4 @@
-"""littlebird-warm-start: a pretrained short-input encoder becomes a LittleBird model, or its teacher."""
+"""littlebird-warm-start: a pretrained encoder becomes a LittleBird model, its teacher, or one of its peers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.output import check_folder, whole_folder
@@ -21,8 +21,48 @@ if TYPE_CHECKING:
 NAMES = ("checkpoint.pt", "model.args", "README.md", *FILES)
 """Every name in the folder."""
 
-TASK = "littlebird_masked_lm"
-MODELS = {"littlebird": "littlebird", "full": "full_attention"}
+TEXT, QUESTIONS = "littlebird_masked_lm", "question_answering"
+PADDING = 1  # fairseq's dictionary
+
+
+class Target(NamedTuple):
+    """A model to write.
+
+    Args:
+        model: its name in fairseq's registry, and in those of its architectures.
+        options: of the command line, those that it takes and not every model.
+        state: of ``checkpoints.warm_start``, the function that makes its parameters.
+    """
+
+    model: str
+    options: tuple[str, ...]
+    state: str
+
+
+TARGETS = {
+    "littlebird": Target(
+        "littlebird", ("pack_size", "block_size", "positions", "no_window", "max_positions"), "littlebird_state"
+    ),
+    "full": Target("full_attention", (), "full_attention_state"),
+    "bigbird_itc": Target(
+        "bigbird_itc",
+        ("block_size", "random_blocks", "random_attention", "random_seed", "max_positions"),
+        "full_attention_state",
+    ),
+    "bigbird_etc": Target("bigbird_etc", ("global_tokens", "local_radius", "max_distance"), "bigbird_etc_state"),
+    "longformer": Target("longformer", ("attention_window", "attention_dilation", "max_positions"), "longformer_state"),
+}
+"""By what ``--to`` calls them."""
+OPTIONS = sorted({option for target in TARGETS.values() for option in target.options})
+SIZES = (
+    "encoder_layers",
+    "encoder_embed_dim",
+    "encoder_ffn_embed_dim",
+    "encoder_attention_heads",
+    "word_embed_dim",
+    "layer_norm_eps",
+    "activation",
+)
 
 
 @exit_on_user_error
@@ -43,29 +83,56 @@ def _parser() -> argparse.ArgumentParser:
         dest="source",
         required=True,
         metavar="SOURCE",
-        help="fairseq RoBERTa or XLM-R (model.pt or its folder), a Hugging Face folder of BERT, RoBERTa, XLM-R or "
-        "ELECTRA, or a checkpoint of the full-attention encoder",
+        help="fairseq RoBERTa or XLM-R (model.pt or its folder), a Hugging Face folder of BERT, RoBERTa, XLM-R, "
+        "ELECTRA, BigBird or Longformer, also with a head for questions, or a checkpoint of the full-attention encoder",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--to",
-        choices=MODELS,
+        choices=TARGETS,
         default="littlebird",
-        help="full: the source itself, as the teacher of a distillation (%(default)s)",
+        help="full: full attention, as the teacher of a distillation (%(default)s)",
     )
     parser.add_argument(
         "--arch", metavar="NAME", help="a fairseq architecture, whose sizes must be the source's (from the source)"
     )
     parser.add_argument("--pack-size", type=_count, metavar="N", help="packed rows; 0 for none (the architecture's)")
-    parser.add_argument("--block-size", type=_positive, metavar="N", help="tokens a block (the architecture's)")
+    parser.add_argument(
+        "--block-size", type=_positive, metavar="N", help="tokens a block (a BigBird source's, the architecture's)"
+    )
+    parser.add_argument(
+        "--random-blocks", type=_count, metavar="N", help="BigBird: blocks drawn (the source's, the architecture's)"
+    )
+    parser.add_argument(
+        "--random-attention",
+        choices=("seeded", "first_block"),
+        help="BigBird: first_block computes what transformers does outside training (which a BigBird source gets)",
+    )
+    parser.add_argument("--random-seed", type=_count, metavar="N", help="BigBird: of the blocks drawn (0)")
+    parser.add_argument(
+        "--attention-window", metavar="N[,N…]", help="Longformer: tokens a window, of all layers or of each (512)"
+    )
+    parser.add_argument(
+        "--attention-dilation", metavar="N[,N…]", help="Longformer: steps of a window, of all heads or of each (1)"
+    )
+    parser.add_argument("--global-tokens", type=_positive, metavar="N", help="BigBird-ETC (the architecture's)")
+    parser.add_argument("--local-radius", type=_positive, metavar="N", help="BigBird-ETC (the architecture's)")
+    parser.add_argument("--max-distance", type=_positive, metavar="N", help="BigBird-ETC (the architecture's)")
     parser.add_argument("--layers", type=_positive, metavar="N", help="evenly spaced layers of the source (all)")
     parser.add_argument(
         "--positions",
         choices=("bialibi", "learned", "none"),
         help="learned tiles the source's position rows (bialibi)",
     )
-    parser.add_argument("--no-window", action="store_true", help="ablation: attend to the packed rows alone")
-    parser.add_argument("--max-positions", type=_positive, metavar="N", help="rows of learned positions (the source's)")
+    parser.add_argument(
+        "--no-window", action="store_true", default=None, help="ablation: attend to the packed rows alone"
+    )
+    parser.add_argument(
+        "--max-positions",
+        type=_positive,
+        metavar="N",
+        help="rows of learned positions: the source's, repeated (the source's; BigBird-ITC and Longformer: 4096)",
+    )
     parser.add_argument(
         "--add-word",
         nargs="+",
@@ -86,38 +153,50 @@ def _convert(options: argparse.Namespace) -> None:
     # argument parsing and --help should not wait for torch
     import torch
 
+    from fairseq_littlebird.checkpoints import warm_start
     from fairseq_littlebird.checkpoints.report import report
     from fairseq_littlebird.checkpoints.source import read_source
-    from fairseq_littlebird.checkpoints.warm_start import full_attention_state, littlebird_state, spaced_layers
-    from fairseq_littlebird.modules.config import LittleBirdConfig
 
+    target = TARGETS[options.to]
+    _check_options(options, target)
     source = read_source(options.source)
     words, tokenizer = _words(source, options)
-    layers = spaced_layers(source.config.layers, _layers(source, options))
-    model, arch = _model(source, options, len(layers))
-    config = _config(model, len(words.symbols))
+    layers = warm_start.spaced_layers(source.config.layers, _layers(source, options))
+    model, arch = _model(source, options, layers)
+    title, config = _built(target, model, len(words.symbols))
     generator = torch.Generator().manual_seed(options.seed)
-    if options.to == "full":
-        state = full_attention_state(source, words, layers, generator)
-    else:
-        assert isinstance(config, LittleBirdConfig)
-        state = littlebird_state(source, words, config, layers, generator)
-    arguments = _model_args(arch, model, options.to)
+    state = getattr(warm_start, target.state)(source, words, config, layers, generator)
+    arguments = _model_args(arch, model, target, config)
     with whole_folder(options.out, NAMES, options.overwrite) as folder:
-        torch.save(_checkpoint(state, model, options), folder / "checkpoint.pt")
+        torch.save(_checkpoint(state, model, source, options), folder / "checkpoint.pt")
         (folder / "dict.txt").write_text("".join(f"{line}\n" for line in words.lines), "utf-8")
         (folder / "model.args").write_text(arguments + "\n", "utf-8")
         for name, file in (tokenizer.files if tokenizer else {}).items():
             shutil.copyfile(file, folder / name)
-        how_to_go_on, files = _commands(options), _tokenizer_line(tokenizer)
-        text = report(source, words, config, state, layers, arguments, how_to_go_on, files)
+        how_to_go_on, files = _commands(options, source), _tokenizer_line(tokenizer)
+        text = report(title, source, words, config, state, layers, arguments, how_to_go_on, files)
         (folder / "README.md").write_text(text, "utf-8")
     count = sum(value.numel() for value in state.values())
+    head = "a masked-language-model head" if source.has_head else f"a span head ({source.span_head})"
     print(
         f"{options.out}: {arch} from {source.kind}, {len(layers)} layers, {count / 1e6:.1f} M parameters, "
         f"{len(words.symbols):,} words, {len(words.new)} of them new, "
-        f"{'with' if source.has_head else 'without'} a masked-language-model head; README.md says what became of all"
+        f"{f'with {head}' if source.has_head or source.span_head else 'without a head'}; "
+        "README.md says what became of all"
     )
+
+
+def _check_options(options: argparse.Namespace, target: Target) -> None:
+    wrong = [name for name in OPTIONS if getattr(options, name) is not None and name not in target.options]
+    if wrong:
+        raise UserError(
+            f"{', '.join(map(_flag, wrong))} with --to {options.to}",
+            remedy=f"leave it out: that model takes {', '.join(map(_flag, target.options)) or 'none such'}",
+        )
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def _words(source: Source, options: argparse.Namespace) -> tuple[Words, Tokenizer | None]:
@@ -131,7 +210,7 @@ def _words(source: Source, options: argparse.Namespace) -> tuple[Words, Tokenize
         return vocabulary.words_of_dictionary(text, rows, new, where), _tokenizer_beside(source.dictionary)
     tokenizer = load_tokenizer(source.folder)
     numbers = tokenizer.numbers()
-    if tokenizer.kind == "sentencepiece":  # of the models that are read here only XLM-R has one
+    if tokenizer.kind == "sentencepiece" and vocabulary.MASK not in numbers:  # XLM-R's; BigBird's has all its words
         numbers = vocabulary.xlm_roberta_numbers(numbers)
     return vocabulary.words_of_tokenizer(tokenizer.symbols(), numbers, rows, new, where), tokenizer
 
@@ -162,22 +241,24 @@ def _layers(source: Source, options: argparse.Namespace) -> int:
     return wanted
 
 
-def _model(source: Source, options: argparse.Namespace, layers: int) -> tuple[dict[str, Any], str]:
+def _model(source: Source, options: argparse.Namespace, layers: Sequence[int]) -> tuple[dict[str, Any], str]:
     """Every option of the model, and its architecture's name.
 
     Raises:
         UserError: an architecture of another model, or of other sizes than the source's.
     """
-    config = source.config
+    from fairseq_littlebird.checkpoints.key_maps import CONTEXT
+
+    config, target = source.config, TARGETS[options.to]
     own: dict[str, Any] = {
-        "encoder_layers": layers,
+        "encoder_layers": len(layers),
         "encoder_embed_dim": config.embed_dim,
         "encoder_ffn_embed_dim": config.ffn_embed_dim,
         "encoder_attention_heads": config.heads,
         "word_embed_dim": config.word_embed_dim,
     }
     arch = options.arch or _default_arch(source, options.to)
-    model = _architecture(arch, MODELS[options.to])
+    model = _architecture(arch, target.model)
     if options.arch:
         differ = [
             f"{name.replace('encoder_', '').replace('_', ' ')} {model[name]} against the source's {value}"
@@ -186,28 +267,32 @@ def _model(source: Source, options: argparse.Namespace, layers: int) -> tuple[di
         ]
         if differ:
             raise UserError(f"{arch} has {', '.join(differ)}", options.source, "leave out --arch, or name another")
-    model |= own | {"layer_norm_eps": config.layer_norm_eps, "max_positions": config.max_positions}
-    if options.to == "littlebird":
-        for name in ("pack_size", "block_size", "positions"):
-            if getattr(options, name) is not None:
-                model[name] = getattr(options, name)
-        model["no_window"] = options.no_window
-        if options.max_positions:
-            if model["positions"] != "learned":
-                raise UserError("--max-positions without learned positions", remedy="add --positions learned")
-            model["max_positions"] = options.max_positions
-    else:
-        given = ("pack_size", "block_size", "positions", "no_window", "max_positions")
-        if wrong := [f"--{name.replace('_', '-')}" for name in given if getattr(options, name) not in (None, False)]:
-            raise UserError(f"{', '.join(wrong)} with --to full", remedy="leave it out: that is the source itself")
+    model |= own | {"layer_norm_eps": config.layer_norm_eps, "activation": config.activation}
+    model["context_type"] = CONTEXT in source.state
+    if options.to in ("littlebird", "full", "bigbird_etc") or source.model == target.model:
+        model["max_positions"] = config.max_positions
+    if source.model == target.model:
+        model |= _own_options(source, layers)
+    model |= {name: getattr(options, name) for name in target.options if getattr(options, name) is not None}
+    if options.max_positions and model.get("positions", "learned") != "learned":
+        raise UserError("--max-positions without learned positions", remedy="add --positions learned")
     return model, arch
+
+
+def _own_options(source: Source, layers: Sequence[int]) -> dict[str, Any]:
+    """The options that the source fixes, as the command line has them."""
+    options = dict(source.options)
+    if "attention_window" in options:
+        windows = [str(options["attention_window"][n]) for n in layers]
+        options["attention_window"] = windows[0] if len({*windows}) == 1 else ",".join(windows)
+    return options
 
 
 def _default_arch(source: Source, to: str) -> str:
     config = source.config
     size = "large" if (config.layers, config.embed_dim) == (24, 1024) else "base"
-    family = "littlebird" if to == "littlebird" else "bert_full" if config.layer_norm_eps < 1e-6 else "roberta_full"
-    return f"{family}_{size}"
+    full = "bert_full" if config.layer_norm_eps < 1e-6 else "roberta_full"
+    return f"{full if to == 'full' else to}_{size}"
 
 
 def _architecture(arch: str, model: str) -> dict[str, Any]:
@@ -223,43 +308,37 @@ def _architecture(arch: str, model: str) -> dict[str, Any]:
     return {key: str(value) if isinstance(value, str) else value for key, value in (defaults | vars(chosen)).items()}
 
 
-def _config(model: dict[str, Any], words: int) -> EncoderConfig:
-    """The sizes that the state is made for."""
-    from fairseq_littlebird.modules.config import FullAttentionConfig, LittleBirdConfig
+def _built(target: Target, model: dict[str, Any], words: int) -> tuple[str, EncoderConfig]:
+    """What the model calls itself, and the sizes of its encoder.
 
-    values = {
-        "vocab_size": words,
-        "layers": model["encoder_layers"],
-        "embed_dim": model["encoder_embed_dim"],
-        "ffn_embed_dim": model["encoder_ffn_embed_dim"],
-        "heads": model["encoder_attention_heads"],
-        "word_embed_dim": model["word_embed_dim"],
-        "layer_norm_eps": model["layer_norm_eps"],
-        "max_positions": model["max_positions"],
-    }
-    if "pack_size" not in model:
-        return FullAttentionConfig(**values)
-    values |= {name: model[name] for name in ("pack_size", "block_size", "positions")}
+    Raises:
+        UserError: options that do not fit together.
+    """
+    import torch
+    from fairseq.models import MODEL_REGISTRY
+
+    kind = MODEL_REGISTRY[target.model]
     try:
-        return LittleBirdConfig(window=not model["no_window"], **values)
+        with torch.device("meta"):
+            return kind.title, kind.build_encoder(kind.config_class(**model), words, PADDING).config
     except ValueError as error:
         raise UserError(str(error), "options", "choose sizes that fit together") from error
 
 
-def _model_args(arch: str, model: dict[str, Any], to: str) -> str:
+def _model_args(arch: str, model: dict[str, Any], target: Target, config: EncoderConfig) -> str:
     """What fairseq-train needs to build the model."""
-    names = ["encoder_layers", "encoder_embed_dim", "encoder_ffn_embed_dim", "encoder_attention_heads"]
-    names += ["word_embed_dim"] if model["word_embed_dim"] else []
-    names += ["layer_norm_eps"]
-    names += ["pack_size", "block_size", "positions"] if to == "littlebird" else []
-    names += ["max_positions"] if to == "full" or model["positions"] == "learned" else []
+    names = [name for name in SIZES if name != "word_embed_dim" or model[name]]
+    names += [name for name in target.options if name not in ("no_window", "max_positions")]
+    names += ["max_positions"] if config.has_positions else []
     words = ["--arch", arch]
     for name in names:
-        words += [f"--{name.replace('_', '-')}", str(model[name])]
-    return " ".join(words + (["--no-window"] if model.get("no_window") else []))
+        words += [_flag(name), str(model[name])]
+    return " ".join(words + [_flag(name) for name in ("no_window", "context_type") if model.get(name)])
 
 
-def _checkpoint(state: dict[str, Any], model: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+def _checkpoint(
+    state: dict[str, Any], model: dict[str, Any], source: Source, options: argparse.Namespace
+) -> dict[str, Any]:
     """As fairseq's own before the first update."""
     from fairseq.dataclass.configs import FairseqConfig
     from fairseq.tasks import TASK_DATACLASS_REGISTRY
@@ -268,12 +347,15 @@ def _checkpoint(state: dict[str, Any], model: dict[str, Any], options: argparse.
     def plain(config: Any) -> dict[str, Any]:
         return dict(OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True))  # type: ignore[arg-type]
 
+    task, criterion = (QUESTIONS, QUESTIONS) if source.span_head else (TEXT, "masked_lm")
     cfg = plain(FairseqConfig())
-    cfg["model"] = {"_name": MODELS[options.to], **model}
-    cfg["task"] = plain(TASK_DATACLASS_REGISTRY[TASK]) | {"_name": TASK, "data": str(Path(options.out).resolve())}
-    cfg["criterion"] = {"_name": "masked_lm"}
-    history = {
-        "criterion_name": "MaskedLmLoss",
+    cfg["model"] = {"_name": TARGETS[options.to].model, **model}
+    cfg["task"] = plain(TASK_DATACLASS_REGISTRY[task]) | {"_name": task, "data": str(Path(options.out).resolve())}
+    if source.span_head:
+        cfg["task"]["span_head"] = source.span_head
+    cfg["criterion"] = {"_name": criterion}
+    history: dict[str, Any] = {
+        "criterion_name": "QuestionAnsweringCriterion" if source.span_head else "MaskedLmLoss",
         "optimizer_name": "FairseqAdam",
         "lr_scheduler_state": {},
         "num_updates": 0,
@@ -290,15 +372,24 @@ def _checkpoint(state: dict[str, Any], model: dict[str, Any], options: argparse.
     }
 
 
-def _commands(options: argparse.Namespace) -> str:
+def _commands(options: argparse.Namespace, source: Source) -> str:
     folder = shlex.quote(str(options.out))
-    task = f"{TASK} --padding-insertion" if options.to == "littlebird" else TASK
+    start = f"$(cat {folder}/model.args) --finetune-from-model {folder}/checkpoint.pt"
+    if source.span_head:
+        answer = f"littlebird-predict DATA --path {folder}/checkpoint.pt --gen-subset valid --output PREDICTIONS\n"
+        return f"""littlebird-prepare qa --dataset squad --train TRAIN.json --valid VALID.json --tokenizer {folder} \\
+    --dict {folder}/dict.txt --max-tokens 512 --stride 128 --destdir DATA
+{answer if source.model == TARGETS[options.to].model else ""}fairseq-train DATA --user-dir fairseq_littlebird \\
+    --task {QUESTIONS} --span-head {source.span_head} --criterion {QUESTIONS} \\
+    {start} \\
+    --optimizer adam --lr 3e-5 --batch-size 8 --max-epoch 2 --save-dir CHECKPOINTS"""
+    task = f"{TEXT} --padding-insertion" if options.to == "littlebird" else TEXT
     return f"""littlebird-prepare text --tokenizer {folder} --input TRAIN.txt --output train.symbols
 littlebird-prepare text --tokenizer {folder} --input VALID.txt --output valid.symbols
 fairseq-preprocess --only-source --srcdict {folder}/dict.txt --trainpref train.symbols --validpref valid.symbols \\
     --destdir DATA
 fairseq-train DATA --user-dir fairseq_littlebird --task {task} --criterion masked_lm \\
-    $(cat {folder}/model.args) --finetune-from-model {folder}/checkpoint.pt \\
+    {start} \\
     --tokens-per-sample 512 --optimizer adam --lr 1e-4 --batch-size 8 --max-update 10000 --save-dir CHECKPOINTS"""
 
 

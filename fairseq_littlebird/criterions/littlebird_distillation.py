@@ -18,9 +18,10 @@ from fairseq_littlebird.attention.routing import FullRouting, LittleBirdRouting
 from fairseq_littlebird.criterions.recurring_span_selection import loss_of_logits
 from fairseq_littlebird.data.batch import SpanBatch
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.models.littlebird import LittleBirdModel
 from fairseq_littlebird.models.teacher import PRECISIONS, load_teacher
-from fairseq_littlebird.modules.config import LittleBirdConfig
+from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
 from fairseq_littlebird.objectives.attention_alignment import HEADS, chunked_attention_kl
 from fairseq_littlebird.objectives.chunked import chunk_rows, chunked_sum
 from fairseq_littlebird.objectives.distillation import soft_target_kl
@@ -106,7 +107,8 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
                 terms.append(weight * term)
                 log[name] = float(term.detach())
         if self.cfg.attention_weight:
-            layers, log["queries"] = self.attention(answers, sample["net_input"], config, model.training)
+            student = cast(LittleBirdConfig, config)
+            layers, log["queries"] = self.attention(answers, sample["net_input"], student, model.training)
             terms.append(self.cfg.attention_weight * N * torch.stack(layers).mean() / max(log["queries"], 1))
             log |= {f"attention_kl_{n}": float(kl.detach()) for n, kl in enumerate(layers, start=1)}
         if answers.exact is not None:
@@ -174,13 +176,16 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
         ]
         return layers, int((~padding_mask[:, rows]).sum())
 
-    def student_config(self, model: Any) -> LittleBirdConfig:
+    def student_config(self, model: Any) -> EncoderConfig:
         """Raises UserError where the student is none, or does not fit the teacher."""
         while hasattr(model, "module"):  # wrapped, once or twice, for several workers
             model = model.module
-        if not isinstance(model, LittleBirdModel):
-            raise UserError("the student is no LittleBird", "--arch", "take littlebird_base or another of its sizes")
-        config: LittleBirdConfig = model.encoder.config
+        if not isinstance(model, EncoderModel):
+            raise UserError("no model of this plugin", "--arch", "take littlebird_base or another that has a teacher")
+        if self.cfg.attention_weight and not isinstance(model, LittleBirdModel):
+            remedy = "distil soft targets alone with --attention-weight 0, or take littlebird_base"
+            raise UserError("attention is distilled into LittleBird alone", f"--arch of {model.title}", remedy)
+        config: EncoderConfig = model.encoder.config
         ours, theirs = config.heads, self.teacher.config.heads
         if self.cfg.attention_weight and str(self.cfg.attention_heads) == "paired" and ours != theirs:
             raise UserError(

@@ -118,9 +118,42 @@ class IndependentSpanHead(nn.Module):
         return self.end(hidden).transpose(1, 2).expand(-1, starts.shape[1], -1)
 
 
-SPAN_HEADS: dict[str, type[QuestionAwareSpanHead] | type[LinearSpanHead] | type[IndependentSpanHead]] = {
+class BigBirdSpanHead(nn.Module):
+    """Start and end by a linear layer each over LayerNorm(W₂ gelu(W₁ h) + h): what BigBirdForQuestionAnswering of
+    transformers has over its encoder, but for its dropout.
+
+    Its weights there are ``fc1`` (qa_classifier.intermediate.dense), ``fc2`` and ``norm`` (qa_classifier.output.dense,
+    .LayerNorm), ``start`` and ``end`` (rows 0 and 1 of qa_classifier.qa_outputs). The inner width is four times the
+    outer one, gelu is the tanh approximation and the norm adds 1e-12, as in the released checkpoints.
+    """
+
+    def __init__(self, embed_dim: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(embed_dim, 4 * embed_dim)
+        self.fc2 = nn.Linear(4 * embed_dim, embed_dim)
+        self.norm = nn.LayerNorm(embed_dim, 1e-12)
+        self.start = nn.Linear(embed_dim, 1)
+        self.end = nn.Linear(embed_dim, 1)
+
+    def features(self, hidden: Tensor) -> Tensor:
+        """<float>[B, L, C] to the same shape."""
+        return self.norm(self.fc2(F.gelu(self.fc1(hidden), approximate="tanh")) + hidden)
+
+    def start_logits(self, hidden: Tensor, questions: Tensor) -> Tensor:
+        """hidden <float>[B, L, C], questions <int64>[B, Q] to <float>[B, Q, L]."""
+        return self.start(self.features(hidden)).transpose(1, 2).expand(-1, questions.shape[1], -1)
+
+    def end_logits(self, hidden: Tensor, questions: Tensor, starts: Tensor) -> Tensor:
+        """hidden <float>[B, L, C], questions and starts <int64>[B, Q] to <float>[B, Q, L]."""
+        return self.end(self.features(hidden)).transpose(1, 2).expand(-1, starts.shape[1], -1)
+
+
+SPAN_HEADS: dict[
+    str, type[QuestionAwareSpanHead] | type[LinearSpanHead] | type[IndependentSpanHead] | type[BigBirdSpanHead]
+] = {
     "linear": LinearSpanHead,
     "independent": IndependentSpanHead,
+    "bigbird": BigBirdSpanHead,
     "qass": QuestionAwareSpanHead,
 }
 

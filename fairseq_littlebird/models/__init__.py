@@ -1,6 +1,20 @@
 """fairseq models; importing this package registers them."""
 
+from fairseq_littlebird.models.bigbird_etc import BigBirdETCModel, BigBirdETCModelConfig
+from fairseq_littlebird.models.bigbird_itc import BigBirdModel, BigBirdModelConfig
 from fairseq_littlebird.models.full_attention import FullAttentionModel, FullAttentionModelConfig
 from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdModelConfig
+from fairseq_littlebird.models.longformer import LongformerModel, LongformerModelConfig
 
-__all__ = ["FullAttentionModel", "FullAttentionModelConfig", "LittleBirdModel", "LittleBirdModelConfig"]
+__all__ = [
+    "BigBirdETCModel",
+    "BigBirdETCModelConfig",
+    "BigBirdModel",
+    "BigBirdModelConfig",
+    "FullAttentionModel",
+    "FullAttentionModelConfig",
+    "LittleBirdModel",
+    "LittleBirdModelConfig",
+    "LongformerModel",
+    "LongformerModelConfig",
+]

@@ -36,6 +36,9 @@ class EncoderModelConfig(FairseqDataclass):
     activation: ChoiceEnum(ACTIVATIONS) = field(  # type: ignore[valid-type]
         default="gelu", metadata={"help": "of the feed-forward layers; gelu_tanh is BigBird's approximation"}
     )
+    context_type: bool = field(
+        default=False, metadata={"help": "tell the context from the question, as BERT's token types do"}
+    )
     dropout: float = field(default=0.1, metadata={"help": "dropout of each sub-layer's output"})
     attention_dropout: float = field(default=0.1, metadata={"help": "dropout of attention probabilities"})
     activation_dropout: float = field(default=0.0, metadata={"help": "dropout inside the feed-forward layer"})
@@ -56,6 +59,7 @@ class EncoderModelConfig(FairseqDataclass):
             "word_embed_dim": self.word_embed_dim,
             "layer_norm_eps": self.layer_norm_eps,
             "activation": str(self.activation),
+            "context_type": self.context_type,
             "dropout": self.dropout,
             "attention_dropout": self.attention_dropout,
             "activation_dropout": self.activation_dropout,
@@ -156,7 +160,10 @@ class EncoderModel(BaseFairseqModel):
         routing: list[Any] | None = [] if return_routing else None
         states: list[Tensor] | None = [] if return_all_hiddens else None
         roles = Roles(questions, context_starts, segments, classification_head_name is not None)
-        hidden = self.encode(src_tokens, positions, roles, states=states, routing=routing)
+        lists: dict[str, Any] = {"states": states, "routing": routing}
+        if self.encoder.config.context_type:
+            lists["context_starts"] = context_starts
+        hidden = self.encode(src_tokens, positions, roles, **lists)
         extra: dict[str, Any] = {"inner_states": states, "routing": routing}
         if questions is not None:
             extra["start_logits"] = self.span_head.start_logits(hidden, questions)  # type: ignore[union-attr,operator]
@@ -179,7 +186,7 @@ class EncoderModel(BaseFairseqModel):
         Args:
             tokens, positions: as :meth:`forward`'s.
             roles: what the task says of its tokens.
-            lists: to add states and routing to, see the encoder.
+            lists: to add states and routing to, and where contexts start; see the encoder.
         """
         hidden: Tensor = self.encoder(tokens, positions, **lists)
         return hidden

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fairseq_littlebird.attention.bigbird import RANDOM_ATTENTION
+
 POSITIONS = ("bialibi", "learned", "none")
 ACTIVATIONS = ("gelu", "gelu_tanh")
 
@@ -23,6 +25,7 @@ class EncoderConfig:
         word_embed_dim: width of the word embeddings, where a projection follows them (ELECTRA); 0: embed_dim.
         layer_norm_eps: what every layer norm adds to the variance.
         activation: of the feed-forward layers: ``gelu``, or ``gelu_tanh``, its approximation (BigBird's).
+        context_type: a vector is added to the words of the context, after the question (BERT's second token type).
     Raises:
         ValueError: sizes that do not fit together; the text says which.
     """
@@ -42,6 +45,7 @@ class EncoderConfig:
     word_embed_dim: int = 0
     layer_norm_eps: float = 1e-5
     activation: str = "gelu"
+    context_type: bool = False
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.embed_dim % self.heads:
@@ -60,6 +64,62 @@ class EncoderConfig:
 @dataclass(frozen=True)
 class FullAttentionConfig(EncoderConfig):
     """BERT and RoBERTa: every token attends to every other, positions are learned."""
+
+
+@dataclass(frozen=True)
+class ETCConfig(EncoderConfig):
+    """BigBird-ETC; the defaults are its base size (table 8 of Zaheer et al., 2020).
+
+    Args:
+        global_tokens: G, at least 2: one stands for what is outside of any segment.
+        local_radius: r, the table's block length b (169 for the large size): a long token sees those at most so far
+            away. They lie in the 3b tokens of its own block and its neighbours, which the table calls the window.
+        max_distance: k, from which on distances have one label.
+    """
+
+    global_tokens: int = 256
+    local_radius: int = 84
+    max_distance: int = 12
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.global_tokens < 2:
+            raise ValueError(f"{self.global_tokens} global tokens are less than 2")
+        if self.local_radius < 1:
+            raise ValueError(f"local radius {self.local_radius} is not positive")
+        if self.max_distance < 1:
+            raise ValueError(f"largest distance {self.max_distance} is not positive")
+
+    @property
+    def has_positions(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class LongformerConfig(EncoderConfig):
+    """Longformer (Beltagy et al., 2020).
+
+    Args:
+        attention_window: w of each layer, even: w / 2 tokens on each side.
+        dilations: of each head, steps from one token of the window to the next; the same in all layers.
+    """
+
+    max_positions: int = 4096
+    attention_window: tuple[int, ...] = (512,) * 12
+    dilations: tuple[int, ...] = (1,) * 12
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.attention_window) != self.layers:
+            raise ValueError(f"{len(self.attention_window)} attention windows do not fit {self.layers} layers")
+        if len(self.dilations) != self.heads:
+            raise ValueError(f"{len(self.dilations)} attention dilations do not fit {self.heads} heads")
+        for window in self.attention_window:
+            if window < 2 or window % 2:
+                raise ValueError(f"attention window {window} is not an even number of at least 2")
+        for dilation in self.dilations:
+            if dilation < 1:
+                raise ValueError(f"attention dilation {dilation} is not positive")
 
 
 @dataclass(frozen=True)
@@ -94,3 +154,32 @@ class LittleBirdConfig(EncoderConfig):
     @property
     def has_positions(self) -> bool:
         return self.positions == "learned"
+
+
+@dataclass(frozen=True)
+class BigBirdConfig(EncoderConfig):
+    """BigBird-ITC.
+
+    Args:
+        block_size: b, tokens a block.
+        random_blocks: R, blocks that a block sees beyond its window and the global ones.
+        random_attention: ``seeded``, or ``first_block`` for what transformers computes outside training; see
+            :func:`random_blocks`.
+        seed: of the random blocks.
+    """
+
+    block_size: int = 64
+    random_blocks: int = 3
+    random_attention: str = "seeded"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.block_size < 1:
+            raise ValueError(f"block size {self.block_size} is not positive")
+        if self.random_blocks < 0:
+            raise ValueError(f"{self.random_blocks} random blocks are negative")
+        if self.random_attention not in RANDOM_ATTENTION:
+            raise ValueError(f"random attention {self.random_attention!r} is not one of {', '.join(RANDOM_ATTENTION)}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"random seed {self.seed} is not between 0 and {2**32 - 1}")

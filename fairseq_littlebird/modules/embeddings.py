@@ -12,6 +12,8 @@ from fairseq_littlebird.modules.config import EncoderConfig
 class Embeddings(nn.Module):
     """Word embeddings, learned positions where the encoder has them, a norm, and a projection where widths differ.
 
+    ``context`` <float>[E], where the encoder has it, tells the context from the question.
+
     Args:
         config: sizes and switches.
     """
@@ -22,6 +24,7 @@ class Embeddings(nn.Module):
         self.dropout = config.dropout
         self.words = nn.Embedding(config.vocab_size, E, config.padding_idx)
         self.positions = nn.Embedding(config.max_positions, E) if config.has_positions else None
+        self.context = nn.Parameter(torch.zeros(E)) if config.context_type else None
         self.norm = nn.LayerNorm(E, config.layer_norm_eps)
         self.projection = nn.Linear(E, C) if E != C else None
 
@@ -33,11 +36,12 @@ class Embeddings(nn.Module):
         with torch.no_grad():
             self.words.weight[self.words.padding_idx].zero_()
 
-    def forward(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, positions: Tensor | None = None, context_starts: Tensor | None = None) -> Tensor:
         """
         Args:
             tokens: <integer>[B, L].
             positions: <integer>[B, L] or None for 0 … L-1; read only where positions are learned.
+            context_starts: <int64>[B], the first token of the context, or None where there is none.
         Returns:
             <float>[B, L, C].
         Raises:
@@ -51,5 +55,10 @@ class Embeddings(nn.Module):
             if last >= rows:
                 raise ValueError(f"position {last} is past the {rows} learned ones; shorten the input")
             x = x + self.positions(positions)
+        if self.context is not None:
+            L = tokens.shape[1]
+            starts = tokens.new_full((1,), L) if context_starts is None else context_starts
+            inside = torch.arange(L, device=tokens.device) >= starts[:, None]
+            x = x + inside.unsqueeze(-1) * self.context
         x = dropout(self.norm(x), self.dropout, self.training)
         return x if self.projection is None else self.projection(x)

@@ -44,6 +44,7 @@ class LittleBirdEncoder(nn.Module):
         padding_mask: Tensor | None = None,
         states: list[Tensor] | None = None,
         routing: list[LittleBirdRouting] | None = None,
+        context_starts: Tensor | None = None,
     ) -> Tensor:
         """
         Args:
@@ -53,6 +54,7 @@ class LittleBirdEncoder(nn.Module):
             padding_mask: <bool>[B, L], True = padding; None takes ``tokens == padding_idx``.
             states: a list to add the embeddings and every layer's output to, each <float>[B, L, C].
             routing: a list to add to what decides where each layer attends.
+            context_starts: <int64>[B], where the context begins after the question, or None; see :class:`Embeddings`.
         Returns:
             the last layer's output <float>[B, L, C]; what stands at padding is undefined.
         Raises:
@@ -60,7 +62,7 @@ class LittleBirdEncoder(nn.Module):
         """
         if padding_mask is None:
             padding_mask = tokens.eq(self.config.padding_idx)
-        x = self.embeddings(tokens, positions)
+        x = self.embeddings(tokens, positions, context_starts)
         p = x.new_zeros(0, x.shape[-1]) if self.pack is None else self.pack.to(x.dtype)
         p = p.expand(len(tokens), -1, -1)
         layout = self.layout(x, positions, padding_mask)

@@ -44,6 +44,7 @@ class TransformerEncoder(nn.Module):
         padding_mask: Tensor | None = None,
         states: list[Tensor] | None = None,
         routing: list[FullRouting] | None = None,
+        context_starts: Tensor | None = None,
         **roles: Any,
     ) -> Tensor:
         """
@@ -53,6 +54,7 @@ class TransformerEncoder(nn.Module):
             padding_mask: <bool>[B, L], True = padding; None takes ``tokens == padding_idx``.
             states: a list to add the embeddings and every layer's output to, each <float>[B, L, C].
             routing: a list to add each layer's queries and keys to.
+            context_starts: <int64>[B], where the context begins after the question, or None; see :class:`Embeddings`.
             roles: what else :meth:`layout` takes.
         Returns:
             the last layer's output <float>[B, L, C]; what stands at padding is undefined.
@@ -61,8 +63,14 @@ class TransformerEncoder(nn.Module):
         """
         if padding_mask is None:
             padding_mask = tokens.eq(self.config.padding_idx)
-        x = self.embeddings(tokens, positions)
+        x = self.embeddings(tokens, positions, context_starts)
         layout = self.layout(padding_mask, **roles)
+        return self.transform(x, layout, states, routing)
+
+    def transform(
+        self, x: Tensor, layout: Any, states: list[Tensor] | None, routing: list[FullRouting] | None
+    ) -> Tensor:
+        """x <float>[B, L, C] through all layers, in its shape; the lists are :meth:`forward`'s."""
         if states is not None:
             states.append(x)
         x = layout.rows.take(x)

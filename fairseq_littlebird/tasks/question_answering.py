@@ -27,7 +27,7 @@ class QuestionAnsweringConfig(PaddingInsertionConfig):
         default="linear",
         metadata={
             "help": "linear: the paper's reader; independent: an end whatever the start, as BERT's readers have it; "
-            "qass: the head of recurring span selection, with its weights"
+            "bigbird: the same over a feed-forward block; qass: the head of recurring span selection, with its weights"
         },
     )
     unanswered_windows: float = field(

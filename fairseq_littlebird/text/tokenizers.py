@@ -171,9 +171,12 @@ class SentencePieceTokenizer:
             model.id_to_piece(i)
             for i in range(count)
             if not (model.is_control(i) or model.is_unknown(i) or model.is_unused(i))
+            and model.id_to_piece(i) not in SPECIAL
             and is_dictionary_symbol(model.id_to_piece(i))
         ]
-        self._numbers = {model.id_to_piece(i): i for i in range(count)}
+        numbers = {model.id_to_piece(i): i for i in range(count)}
+        # BigBird's model has both [CLS] and an unused <s>
+        self._numbers = numbers | {ours: numbers[theirs] for theirs, ours in SPECIAL.items() if theirs in numbers}
         self._known = set(self._symbols)
         self._blank: dict[str, bool] = {}
 

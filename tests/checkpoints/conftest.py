@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sentencepiece
 import torch
 
 TEXT = (
@@ -17,6 +18,8 @@ TEXT = (
     "Nobody knew that the night train crossed a river port in Turin!",
 )
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 24}
+BLOCKS = {"block_size": 4, "num_random_blocks": 2, "max_position_embeddings": 160}
+WINDOWS = {"attention_window": [12, 4, 12], "max_position_embeddings": 162, "type_vocab_size": 1}
 # class -> (configuration, vocabulary, more sizes)
 MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "BertModel": ("BertConfig", "wordpiece", {}),
@@ -28,6 +31,15 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ElectraForPreTraining": ("ElectraConfig", "wordpiece", {"embedding_size": 8}),
     "ElectraForMaskedLM": ("ElectraConfig", "wordpiece", {"embedding_size": 8}),
     "ElectraModel": ("ElectraConfig", "wordpiece", {"embedding_size": 16}),
+    "BertForQuestionAnswering": ("BertConfig", "wordpiece", {"hidden_act": "gelu_new"}),
+    "RobertaForQuestionAnswering": ("RobertaConfig", "bpe", {"max_position_embeddings": 162}),
+    "BigBirdModel": ("BigBirdConfig", "spiece", BLOCKS),
+    "BigBirdForMaskedLM": ("BigBirdConfig", "spiece", BLOCKS),
+    "BigBirdForPreTraining": ("BigBirdConfig", "spiece", BLOCKS),
+    "BigBirdForQuestionAnswering": ("BigBirdConfig", "spiece", BLOCKS | {"intermediate_size": 64}),
+    "LongformerModel": ("LongformerConfig", "bpe", WINDOWS),
+    "LongformerForMaskedLM": ("LongformerConfig", "bpe", WINDOWS),
+    "LongformerForQuestionAnswering": ("LongformerConfig", "bpe", WINDOWS),
 }
 
 
@@ -50,6 +62,29 @@ def transformers() -> Iterator[Any]:
         yield transformers
 
 
+@pytest.fixture(scope="session")
+def their_numbers() -> Callable[[Path], dict[str, int]]:
+    """``their_numbers(folder)``: symbol of fairseq's dictionary -> the source's number, from its own files."""
+    names = {"[CLS]": "<s>", "[SEP]": "</s>", "[PAD]": "<pad>", "[UNK]": "<unk>", "[MASK]": "<mask>"}
+
+    def numbers(folder: Path) -> dict[str, int]:
+        if (folder / "vocab.txt").exists():
+            lines = (folder / "vocab.txt").read_text("utf-8").split("\n")[:-1]
+            return {names.get(piece, piece): n for n, piece in enumerate(lines)}
+        if (folder / "vocab.json").exists():
+            return json.loads((folder / "vocab.json").read_text("utf-8"))
+        if (folder / "spiece.model").exists():
+            model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+            own = {model.id_to_piece(n): n for n in range(model.get_piece_size())}
+            return own | {name: own[theirs] for theirs, name in names.items() if theirs in own}
+        model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "sentencepiece.bpe.model"))
+        count = model.get_piece_size()
+        pieces = {model.id_to_piece(n): n + 1 for n in range(3, count)}
+        return pieces | {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": count + 1}
+
+    return numbers
+
+
 def randomise(model: torch.nn.Module) -> None:
     """No parameter at its initial value, so that none can be forgotten unnoticed."""
     generator = torch.Generator().manual_seed(0)
@@ -63,7 +98,6 @@ def randomise(model: torch.nn.Module) -> None:
 @pytest.fixture(scope="session")
 def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, int]]:
     """For each kind a folder with a tokenizer's files, and how many words it has."""
-    import sentencepiece
     from tokenizers.pre_tokenizers import ByteLevel
 
     root = tmp_path_factory.mktemp("vocabularies")
@@ -92,10 +126,30 @@ def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Pa
     )
     (unigram / "sentencepiece.bpe.vocab").unlink()
     model = sentencepiece.SentencePieceProcessor(model_file=str(unigram / "sentencepiece.bpe.model"))
+
+    # BigBird's: what stands around a text is [CLS] and [SEP], though <s> and </s> are there too
+    spiece = root / "spiece"
+    spiece.mkdir()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXT * 5),
+        model_prefix=str(spiece / "spiece"),
+        vocab_size=60,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        pad_id=0,
+        eos_id=1,
+        bos_id=2,
+        unk_id=10,
+        control_symbols=["[SEP]"],
+        user_defined_symbols=["[CLS]", "[MASK]"],
+    )
+    (spiece / "spiece.vocab").unlink()
+    big_bird = sentencepiece.SentencePieceProcessor(model_file=str(spiece / "spiece.model"))
     return {
         "wordpiece": (wordpiece, len(pieces)),
         "bpe": (bpe, len(units)),
         "sentencepiece": (unigram, model.get_piece_size() + 2),
+        "spiece": (spiece, big_bird.get_piece_size()),
     }
 
 
@@ -110,10 +164,9 @@ def hugging_face(
         if name not in made:
             configuration, kind, more = MODELS[name]
             files, count = vocabularies[kind]
-            offset = 0 if kind == "wordpiece" else 2
-            config = getattr(transformers, configuration)(
-                vocab_size=count, max_position_embeddings=80 + offset, pad_token_id=1 if offset else 0, **SIZES, **more
-            )
+            offset = 0 if kind in ("wordpiece", "spiece") else 2
+            sizes = {"max_position_embeddings": 80 + offset, **SIZES, **more}
+            config = getattr(transformers, configuration)(vocab_size=count, pad_token_id=1 if offset else 0, **sizes)
             config._attn_implementation = "eager"  # the one that gives its probabilities
             model = getattr(transformers, name)(config).eval()
             randomise(model)

@@ -169,6 +169,55 @@ def test_what_no_encoder_here_is(folder, values, message):
         read_source(folder("BertModel").configure(**values))
 
 
+@pytest.mark.parametrize(
+    "name, values, message",
+    [
+        ("BigBirdModel", {"attention_type": "original_full"}, "'original_full'; write 'block_sparse': the weights are"),
+        ("BigBirdModel", {"rescale_embeddings": True}, "rescale_embeddings is True"),
+        ("BigBirdModel", {"use_bias": False}, "use_bias is False"),
+        ("BigBirdModel", {"hidden_act": "relu"}, "hidden_act is 'relu'"),
+        ("BigBirdModel", {"block_size": None}, "block_size is None"),
+        ("LongformerModel", {"hidden_act": "gelu_new"}, "hidden_act is 'gelu_new'"),
+        ("LongformerModel", {"attention_window": [4, 4]}, r"attention_window is \[4, 4\]; give one number, or 3"),
+        ("LongformerModel", {"attention_window": None}, "attention_window is None"),
+        ("BigBirdForQuestionAnswering", {"layer_norm_eps": 1e-5}, "not of the released checkpoints' kind"),
+    ],
+)
+def test_what_no_sparse_encoder_here_is(folder, name, values, message):
+    with pytest.raises(UserError, match=message):
+        read_source(folder(name).configure(**values))
+
+
+def test_what_sparse_sources_fix(folder):
+    one = folder("LongformerModel")
+    assert read_source(one.path).options == {"attention_window": [12, 4, 12]}
+    assert read_source(one.configure(attention_window=8)).options == {"attention_window": [8, 8, 8]}
+    gone = "encoder.layer.1.attention.self.key_global.bias"
+    with pytest.raises(UserError, match=f"1 missing keys: {gone}"):
+        read_source(one.save({key: value for key, value in one.weights.items() if key != gone}))
+    source = read_source(folder("BigBirdModel").path)
+    assert source.model == "bigbird_itc" and source.config.activation == "gelu_tanh"
+    assert source.options == {"block_size": 4, "random_blocks": 2, "random_attention": "first_block"}
+
+
+def test_heads_for_questions(folder):
+    """Whole or not at all, two rows become two layers; with it comes the token type of a context."""
+    one = folder("BertForQuestionAnswering")
+    source, types = read_source(one.path), one.weights["bert.embeddings.token_type_embeddings.weight"]
+    assert source.span_head == "independent"
+    for row, name in enumerate(("start", "end")):
+        assert torch.equal(source.state[f"span_head.{name}.weight"][0], one.weights["qa_outputs.weight"][row])
+        assert torch.equal(source.state[f"span_head.{name}.bias"][0], one.weights["qa_outputs.bias"][row])
+    assert torch.equal(source.state["encoder.embeddings.context"], types[1] - types[0])
+    assert "encoder.embeddings.context" not in read_source(folder("BertModel").path).state
+    three = one.weights | {"qa_outputs.weight": torch.zeros(3, 16)}
+    with pytest.raises(UserError, match=r"qa_outputs.weight is \[3, 16\] instead of \[2, 16\]"):
+        read_source(one.save(three))
+    del one.weights["qa_outputs.bias"]
+    with pytest.raises(UserError, match="1 missing keys: qa_outputs.bias"):
+        read_source(one.save(one.weights))
+
+
 def test_files_that_cannot_be_read(folder, tmp_path):
     one = folder("BertModel")
     (one.path / "model.safetensors").write_bytes(b"x" * 100)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -15,23 +14,6 @@ from fairseq import checkpoint_utils
 from fairseq_littlebird.cli.warm_start import main
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.text.tokenizers import load_tokenizer
-
-NAMES = {"[CLS]": "<s>", "[SEP]": "</s>", "[PAD]": "<pad>", "[UNK]": "<unk>", "[MASK]": "<mask>"}
-
-
-def their_numbers(folder):
-    """Symbol of fairseq's dictionary -> the source's number, from its own files."""
-    if (folder / "vocab.txt").exists():
-        lines = (folder / "vocab.txt").read_text("utf-8").split("\n")[:-1]
-        return {NAMES.get(piece, piece): n for n, piece in enumerate(lines)}
-    if (folder / "vocab.json").exists():
-        return json.loads((folder / "vocab.json").read_text("utf-8"))
-    import sentencepiece
-
-    model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "sentencepiece.bpe.model"))
-    count = model.get_piece_size()
-    pieces = {model.id_to_piece(n): n + 1 for n in range(3, count)}
-    return pieces | {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": count + 1}
 
 
 def batch(out, numbers, texts):
@@ -70,22 +52,25 @@ def check(theirs, out, numbers, texts):
 
 
 MODELS = """BertModel BertForMaskedLM BertForPreTraining RobertaModel RobertaForMaskedLM XLMRobertaForMaskedLM
-    ElectraModel ElectraForPreTraining ElectraForMaskedLM""".split()
+    ElectraModel ElectraForPreTraining ElectraForMaskedLM BigBirdModel BigBirdForMaskedLM
+    BigBirdForPreTraining""".split()
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_equals_hugging_face(hugging_face, texts, name, tmp_path):
+def test_equals_hugging_face(hugging_face, their_numbers, texts, name, tmp_path):
     theirs, folder = hugging_face(name)
+    if name.startswith("BigBird"):
+        theirs = type(theirs).from_pretrained(folder, attention_type="original_full", attn_implementation="eager")
     numbers = their_numbers(folder)
     main(["--from", str(folder), "--out", str(tmp_path / "out"), "--to", "full"])
     model, dictionary, our_ids, their_ids, real = check(theirs, tmp_path / "out", numbers, texts)
-    if "MaskedLM" not in name and name != "BertForPreTraining":
+    if "MaskedLM" not in name and name not in ("BertForPreTraining", "BigBirdForPreTraining"):
         assert "lm_head.bias" not in torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)["model"]
         return
     with torch.no_grad():
         ours = model(our_ids)[0]
         output = theirs(their_ids, attention_mask=real.long())
-    logits = output.prediction_logits if name == "BertForPreTraining" else output.logits
+    logits = output.prediction_logits if "ForPreTraining" in name else output.logits
     known = [n for n, symbol in enumerate(dictionary.symbols) if symbol != "[QUESTION]"]
     wanted = logits[..., [numbers[dictionary[n]] for n in known]]
     torch.testing.assert_close(ours[real][:, known], wanted[real], rtol=0, atol=1e-4)
@@ -111,7 +96,7 @@ def minilm(tmp_path_factory):
     return installed / package / "model"
 
 
-def test_equals_hugging_face_with_real_weights(transformers, minilm, texts, tmp_path):
+def test_equals_hugging_face_with_real_weights(transformers, their_numbers, minilm, texts, tmp_path):
     theirs = transformers.AutoModel.from_pretrained(minilm, attn_implementation="eager").eval()
     main(["--from", str(minilm), "--out", str(tmp_path / "out"), "--to", "full"])
     check(theirs, tmp_path / "out", their_numbers(minilm), texts)

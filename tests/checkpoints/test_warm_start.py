@@ -14,7 +14,7 @@ from fairseq_littlebird.cli.warm_start import main
 from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.language_model import LanguageModelHead
-from fairseq_littlebird.modules.config import LittleBirdConfig
+from fairseq_littlebird.modules.config import FullAttentionConfig, LittleBirdConfig
 from fairseq_littlebird.modules.encoder import LittleBirdEncoder
 
 EMBEDDINGS = "encoder.embeddings."
@@ -29,6 +29,11 @@ def words_of(source, new=()):
     """Rows in a dictionary's order: the shift to it is tested apart."""
     text = "".join(f"w{n} 1\n" for n in range(source.config.vocab_size - 5))
     return words_of_dictionary(text, source.config.vocab_size, new, "source")
+
+
+def teacher(source, words):
+    config = FullAttentionConfig(len(words.symbols), max_positions=source.config.max_positions)
+    return full_attention_state(source, words, config, range(3), torch.Generator().manual_seed(0))
 
 
 def student(source, words, layers=None, seed=0, **options):
@@ -91,9 +96,8 @@ def test_without_positions_the_words_keep_the_centre(source):
 
     head = LanguageModelHead(config.embed_dim, config.vocab_size, config.word_embed_dim)
     head.load_state_dict({k.removeprefix("lm_head."): v for k, v in state.items() if "lm_head" in k})
-    teacher = full_attention_state(source, words, range(3), torch.Generator().manual_seed(0))
     hidden = torch.randn(5, config.embed_dim, generator=torch.Generator().manual_seed(1))
-    of_teacher, of_student = (head(hidden, s[f"{EMBEDDINGS}words.weight"]) for s in (teacher, state))
+    of_teacher, of_student = (head(hidden, s[f"{EMBEDDINGS}words.weight"]) for s in (teacher(source, words), state))
     assert not torch.allclose(of_teacher, of_student, atol=1e-2)
     torch.testing.assert_close(of_teacher.log_softmax(-1), of_student.log_softmax(-1), rtol=0, atol=1e-4)
 
@@ -137,7 +141,7 @@ def test_fewer_layers_are_the_chosen_ones(source):
 def test_new_words(source):
     words = words_of(source, ["<p>", "</p>"])
     assert words.new == ["[QUESTION]", "<p>", "</p>"] and words.symbols[-1] == "<mask>"
-    state = full_attention_state(source, words, range(3), torch.Generator().manual_seed(0))
+    state = teacher(source, words)
     table, bias = state[f"{EMBEDDINGS}words.weight"], state["lm_head.bias"]
     known = source.state[f"{EMBEDDINGS}words.weight"]
     question, p, end = (words.symbols.index(word) for word in words.new)

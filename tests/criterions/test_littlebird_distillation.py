@@ -400,8 +400,17 @@ def test_teachers_that_are_none(task, criterion, student, teacher, saved, tmp_pa
         load(saved(teacher), SimpleNamespace())
 
 
+def test_soft_targets_alone_go_into_any_encoder(criterion, teacher, sample):
+    soft = criterion(attention_weight=0)
+    del sample["net_input"]["positions"]  # full attention has no gaps
+    assert abs(float(soft(teacher, sample)[0].detach())) < 1e-5  # its own student
+    with torch.no_grad():
+        teacher.encoder.layers[0].q.weight.mul_(-3)
+    assert float(soft(teacher, sample)[0].detach()) > 1e-3
+
+
 def test_teachers_that_do_not_fit(task, criterion, student, teacher, sample, spans, words):
-    with pytest.raises(UserError, match="no LittleBird"):
+    with pytest.raises(UserError, match="full attention: attention is distilled into LittleBird alone; .*-weight 0"):
         criterion()(teacher, sample)
     with pytest.raises(UserError, match="the teacher has no span head; train one .*--soft-weight 0"):
         student.register_span_head("qass")

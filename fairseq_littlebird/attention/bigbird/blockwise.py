@@ -1,0 +1,211 @@
+"""BigBird's attention on a CPU, one head after another and some query blocks at a time, so that their keys, gathered
+side by side, stay in cache. Nothing but queries, keys and values is kept: the backward pass walks the same way and
+computes the probabilities again. Time and memory are linear in L.
+
+Legend: B batch, L tokens, H heads, D head width, b block size, n blocks of one sequence up to its last unpadded token,
+m query blocks of a piece, W = 5 + R key blocks of a query block, K keys of a piece: W·b, or n·b for the global blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fairseq_littlebird.attention.bigbird.key_blocks import key_blocks, last_blocks
+from fairseq_littlebird.attention.dropout import keep_mask, random_seed
+
+DEAD = -1e30  # finite, so that a row of dead keys alone gives no NaN
+PIECE = 2**19  # scores made at a time
+INPUTS = (  # of the operators
+    "Tensor q, Tensor k, Tensor v, Tensor seen, Tensor last, Tensor? padding_mask, int block_size, float dropout_p, "
+    "Tensor seed"
+)
+
+
+def blockwise_bigbird_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    padding_mask: Tensor | None,
+    block_size: int,
+    random_blocks: Tensor,
+    dropout_p: float = 0.0,
+) -> Tensor:
+    """Arguments as :func:`dense_bigbird_attention`; returns its result alone, <float>[B, H, L, D].
+
+    Scores are float32 (float64 for float64 inputs) whatever the inputs are. What stands in rows of padding is
+    undefined, though finite, and no gradient comes from blocks of padding alone.
+    """
+    last = last_blocks(padding_mask, q.shape[2], block_size, q.device)
+    seen = key_blocks(random_blocks, last)
+    seed = random_seed() if dropout_p else torch.zeros((), dtype=torch.int64)
+    k, v = k.to(q.dtype), v.to(q.dtype)  # autocast may leave them apart
+    with torch.autocast(q.device.type, enabled=False):
+        result: Tensor = _attend(q, k, v, seen, last, padding_mask, block_size, dropout_p, seed)
+    return result
+
+
+class _Head:
+    """One head of one sequence in blocks, [n, b, ·], and what its query blocks see.
+
+    Args:
+        seen: <int64>[n-2 or more, W], see :func:`key_blocks`.
+        last: the block the sequence ends in.
+        padding: <bool>[L] or None.
+        length: L.
+        block_size: b.
+        dtype: to compute in.
+    """
+
+    def __init__(
+        self, seen: Tensor, last: int, padding: Tensor | None, length: int, block_size: int, dtype: torch.dtype
+    ) -> None:
+        self.n, self.b, self.dtype = last + 1, block_size, dtype
+        self.tokens = min(length, self.n * block_size)
+        self.seen = seen[: max(0, last - 1)]
+        dead = torch.ones(self.n * block_size, dtype=torch.bool)
+        dead[: self.tokens] = False if padding is None else padding[: self.tokens]
+        self.dead = torch.zeros(dead.shape, dtype=dtype).masked_fill_(dead, DEAD).view(self.n, block_size)
+
+    def blocks(self, x: Tensor) -> Tensor:
+        """<float>[L, D] to [n, b, D], 0 past the end."""
+        x = x[: self.tokens].to(self.dtype)
+        return F.pad(x, (0, 0, 0, self.n * self.b - self.tokens)).view(self.n, self.b, -1)
+
+    def pieces(self) -> Iterator[tuple[slice, Tensor | None, Tensor]]:
+        """Query blocks, their key blocks <int64>[m, W] (None: all), and their keys' bias <float>[m, 1, K]."""
+        for end in sorted({0, self.n - 1}):
+            yield slice(end, end + 1), None, self.dead.view(1, 1, -1)
+        m = max(1, PIECE // (self.b * self.b * self.seen.shape[1]))
+        for start in range(0, len(self.seen), m):
+            seen = self.seen[start : start + m]
+            bias = self.dead[seen.clamp(min=0)].masked_fill_((seen < 0)[:, :, None], DEAD)
+            yield slice(start + 1, start + 1 + len(seen)), seen.clamp(min=0), bias.view(len(seen), 1, -1)
+
+
+def _heads(seen: Tensor, last: Tensor, padding_mask: Tensor | None, b: int, q: Tensor) -> Iterator[tuple[Any, _Head]]:
+    """Where in [B, H] each head is, and the head."""
+    B, H, L, _ = q.shape
+    dtype = torch.promote_types(q.dtype, torch.float32)
+    ends = last.tolist()
+    for row in range(B):
+        padding = None if padding_mask is None else padding_mask[row]
+        for head in range(H):
+            yield (row, head), _Head(seen[row % len(seen), head], ends[row % len(ends)], padding, L, b, dtype)
+
+
+def _keys(x: Tensor, seen: Tensor | None) -> Tensor:
+    """The seen blocks of <float>[n, b, D] side by side: <float>[m, K, D]."""
+    if seen is None:
+        return x.view(1, -1, x.shape[2])
+    return x.flatten(1).index_select(0, seen.flatten()).view(len(seen), -1, x.shape[2])
+
+
+def _add(to: Tensor, gradient: Tensor, seen: Tensor | None) -> None:
+    """Adds what :func:`_keys` gathered, <float>[m, K, D], to where it was, <float>[n, b, D]."""
+    if seen is None:
+        to.add_(gradient.view_as(to))
+    else:
+        to.flatten(1).index_add_(0, seen.flatten(), gradient.reshape(seen.numel(), -1))
+
+
+def _probabilities(q: Tensor, keys: Tensor, bias: Tensor) -> Tensor:
+    """σ(Q Kᵀ / √d) over the living keys, <float>[m, b, K]."""
+    scores = torch.baddbmm(bias, q, keys.transpose(1, 2), alpha=q.shape[2] ** -0.5)
+    p = torch.softmax(scores, dim=2, out=scores)
+    blind = (bias == DEAD).all(dim=2, keepdim=True)
+    return p.masked_fill_(blind, 0.0) if blind.any() else p
+
+
+@torch.library.custom_op("fairseq_littlebird::bigbird_attention", mutates_args=(), schema=f"({INPUTS}) -> Tensor")
+def _attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    seen: Tensor,
+    last: Tensor,
+    padding_mask: Tensor | None,
+    block_size: int,
+    dropout_p: float,
+    seed: Tensor,
+) -> Tensor:
+    result = torch.zeros_like(q)
+    generator = torch.Generator(q.device).manual_seed(int(seed))
+    for at, head in _heads(seen, last, padding_mask, block_size, q):
+        queries, keys, values = (head.blocks(x[at]) for x in (q, k, v))
+        out = torch.empty_like(queries)
+        for rows, blocks, bias in head.pieces():
+            p = _probabilities(queries[rows], _keys(keys, blocks), bias)
+            if dropout_p:
+                p.mul_(keep_mask(p, dropout_p, generator))
+            torch.bmm(p, _keys(values, blocks), out=out[rows])
+        result[at][: head.tokens] = out.flatten(0, 1)[: head.tokens]
+    return result
+
+
+@_attend.register_fake
+def _(q: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(q)
+
+
+@torch.library.custom_op(
+    "fairseq_littlebird::bigbird_attention_backward",
+    mutates_args=(),
+    schema=f"(Tensor grad, {INPUTS}) -> (Tensor, Tensor, Tensor)",
+)
+def _attend_backward(
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    seen: Tensor,
+    last: Tensor,
+    padding_mask: Tensor | None,
+    block_size: int,
+    dropout_p: float,
+    seed: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    dq, dk, dv = (torch.zeros_like(x) for x in (q, k, v))
+    generator = torch.Generator(q.device).manual_seed(int(seed))
+    for at, head in _heads(seen, last, padding_mask, block_size, q):
+        queries, keys, values, gradients = (head.blocks(x[at]) for x in (q, k, v, grad))
+        dqueries, dkeys, dvalues = torch.empty_like(queries), torch.zeros_like(keys), torch.zeros_like(values)
+        for rows, blocks, bias in head.pieces():
+            k_piece, g = _keys(keys, blocks), gradients[rows]
+            p = _probabilities(queries[rows], k_piece, bias)
+            dp = torch.bmm(g, _keys(values, blocks).transpose(1, 2))
+            dropped = p
+            if dropout_p:
+                keep = keep_mask(p, dropout_p, generator)
+                dropped, dp = p * keep, dp.mul_(keep)
+            _add(dvalues, torch.bmm(dropped.transpose(1, 2), g), blocks)
+            ds = torch.ops.aten._softmax_backward_data(dp, p, 2, p.dtype).mul_(q.shape[3] ** -0.5)
+            torch.bmm(ds, k_piece, out=dqueries[rows])
+            _add(dkeys, torch.bmm(ds.transpose(1, 2), queries[rows]), blocks)
+        for whole, part in ((dq, dqueries), (dk, dkeys), (dv, dvalues)):
+            whole[at][: head.tokens] = part.flatten(0, 1)[: head.tokens]
+    return dq, dk, dv
+
+
+@_attend_backward.register_fake
+def _(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any) -> tuple[Tensor, ...]:
+    return tuple(map(torch.empty_like, (q, k, v)))
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.block_size, ctx.dropout_p, seed = inputs
+    ctx.save_for_backward(*tensors, seed)
+
+
+def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    *tensors, seed = ctx.saved_tensors
+    with torch.autocast(grad.device.type, enabled=False):
+        gradients = _attend_backward(grad, *tensors, ctx.block_size, ctx.dropout_p, seed)
+    return *gradients, None, None, None, None, None, None
+
+
+_attend.register_autograd(_gradients, setup_context=_save)

@@ -1,0 +1,73 @@
+"""BigBird's attention with the key blocks of every query block side by side: plain PyTorch, for accelerators.
+
+A few large products, 5 + R copies of keys and values; memory is linear in L.
+
+Legend: B batch, L tokens, H heads, D head width, b block size, n blocks, R random blocks, W = 5 + R key blocks.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fairseq_littlebird.attention.bigbird.key_blocks import key_blocks, last_blocks
+
+
+def gathered_bigbird_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    padding_mask: Tensor | None,
+    block_size: int,
+    random_blocks: Tensor,
+    dropout_p: float = 0.0,
+) -> Tensor:
+    """Arguments as :func:`dense_bigbird_attention`; returns its result alone, <float>[B, H, L, D]."""
+    (B, H, L, D), b = q.shape, block_size
+    last = last_blocks(padding_mask, L, b, q.device)
+    q, k, v = (F.pad(x, (0, 0, 0, -L % b)).unflatten(2, (-1, b)) for x in (q, k, v))  # [B, H, n, b, D]
+    n = q.shape[2]
+    real = F.pad(torch.ones(1, L, dtype=torch.bool, device=q.device) if padding_mask is None else ~padding_mask,
+                 (0, -L % b)).view(-1, n, b)  # fmt: skip
+
+    seen = key_blocks(random_blocks, last)
+    keep = (seen >= 0)[..., None] & _rows(real, seen)  # [B or 1, H, n-2, W, b]
+    keys, values = (_blocks(x, seen).flatten(3, 4) for x in (k, v))  # [B, H, n-2, W·b, D]
+    middle = _attention(q[:, :, 1:-1], keys, values, keep.flatten(3)[:, :, :, None], dropout_p)
+
+    ends = torch.stack([torch.zeros_like(last), last], dim=1)[:, None].expand(-1, H, -1)  # [B or 1, H, 2]
+    both, keys, values = (x.flatten(2, 3)[:, :, None] for x in (_blocks(q, ends), k, v))  # [B, H, 1, 2b or n·b, D]
+    first, end = _attention(both, keys, values, real.flatten(1)[:, None, None, None], dropout_p).chunk(2, dim=3)
+
+    result = torch.cat([first, F.pad(middle, (0, 0, 0, 0, 0, n - 1 - middle.shape[2]))], dim=2)
+    # a sequence of one block has it overwritten with itself
+    where = (torch.arange(B * H, device=q.device) * n).view(B, H) + last[:, None]
+    result = result.reshape(B * H * n, b * D).index_copy(0, where.flatten(), end.reshape(B * H, b * D))
+    return result.view(B, H, n * b, D)[:, :, :L]
+
+
+def _rows(real: Tensor, seen: Tensor) -> Tensor:
+    """Which tokens of the seen blocks are not padding: <bool>[B or 1, n, b] to [B or 1, H, n-2, W, b]."""
+    index = torch.arange(len(real), device=real.device)[:, None, None, None]
+    return real[index, seen.clamp(min=0)]
+
+
+def _blocks(x: Tensor, index: Tensor) -> Tensor:
+    """Blocks of ``x`` <float>[B, H, n, b, D] at ``index`` <int64>[B or 1, H, …]: [B, H, …, b, D]; any for -1."""
+    B, H, n, b, D = x.shape
+    head = torch.arange(B * H, device=x.device).view(B, H, *[1] * (index.dim() - 2)) * n
+    # whole blocks at once: one row of memory each
+    chosen = x.reshape(B * H * n, b * D).index_select(0, (head + index.clamp(min=0)).flatten())
+    return chosen.view(B, H, *index.shape[2:], b, D)
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, dropout_p: float) -> Tensor:
+    """Over the keys to keep; 0 where there are none, for which a softmax is not a number.
+
+    q <float>[B, H, m, …, D], k and v <float>[B, H, m, K, D], keep <bool>[B or 1, H or 1, m, 1, K].
+    """
+    blind = ~keep.any(dim=-1, keepdim=True)
+    keep = (keep | blind).expand(*q.shape[:2], -1, -1, -1)
+    heads, k, v, keep = (x.flatten(0, 1) for x in (q, k, v, keep))
+    return F.scaled_dot_product_attention(heads, k, v, keep, dropout_p).view(q.shape).masked_fill(blind, 0.0)

@@ -1,0 +1,48 @@
+"""ETC's attention as one masked dense softmax a row: the oracle. Quadratic in L.
+
+Legend: B batch, L long tokens, G global tokens, H heads, D head width, k clipping distance.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fairseq_littlebird.attention.etc.labels import relative_labels
+from fairseq_littlebird.attention.patterns import band_pattern, masked_attention
+
+
+def dense_etc_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    relative: Tensor,
+    owner: Tensor,
+    padding_mask: Tensor,
+    radius: int,
+    dropout_p: float = 0.0,
+) -> Tensor:
+    """σ(q · (k + a) / √d) V over [Y ; X], a the vector of the query's and the key's label.
+
+    A global token sees all, a long one the global ones and the long ones at most ``radius`` away.
+
+    Args:
+        q, k, v: <float>[B, H, G + L, D], of the global tokens, then of the long ones.
+        relative: a for each label, see :func:`relative_labels`, <float>[H, 2, 2k + 3, D]; first of global queries,
+            then of long ones.
+        owner: the global token that each long one belongs to, <int64>[B, L].
+        padding_mask: <bool>[B, G + L], True = padding, or a global token that none belongs to.
+        radius: of the window.
+        dropout_p: dropout of the attention probabilities.
+    Returns:
+        <float>[B, H, G + L, D], 0 at padding.
+    """
+    (_, H, N, D), L = q.shape, owner.shape[1]
+    G, a = N - L, relative.to(q.dtype).transpose(2, 3)
+    label = relative_labels(owner, G, (relative.shape[2] - 3) // 2)
+    of_label = torch.cat([q[:, :, :G] @ a[:, 0], q[:, :, G:] @ a[:, 1]], dim=2)  # [B, H, G + L, 2k + 3]
+    bias = of_label.gather(3, label[:, None].expand(-1, H, -1, -1)) * D**-0.5
+    visible = F.pad(band_pattern(L, radius, owner.device), (G, 0, G, 0), value=True)
+    visible = visible & ~padding_mask[:, None, :] & ~padding_mask[:, :, None]
+    return masked_attention(q, k, v, visible[:, None], dropout_p, bias)[0]

@@ -1,0 +1,131 @@
+"""Longformer's attention in blocks: time and memory linear in L, for a given number of global tokens.
+
+A block of queries reads [global tokens ; its window of keys]. A head of dilation d is d sequences without dilation:
+token i belongs to sequence i mod d.
+
+Legend: B batch, L tokens, G global tokens of the row with the most, H heads, D head width, d dilation, b block size,
+n blocks, W keys of a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fairseq_littlebird.attention.longformer.global_tokens import global_index
+from fairseq_littlebird.attention.sliding_window import band, block_size, blocks, windows
+
+
+def blockwise_longformer_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    global_q: Tensor,
+    global_k: Tensor,
+    global_v: Tensor,
+    global_tokens: Tensor | None,
+    padding_mask: Tensor | None,
+    window: int,
+    dilations: Sequence[int],
+    dropout_p: float = 0.0,
+) -> Tensor:
+    """Arguments and result as :func:`dense_longformer_attention`'s, <float>[B, H, L, D]."""
+    (B, _, L, _), G = q.shape, global_q.shape[2]
+    nothing = torch.zeros(B, L, dtype=torch.bool, device=q.device)
+    global_tokens = nothing if global_tokens is None else global_tokens
+    padding = nothing if padding_mask is None else padding_mask
+    index = global_index(global_tokens, G)
+    there = global_tokens.gather(1, index)  # [B, G]
+    hidden = padding | global_tokens  # of the window's keys: a global one is not counted twice
+    seen = there & ~padding.gather(1, index)
+
+    parts = []
+    for heads, dilation in runs(dilations):
+        q_run, k_run, v_run = q[:, heads], k[:, heads], v[:, heads]
+        everywhere = GlobalKeys(take(k_run, index), take(v_run, index), seen)
+        parts.append(dilated(q_run, k_run, v_run, hidden, everywhere, window // 2, dilation, dropout_p))
+    result = torch.cat(parts, dim=1)
+
+    unpadded = ~padding[:, None, None, : global_k.shape[2]]
+    own = visible_attention(global_q, global_k, global_v, unpadded, dropout_p)
+    rows = torch.where(there[:, None, :, None], own, take(result, index))
+    return result.scatter(2, expand(index, result), rows)
+
+
+class GlobalKeys(NamedTuple):
+    """Keys that every query reads beside its window."""
+
+    k: Tensor  # <float>[B, H, G, D]
+    v: Tensor  # <float>[B, H, G, D]
+    seen: Tensor  # <bool>[B, G]
+
+    def repeat(self, times: int) -> GlobalKeys:
+        """Each row so many times in succession."""
+        return GlobalKeys(*(x.repeat_interleave(times, dim=0) for x in self))
+
+
+def runs(dilations: Sequence[int]) -> Iterator[tuple[slice, int]]:
+    """Successive heads of one dilation."""
+    start = 0
+    for dilation, run in groupby(dilations):
+        stop = start + len(list(run))
+        yield slice(start, stop), dilation
+        start = stop
+
+
+def dilated(
+    q: Tensor, k: Tensor, v: Tensor, hidden: Tensor, everywhere: GlobalKeys, radius: int, d: int, dropout_p: float
+) -> Tensor:
+    """Attention of heads of one dilation: q, k, v, result <float>[B, H, L, D], hidden <bool>[B, L]."""
+    B, _, L, _ = q.shape
+    q, k, v = (split_residues(x.transpose(1, 2), d) for x in (q, k, v))  # [B·d, ⌈L/d⌉, H, D]
+    result = windowed(q, k, v, split_residues(hidden, d, True), everywhere.repeat(d), radius, dropout_p)
+    return result.unflatten(0, (B, d)).transpose(1, 2).flatten(1, 2)[:, :L].transpose(1, 2)
+
+
+def split_residues(x: Tensor, d: int, fill: float = 0.0) -> Tensor:
+    """[B, L, …] to [B·d, ⌈L/d⌉, …]: the tokens i, i + d, i + 2d, … of each row, ``fill`` past the end."""
+    x = F.pad(x, (0, 0) * (x.dim() - 2) + (0, -x.shape[1] % d), value=fill)
+    return x.unflatten(1, (-1, d)).transpose(1, 2).flatten(0, 1)
+
+
+def windowed(
+    q: Tensor, k: Tensor, v: Tensor, hidden: Tensor, everywhere: GlobalKeys, radius: int, dropout_p: float
+) -> Tensor:
+    """Attention over [global tokens ; window]: q, k, v, result <float>[B, L, H, D], hidden <bool>[B, L]."""
+    B, L = hidden.shape
+    radius = min(radius, L - 1)
+    b = block_size(L, radius)
+    n = -(-L // b)
+    near_k, near_v = (windows(x, b, radius).flatten(0, 1).transpose(1, 2) for x in (k, v))  # [B·n, H, W, D]
+    near = band(b, radius, q.device) & ~windows(hidden, b, radius, True).flatten(0, 1)[:, None]  # [B·n, b, W]
+    far_k, far_v, far = everywhere.repeat(n)
+    result = visible_attention(
+        blocks(q, b).flatten(0, 1).transpose(1, 2),
+        torch.cat([far_k, near_k], dim=2),
+        torch.cat([far_v, near_v], dim=2),
+        torch.cat([far[:, None].expand(-1, b, -1), near], dim=2)[:, None],
+        dropout_p,
+    )
+    return result.transpose(1, 2).unflatten(0, (B, n)).flatten(1, 2)[:, :L]
+
+
+def visible_attention(q: Tensor, k: Tensor, v: Tensor, visible: Tensor, dropout_p: float) -> Tensor:
+    """:func:`masked_attention`'s result, without its probabilities."""
+    blind = ~visible.any(dim=-1, keepdim=True)  # would be 0/0
+    return F.scaled_dot_product_attention(q, k, v, visible | blind, dropout_p).masked_fill(blind, 0.0)
+
+
+def take(x: Tensor, index: Tensor) -> Tensor:
+    """Tokens of x <float>[B, H, L, D] at <int64>[B, G]: <float>[B, H, G, D]."""
+    return x.gather(2, expand(index, x))
+
+
+def expand(index: Tensor, x: Tensor) -> Tensor:
+    """<int64>[B, G] for all heads and widths of x: <int64>[B, H, G, D]."""
+    return index[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3])

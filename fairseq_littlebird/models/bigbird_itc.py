@@ -1,0 +1,55 @@
+"""BigBird-ITC as a fairseq model (Zaheer et al., 2020)."""
+
+# no postponed annotations: fairseq reads the types of the fields
+from dataclasses import dataclass, field
+
+from fairseq.dataclass import ChoiceEnum
+from fairseq.models import register_model
+
+from fairseq_littlebird.attention.bigbird import RANDOM_ATTENTION
+from fairseq_littlebird.models.encoder_model import LARGE, TINY, EncoderModel, EncoderModelConfig, architecture
+from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
+from fairseq_littlebird.modules.config import BigBirdConfig
+
+
+@dataclass
+class BigBirdModelConfig(EncoderModelConfig):
+    block_size: int = field(default=64, metadata={"help": "tokens a block b"})
+    random_blocks: int = field(default=3, metadata={"help": "random blocks that a block sees"})
+    random_attention: ChoiceEnum(RANDOM_ATTENTION) = field(  # type: ignore[valid-type]
+        default="seeded",
+        metadata={
+            "help": "seeded: the random blocks of --random-seed, always the same; first_block: as transformers "
+            "computes outside training"
+        },
+    )
+    random_seed: int = field(default=0, metadata={"help": "seed of the random blocks"})
+
+
+@register_model("bigbird_itc", dataclass=BigBirdModelConfig)
+class BigBirdModel(EncoderModel):
+    """A BigBird-ITC encoder under the heads; its positions are absolute, so gaps in them mean nothing to it."""
+
+    title = "BigBird-ITC"
+    config_class = BigBirdModelConfig
+
+    @classmethod
+    def build_encoder(cls, cfg: BigBirdModelConfig, vocab_size: int, padding_idx: int) -> BigBirdEncoder:
+        return BigBirdEncoder(
+            BigBirdConfig(
+                vocab_size,
+                padding_idx,
+                block_size=cfg.block_size,
+                random_blocks=cfg.random_blocks,
+                random_attention=str(cfg.random_attention),
+                seed=cfg.random_seed,
+                **cfg.sizes(),
+            )
+        )
+
+
+# of the released checkpoints
+RELEASED = {"max_positions": 4096, "layer_norm_eps": 1e-12, "activation": "gelu_tanh"}
+architecture("bigbird_itc", "bigbird_itc_base", **RELEASED)
+architecture("bigbird_itc", "bigbird_itc_large", **LARGE, **RELEASED)
+architecture("bigbird_itc", "bigbird_itc_tiny", **TINY, **RELEASED, block_size=32)

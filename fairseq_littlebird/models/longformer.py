@@ -1,0 +1,85 @@
+"""Longformer as a fairseq model; the task decides which of its tokens are global."""
+
+# no postponed annotations: fairseq reads the types of the fields
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from fairseq.models import register_model
+from torch import Tensor
+
+from fairseq_littlebird.models.encoder_model import LARGE, TINY, EncoderModel, EncoderModelConfig, architecture
+from fairseq_littlebird.models.roles import Roles
+from fairseq_littlebird.modules.config import LongformerConfig
+from fairseq_littlebird.modules.longformer_encoder import LongformerEncoder
+
+
+@dataclass
+class LongformerModelConfig(EncoderModelConfig):
+    max_positions: int = field(default=4096, metadata={"help": "rows of the learned position table"})
+    attention_window: str = field(
+        default="512",
+        metadata={"help": "tokens that a token attends to around it, an even number, or a comma list of one a layer"},
+    )
+    attention_dilation: str = field(
+        default="1", metadata={"help": "steps between these tokens, or a comma list of one a head"}
+    )
+
+
+@register_model("longformer", dataclass=LongformerModelConfig)
+class LongformerModel(EncoderModel):
+    """A Longformer encoder under the heads."""
+
+    title = "Longformer"
+    config_class = LongformerModelConfig
+
+    @classmethod
+    def build_encoder(cls, cfg: LongformerModelConfig, vocab_size: int, padding_idx: int) -> LongformerEncoder:
+        return LongformerEncoder(
+            LongformerConfig(
+                vocab_size,
+                padding_idx,
+                attention_window=numbers("attention window", cfg.attention_window, cfg.encoder_layers),
+                dilations=numbers("attention dilation", cfg.attention_dilation, cfg.encoder_attention_heads),
+                **cfg.sizes(),
+            )
+        )
+
+    def encode(self, tokens: Tensor, positions: Tensor | None, roles: Roles, **lists: Any) -> Tensor:
+        hidden: Tensor = self.encoder(tokens, positions, global_tokens=global_tokens(tokens, roles), **lists)
+        return hidden
+
+
+def global_tokens(tokens: Tensor, roles: Roles) -> Tensor | None:
+    """The tokens that a task's answer is about (section 3.1).
+
+    All of the question before a context, but for the </s> that ends it; [QUESTION] tokens without a context; token 0
+    where it stands for the sequence.
+
+    Args:
+        tokens: <int64>[B, L].
+        roles: what the task says of them.
+    Returns:
+        <bool>[B, L], or None for none.
+    """
+    index = torch.arange(tokens.shape[1], device=tokens.device)
+    if roles.context_starts is not None:
+        return index < roles.context_starts[:, None] - 1
+    if roles.questions is not None:
+        asked = torch.zeros_like(tokens, dtype=torch.bool).scatter(1, roles.questions, True)
+        return asked & (index > 0)  # token 0 is how a batch says that there is no question
+    return (index == 0).expand_as(tokens) if roles.classifies else None
+
+
+def numbers(name: str, text: str, count: int) -> tuple[int, ...]:
+    """A comma list, or one number for all of ``count``. Raises ValueError where it is neither."""
+    try:
+        given = tuple(int(word) for word in str(text).split(","))
+    except ValueError:
+        raise ValueError(f"{name} {text!r} is neither a whole number nor a comma list of them") from None
+    return given * count if len(given) == 1 else given
+
+
+architecture("longformer", "longformer_base")
+architecture("longformer", "longformer_large", **LARGE)
+architecture("longformer", "longformer_tiny", **TINY, attention_window="32")

@@ -1,0 +1,146 @@
+"""The BigBird-ITC encoder: its equations, what it shares with full attention, padding, random blocks, checkpointing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fairseq_littlebird.attention.bigbird import dense_bigbird_attention, random_blocks
+from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
+from fairseq_littlebird.modules.config import BigBirdConfig, FullAttentionConfig
+from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
+
+SIZES = dict(
+    vocab_size=30, layers=3, embed_dim=16, ffn_embed_dim=24, heads=2, max_positions=200,
+    dropout=0.0, attention_dropout=0.0,
+)  # fmt: skip
+SMALL = BigBirdConfig(**SIZES, block_size=4)
+PAD = SMALL.padding_idx
+
+
+def build(cls=BigBirdEncoder, config=SMALL, **changes):
+    """A small float64 encoder in evaluation mode; the same parameters each time."""
+    torch.manual_seed(0)
+    encoder = cls(replace(config, **changes)).double().eval()
+    for parameter in encoder.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    return encoder
+
+
+def text(*shape):
+    return torch.randint(4, SMALL.vocab_size, shape, generator=torch.Generator().manual_seed(1))
+
+
+def batch(*lengths):
+    tokens = text(len(lengths), max(lengths))
+    return tokens.masked_fill(torch.arange(max(lengths)) >= torch.tensor(lengths)[:, None], PAD)
+
+
+@pytest.mark.parametrize("kind", ["seeded", "first_block"])
+def test_each_layer_equals_the_equations(kind):
+    """With random blocks of its own."""
+    encoder, L = build(random_attention=kind), 58
+    states, routing = [], []
+    encoder(text(1, L), states=states, routing=routing)
+    for n, layer in enumerate(encoder.layers):
+        x, H = states[n], 2
+        q, k, v = (project(x).view(1, L, H, 8).transpose(1, 2) for project in (layer.q, layer.k, layer.v))
+        blocks = random_blocks(kind, 15, 3, H, 3)[n, None]
+        attended = dense_bigbird_attention(q, k, v, None, 4, blocks)[0].transpose(1, 2).reshape(1, L, 16)
+        a = layer.attention_norm(layer.out(attended) + x)
+        torch.testing.assert_close(states[n + 1], layer.ffn_norm(layer.ffn.fc2(F.gelu(layer.ffn.fc1(a))) + a))
+        torch.testing.assert_close(routing[n].q, q)
+
+
+def test_short_inputs_are_full_attentions():
+    """Its keys too: the same parameters in both."""
+    sparse = build()
+    full = build(TransformerEncoder, FullAttentionConfig(**SIZES))
+    full.load_state_dict(sparse.state_dict())
+    for L in (1, 4, 9, 28):  # up to 4 + R blocks
+        torch.testing.assert_close(sparse(text(1, L)), full(text(1, L)))
+    torch.testing.assert_close(
+        build(random_attention="first_block")(text(1, 44)), full(text(1, 44))
+    )  # up to 5 + 2R, as in transformers
+    for other in (sparse, build(random_attention="first_block")):
+        assert not torch.allclose(other(text(1, 48)), full(text(1, 48)))
+
+
+@pytest.mark.parametrize("kind", ["seeded", "first_block"])
+def test_a_row_alone_equals_it_in_a_padded_batch(kind):
+    encoder, lengths = build(random_attention=kind), (70, 61, 60, 45, 17, 4, 1)
+    tokens = batch(*lengths)
+    together = encoder(tokens)
+    for row, L in enumerate(lengths):
+        torch.testing.assert_close(together[row, :L], encoder(tokens[row : row + 1, :L])[0])
+
+
+def test_padding_never_matters():
+    encoder, tokens = build(), batch(50, 21)
+    more = F.pad(tokens, (0, 13), value=PAD)
+    row_of_padding = torch.cat([more, torch.full_like(more[:1], PAD)])
+    expected = encoder(tokens)[1, :21]
+    assert encoder(row_of_padding).isfinite().all()
+    torch.testing.assert_close(encoder(row_of_padding)[1, :21], expected)
+    other_words = torch.where(tokens == PAD, 7, tokens)
+    torch.testing.assert_close(encoder(other_words, padding_mask=tokens == PAD)[1, :21], expected)
+
+
+def test_the_seed_chooses_the_random_blocks():
+    tokens = text(1, 60)
+    one, same, other = (build(seed=seed)(tokens) for seed in (0, 0, 1))
+    assert torch.equal(one, same) and not torch.allclose(one, other)
+    assert torch.equal(build().train()(tokens), one), "training sees other blocks than evaluation"
+    short = text(1, 28)
+    assert torch.equal(build(seed=1)(short), build()(short)), "seen in full, whatever the seed"
+
+
+def test_a_pass_leaves_random_state_alone():
+    encoder, before = build().train(), torch.random.get_rng_state()
+    encoder(batch(60, 33))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_activation_checkpointing_gives_equal_gradients():
+    values = []
+    for checkpointing in (False, True):
+        encoder = build(dropout=0.2, attention_dropout=0.3, checkpoint_activations=checkpointing).train()
+        torch.manual_seed(5)
+        result = encoder(batch(60, 33))
+        result.square().sum().backward()
+        values.append([result.detach(), *(p.grad for p in encoder.parameters())])
+    assert all(torch.equal(a, b) for a, b in zip(*values, strict=True))
+
+
+def test_attention_dropout_is_of_training_alone():
+    tokens = text(1, 60)
+    encoder = build(attention_dropout=0.5)
+    assert torch.equal(encoder(tokens), build()(tokens))
+    assert not torch.allclose(encoder.train()(tokens), build()(tokens))
+
+
+def test_time_and_memory_are_linear(largest_tensor):
+    largest = []
+    for L in (1024, 2048):
+        encoder = build(layers=1, block_size=16, max_positions=2048).float().train()
+        with largest_tensor() as mode:
+            encoder(text(1, L)).sum().backward()
+        largest.append(mode.numel)
+    assert largest[1] <= 2.1 * largest[0] and largest[1] < 2048 * 1024
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"block_size": 0}, "block size 0 is not positive"),
+        ({"random_blocks": -1}, "-1 random blocks are negative"),
+        ({"random_attention": "other"}, "'other' is not one of seeded, first_block"),
+        ({"seed": 2**32}, "random seed 4294967296 is not between 0 and 4294967295"),
+    ],
+)
+def test_sizes_that_do_not_fit(changes, text):
+    with pytest.raises(ValueError, match=text):
+        replace(SMALL, **changes)
