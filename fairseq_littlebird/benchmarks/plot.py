@@ -78,6 +78,8 @@ def _a_token(cells: Sequence[Cell], pyplot: Any) -> Any:
 
 def _whole_models(cells: Sequence[Cell], pyplot: Any) -> Any:
     """Figure 3: peak memory above latency, training beside inference; bars from the fastest to the slowest run."""
+    from matplotlib.ticker import LogLocator
+
     models = [model for model in dict.fromkeys(cell.model for cell in cells) if model != FLOOR]
     figure, axes = pyplot.subplots(2, 2, figsize=(10, 8), layout="constrained")
     styles = _styles(models)
@@ -95,21 +97,26 @@ def _whole_models(cells: Sequence[Cell], pyplot: Any) -> Any:
         axes[1, column].set(title=f"latency, {title}", ylabel="seconds")
     for axis in axes.flat:
         _lengths(axis, cells)
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.grid(alpha=0.3)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
 def _styles(models: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """A colour a model, one for all of ETC's and lighter with fewer global tokens; dashes for transformers'."""
+    """Ours and transformers' of a name in one colour, theirs dashed; ETC grey, the darker the more global tokens."""
     etc = [model for model in models if model.startswith(f"{ETC}{OF_GLOBALS}")]
-    rest = [model for model in models if model not in etc]
-    styles: dict[str, dict[str, Any]] = {model: {"color": f"C{n}"} for n, model in enumerate(rest)}
-    styles |= {model: {"color": "black", "alpha": (n + 1) / len(etc)} for n, model in enumerate(etc)}
-    return {
-        model: {"marker": "s" if theirs else "o", "markersize": 4, "linestyle": "--" if theirs else "-"} | styles[model]
-        for model, theirs in ((model, model.startswith(OF_PEERS)) for model in models)
-    }
+    rest = list(dict.fromkeys(model.removeprefix(OF_PEERS) for model in models if model not in etc))
+    styles: dict[str, dict[str, Any]] = {}
+    for model in models:
+        styles[model] = {"marker": "s", "linestyle": "--"} if model.startswith(OF_PEERS) else {"marker": "o"}
+        styles[model]["markersize"] = 4
+        if model in etc:
+            styles[model]["color"] = str(0.75 * (1 - (etc.index(model) + 1) / len(etc)))
+        else:
+            styles[model]["color"] = f"C{rest.index(model.removeprefix(OF_PEERS))}"
+    return styles
 
 
 def _line(cells: Sequence[Cell], model: str, mode: str) -> list[Cell]:
