@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fairseq_littlebird import models  # noqa: F401
 from fairseq_littlebird.benchmarks.peers import PEERS
-from fairseq_littlebird.benchmarks.workload import Workload
+from fairseq_littlebird.benchmarks.workload import SIZES, Workload
 
 LAYERS = {"tiny": 3, "base": 12, "large": 24}
 FULL, ETC = "full", "bigbird-etc"
@@ -42,15 +42,16 @@ class MaskedLanguageModel(nn.Module):
         return scores
 
 
-def masked_lm(arch: str, workload: Workload, **options: Any) -> MaskedLanguageModel:
+def masked_lm(family: str, workload: Workload, **options: Any) -> MaskedLanguageModel:
     """``--arch`` as fairseq would build it, at the workload's sizes.
 
     Args:
-        arch: one of fairseq's registry.
+        family: the architecture without its size, which is that of the workload's width, or base.
         workload: says sizes, layers, dropout and words.
         options: of this architecture alone.
     """
     sizes = workload.sizes
+    arch = f"{family}_{next((name for name, named in SIZES.items() if named.width == sizes.width), 'base')}"
     given = Namespace(
         encoder_layers=workload.layers,
         encoder_embed_dim=sizes.width,
@@ -70,15 +71,30 @@ def masked_lm(arch: str, workload: Workload, **options: Any) -> MaskedLanguageMo
 
 def littlebird(workload: Workload) -> MaskedLanguageModel:
     sizes = workload.sizes
-    return masked_lm("littlebird_base", workload, pack_size=sizes.pack_size, block_size=sizes.block_size)
+    return masked_lm("littlebird", workload, pack_size=sizes.pack_size, block_size=sizes.block_size)
+
+
+def bigbird_itc(workload: Workload) -> MaskedLanguageModel:
+    return masked_lm("bigbird_itc", workload, block_size=workload.sizes.block_size)
+
+
+def bigbird_etc(workload: Workload, **globals_: int) -> MaskedLanguageModel:
+    return masked_lm("bigbird_etc", workload, **globals_)
+
+
+def longformer(workload: Workload) -> MaskedLanguageModel:
+    return masked_lm("longformer", workload)
 
 
 def full(workload: Workload) -> MaskedLanguageModel:
-    return masked_lm("roberta_full_base", workload)
+    return masked_lm("roberta_full", workload)
 
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "littlebird": littlebird,
+    "bigbird-itc": bigbird_itc,
+    ETC: bigbird_etc,
+    "longformer": longformer,
     FULL: full,
 }
 

@@ -81,26 +81,29 @@ def _whole_models(cells: Sequence[Cell], pyplot: Any) -> Any:
     from matplotlib.ticker import LogLocator
 
     models = [model for model in dict.fromkeys(cell.model for cell in cells) if model != FLOOR]
-    figure, axes = pyplot.subplots(2, 2, figsize=(10, 8), layout="constrained")
+    memory = any(cell.peak_mib is not None for cell in cells)
+    figure, axes = pyplot.subplots(1 + memory, 2, squeeze=False, figsize=(10, 4 * (1 + memory)), layout="constrained")
     styles = _styles(models)
     for column, (mode, title) in enumerate(zip(reversed(MODES), ("training", "inference"), strict=True)):
         for model in models:
             of_model = _line(cells, model, mode)
             lengths = [cell.length for cell in of_model]
-            peaks = [cell.peak_mib / 2**10 if cell.peak_mib is not None else math.nan for cell in of_model]
             medians = [cell.median_ms / 1e3 for cell in of_model]
             below = [(cell.median_ms - cell.fastest_ms) / 1e3 for cell in of_model]
             above = [(cell.slowest_ms - cell.median_ms) / 1e3 for cell in of_model]
-            axes[0, column].plot(lengths, peaks, label=model, **styles[model])
-            axes[1, column].errorbar(lengths, medians, (below, above), capsize=3, **styles[model])
-        axes[0, column].set(title=f"peak memory, {title}", ylabel="GiB")
-        axes[1, column].set(title=f"latency, {title}", ylabel="seconds")
+            axes[-1, column].errorbar(lengths, medians, (below, above), capsize=3, label=model, **styles[model])
+            if memory:
+                peaks = [cell.peak_mib / 2**10 if cell.peak_mib is not None else math.nan for cell in of_model]
+                axes[0, column].plot(lengths, peaks, **styles[model])
+        axes[-1, column].set(title=f"latency, {title}", ylabel="seconds")
+        if memory:
+            axes[0, column].set(title=f"peak memory, {title}", ylabel="GiB")
     for axis in axes.flat:
         _lengths(axis, cells)
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.grid(alpha=0.3)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(*axes[-1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 

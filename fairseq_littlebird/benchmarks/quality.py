@@ -70,7 +70,8 @@ def read(path: Path, changes: Sequence[str] = ()) -> Quality:
         missing = OmegaConf.missing_keys(content)
         quality: Quality = OmegaConf.to_object(content) if not missing else Quality()  # type: ignore[assignment]
     except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-        raise UserError(first_line(error), str(path), "see configs/quality") from error
+        where = ", ".join(filter(None, (str(path), getattr(error, "full_key", None))))
+        raise UserError(first_line(error), where, "see configs/quality") from error
     if missing:
         raise UserError(f"{min(missing)} is not given", str(path), "see configs/quality")
     for folder in (quality.text, quality.questions, quality.gold):
@@ -148,12 +149,12 @@ def words(options: Mapping[str, Any]) -> list[str]:
 def figures(done: Sequence[Step]) -> dict[str, float]:
     """What the steps of a run found, in percent and minutes."""
     span_selection, accuracy, question_answering, _, scores = done
-    parameters = re.search(r"num\. shared model params: ([\d,]+)", span_selection.log.read_text("utf-8"))
-    valid = re.findall(r'\{.*"accuracy".*\}', accuracy.log.read_text("utf-8"))
+    parameters = re.findall(r"num\. shared model params: ([\d,]+)", span_selection.log.read_text("utf-8"))
+    valid = re.findall(r'"valid_accuracy": "([\d.]+)"', accuracy.log.read_text("utf-8"))
     found = json.loads(scores.log.read_text("utf-8").strip().splitlines()[-1])
     return {
-        "parameters": int(parameters[1].replace(",", "")) if parameters else 0,
-        "accuracy": float(json.loads(valid[-1])["accuracy"]),
+        "parameters": int(parameters[-1].replace(",", "")),
+        "accuracy": float(valid[-1]),
         "exact": next(float(found[name]) for name in EXACT if name in found),
         "f1": float(found["f1"]),
         "minutes": (span_selection.seconds() + question_answering.seconds()) / 60,

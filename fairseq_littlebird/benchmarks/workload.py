@@ -17,7 +17,7 @@ PAD = 1
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of an encoder's layers; pack and block size are LittleBird's alone.
+    """Of an encoder's layers; the pack size is LittleBird's alone, the block size its and BigBird-ITC's.
 
     Raises:
         ValueError: sizes that do not fit together; the text says which.

@@ -232,7 +232,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=architectures.ARCHITECTURES,
         default=list(architectures.ARCHITECTURES),
         metavar="NAME",
-        help=f"some of {', '.join(architectures.ARCHITECTURES)}; what others take is set beside the first one's",
+        help=f"some of {', '.join(architectures.ARCHITECTURES)}; ratios are to the first",
     )
     efficiency.add_argument(
         "--global-tokens", type=_positive, nargs="+", default=[64, 128, 256, 512], metavar="G", help="of BigBird-ETC"

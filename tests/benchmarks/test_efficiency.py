@@ -83,8 +83,18 @@ def test_the_floor_counts_every_layer_and_the_head(workload):
     assert two - head == 2 * (one - head) > 0
 
 
-@pytest.mark.parametrize("name, arch", [("littlebird", "littlebird_base"), ("full", "roberta_full_base")])
-def test_base_size_is_the_architectures(name, arch):
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "name, family, own",
+    [
+        ("littlebird", "littlebird", {}),
+        ("full", "roberta_full", {}),
+        ("bigbird-itc", "bigbird_itc", {}),
+        ("bigbird-etc G=128", "bigbird_etc", {"global_tokens": 128}),
+        ("longformer", "longformer", {}),
+    ],
+)
+def test_sizes_are_the_architectures(name, family, own, size):
     """What the benchmark sets are the sizes of the architecture itself."""
     from argparse import Namespace
 
@@ -93,12 +103,15 @@ def test_base_size_is_the_architectures(name, arch):
 
     from fairseq_littlebird.benchmarks.workload import Workload
 
-    given, words = Namespace(max_positions=1024), Dictionary()
+    arch, given, words = f"{family}_{size}", Namespace(max_positions=1024, **own), Dictionary()
     ARCH_CONFIG_REGISTRY[arch](given)
     with torch.device("meta"):
         expected = ARCH_MODEL_REGISTRY[arch].build_model(vars(given), Namespace(source_dictionary=words))
-        found = build(name, Workload(SIZES["base"], architectures.LAYERS["base"], 1024, vocabulary=len(words))).model
-    assert {k: v.shape for k, v in found.state_dict().items()} == {k: v.shape for k, v in expected.state_dict().items()}
+        found = build(name, Workload(SIZES[size], architectures.LAYERS[size], 1024, vocabulary=len(words))).model
+    shapes, wanted = ({k: v.shape for k, v in model.state_dict().items()} for model in (found, expected))
+    assert shapes == wanted
+    kept = {k: v for k, v in vars(expected.cfg).items() if "dropout" not in k}
+    assert {k: v for k, v in vars(found.cfg).items() if "dropout" not in k} == kept
 
 
 def test_times_of_all(workload):
