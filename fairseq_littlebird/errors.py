@@ -52,7 +52,7 @@ def one_line_errors() -> None:
     notebook or a program of somebody's own, errors stay exceptions.
     """
     program = Path(sys.argv[0]).name
-    if not program.startswith("fairseq-"):
+    if not program.startswith(("fairseq-", "littlebird-launch")):
         return
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print what it thinks of the error, and exit
     usual = sys.excepthook

@@ -40,12 +40,6 @@ def masked_attention(
     return F.dropout(probabilities, dropout_p).to(q.dtype) @ v, probabilities
 
 
-def band_pattern(length: int, radius: int, device: torch.device | None = None) -> Tensor:
-    """ETC's long tokens among themselves: those at a distance of at most ``radius``, <bool>[L, L]."""
-    index = torch.arange(length, device=device)
-    return (index[None, :] - index[:, None]).abs() <= radius
-
-
 def sliding_window_pattern(length: int, window: int, dilation: int = 1, device: torch.device | None = None) -> Tensor:
     """The dilated sliding window (Longformer, section 3.1): window / 2 tokens on each side, in steps of the dilation.
 

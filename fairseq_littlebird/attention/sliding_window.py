@@ -22,12 +22,12 @@ def block_size(length: int, radius: int) -> int:
 
 def blocks(x: Tensor, b: int) -> Tensor:
     """[B, L, …] to [B, n, b, …], 0 past the end."""
-    return _padded(x, 0, -x.shape[1] % b, 0.0).unflatten(1, (-1, b))
+    return extend(x, 0, -x.shape[1] % b).unflatten(1, (-1, b))
 
 
 def windows(x: Tensor, b: int, radius: int, fill: float = 0.0) -> Tensor:
     """[B, L, …] to [B, n, W, …], ``fill`` past the ends: a view of one padded copy."""
-    padded = _padded(x, radius, radius + (-x.shape[1] % b), fill)
+    padded = extend(x, radius, radius + (-x.shape[1] % b), fill)
     return padded.unfold(1, b + 2 * radius, b).movedim(-1, 2)
 
 
@@ -37,5 +37,6 @@ def band(b: int, radius: int, device: torch.device | None = None) -> Tensor:
     return (offset >= 0) & (offset <= 2 * radius)
 
 
-def _padded(x: Tensor, before: int, behind: int, fill: float) -> Tensor:
+def extend(x: Tensor, before: int, behind: int, fill: float = 0.0) -> Tensor:
+    """[B, L, …] to [B, before + L + behind, …]."""
     return F.pad(x, (0, 0) * (x.dim() - 2) + (before, behind), value=fill)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,12 @@ OTHERS = {
     "encoder.global_embedding": "BigBird-ETC",
 }
 """What only the parameters of some models of the plugin are called; such a model is no source."""
+BIGBIRD = ("block_size", "random_blocks", "random_attention", "random_seed")
+"""Options that shape its attention; its parameters are those of full attention."""
 
 
 def read_fairseq(path: Path) -> Source:
-    """Reads RoBERTa (or XLM-R), or a full-attention encoder that was trained here.
+    """Reads RoBERTa (or XLM-R), or an encoder with full attention or BigBird-ITC's that was trained here.
 
     Raises:
         UserError: another model, a setting that the encoders here lack, missing or unexpected keys.
@@ -58,7 +61,10 @@ def _full_attention(path: Path, weights: dict[str, Tensor], settings: dict[str, 
     key_map = full_attention_map(config)
     state, dropped = apply_key_map(weights, key_map, str(path))
     check_keys(state, config, key_map, str(path))
-    return Source("full-attention encoder", path, config, state, dictionary.parent, dictionary, len(weights), dropped)
+    source = Source("full-attention encoder", path, config, state, dictionary.parent, dictionary, len(weights), dropped)
+    if not str(settings.get("_name")).startswith("bigbird_itc"):
+        return source
+    return replace(source, kind="BigBird-ITC", model="bigbird_itc", options={n: settings[n] for n in BIGBIRD})
 
 
 def _roberta(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: Path) -> Source:

@@ -82,9 +82,9 @@ def _steps(source: Source, words: Words, config: EncoderConfig, state: State, la
         steps.append("Each layer's q, k, v copied to those of its global tokens.")
     if getattr(config, "random_attention", "") == "first_block":
         steps.append(
-            "`--random-attention first_block`: block 0 again in place of each random block, which is what transformers "
-            "computes outside training. For the paper's random blocks convert again with `--random-attention seeded` "
-            "(and `--random-seed N`), or give these options to fairseq-train instead."
+            "`--random-attention first_block`: what transformers computes outside training, block 0 again in place of "
+            "each random block. To train with random blocks as the paper has them, convert again with "
+            "`--random-attention seeded` and, for others, `--random-seed N`."
         )
     if source.span_head:
         steps.append(

@@ -173,7 +173,7 @@ def _convert(options: argparse.Namespace) -> None:
         (folder / "model.args").write_text(arguments + "\n", "utf-8")
         for name, file in (tokenizer.files if tokenizer else {}).items():
             shutil.copyfile(file, folder / name)
-        how_to_go_on, files = _commands(options, source), _tokenizer_line(tokenizer)
+        how_to_go_on, files = _commands(options, source, config), _tokenizer_line(tokenizer)
         text = report(title, source, words, config, state, layers, arguments, how_to_go_on, files)
         (folder / "README.md").write_text(text, "utf-8")
     count = sum(value.numel() for value in state.values())
@@ -372,13 +372,14 @@ def _checkpoint(
     }
 
 
-def _commands(options: argparse.Namespace, source: Source) -> str:
+def _commands(options: argparse.Namespace, source: Source, config: EncoderConfig) -> str:
     folder = shlex.quote(str(options.out))
     start = f"$(cat {folder}/model.args) --finetune-from-model {folder}/checkpoint.pt"
     if source.span_head:
+        tokens = min(config.max_positions, 4096) if config.has_positions else 4096
         answer = f"littlebird-predict DATA --path {folder}/checkpoint.pt --gen-subset valid --output PREDICTIONS\n"
         return f"""littlebird-prepare qa --dataset squad --train TRAIN.json --valid VALID.json --tokenizer {folder} \\
-    --dict {folder}/dict.txt --max-tokens 512 --stride 128 --destdir DATA
+    --dict {folder}/dict.txt --max-tokens {tokens} --stride {tokens // 4} --destdir DATA
 {answer if source.model == TARGETS[options.to].model else ""}fairseq-train DATA --user-dir fairseq_littlebird \\
     --task {QUESTIONS} --span-head {source.span_head} --criterion {QUESTIONS} \\
     {start} \\

@@ -2,9 +2,13 @@
 
 # no postponed annotations: fairseq reads the types of the fields
 import logging
+import os
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import torch
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import BaseFairseqModel, register_model_architecture
 from torch import Tensor, nn
@@ -108,8 +112,10 @@ class EncoderModel(BaseFairseqModel):
         """fairseq's hook: sizes from ``cfg``, words from the task's dictionary.
 
         Raises:
-            UserError: sizes that do not fit together, or padding insertion where it has no meaning.
+            UserError: sizes that do not fit together, padding insertion where it has no meaning, or one of several
+                workers that know nothing of each other.
         """
+        check_workers()
         if not cls.takes_gaps and getattr(getattr(task, "cfg", None), "padding_insertion", False):
             raise no_gaps(cls.title)
         words = task.source_dictionary
@@ -263,6 +269,18 @@ def initialise(module: nn.Module) -> Any:
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     return module
+
+
+def check_workers() -> None:
+    """Raises UserError under torchrun where fairseq's own command would train once in every worker, in one folder."""
+    count = os.environ.get("WORLD_SIZE", "1") if "TORCHELASTIC_RUN_ID" in os.environ else "1"
+    program = Path(sys.argv[0]).name
+    if count != "1" and program in ("fairseq-train", "fairseq-hydra-train") and not torch.distributed.is_initialized():
+        raise UserError(
+            f"{count} workers that know nothing of each other would train in one folder",
+            f"torchrun {program}",
+            "start littlebird-launch with the same arguments",
+        )
 
 
 def no_gaps(model: str) -> UserError:

@@ -48,6 +48,7 @@ class BigBirdEncoder(TransformerEncoder):
     layer_class = BigBirdLayer
     config: BigBirdConfig
 
+    @torch.compiler.disable  # the numbers of blocks are read off the batch
     def layout(self, padding_mask: Tensor) -> BigBirdLayout:
         shared, L, device = super().layout(padding_mask), padding_mask.shape[1], padding_mask.device
         last = last_blocks(shared.padding_mask, L, self.config.block_size, device).tolist()

@@ -23,7 +23,7 @@ class LongformerLayout(NamedTuple):
 
     padding_mask: Tensor | None  # <bool>[B, L], True = padding
     rows: PaddedRows | UnpaddedRows  # which rows of X are computed with
-    global_tokens: Tensor | None  # <bool>[B, L], none of them padding
+    global_tokens: Tensor | None  # <bool>[B, L]
     global_index: Tensor  # <int64>[B, G], where they stand
 
 
@@ -78,12 +78,11 @@ class LongformerEncoder(TransformerEncoder):
 
         Args:
             padding_mask: <bool>[B, L], True = padding.
-            global_tokens: <bool>[B, L], or None for none; padding is never global.
+            global_tokens: <bool>[B, L], or None for none; padding among them is read by none, as ever.
         """
         shared = super().layout(padding_mask)
         if global_tokens is None:
             index = torch.zeros(len(padding_mask), 0, dtype=torch.int64, device=padding_mask.device)
         else:
-            global_tokens = global_tokens & ~padding_mask
             index = global_index(global_tokens, int(global_tokens.sum(dim=1).max()))
         return LongformerLayout(shared.padding_mask, shared.rows, global_tokens, index)

@@ -29,6 +29,8 @@ class PaddingInsertionConfig(FairseqDataclass):
     # persistent data workers would never see the next epoch
     reuse_dataloader: bool = field(default=False, metadata={"help": "leave it off: masks and gaps follow the epoch"})
     persistent_workers: bool = field(default=False, metadata={"help": "leave it off, for the same reason"})
+    # fairseq draws the order of the epoch that a run starts in, for all epochs: one that goes on later would differ
+    rebuild_batches: bool = field(default=True, metadata={"help": "leave it on: batches follow the epoch"})
 
 
 def padding_insertion(

@@ -6,14 +6,7 @@ import pytest
 import torch
 
 from fairseq_littlebird.attention.bigbird import random_blocks
-from fairseq_littlebird.attention.patterns import band_pattern, bigbird_pattern, masked_attention
-
-
-@pytest.mark.parametrize(("L", "r"), [(1, 1), (7, 0), (7, 1), (7, 3), (5, 9)])
-def test_a_band_is_what_lies_within_its_radius(L, r):
-    seen = band_pattern(L, r)
-    assert seen.shape == (L, L)
-    assert all(bool(seen[i, j]) == (abs(i - j) <= r) for i in range(L) for j in range(L))
+from fairseq_littlebird.attention.patterns import bigbird_pattern, masked_attention, sliding_window_pattern
 
 
 def test_masked_attention_equals_a_softmax_over_what_is_seen():
@@ -64,3 +57,34 @@ def test_bigbird_of_a_shorter_sequence_is_its_own():
     alone = bigbird_pattern(21, 3, random_blocks("seeded", 7, 2, 1, 1), torch.tensor([6]))
     assert torch.equal(count[1:, :, :21, :21], alone)
     assert torch.equal(count[:1], bigbird_pattern(27, 3, long, torch.tensor([8])))
+
+
+def drawn(pattern):
+    return ["".join(".x"[int(seen)] for seen in row) for row in pattern]
+
+
+def test_a_sliding_window():
+    assert drawn(sliding_window_pattern(6, 4)) == ["xxx...", "xxxx..", "xxxxx.", ".xxxxx", "..xxxx", "...xxx"]
+
+
+def test_a_dilated_sliding_window():
+    assert drawn(sliding_window_pattern(7, 4, 2)) == [
+        "x.x.x..",
+        ".x.x.x.",
+        "x.x.x.x",
+        ".x.x.x.",
+        "x.x.x.x",
+        ".x.x.x.",
+        "..x.x.x",
+    ]
+
+
+def test_a_window_past_the_ends_is_everything():
+    assert sliding_window_pattern(5, 8).all() and not sliding_window_pattern(6, 8).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_scores_are_never_narrower_than_float32(dtype):
+    q = torch.ones(1, 1, 1, 4, dtype=dtype)
+    result, probabilities = masked_attention(q, q, q, torch.ones(1, 1, dtype=torch.bool))
+    assert result.dtype == dtype and probabilities.dtype == torch.float32

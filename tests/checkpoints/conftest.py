@@ -166,6 +166,9 @@ def hugging_face(
             files, count = vocabularies[kind]
             offset = 0 if kind in ("wordpiece", "spiece") else 2
             sizes = {"max_position_embeddings": 80 + offset, **SIZES, **more}
+            if kind == "spiece":
+                pieces = sentencepiece.SentencePieceProcessor(model_file=str(files / "spiece.model"))
+                sizes["sep_token_id"] = pieces.piece_to_id("[SEP]")
             config = getattr(transformers, configuration)(vocab_size=count, pad_token_id=1 if offset else 0, **sizes)
             config._attn_implementation = "eager"  # the one that gives its probabilities
             model = getattr(transformers, name)(config).eval()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
+import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +71,17 @@ def train(fairseq: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def train_other(fairseq: Callable[..., Any]) -> Callable[..., Any]:
+    """``train_other(task, options, save_dir, updates)``: the same with the model of the options, without gaps."""
+
+    def train_other(task: str, options: str, save_dir: Path, updates: int) -> Any:
+        own = [word for word in TASKS[task].split() if word != "--padding-insertion"]
+        return fairseq("train", *own, *options.split(), *TRAINING, "--save-dir", save_dir, "--max-update", updates)
+
+    return train_other
+
+
+@pytest.fixture(scope="session")
 def logged() -> Callable[..., list[dict[str, Any]]]:
     """``logged(done, "train_inner")``: the JSON objects that a run logged under a name."""
 
@@ -109,3 +123,41 @@ def teacher(fairseq: Callable[..., Any], tmp_path_factory: pytest.TempPathFactor
         return made[task]
 
     return teacher
+
+
+@pytest.fixture
+def launch(tiny: Path, commands: Path, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """``launch(task, save_dir, updates, *more, workers=2)`` starts torchrun with littlebird-launch, or it alone.
+
+    What it gives is a Popen in a process group of its own, whose ``log`` is the file that everything is printed to.
+    """
+    started: list[Any] = []
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+    def launch(
+        task: str, save_dir: Path, updates: int, *more: Any, workers: int = 2, before: tuple[str, ...] = ()
+    ) -> Any:
+        folder, *options = TASKS[task].split()
+        own = [folder, *options, *SIZES, *TRAINING, "--save-dir", save_dir, "--max-update", updates, *more]
+        torchrun = [commands / "torchrun", "--no-python", f"--nproc_per_node={workers}", "--master_port", free_port()]
+        words = [*before, *(torchrun if workers > 1 else []), commands / "littlebird-launch", *own]
+        log = tmp_path / f"log{len(started)}"
+        with log.open("w") as file:
+            run = subprocess.Popen(
+                [*map(str, words)], cwd=tiny, env=environment, stdout=file, stderr=file, start_new_session=True
+            )
+        run.log = log  # type: ignore[attr-defined]
+        started.append(run)
+        return run
+
+    yield launch
+    for run in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

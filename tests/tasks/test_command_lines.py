@@ -9,6 +9,7 @@ import pickle
 import pytest
 import torch
 from fairseq import checkpoint_utils
+from fairseq.models import MODEL_REGISTRY
 
 from fairseq_littlebird.models.littlebird import LittleBirdModel
 
@@ -67,6 +68,22 @@ def test_trained_and_resumed(train, logged, tiny, words, task, tmp_path):
     )
     assert isinstance(models[0], LittleBirdModel) and loaded.source_dictionary.index("<mask>") > 4
     assert models[0].encoder.config.layers == 2
+
+
+ARCHITECTURES = {
+    "bigbird_itc": "--arch bigbird_itc_tiny --encoder-layers 2 --block-size 4 --random-blocks 2 --random-seed 5",
+}
+
+
+@pytest.mark.parametrize("task", ["masked_lm", "recurring_span_selection", "question_answering"])
+@pytest.mark.parametrize("model", ARCHITECTURES)
+def test_other_models_train(train_other, logged, tiny, model, task, tmp_path):
+    done = train_other(task, ARCHITECTURES[model], tmp_path, 2)
+    assert sorted(losses(logged(done, "train_inner"))) == [1, 2]
+    models, _, _ = checkpoint_utils.load_model_ensemble_and_task(
+        [str(tmp_path / "checkpoint_last.pt")], arg_overrides={"data": str(tiny / DATA.get(task, "text"))}
+    )
+    assert models[0].encoder.config.layers == 2 and type(models[0]) is MODEL_REGISTRY[model]
 
 
 def test_validate(fairseq, words):

@@ -12,11 +12,9 @@ import torch
 import yaml
 from fairseq.criterions import CRITERION_DATACLASS_REGISTRY
 from fairseq.dataclass.configs import FairseqConfig
-from fairseq.models import ARCH_CONFIG_REGISTRY
+from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY, MODEL_REGISTRY
 from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from hydra import compose, initialize_config_dir
-
-from fairseq_littlebird.models.littlebird import LittleBirdModelConfig
 
 PACKAGE = Path(__file__).parents[2] / "fairseq_littlebird"
 CONFIGS = PACKAGE.parent / "configs"
@@ -76,14 +74,15 @@ def test_odd_sizes_are_one_line(fairseq, tmp_path):
     assert last.startswith("fairseq-hydra-train: ") and "pack size -3 is negative" in last
 
 
-@pytest.mark.parametrize("name", ["littlebird_tiny", "littlebird_base", "littlebird_large"])
+@pytest.mark.parametrize("name", sorted(file.stem for file in (CONFIGS / "model").glob("*.yaml")))
 def test_sizes_equal_the_architectures(name):
     """Named architectures do not work in Hydra, so the sizes stand in both places."""
     sizes = yaml.safe_load((CONFIGS / "model" / f"{name}.yaml").read_text())
-    assert sizes.pop("_name") == "littlebird"
+    model = ARCH_MODEL_REGISTRY[name]
+    assert MODEL_REGISTRY[sizes.pop("_name")] is model
     args = Namespace()
     ARCH_CONFIG_REGISTRY[name](args)
-    architecture = vars(LittleBirdModelConfig(**vars(args)))
+    architecture = vars(model.config_class(**vars(args)))
     assert {key: architecture[key] for key in sizes} == sizes
     assert {key for key, value in vars(args).items() if value is not None} <= sizes.keys()
 
@@ -122,6 +121,12 @@ ROWS = {
     "11_base": (6144, 80, 1e-4),
     "11_large": (8192, 144, 5e-5),
 }
+# the models that LittleBird is measured against, with the option that stands in the row
+OTHER_MODELS = {
+    "2_longformer": ("longformer_base", "attention_window", "512"),
+    "2_bigbird": ("bigbird_itc_base", "random_blocks", 3),
+    "2_etc": ("bigbird_etc_base", "global_tokens", 256),
+}
 CLASSIFICATION_ROWS = {
     "6_littlebird_512": (512, False),
     "6_littlebird_1k": (1024, False),
@@ -137,7 +142,7 @@ def composed(name, *overrides):
     known = {field.name: field.type for field in fields(FairseqConfig)}
     assert set(content) <= known.keys()
     known["task"] = TASK_DATACLASS_REGISTRY[content.task._name]
-    known["model"] = LittleBirdModelConfig
+    known["model"] = MODEL_REGISTRY[content.model._name].config_class
     known["criterion"] = CRITERION_DATACLASS_REGISTRY[content.criterion._name]
     for section in ("task", "model", "criterion", "dataset", "optimization", "checkpoint"):
         assert set(content[section]) - {"_name"} <= {field.name for field in fields(known[section])}
@@ -153,7 +158,9 @@ def settings(content):
 
 def test_every_data_set_and_row_is_tried():
     assert {file.stem for file in (CONFIGS / "data_set").glob("*")} == DATA_SETS.keys()
-    assert {file.stem for file in (CONFIGS / "table").glob("*")} == ROWS.keys() | CLASSIFICATION_ROWS.keys()
+    assert {
+        file.stem for file in (CONFIGS / "table").glob("*")
+    } == ROWS.keys() | OTHER_MODELS.keys() | CLASSIFICATION_ROWS.keys()
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
@@ -180,6 +187,15 @@ def test_a_row_has_the_papers_settings(name):
         assert content.lr_scheduler.total_num_update == content.optimization.max_update
 
 
+@pytest.mark.parametrize("name", OTHER_MODELS)
+def test_a_row_of_another_model(name):
+    model, option, value = OTHER_MODELS[name]
+    content = composed("question_answering", f"model={model}", "+data_set=triviaqa", f"+table={name}")
+    assert content.model[option] == value and content.model.encoder_layers == 12
+    assert content.task.max_positions == 4096 and content.task.padding_insertion is False
+    assert f"model={model} " in (CONFIGS / "table" / f"{name}.yaml").read_text()
+
+
 @pytest.mark.parametrize("name", ["3_pack_0", "5_littlebird_large"])
 def test_the_command_line_counts_more_than_the_row(name):
     overrides = ["+data_set=korquad2", f"+table={name}", "model=littlebird_tiny", "model.pack_size=16"]
@@ -193,7 +209,7 @@ def test_a_row_of_classification(name):
     assert (task.max_positions, task.padding_insertion) == CLASSIFICATION_ROWS[name]
 
 
-@pytest.mark.parametrize("name", [*ROWS, *CLASSIFICATION_ROWS])
+@pytest.mark.parametrize("name", [*ROWS, *OTHER_MODELS, *CLASSIFICATION_ROWS])
 def test_a_row_has_its_figures_and_its_command_beside_it(name):
     comment = [line for line in (CONFIGS / "table" / f"{name}.yaml").read_text().splitlines() if line.startswith("#")]
     assert comment[0] == "# @package _global_" and re.match(rf"# Table {name.split('_')[0]}[,:] ", comment[1])

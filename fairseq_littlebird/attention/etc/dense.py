@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_littlebird.attention.etc.labels import relative_labels
-from fairseq_littlebird.attention.patterns import band_pattern, masked_attention
+from fairseq_littlebird.attention.patterns import masked_attention, sliding_window_pattern
 
 
 def dense_etc_attention(
@@ -43,6 +43,6 @@ def dense_etc_attention(
     label = relative_labels(owner, G, (relative.shape[2] - 3) // 2)
     of_label = torch.cat([q[:, :, :G] @ a[:, 0], q[:, :, G:] @ a[:, 1]], dim=2)  # [B, H, G + L, 2k + 3]
     bias = of_label.gather(3, label[:, None].expand(-1, H, -1, -1)) * D**-0.5
-    visible = F.pad(band_pattern(L, radius, owner.device), (G, 0, G, 0), value=True)
+    visible = F.pad(sliding_window_pattern(L, 2 * radius, device=owner.device), (G, 0, G, 0), value=True)
     visible = visible & ~padding_mask[:, None, :] & ~padding_mask[:, :, None]
     return masked_attention(q, k, v, visible[:, None], dropout_p, bias)[0]

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_littlebird.attention.longformer.global_tokens import global_index
-from fairseq_littlebird.attention.sliding_window import band, block_size, blocks, windows
+from fairseq_littlebird.attention.sliding_window import band, block_size, blocks, extend, windows
 
 
 def blockwise_longformer_attention(
@@ -90,8 +90,7 @@ def dilated(
 
 def split_residues(x: Tensor, d: int, fill: float = 0.0) -> Tensor:
     """[B, L, …] to [B·d, ⌈L/d⌉, …]: the tokens i, i + d, i + 2d, … of each row, ``fill`` past the end."""
-    x = F.pad(x, (0, 0) * (x.dim() - 2) + (0, -x.shape[1] % d), value=fill)
-    return x.unflatten(1, (-1, d)).transpose(1, 2).flatten(0, 1)
+    return extend(x, 0, -x.shape[1] % d, fill).unflatten(1, (-1, d)).transpose(1, 2).flatten(0, 1)
 
 
 def windowed(

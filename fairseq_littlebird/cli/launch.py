@@ -1,0 +1,77 @@
+"""littlebird-launch: fairseq-train for one worker of several, started by torchrun, srun or by hand."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fairseq_littlebird.errors import exit_on_user_error
+
+USAGE = """usage: torchrun --no-python --nproc_per_node=N littlebird-launch FAIRSEQ-TRAIN'S ARGUMENTS
+       srun littlebird-launch FAIRSEQ-TRAIN'S ARGUMENTS
+       littlebird-launch FAIRSEQ-TRAIN'S ARGUMENTS
+
+Takes fairseq-train's arguments and hands them to fairseq, with what the workers and the hardware ask for: rank and
+number of workers as torchrun or SLURM says, nccl and pytorch_ddp on accelerators, gloo and legacy_ddp elsewhere. What
+is given stands. --user-dir need not be given.
+
+SIGTERM and SIGUSR1 save a checkpoint after the running update and end with status 128 + the signal's number; the same
+command goes on from there. So it does after any other end: it finds the newest checkpoint that is whole.
+"""
+
+
+@exit_on_user_error
+def main(arguments: Sequence[str] | None = None) -> None:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        raise SystemExit(0 if words else 2)
+    _launch(words)
+
+
+def _launch(words: list[str]) -> None:
+    import torch
+    from fairseq import options
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+    from fairseq.distributed import utils as distributed_utils
+
+    from fairseq_littlebird.launching.interruption import INTERRUPTION
+    from fairseq_littlebird.launching.workers import options_of, workers_of
+
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
+    words += options_of(workers_of(os.environ), given, torch.cuda.device_count())
+    if "--user-dir" not in given:
+        words += ["--user-dir", str(Path(__file__).parent.parent)]
+    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
+    INTERRUPTION.listen()
+    distributed_utils.call_main(cfg, _train)
+    if INTERRUPTION.signal:
+        raise SystemExit(128 + INTERRUPTION.signal)
+
+
+def _train(cfg: Any) -> None:
+    """One worker's training, from the newest whole checkpoint on."""
+    import torch
+    from fairseq_cli import train
+
+    from fairseq_littlebird.launching import recovery
+    from fairseq_littlebird.launching.interruption import InterruptibleTrainer
+
+    folder, workers = Path(cfg.checkpoint.save_dir), cfg.distributed_training
+    if cfg.checkpoint.restore_file == recovery.LAST:
+        if workers.distributed_rank == 0 and folder.is_dir():
+            recovery.recover(folder)
+            last = folder / recovery.LAST
+            if last.exists() and (warning := recovery.other_workers(last, workers.distributed_world_size)):
+                recovery.logger.warning(warning)
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()
+    train.Trainer = InterruptibleTrainer  # main names it and takes no other
+    train.main(cfg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Several workers: who they are, what stops them, and where they go on."""

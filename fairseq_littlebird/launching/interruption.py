@@ -1,0 +1,72 @@
+"""A training that is told to stop saves first.
+
+fairseq has no ear for signals: its trainer gets one here, and all workers stop after the same update.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from types import FrameType
+from typing import Any
+
+import torch
+from fairseq.distributed import utils as distributed_utils
+from fairseq.trainer import Trainer
+from omegaconf import open_dict
+
+logger = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # SLURM sends what --signal names, before the time is over
+
+
+class Interruption:
+    """The signal that came, if any."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self.process = os.getpid()
+
+    def listen(self) -> None:
+        for number in SIGNALS:
+            signal.signal(number, self._hear)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() == self.process:  # processes that load data inherit the handler
+            self.signal = number
+
+
+INTERRUPTION = Interruption()
+
+
+class InterruptibleTrainer(Trainer):
+    """fairseq's trainer, which ends after the update during which any of the workers was told to."""
+
+    def __init__(self, cfg: Any, *arguments: Any, **options: Any) -> None:
+        super().__init__(cfg, *arguments, **options)
+        self.wanted = cfg.optimization.max_update, cfg.dataset.disable_validation
+
+    def train_step(self, samples: Any, raise_oom: bool = False) -> Any:
+        output = super().train_step(samples, raise_oom)
+        number = self.heard()
+        if number:
+            INTERRUPTION.signal = number
+            logger.warning(f"{signal.Signals(number).name}: saving after {self.get_num_updates()} updates")
+            with open_dict(self.cfg):  # what fairseq looks at after each update
+                self.cfg.optimization.max_update = max(1, self.get_num_updates())
+                self.cfg.dataset.disable_validation = True
+        return output
+
+    def heard(self) -> int:
+        """The signal that any of the workers heard; 0 for none."""
+        if self.data_parallel_world_size == 1:
+            return INTERRUPTION.signal
+        heard = torch.tensor([INTERRUPTION.signal], device=self.device)
+        return int(distributed_utils.all_reduce(heard, self.data_parallel_process_group, op="max"))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The options as they were given, and not as an interruption left them."""
+        state: dict[str, Any] = super().state_dict()
+        state["cfg"]["optimization"]["max_update"], state["cfg"]["dataset"]["disable_validation"] = self.wanted
+        return state

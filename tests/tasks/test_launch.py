@@ -1,0 +1,145 @@
+"""Several workers, and what can happen to them: nothing is lost, nothing differs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+
+import fairseq_littlebird
+
+STILL = ["--dropout", "0", "--attention-dropout", "0", "--disable-validation"]
+NOISY = ["--dropout", "0.1", "--save-interval-updates", "4", "--disable-validation"]
+UPDATES = 20  # over two epochs and a bit of the tiny data
+
+
+def weights(folder, name="checkpoint_last.pt"):
+    return torch.load(folder / name, weights_only=True)["model"]
+
+
+def losses(text):
+    """By update; of what is printed twice, as after a restart, the later."""
+    found = re.findall(r'"loss": "(-?[\d.]+)".*?"num_updates": "(\d+)"', text)
+    return {int(updates): loss for loss, updates in found}
+
+
+def finished(run, status=0):
+    run.wait(timeout=600)
+    text = run.log.read_text()
+    assert run.returncode == status, text[-4000:]
+    return text
+
+
+def wait_for(run, updates):
+    """Until so many updates are logged."""
+    end = time.monotonic() + 300
+    while f'"num_updates": "{updates}"' not in run.log.read_text():
+        assert run.poll() is None and time.monotonic() < end, run.log.read_text()[-4000:]
+        time.sleep(0.02)
+
+
+def children(pid):
+    """The processes that a process started, by their numbers."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout
+    return [int(number) for number in found.split()]
+
+
+@pytest.fixture(scope="module")
+def straight(train, tmp_path_factory):
+    """A run that nothing interrupts: its weights and its losses."""
+    folder = tmp_path_factory.mktemp("straight")
+    done = train("recurring_span_selection", folder, UPDATES, *NOISY)
+    return weights(folder), losses(done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("task", ["recurring_span_selection", "question_answering", "littlebird_masked_lm"])
+def test_two_workers_equal_one_with_twice_the_batches(task, train, launch, tmp_path):
+    done = train(task, tmp_path / "one", UPDATES, *STILL, "--update-freq", 2)
+    text = finished(launch(task, tmp_path / "two", UPDATES, *STILL))
+    assert losses(text) == losses(done.stdout + done.stderr) and len(losses(text)) == UPDATES
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-6, atol=1e-6)
+
+
+def test_plain_fairseq_train_under_torchrun_is_one_line(fairseq, tiny, commands, tmp_path):
+    package = os.path.dirname(fairseq_littlebird.__file__)
+    words = [commands / "torchrun", "--no-python", "--nproc_per_node=2", commands / "fairseq-train", "text"]
+    words += ["--task", "masked_lm", "--arch", "littlebird_tiny", "--user-dir", package, "--cpu", "--batch-size", 8]
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(package), "OMP_NUM_THREADS": "1"}
+    words += ["--save-dir", tmp_path / "saved", "--max-update", 2]
+    done = subprocess.run([*map(str, words)], cwd=tiny, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0 and not (tmp_path / "saved" / "checkpoint_last.pt").exists()
+    assert "2 workers that know nothing of each other" in done.stderr and "start littlebird-launch" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_the_same_command_goes_on(number, launch, straight, tmp_path):
+    run = launch("recurring_span_selection", tmp_path, UPDATES, *NOISY, workers=1)
+    wait_for(run, 6)
+    run.send_signal(number)
+    stopped = finished(run, status=128 + number)
+    at = int(re.search(r"saving after (\d+) updates", stopped)[1])
+    assert 6 <= at < UPDATES and (tmp_path / "checkpoint_last.pt").exists()
+    done = finished(launch("recurring_span_selection", tmp_path, UPDATES, *NOISY, workers=1))
+    assert min(losses(done)) == at + 1  # not one update is lost
+    same(straight, weights(tmp_path), losses(stopped) | losses(done))
+
+
+def same(straight, found, printed):
+    wanted, series = straight
+    assert printed == series
+    for name in wanted:
+        assert torch.equal(found[name], wanted[name]), name
+
+
+def test_killed_at_once(launch, straight, tmp_path):
+    run = launch("recurring_span_selection", tmp_path, UPDATES, *NOISY, workers=1)
+    wait_for(run, 10)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    before = losses(run.log.read_text())
+    done = finished(launch("recurring_span_selection", tmp_path, UPDATES, *NOISY, workers=1))
+    assert min(losses(done)) in (9, 13, 17)  # from the last checkpoint on, one every four updates
+    same(straight, weights(tmp_path), before | losses(done))
+
+
+def test_a_full_disk(launch, straight, tmp_path):
+    """Files may grow no larger than half a checkpoint: what is being written is cut short."""
+    first = launch("recurring_span_selection", tmp_path, 8, *NOISY, workers=1)
+    finished(first)
+    size = (tmp_path / "checkpoint_last.pt").stat().st_size // 2048  # in KiB
+    limited = ("bash", "-c", f'ulimit -f {size}; exec "$@"', "limited")
+    cut = launch("recurring_span_selection", tmp_path, UPDATES, *NOISY, workers=1, before=limited)
+    cut.wait(timeout=300)
+    assert cut.returncode not in (0, None)
+    shutil.copyfile(tmp_path / "checkpoint_last.pt", tmp_path / "checkpoint_1_8.pt")
+    os.truncate(tmp_path / "checkpoint_last.pt", 1000)  # as a copy on a full disk leaves it
+    done = finished(launch("recurring_span_selection", tmp_path, UPDATES, *NOISY, workers=1))
+    assert min(losses(done)) == 9
+    same(straight, weights(tmp_path), losses(first.log.read_text()) | losses(done))
+
+
+def test_two_workers_stop_together_and_go_on(launch, tmp_path):
+    """Told once through torchrun, once by a worker that is killed."""
+    finished(launch("recurring_span_selection", tmp_path / "straight", UPDATES, *NOISY))
+    run = launch("recurring_span_selection", tmp_path / "broken", UPDATES, *NOISY)
+    wait_for(run, 5)
+    run.send_signal(signal.SIGTERM)
+    run.wait(timeout=300)
+    assert "SIGTERM: saving after" in run.log.read_text()
+    run = launch("recurring_span_selection", tmp_path / "broken", UPDATES, *NOISY)
+    wait_for(run, 11)
+    os.kill(children(run.pid)[1], signal.SIGKILL)
+    run.wait(timeout=300)
+    assert run.returncode != 0
+    finished(launch("recurring_span_selection", tmp_path / "broken", UPDATES, *NOISY))
+    wanted, found = weights(tmp_path / "straight"), weights(tmp_path / "broken")
+    for name in wanted:
+        assert torch.equal(found[name], wanted[name]), name
