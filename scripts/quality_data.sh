@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The folders that configs/quality/*.yaml train on: text for recurring span selection, and questions.
 #
-#   scripts/quality_data.sh --out outputs/quality/pages                           Python's own documentation
-#   scripts/quality_data.sh --data ../shared/data --out outputs/quality/articles  novels, and whole SQuAD articles
+#   scripts/quality_data.sh --out outputs/quality/pages                        Python's own documentation
+#   scripts/quality_data.sh --data ../shared/data --out outputs/quality/small  novels, and whole SQuAD articles
 #
 # Every step is printed before it runs.
 set -euo pipefail

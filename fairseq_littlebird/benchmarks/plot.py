@@ -14,6 +14,8 @@ from fairseq_littlebird.benchmarks.timing import FLOOR
 from fairseq_littlebird.benchmarks.workload import MODES
 from fairseq_littlebird.errors import UserError
 
+TITLES = {MODES[1]: "training", MODES[0]: "inference"}
+
 
 def load_matplotlib() -> Any:
     """``matplotlib.pyplot``, drawing to files.
@@ -81,10 +83,13 @@ def _whole_models(cells: Sequence[Cell], pyplot: Any) -> Any:
     from matplotlib.ticker import LogLocator
 
     models = [model for model in dict.fromkeys(cell.model for cell in cells) if model != FLOOR]
+    titles = {mode: title for mode, title in TITLES.items() if any(cell.mode == mode for cell in cells)}
     memory = any(cell.peak_mib is not None for cell in cells)
-    figure, axes = pyplot.subplots(1 + memory, 2, squeeze=False, figsize=(10, 4 * (1 + memory)), layout="constrained")
+    figure, axes = pyplot.subplots(
+        1 + memory, len(titles), squeeze=False, figsize=(5 * len(titles), 4 * (1 + memory)), layout="constrained"
+    )
     styles = _styles(models)
-    for column, (mode, title) in enumerate(zip(reversed(MODES), ("training", "inference"), strict=True)):
+    for column, (mode, title) in enumerate(titles.items()):
         for model in models:
             of_model = _line(cells, model, mode)
             lengths = [cell.length for cell in of_model]
