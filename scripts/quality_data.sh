@@ -45,6 +45,9 @@ run() {
     printf '+ %s\n' "$*"
     "$@"
 }
+if [ -z "$(command -v littlebird-prepare)" ] || [ -n "${LITTLEBIRD_VENV:-}" ]; then
+    source scripts/environment.sh
+fi
 
 join=()
 if [ -z "$data" ]; then
