@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="folder to write")
     parser.add_argument("--share", type=float, default=0.1, help="of the articles for dev, and for test (0.1)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--answerable", action="store_true", help="leave out questions without an answer")
+    parser.add_argument("--test-questions", type=int, help="so many of the test questions, evenly drawn")
     options = parser.parse_args()
 
     version, articles = read_articles(options.data)
@@ -32,6 +36,14 @@ def main() -> None:
     else:
         parts["test"] = articles[held : 2 * held]
         parts["train"] = articles[2 * held :]
+    if options.answerable:
+        version = "1.1"
+        keep([article for part in parts.values() for article in part], lambda question: bool(question.get("answers")))
+    if options.test_questions:
+        total = sum(map(count_questions, parts["test"]))
+        drawn = {n * total // options.test_questions for n in range(options.test_questions)}
+        numbers = itertools.count()
+        keep(parts["test"], lambda question: next(numbers) in drawn)
     if not parts["train"] or not parts["test"]:
         raise UserError(f"{len(articles)} articles are too few to split", options.data[0], "give more, or --test")
     out = Path(options.out)
@@ -51,6 +63,13 @@ def read_articles(files: list[str]) -> tuple[str, list[Any]]:
             raise UserError("no list 'data' of articles", file, "give a SQuAD-format file")
         articles += content["data"]
     return ("v2.0" if "is_impossible" in json.dumps(articles) else "1.1"), articles
+
+
+def keep(articles: list[Any], wanted: Callable[[Any], bool]) -> None:
+    """Takes the other questions out."""
+    for article in articles:
+        for paragraph in article.get("paragraphs", []):
+            paragraph["qas"] = [question for question in paragraph.get("qas", []) if wanted(question)]
 
 
 def count_questions(article: Any) -> int:

@@ -16,7 +16,7 @@ from fairseq_littlebird.errors import UserError
 class Cell:
     """One model, mode, length and allocator. ``None`` (in CSV nothing): not measured."""
 
-    benchmark: str  # encoder or attention
+    benchmark: str  # attention, encoder or efficiency
     model: str
     mode: str
     length: int
@@ -31,6 +31,7 @@ class Cell:
     dtype: str
     dropout: float
     compiled: bool
+    vocabulary: int
     device: str
     threads: int
     allocator: str
@@ -41,7 +42,7 @@ class Cell:
     floor_ms: float
     times_floor: float  # this median over the floor's
     times_ours: float  # this median over that of the model named first, ours
-    peak_mib: float | None  # beyond weights, gradients and inputs
+    peak_mib: float | None  # beyond weights, gradients and inputs; efficiency's with weights and gradients
     peak_kib_per_token: float | None
     peak_bytes_per_token_and_layer: float | None  # from two numbers of layers
     remark: str
@@ -57,7 +58,7 @@ class Cell:
 FIELDS = dataclasses.fields(Cell)
 SETTINGS = (
     *("benchmark", "batch", "padding", "layers", "width", "heads", "ffn_width", "pack_size", "block_size"),
-    *("dtype", "dropout", "compiled", "device", "threads"),
+    *("dtype", "dropout", "compiled", "vocabulary", "device", "threads"),
 )  # where cells agree in these, they can be compared
 COLUMNS = [field.name for field in FIELDS]
 

@@ -14,7 +14,7 @@ from fairseq_littlebird.benchmarks.floor import floor_run, layer_products, toget
 from fairseq_littlebird.benchmarks.memory import added_peak
 from fairseq_littlebird.benchmarks.peers import PEERS, remark
 from fairseq_littlebird.benchmarks.timing import FLOOR, Measured, interleaved
-from fairseq_littlebird.benchmarks.workload import PAD, SIZES, VOCABULARY, Workload
+from fairseq_littlebird.benchmarks.workload import PAD, SIZES, Workload
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.encoder import LittleBirdEncoder
 
@@ -38,7 +38,7 @@ def littlebird(workload: Workload) -> LittleBird:
     """Ours."""
     sizes = workload.sizes
     config = LittleBirdConfig(
-        VOCABULARY,
+        workload.vocabulary,
         PAD,
         layers=workload.layers,
         embed_dim=sizes.width,

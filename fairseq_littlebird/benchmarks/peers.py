@@ -1,7 +1,8 @@
 """Encoders to compare with, each built with random weights at given sizes. They need Hugging Face transformers.
 
 Each is a module that takes tokens <int64>[B, L] and a padding mask <bool>[B, L] (True = padding) or None, and
-returns its last hidden states <float>[B, L, C].
+returns its last hidden states <float>[B, L, C]; or, with the library's own head for masked words, takes the masked
+tokens <bool>[B, L] too and returns the scores of their words <float>[N, V].
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from fairseq_littlebird.benchmarks.workload import PAD, VOCABULARY, Workload
+from fairseq_littlebird.benchmarks.workload import PAD, Workload
 from fairseq_littlebird.errors import UserError
 
 
 class Peer(nn.Module):
-    """A Hugging Face encoder behind the call that all of them share.
+    """A Hugging Face model behind the call that all of them share.
 
     Args:
-        model: the encoder, without a pooler.
+        model: an encoder without a pooler, or one under the head for masked words, which scores every token.
         first_global: whether token 0 has global attention, as Longformer wants it told.
     """
 
@@ -31,25 +32,26 @@ class Peer(nn.Module):
         super().__init__()
         self.model, self.first_global = model, first_global
 
-    def forward(self, tokens: Tensor, padding_mask: Tensor | None) -> Tensor:
+    def forward(self, tokens: Tensor, padding_mask: Tensor | None, masked: Tensor | None = None) -> Tensor:
         more = {}
         if self.first_global:
             more["global_attention_mask"] = torch.zeros_like(tokens)
             more["global_attention_mask"][:, 0] = 1
         mask = None if padding_mask is None else (~padding_mask).long()
-        states: Tensor = self.model(input_ids=tokens, attention_mask=mask, **more).last_hidden_state
-        return states
+        outputs = self.model(input_ids=tokens, attention_mask=mask, **more)
+        result: Tensor = outputs.last_hidden_state if masked is None else outputs.logits[masked]
+        return result
 
 
-def full(workload: Workload) -> Peer:
+def full(workload: Workload, masked_lm: bool = False) -> Peer:
     """RoBERTa: full attention through ``scaled_dot_product_attention``."""
     hf = _transformers()
     config = hf.RobertaConfig(**_bert_like(workload), max_position_embeddings=workload.length + PAD + 1)
     config._attn_implementation = "sdpa"
-    return Peer(hf.RobertaModel(config, add_pooling_layer=False))
+    return Peer(_model("Roberta", config, masked_lm))
 
 
-def bigbird(workload: Workload, **changes: Any) -> Peer:
+def bigbird(workload: Workload, masked_lm: bool = False, **changes: Any) -> Peer:
     """BigBird as shipped: blocks of 64, three random ones, GELU by its approximation in single operations.
 
     ``torch.compile`` leaves its sparse attention as it is, since that draws its random blocks with numpy.
@@ -59,26 +61,26 @@ def bigbird(workload: Workload, **changes: Any) -> Peer:
     config = hf.BigBirdConfig(
         **_bert_like(workload), max_position_embeddings=positions, attention_type="block_sparse", **changes
     )
-    peer = Peer(hf.BigBirdModel(config, add_pooling_layer=False))
+    peer = Peer(_model("BigBird", config, masked_lm))
     return _wrap_attention(peer, torch.compiler.disable) if workload.compiled else peer
 
 
-def bigbird_fair(workload: Workload, **changes: Any) -> Peer:
+def bigbird_fair(workload: Workload, masked_lm: bool = False, **changes: Any) -> Peer:
     """BigBird without the [B, H, L, L] map of its probabilities that nobody reads, and with exact GELU in one step."""
-    peer = _wrap_attention(bigbird(workload, hidden_act="gelu", **changes), _without_map)
+    peer = _wrap_attention(bigbird(workload, masked_lm, hidden_act="gelu", **changes), _without_map)
     return _wrap_attention(peer, torch.compiler.disable) if workload.compiled else peer
 
 
-def longformer(workload: Workload) -> Peer:
+def longformer(workload: Workload, masked_lm: bool = False) -> Peer:
     """Longformer: windows of 512, token 0 global."""
     hf = _transformers()
     config = hf.LongformerConfig(
         **_bert_like(workload), attention_window=512, max_position_embeddings=workload.length + 512 + PAD + 1
     )
-    return Peer(hf.LongformerModel(config, add_pooling_layer=False), first_global=True)
+    return Peer(_model("Longformer", config, masked_lm), first_global=True)
 
 
-def modernbert(workload: Workload) -> Peer:
+def modernbert(workload: Workload, masked_lm: bool = False) -> Peer:
     """ModernBERT through ``scaled_dot_product_attention``.
 
     Its feed-forward is gated, of three matrices: two thirds of the width give it as many weights as the others'.
@@ -87,7 +89,7 @@ def modernbert(workload: Workload) -> Peer:
     hf = _transformers()
     sizes = workload.sizes
     config = hf.ModernBertConfig(
-        vocab_size=VOCABULARY,
+        vocab_size=workload.vocabulary,
         hidden_size=sizes.width,
         num_hidden_layers=workload.layers,
         num_attention_heads=sizes.heads,
@@ -103,10 +105,10 @@ def modernbert(workload: Workload) -> Peer:
         sep_token_id=2,
     )
     config._attn_implementation = "sdpa"
-    return Peer(hf.ModernBertModel(config))
+    return Peer(_model("ModernBert", config, masked_lm))
 
 
-PEERS: dict[str, Callable[[Workload], Peer]] = {
+PEERS: dict[str, Callable[..., Peer]] = {
     "full": full,
     "bigbird": bigbird,
     "bigbird-fair": bigbird_fair,
@@ -117,16 +119,27 @@ PEERS: dict[str, Callable[[Workload], Peer]] = {
 
 def remark(encoder: nn.Module) -> str:
     """What a reader must know of an encoder's runs so far."""
-    if isinstance(encoder, Peer) and getattr(encoder.model, "attention_type", "") == "original_full":
+    if any(getattr(module, "attention_type", "") == "original_full" for module in encoder.modules()):
         return "too short for sparse attention: ran as full attention"
     return ""
+
+
+def _model(family: str, config: Any, masked_lm: bool) -> nn.Module:
+    """The library's encoder of a family, or its model for masked words."""
+    hf = _transformers()
+    if masked_lm:
+        model: nn.Module = getattr(hf, f"{family}ForMaskedLM")(config)
+        return model
+    pooler = {} if family == "ModernBert" else {"add_pooling_layer": False}
+    encoder: nn.Module = getattr(hf, f"{family}Model")(config, **pooler)
+    return encoder
 
 
 def _bert_like(workload: Workload) -> dict[str, Any]:
     """What the configurations of BERT's descendants have in common."""
     sizes = workload.sizes
     return {
-        "vocab_size": VOCABULARY,
+        "vocab_size": workload.vocabulary,
         "hidden_size": sizes.width,
         "num_hidden_layers": workload.layers,
         "num_attention_heads": sizes.heads,
@@ -152,10 +165,10 @@ class _MapsWithoutStorage(TorchFunctionMode):
 
 def _wrap_attention(peer: Peer, wrapper: Callable[..., Any]) -> Peer:
     """Puts something around every sparse attention of a BigBird."""
-    layers: Any = peer.get_submodule("model.encoder.layer")
-    for layer in layers:
-        attention = layer.attention.self
-        attention.bigbird_block_sparse_attention = wrapper(attention.bigbird_block_sparse_attention)
+    attention: Any
+    for attention in peer.modules():
+        if hasattr(attention, "bigbird_block_sparse_attention"):
+            attention.bigbird_block_sparse_attention = wrapper(attention.bigbird_block_sparse_attention)
     return peer
 
 

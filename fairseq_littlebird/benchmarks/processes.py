@@ -9,6 +9,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
+import torch
+
 from fairseq_littlebird.errors import UserError
 
 Result = TypeVar("Result")
@@ -23,6 +25,13 @@ ALLOCATORS: dict[str, dict[str, str]] = {
 }
 
 
+class OutOfMemory(UserError):
+    """The process was killed, or could not have what it asked for."""
+
+    def __init__(self, what: str = "out of memory") -> None:
+        super().__init__(what, remedy="give it more memory or shorter --lengths")
+
+
 def fresh_process(
     function: Callable[..., Result], *arguments: Any, variables: Mapping[str, str] | None = None
 ) -> Result:
@@ -33,7 +42,7 @@ def fresh_process(
         arguments: picklable.
         variables: of the environment, added to this process's.
     Raises:
-        UserError: the process was killed.
+        OutOfMemory: the process was killed, or the function ran out of memory.
     """
     before = dict(os.environ)
     os.environ.update(variables or {})
@@ -41,9 +50,11 @@ def fresh_process(
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             return pool.submit(function, *arguments).result()
     except BrokenProcessPool as error:
-        raise UserError(
-            "the measuring process was killed", remedy="give it more memory or shorter --lengths"
-        ) from error
+        raise OutOfMemory("the measuring process was killed") from error
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise OutOfMemory from error
+        raise
     finally:
         os.environ.clear()
         os.environ.update(before)

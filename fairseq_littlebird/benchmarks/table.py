@@ -8,7 +8,7 @@ from fairseq_littlebird.benchmarks.cells import Cell, comparable
 from fairseq_littlebird.benchmarks.timing import FLOOR
 
 HEADER = (
-    f"{'length':>6} {'mode':<16} {'allocator':<9} {'model':<13} {'ms':>9} {'range':>19} {'x floor':>7} {'x ours':>7} "
+    f"{'length':>6} {'mode':<16} {'allocator':<9} {'model':<23} {'ms':>9} {'range':>19} {'x floor':>7} {'x ours':>7} "
     f"{'peak MiB':>8} {'KiB/token':>9} {'B/token/layer':>13}"
 )
 
@@ -25,7 +25,7 @@ def line(cell: Cell) -> str:
         )
     )
     return (
-        f"{cell.length:>6} {cell.mode:<16} {cell.allocator:<9} {cell.model:<13} {cell.median_ms:>9.1f} {spread:>19} "
+        f"{cell.length:>6} {cell.mode:<16} {cell.allocator:<9} {cell.model:<23} {cell.median_ms:>9.1f} {spread:>19} "
         f"{cell.times_floor:>7.2f} {cell.times_ours:>7.2f} {memory} {cell.remark}"
     ).rstrip()
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 MODES = ("forward", "forward+backward")
 DTYPES = ("float32", "bfloat16", "float16")
-VOCABULARY, PAD = 1000, 1  # few words: the layers are compared, not the embeddings
+PAD = 1
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of an encoder's layers; pack and block size are LittleBird's alone.
+    """Of an encoder's layers; the pack size is LittleBird's alone, the block size its and BigBird-ITC's.
 
     Raises:
         ValueError: sizes that do not fit together; the text says which.
@@ -61,6 +61,7 @@ class Workload:
         dropout: probability, of hidden states and of attention; forward + backward alone has any.
         threads: of one process.
         compiled: whether ``torch.compile`` comes first.
+        vocabulary: words; few by default: the layers are compared, not the embeddings.
     """
 
     sizes: Sizes
@@ -74,6 +75,7 @@ class Workload:
     dropout: float = 0.0
     threads: int = 1
     compiled: bool = False
+    vocabulary: int = 1000
 
     @property
     def backward(self) -> bool:
@@ -93,7 +95,7 @@ class Workload:
     def tokens(self) -> Tensor:
         """Random words, then padding: <int64>[B, L]."""
         generator = torch.Generator().manual_seed(self.length)
-        tokens = torch.randint(PAD + 1, VOCABULARY, (self.batch, self.length), generator=generator)
+        tokens = torch.randint(PAD + 1, self.vocabulary, (self.batch, self.length), generator=generator)
         for row, length in enumerate(self.row_lengths()):
             tokens[row, length:] = PAD
         return tokens.to(self.device)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
-from fairseq_littlebird.benchmarks import cells, pipeline, plot, table
+from fairseq_littlebird.benchmarks import architectures, cells, pipeline, plot, quality, table
 from fairseq_littlebird.benchmarks.attention import ATTENTION, CHOICES, FULL, unavailable
 from fairseq_littlebird.benchmarks.comparison import Benchmark, compare
+from fairseq_littlebird.benchmarks.efficiency import EFFICIENCY, VOCABULARY
 from fairseq_littlebird.benchmarks.encoder import ENCODER, OURS, PRECISIONS
 from fairseq_littlebird.benchmarks.environment import environment
 from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.processes import ALLOCATORS, fresh_process
+from fairseq_littlebird.benchmarks.steps import Step
 from fairseq_littlebird.benchmarks.workload import DTYPES, MODES, SIZES, Workload
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 
@@ -45,6 +49,33 @@ def _attention(options: argparse.Namespace) -> None:
 def _encoder(options: argparse.Namespace) -> None:
     peers = list(PEERS) if options.peers == [] else options.peers or []
     _compare(ENCODER, _workloads(options, options.layers), [OURS, *peers], options)
+
+
+def _efficiency(options: argparse.Namespace) -> None:
+    peers = list(PEERS) if options.peers == [] else options.peers or []
+    names = architectures.names(options.architectures, options.global_tokens, peers)
+    layers = options.layers or architectures.LAYERS[options.size]
+    workloads = [
+        dataclasses.replace(workload, vocabulary=options.vocabulary) for workload in _workloads(options, layers)
+    ]
+    up_to = {}
+    if options.full_up_to:
+        up_to = dict.fromkeys((architectures.FULL, architectures.OF_PEERS + architectures.FULL), options.full_up_to)
+    _compare(EFFICIENCY, workloads, names, options, up_to)
+
+
+def _quality(options: argparse.Namespace) -> None:
+    compared = quality.read(options.config, options.changes)
+    print(", ".join(f"{key} {value}" for key, value in environment().items() if value), flush=True)
+    runs = quality.runs(compared)
+    with tqdm(total=sum(len(quality.steps(compared, run)) for run in runs), unit="step", disable=None) as bar:
+
+        def done(run: quality.Run, step: Step) -> None:
+            bar.set_postfix_str(f"{run.key}: {step.name}", refresh=False)
+            bar.update()
+
+        results = quality.perform(compared, options.jobs, options.threads, done)
+    print(quality.markdown(compared, results))
 
 
 def _pipeline(options: argparse.Namespace) -> None:
@@ -95,11 +126,17 @@ def _compare(
     options: argparse.Namespace,
     up_to: Mapping[str, int] | None = None,
 ) -> None:
-    """Prints every cell as it comes, then what else was asked for.
+    """Prints every cell as it comes, then what else was asked for; a bar shows how much is left.
 
     Args:
         up_to: the longest input of a model, by name, where it has one.
     """
+    steps = []
+    for workload, allocator in product(workloads, options.allocator):
+        chosen = [name for name in names if workload.length <= (up_to or {}).get(name, workload.length)]
+        if not chosen:
+            raise UserError(f"nothing to run at {workload.length} tokens", remedy="leave the length or the bound out")
+        steps.append((workload, allocator, chosen))
     if options.csv:
         cells.check(options.csv)
     if options.plot:
@@ -107,13 +144,18 @@ def _compare(
     print(", ".join(f"{key} {value}" for key, value in environment(options.device).items() if value))
     print(table.HEADER, flush=True)
     found = []
-    for workload, allocator in product(workloads, options.allocator):
-        chosen = [name for name in names if workload.length <= (up_to or {}).get(name, workload.length)]
-        new = compare(benchmark, workload, chosen, options.runs, allocator, options.memory)
-        print("\n".join(map(table.line, new)), flush=True)
-        if options.csv:
-            cells.append(options.csv, new)
-        found += new
+    total = sum(len(chosen) for *_, chosen in steps) * (1 + options.memory)
+    with tqdm(total=total, unit="cell", disable=None) as bar:
+        for workload, allocator, chosen in steps:
+            bar.set_postfix_str(f"{workload.mode}, {workload.length:,} tokens")
+            new = compare(benchmark, workload, chosen, options.runs, allocator, options.memory, bar.update)
+            lines = [*map(table.line, new)]
+            lines += [f"{name}: out of memory" for name in chosen if name not in {cell.model for cell in new}]
+            bar.write("\n".join(lines))
+            sys.stdout.flush()
+            if options.csv:
+                cells.append(options.csv, new)
+            found += new
     _show(found, options)
 
 
@@ -132,11 +174,11 @@ def _parser() -> argparse.ArgumentParser:
         "and ranges; beside each figure the floor, the time that the layer's matrix products alone take.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    shown, measured = _shown(), _measured()
+    shown = _shown()
 
     attention = commands.add_parser(
         "attention",
-        parents=[measured, shown],
+        parents=[_measured(), shown],
         help="one layer's unpack and sliding-window attention, its backends side by side",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -159,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
 
     encoder = commands.add_parser(
         "encoder",
-        parents=[measured, shown],
+        parents=[_measured(), shown],
         help="whole encoders side by side",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -172,6 +214,46 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"all of {', '.join(PEERS)}; or some of them and of {', '.join(PRECISIONS)}",
     )
+
+    efficiency = commands.add_parser(
+        "efficiency",
+        parents=[_measured([1024, 2048, 4096, 8192], memory=True), shown],
+        help="whole models on masked words: peak memory and latency, in training and in inference",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    efficiency.set_defaults(command=_efficiency)
+    efficiency.add_argument("--layers", type=_positive, metavar="N", help="instead of the size's 3, 12 or 24")
+    efficiency.add_argument(
+        "--vocabulary", type=_positive, default=VOCABULARY, metavar="N", help="words, RoBERTa's by default"
+    )
+    efficiency.add_argument(
+        "--architectures",
+        nargs="+",
+        choices=architectures.ARCHITECTURES,
+        default=list(architectures.ARCHITECTURES),
+        metavar="NAME",
+        help=f"some of {', '.join(architectures.ARCHITECTURES)}; ratios are to the first",
+    )
+    efficiency.add_argument(
+        "--global-tokens", type=_positive, nargs="+", default=[64, 128, 256, 512], metavar="G", help="of BigBird-ETC"
+    )
+    efficiency.add_argument(
+        "--full-up-to", type=_positive, metavar="L", help="longest input of full attention, ours and the peers'"
+    )
+    efficiency.add_argument(
+        "--peers", nargs="*", choices=PEERS, metavar="NAME", help=f"transformers', all of {', '.join(PEERS)} or some"
+    )
+
+    trained = commands.add_parser(
+        "quality",
+        help="architectures trained alike on the same data: accuracy of span selection, EM and F1 of answers",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    trained.set_defaults(command=_quality)
+    trained.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML, see configs/quality")
+    trained.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="instead of the file's, e.g. seeds=[1]")
+    trained.add_argument("--jobs", type=_positive, default=1, metavar="N", help="runs at a time")
+    trained.add_argument("--threads", type=_positive, default=1, metavar="N", help="of each run")
 
     around = commands.add_parser(
         "pipeline",
@@ -187,16 +269,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measured() -> argparse.ArgumentParser:
-    """What attention and encoder share."""
+def _measured(lengths: Sequence[int] = (512, 1024, 2048, 4096, 8192), memory: bool = False) -> argparse.ArgumentParser:
+    """What attention, encoder and efficiency share, but for the defaults."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--size", choices=SIZES, default="base", help="width 64, 768 or 1024, and the rest")
     for name, least in DIMENSIONS.items():
         kind = _positive if least else _natural
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help="instead of the size's")
-    parser.add_argument(
-        "--lengths", type=_positive, nargs="+", default=[512, 1024, 2048, 4096, 8192], metavar="L", help="tokens"
-    )
+    parser.add_argument("--lengths", type=_positive, nargs="+", default=list(lengths), metavar="L", help="tokens")
     parser.add_argument("--batch", type=_positive, default=1, metavar="B", help="sequences")
     parser.add_argument("--padding", type=_share, default=0.0, metavar="X", help="share of padded tokens in a batch")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), metavar="MODE", help=", ".join(MODES))
@@ -217,7 +297,10 @@ def _measured() -> argparse.ArgumentParser:
     )
     parser.add_argument("--runs", type=_positive, default=5, metavar="N", help="counted runs, after one that is not")
     parser.add_argument(
-        "--memory", action="store_true", help="peaks beyond weights and gradients too, from a fresh process each"
+        "--memory",
+        action=argparse.BooleanOptionalAction,
+        default=memory,
+        help="peaks too, from a fresh process each; beyond weights and gradients, but for efficiency's",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="add the figures, with the environment, to this file")
     return parser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fairseq_littlebird.attention.unpack_window import BACKENDS
 from fairseq_littlebird.benchmarks.cells import read
@@ -56,6 +58,88 @@ def test_a_file_grows_from_call_to_call(tmp_path):
         assert all((value is not None) == (cell.model == "littlebird" and cell.length == 40) for value in measured)
 
 
+def test_efficiency(tmp_path, capsys):
+    path, picture = tmp_path / "a.csv", tmp_path / "a.png"
+    arguments = (
+        "efficiency --lengths 40 70 --vocabulary 100 --layers 1 --full-up-to 64 --no-memory --modes forward".split()
+    )
+    models = "--architectures littlebird bigbird-etc full --global-tokens 4 8".split()
+    main([*arguments, *models, *SMALL, "--csv", str(path), "--plot", str(picture)])
+    both = ["littlebird", "bigbird-etc G=4", "bigbird-etc G=8"]
+    assert cells_of(path) == [
+        ("forward", length, "default", model)
+        for length, models in ((40, [*both, "full", "floor"]), (70, [*both, "floor"]))
+        for model in models
+    ]
+    assert {(c.benchmark, c.layers, c.width, c.vocabulary) for c in read(path)} == {("efficiency", 1, 64, 100)}
+    assert picture.stat().st_size > 10_000 and "bigbird-etc G=8" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main("efficiency --lengths 70 --architectures full --full-up-to 64".split())
+    assert stopped.value.code == 2 and "nothing to run at 70 tokens" in capsys.readouterr().err
+
+
+def test_efficiency_at_base_size(monkeypatch, tmp_path):
+    """Without options: the models and lengths of figure 3, twelve layers, RoBERTa's words, and memory."""
+    seen = []
+
+    def compare(benchmark, workload, names, rounds, allocator, memory, done):
+        seen.append((workload.mode, workload.length, workload.layers, workload.vocabulary, memory))
+        assert names == ["littlebird", "bigbird-itc", *(f"bigbird-etc G={n}" for n in (64, 128, 256, 512))] + [
+            "longformer",
+            "full",
+        ]
+        return []
+
+    monkeypatch.setattr("fairseq_littlebird.cli.benchmark.compare", compare)
+    main(["efficiency"])
+    assert seen == [
+        (mode, length, 12, 50265, True)
+        for mode in ("forward", "forward+backward")
+        for length in (1024, 2048, 4096, 8192)
+    ]
+
+
+def test_quality(tiny, tmp_path, capsys):
+    """Two architectures through every command; once more, and nothing runs again."""
+    small = {"encoder_layers": 1, "encoder_embed_dim": 16, "encoder_ffn_embed_dim": 16, "encoder_attention_heads": 2}
+    file, out = tmp_path / "a.yaml", tmp_path / "out"
+    settings = {
+        "out": str(out),
+        "text": str(tiny / "text"),
+        "questions": str(tiny / "questions"),
+        "gold": str(tiny / "valid.json"),
+        "subset": "valid",
+        "architectures": {
+            "LittleBird": {"arch": "littlebird_tiny", "pack_size": 4, "block_size": 16},
+            "full attention": {"arch": "roberta_full_tiny", "max_positions": 130},
+        },
+        "training": small
+        | {"optimizer": "adam", "lr": 1e-3, "batch_size": 8, "max_update": 2, "cpu": True, "num_workers": 0}
+        | {"disable_validation": True, "no_epoch_checkpoints": True},
+        "span_selection": {"tokens_per_sample": 128},
+        "validation": {"valid_subset": "valid", "batch_size": 8, "cpu": True},
+    }
+    file.write_text(yaml.safe_dump(settings))
+    main(["quality", "--config", str(file), "--jobs", "2", "seeds=[3]"])
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    results = json.loads((out / "results.json").read_text())
+    assert sorted(results) == ["LittleBird/3", "full attention/3"]
+    for title in settings["architectures"]:
+        figures = results[f"{title}/3"]
+        assert figures["parameters"] > 5000 and figures["minutes"] > 0
+        assert all(0 <= figures[name] <= 100 for name in ("accuracy", "exact", "f1"))
+        assert any(line.startswith(f"| {title} | {figures['parameters']:,} | ") for line in table)
+    times = {log: log.stat().st_mtime_ns for log in out.rglob("*.log")}
+    assert len(times) == 10
+    main(["quality", "--config", str(file), "seeds=[3]"])
+    assert table == [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert times == {log: log.stat().st_mtime_ns for log in out.rglob("*.log")}
+    with pytest.raises(SystemExit):
+        main(["quality", "--config", str(file), "seeds=[3]", "training.lr=1e-2"])
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "2 of 2 runs failed" in error and "made by another command" in error
+
+
 def test_attention(tmp_path, capsys):
     path = tmp_path / "a.csv"
     options = "attention --lengths 40 70 --dense-up-to 64 --modes forward --allocator tuned --peers".split()
@@ -92,6 +176,7 @@ def test_backends_that_do_not_run_here(monkeypatch, capsys, tmp_path):
     [
         ("encoder --heads 7", "7 attention heads do not divide a width of 768"),
         ("encoder --csv {}/no/a.csv", "no/a.csv: cannot be written; name a file"),
+        ("quality --config {}/none.yaml", "none.yaml: No such file"),
         ("report {}/none.csv --markdown", "none.csv: No such file"),
         ("report {} --markdown", "Is a directory"),
     ],

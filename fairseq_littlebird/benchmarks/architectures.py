@@ -1,0 +1,122 @@
+"""The plugin's architectures by their names in the comparison: whole fairseq models under the masked-LM head.
+
+Legend: B batch, L tokens, N masked tokens, V words.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fairseq.data import Dictionary
+from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
+from torch import Tensor, nn
+
+from fairseq_littlebird import models  # noqa: F401
+from fairseq_littlebird.benchmarks.peers import PEERS
+from fairseq_littlebird.benchmarks.workload import SIZES, Workload
+
+LAYERS = {"tiny": 3, "base": 12, "large": 24}
+FULL, ETC = "full", "bigbird-etc"
+OF_PEERS, OF_GLOBALS = "transformers-", " G="  # before a peer's name; before the number of ETC's global tokens
+
+
+class MaskedLanguageModel(nn.Module):
+    """A fairseq model behind the call that all models of the comparison share."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, padding_mask: Tensor | None, masked: Tensor) -> Tensor:
+        """
+        Args:
+            tokens: <int64>[B, L]; padding is read off them.
+            padding_mask: unused.
+            masked: <bool>[B, L], the N tokens whose words are wanted.
+        Returns:
+            scores <float>[N, V].
+        """
+        scores: Tensor = self.model(tokens, masked_tokens=masked)[0]
+        return scores
+
+
+def masked_lm(family: str, workload: Workload, **options: Any) -> MaskedLanguageModel:
+    """``--arch`` as fairseq would build it, at the workload's sizes.
+
+    Args:
+        family: the architecture without its size, which is that of the workload's width, or base.
+        workload: says sizes, layers, dropout and words.
+        options: of this architecture alone.
+    """
+    sizes = workload.sizes
+    arch = f"{family}_{next((name for name, named in SIZES.items() if named.width == sizes.width), 'base')}"
+    given = Namespace(
+        encoder_layers=workload.layers,
+        encoder_embed_dim=sizes.width,
+        encoder_ffn_embed_dim=sizes.ffn_width,
+        encoder_attention_heads=sizes.heads,
+        dropout=workload.dropout,
+        attention_dropout=workload.dropout,
+        max_positions=workload.length,
+        **options,
+    )
+    ARCH_CONFIG_REGISTRY[arch](given)  # leaves what is given
+    words = Dictionary()
+    for number in range(workload.vocabulary - len(words)):
+        words.add_symbol(str(number))
+    return MaskedLanguageModel(ARCH_MODEL_REGISTRY[arch].build_model(vars(given), Namespace(source_dictionary=words)))
+
+
+def littlebird(workload: Workload) -> MaskedLanguageModel:
+    sizes = workload.sizes
+    return masked_lm("littlebird", workload, pack_size=sizes.pack_size, block_size=sizes.block_size)
+
+
+def bigbird_itc(workload: Workload) -> MaskedLanguageModel:
+    return masked_lm("bigbird_itc", workload, block_size=workload.sizes.block_size)
+
+
+def bigbird_etc(workload: Workload, **globals_: int) -> MaskedLanguageModel:
+    return masked_lm("bigbird_etc", workload, **globals_)
+
+
+def longformer(workload: Workload) -> MaskedLanguageModel:
+    return masked_lm("longformer", workload)
+
+
+def full(workload: Workload) -> MaskedLanguageModel:
+    return masked_lm("roberta_full", workload)
+
+
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "littlebird": littlebird,
+    "bigbird-itc": bigbird_itc,
+    ETC: bigbird_etc,
+    "longformer": longformer,
+    FULL: full,
+}
+
+
+def names(architectures: Sequence[str], global_tokens: Sequence[int], peers: Sequence[str]) -> list[str]:
+    """What :func:`build` takes: ETC once for each number of global tokens, then the peers."""
+    ours = [
+        name + globals_
+        for name in architectures
+        for globals_ in ([f"{OF_GLOBALS}{count}" for count in global_tokens] if name == ETC else [""])
+    ]
+    return [*ours, *(f"{OF_PEERS}{peer}" for peer in peers)]
+
+
+def build(name: str, workload: Workload) -> nn.Module:
+    """A model of the comparison with random weights.
+
+    Args:
+        name: of ``ARCHITECTURES``, ``bigbird-etc G=256``, or ``transformers-`` and one of ``PEERS``.
+        workload: its sizes.
+    """
+    if name.startswith(OF_PEERS):
+        return PEERS[name.removeprefix(OF_PEERS)](workload, masked_lm=True)
+    family, _, count = name.partition(OF_GLOBALS)
+    return ARCHITECTURES[family](workload, **({"global_tokens": int(count)} if count else {}))

@@ -1,0 +1,71 @@
+"""A command that runs once: what it writes stays in a log, and a record beside it says that it is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_littlebird.errors import UserError
+
+
+@dataclass(frozen=True)
+class Step:
+    """A console command of this environment.
+
+    Args:
+        name: of the step, and of its two files.
+        words: the command and its arguments.
+        folder: where ``name.log`` and ``name.json`` go.
+        makes: a folder that the command fills, taken away first: an interrupted one is not gone on with.
+    """
+
+    name: str
+    words: Sequence[str]
+    folder: Path
+    makes: Path | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def record(self) -> Path:
+        return self.folder / f"{self.name}.json"
+
+    def seconds(self) -> float:
+        """How long it took, once it is done."""
+        return float(json.loads(self.record.read_text("utf-8"))["seconds"])
+
+    def run(self, threads: int) -> None:
+        """Does nothing where it is done already.
+
+        Raises:
+            UserError: the command failed, or the record is another command's.
+        """
+        command = shlex.join(self.words)
+        if self.record.exists():
+            if json.loads(self.record.read_text("utf-8"))["command"] != command:
+                raise UserError("made by another command", str(self.record), "remove it, or choose another folder")
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.makes is not None:
+            shutil.rmtree(self.makes, ignore_errors=True)
+        words = [str(Path(sys.executable).parent / self.words[0]), *self.words[1:]]
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        begun = time.perf_counter()
+        with self.log.open("w", encoding="utf-8") as log:
+            log.write(f"+ {command}\n")
+            log.flush()
+            status = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, env=environment).returncode
+        if status:
+            last = self.log.read_text("utf-8", errors="replace").strip().splitlines()[-1]
+            raise UserError(f"{self.words[0]} ended with status {status}: {last[-300:]}", str(self.log))
+        self.record.write_text(json.dumps({"command": command, "seconds": time.perf_counter() - begun}) + "\n", "utf-8")
