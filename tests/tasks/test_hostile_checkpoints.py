@@ -1,0 +1,48 @@
+"""A checkpoint that would run a command where it is unpickled: every command that loads one refuses it in one line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+import torch
+
+import fairseq_littlebird
+
+PACKAGE = os.path.dirname(fairseq_littlebird.__file__)
+TRAIN = """text --task littlebird_masked_lm --arch littlebird_tiny --tokens-per-sample 128 --batch-size 4 --cpu
+    --optimizer adam --max-update 1 --num-workers 0""".split()
+USER = ["--user-dir", PACKAGE]
+COMMANDS = {
+    "train, resumed": ["fairseq-train", *TRAIN, *USER, "--save-dir", "{folder}"],
+    "train, from a model": ["fairseq-train", *TRAIN, *USER, "--save-dir", "{new}", "--finetune-from-model", "{file}"],
+    "train, with a teacher": ["fairseq-train", *TRAIN, *USER, "--save-dir", "{new}"]
+    + ["--criterion", "littlebird_distillation", "--teacher-path", "{file}"],
+    "launch": ["littlebird-launch", *TRAIN, "--save-dir", "{folder}"],
+    "validate": ["fairseq-validate", "text", "--task", "littlebird_masked_lm", *USER, "--path", "{file}", "--cpu"]
+    + ["--batch-size", "4"],
+    "predict": ["littlebird-predict", "questions", "--path", "{file}", "--output", "{new}"],
+    "warm start": ["littlebird-warm-start", "--from", "{file}", "--out", "{new}"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_refused(name, tiny, commands, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'marker'}",)
+
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    file = folder / "checkpoint_last.pt"
+    torch.save({"model": Evil(), "cfg": None, "args": None}, file)
+    words = [word.format(folder=folder, file=file, new=tmp_path / "new") for word in COMMANDS[name]]
+    environment = os.environ | {"PYTHONPATH": os.path.dirname(PACKAGE), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [str(commands / words[0]), *words[1:]], cwd=tiny, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert not (tmp_path / "marker").exists()
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-3000:]
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"{words[0]}: ") and str(file) in last
