@@ -58,6 +58,7 @@ step() {
     echo "== $text: $*" >>"$log"
     while sleep 15 >/dev/null 2>&1 9>&-; do printf '%d s … ' $((SECONDS - begun)); done &
     ticker=$!
+    # shellcheck disable=SC2064  # the number of now is meant
     trap "kill $ticker || true" EXIT
     "$@" >>"$log" 2>&1 </dev/null || status=$?
     trap - EXIT

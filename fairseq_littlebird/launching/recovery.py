@@ -54,9 +54,12 @@ def other_workers(path: Path, workers: int) -> str | None:
         path: a checkpoint.
         workers: how many there are now.
     """
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    before = state["cfg"]["distributed_training"]["distributed_world_size"]
-    epoch = state["extra_state"]["train_iterator"]
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        before = state["cfg"]["distributed_training"]["distributed_world_size"]
+        epoch = state["extra_state"]["train_iterator"]
+    except Exception:  # fairseq loads it next, and says what is wrong with it
+        return None
     if before == workers or not epoch["iterations_in_epoch"]:
         return None
     return (

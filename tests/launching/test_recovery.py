@@ -85,3 +85,12 @@ def test_another_number_of_workers(tmp_path, before, done, now, says):
     torch.save(state, tmp_path / "c.pt")
     warning = recovery.other_workers(tmp_path / "c.pt", now)
     assert warning is None if says is None else says in warning
+
+
+def test_a_checkpoint_that_fairseq_will_refuse_is_left_to_it(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "made"),)
+
+    torch.save({"cfg": Evil()}, tmp_path / "c.pt")
+    assert recovery.other_workers(tmp_path / "c.pt", 2) is None and not (tmp_path / "made").exists()

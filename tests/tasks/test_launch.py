@@ -143,3 +143,50 @@ def test_two_workers_stop_together_and_go_on(launch, tmp_path):
     wanted, found = weights(tmp_path / "straight"), weights(tmp_path / "broken")
     for name in wanted:
         assert torch.equal(found[name], wanted[name]), name
+
+
+@pytest.fixture
+def hosts():
+    """Two hosts of the test's own: network namespaces with a cable between them, 10.77.0.1 and 10.77.0.2."""
+    names = [f"littlebird{os.getpid()}-{n}" for n in (1, 2)]
+    made = [["ip", "netns", "add", name] for name in names]
+    made += [["ip", "-n", names[0], "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", names[1]]]
+    for n, name in enumerate(names, 1):
+        made += [["ip", "-n", name, "address", "add", f"10.77.0.{n}/24", "dev", "cable"]]
+        made += [["ip", "-n", name, "link", "set", device, "up"] for device in ("lo", "cable")]
+    try:
+        for command in made:
+            done = subprocess.run(command, capture_output=True, text=True) if shutil.which("ip") else None
+            if done is None or done.returncode:
+                pytest.skip(f"no network namespaces here: {done.stderr.strip() if done else 'ip is not installed'}")
+        yield [("ip", "netns", "exec", name, "env", "GLOO_SOCKET_IFNAME=cable") for name in names]
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+
+
+MEETINGS = {
+    # both hosts have the name of the machine they are on, so each is told who it is
+    "torchrun": "torchrun --no-python --nnodes=2 --nproc_per_node=1 --rdzv_backend=c10d --rdzv_id=pair "
+    "--rdzv_endpoint=10.77.0.1:29511 --local_addr=10.77.0.{host} --rdzv_conf=is_host={first}",
+    "by hand": "",
+}
+
+
+@pytest.mark.parametrize("meeting", MEETINGS)
+def test_two_hosts_equal_two_workers(meeting, launch, hosts, commands, tmp_path):
+    shared, updates = tmp_path / "shared", 6
+    runs = []
+    for rank, host in enumerate(hosts):
+        first, *rest = MEETINGS[meeting].format(host=rank + 1, first=1 - rank).split() or [""]
+        before = (*host, str(commands / first), *rest) if first else host
+        own = ["--distributed-world-size", 2, "--distributed-rank", rank]
+        own += ["--distributed-init-method", "tcp://10.77.0.1:29512"]
+        more = [] if first else own
+        runs.append(launch("recurring_span_selection", shared, updates, *STILL, *more, workers=1, before=before))
+    for run in runs:
+        finished(run)
+    finished(launch("recurring_span_selection", tmp_path / "alone", updates, *STILL))
+    wanted, found = weights(tmp_path / "alone"), weights(shared)
+    for name in wanted:
+        assert torch.equal(found[name], wanted[name]), name
