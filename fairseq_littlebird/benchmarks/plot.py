@@ -23,11 +23,11 @@ def load_matplotlib() -> Any:
     Raises:
         UserError: it is not installed.
     """
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq lets all levels through
     try:
         import matplotlib
     except ImportError as error:
         raise UserError("--plot needs matplotlib", remedy="pip install matplotlib, or leave out --plot") from error
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # fairseq lets all levels through
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
