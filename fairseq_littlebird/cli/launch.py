@@ -46,7 +46,6 @@ def _launch(words: list[str]) -> None:
     if "--user-dir" not in given:
         words += ["--user-dir", str(Path(__file__).parent.parent)]
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
-    INTERRUPTION.listen()
     distributed_utils.call_main(cfg, _train)
     if INTERRUPTION.signal:
         raise SystemExit(128 + INTERRUPTION.signal)
@@ -58,8 +57,9 @@ def _train(cfg: Any) -> None:
     from fairseq_cli import train
 
     from fairseq_littlebird.launching import recovery
-    from fairseq_littlebird.launching.interruption import InterruptibleTrainer
+    from fairseq_littlebird.launching.interruption import INTERRUPTION, InterruptibleTrainer
 
+    INTERRUPTION.listen()  # in each worker's own process
     folder, workers = Path(cfg.checkpoint.save_dir), cfg.distributed_training
     if cfg.checkpoint.restore_file == recovery.LAST:
         if workers.distributed_rank == 0 and folder.is_dir():

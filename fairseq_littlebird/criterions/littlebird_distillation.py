@@ -181,7 +181,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
         while hasattr(model, "module"):  # wrapped, once or twice, for several workers
             model = model.module
         if not isinstance(model, EncoderModel):
-            raise UserError("no model of this plugin", "--arch", "take littlebird_base or another that has a teacher")
+            raise UserError("no model of this plugin", "--arch", "take one of this plugin's")
         if self.cfg.attention_weight and not isinstance(model, LittleBirdModel):
             remedy = "distil soft targets alone with --attention-weight 0, or take littlebird_base"
             raise UserError("attention is distilled into LittleBird alone", f"--arch of {model.title}", remedy)

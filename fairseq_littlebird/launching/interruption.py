@@ -25,10 +25,10 @@ class Interruption:
     """The signal that came, if any."""
 
     def __init__(self) -> None:
-        self.signal = 0
-        self.process = os.getpid()
+        self.signal = self.process = 0
 
     def listen(self) -> None:
+        self.process = os.getpid()
         for number in SIGNALS:
             signal.signal(number, self._hear)
 

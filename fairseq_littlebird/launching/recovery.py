@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -19,28 +20,33 @@ def recover(folder: Path) -> None:
     """Makes ``checkpoint_last.pt`` the newest whole checkpoint, and clears away what was being written.
 
     fairseq writes one checkpoint whole or not at all, and copies it to its other names; a kill or a full disk can cut
-    a copy short. A link takes no space.
+    a copy short. Where none is whole all stay as they are, and fairseq says what is wrong with the last.
+
+    Raises:
+        OSError: no room for a copy.
     """
     for unfinished in folder.glob("checkpoint*.pt.tmp"):
         unfinished.unlink()
-    newest_first = sorted(folder.glob("checkpoint*.pt"), key=lambda path: (path.stat().st_mtime_ns, path.name == LAST))
-    for path in reversed(newest_first):
+    by_age = sorted(folder.glob("checkpoint*.pt"), key=lambda path: (path.stat().st_mtime_ns, path.name == LAST))
+    for path in reversed(by_age):
         if not whole(path):
             logger.warning(f"{path}: cut short; left alone")
             continue
         if path.name != LAST:
             logger.warning(f"{path}: the newest whole checkpoint, becomes {LAST}")
-            link = folder / f"{LAST}.tmp"
-            os.link(path, link)
-            os.replace(link, folder / LAST)
+            copy = folder / f"{LAST}.tmp"
+            shutil.copyfile(path, copy)  # no link: fairseq writes into the last one in place
+            os.replace(copy, folder / LAST)
         return
-    if newest_first and (folder / LAST).exists():
-        (folder / LAST).unlink()  # nothing whole: start anew, rather than end with an error each time
 
 
 def whole(path: Path) -> bool:
-    """Whether all of a checkpoint is there, as its checksums have it."""
+    """Whether all of a checkpoint is there, as its checksums have it; formats before PyTorch 1.6 have none, and pass."""
     try:
+        with path.open("rb") as file:
+            start = file.read(2)
+        if start and start != b"PK":
+            return True
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
     except (zipfile.BadZipFile, EOFError, OSError):

@@ -69,8 +69,6 @@ def options_of(workers: Workers | None, given: set[str], accelerators: int) -> l
         workers: who this is, or None.
         given: option names on the command line, without their values.
         accelerators: how many this host has; with ``--cpu`` none is used.
-    Raises:
-        UserError: a DDP kind that has no use for the hardware.
     """
     on_cpu = not accelerators or "--cpu" in given
     chosen: list[tuple[str, ...]] = []

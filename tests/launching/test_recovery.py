@@ -65,12 +65,26 @@ def test_a_bit_that_fell_over(folder):
     assert not recovery.whole(path)
 
 
-def test_nothing_whole_starts_anew(folder):
+def test_nothing_whole_is_left_alone(folder):
     for path in folder.glob("*.pt"):
         cut(path)
+    before = (folder / "checkpoint_last.pt").read_bytes()
     (folder / "checkpoint_1_40.pt.tmp").write_bytes(b"unfinished")
     recovery.recover(folder)
-    assert not (folder / "checkpoint_last.pt").exists() and not list(folder.glob("*.tmp"))
+    assert (folder / "checkpoint_last.pt").read_bytes() == before and not list(folder.glob("*.tmp"))
+
+
+def test_the_last_is_no_link(folder):
+    """fairseq copies into it in place, and would write into the other too."""
+    (folder / "checkpoint_last.pt").unlink()
+    recovery.recover(folder)
+    assert not (folder / "checkpoint_last.pt").samefile(folder / "checkpoint_1_30.pt")
+
+
+def test_an_old_format_is_not_taken_for_cut_short(folder):
+    torch.save({"updates": 99}, folder / "checkpoint_last.pt", _use_new_zipfile_serialization=False)
+    recovery.recover(folder)
+    assert updates(folder) == 99
 
 
 @pytest.mark.parametrize(
