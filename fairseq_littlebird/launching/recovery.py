@@ -41,7 +41,7 @@ def recover(folder: Path) -> None:
 
 
 def whole(path: Path) -> bool:
-    """Whether all of a checkpoint is there, as its checksums have it; formats before PyTorch 1.6 have none, and pass."""
+    """Whether all of a checkpoint is there, as its checksums have it; those before PyTorch 1.6 have none, and pass."""
     try:
         with path.open("rb") as file:
             start = file.read(2)
