@@ -1,18 +1,21 @@
-"""Memory by the size of the data set, and the speed of preparing beside the tokenizer's own.
+"""Memory by the size of the data set, what opening one takes, and the speed of preparing beside the tokenizer's own.
 
     python benchmarks/data_size.py make --documents 2000 --tokens 12000 --text FOLDER --tokenizer DIR --out data
     python benchmarks/data_size.py prepare --tokenizer DIR --workers 1 2 --out data
     python benchmarks/data_size.py train --updates 200 --out data
     python benchmarks/data_size.py predict --out data
+    python benchmarks/data_size.py open --examples 1000000 --out sizes
 
 ``DIR`` is of ``littlebird-prepare tokenizer``. ``make`` writes documents.json (SQuAD's format) from paragraphs of
 the folder's ``.txt`` files in random order, one question a document; ``prepare`` qa, ``train`` model, ``predict``
-answers. Each of the last three prints a Markdown table.
+answers. ``open`` makes a data set of so many examples of each task, of 512 tokens each, whose tokens are holes in their
+files, and gives it to the task. Each but the first prints a Markdown table.
 
 Memory is the proportional set size, summed over the command's processes and sampled twice a second: a page that
 several of them hold counts once, and a page of a mapped file counts as well. Rates are per second of wall time, of
 calls whose imports are done, each in a process of its own, the rounds interleaved; the tokenizer's own are of
-``encode`` on one process, over the first documents.
+``encode`` on one process, over the first documents. Opening has a process of its own a task, whose imports are not
+counted; its memory is the highest that the process held (``VmHWM``).
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import re
 import resource
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import time
@@ -33,6 +37,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from fairseq_littlebird.text.readers import read_questions
 from fairseq_littlebird.text.tokenizers import Tokenizer, load_tokenizer
@@ -160,6 +166,9 @@ def call(options: argparse.Namespace) -> None:
         tokens = sum(len(tokenizer.encode(text)[0]) for text in texts)
         ended = spent()
         size = sum(len(text.encode()) for text in texts)
+    elif what == "open":
+        print(*opened(*words))
+        return
     else:
         from fairseq_littlebird.cli.prepare import main as littlebird_prepare
         from fairseq_littlebird.data.prepared import read_settings  # imports all there is before the clock starts
@@ -171,6 +180,93 @@ def call(options: argparse.Namespace) -> None:
         tokens = read_settings(folder)["splits"]["train"]["tokens"]
         size = (Path(folder) / "train.documents.bin").stat().st_size
     print(ended[0] - begun[0], ended[1] - begun[1], size / 1e6, tokens)
+
+
+TASKS = {
+    "littlebird_masked_lm": "text --criterion masked_lm --tokens-per-sample 512",
+    "recurring_span_selection": "text --criterion recurring_span_selection --tokens-per-sample 512",
+    "question_answering": "questions --criterion question_answering",
+    "littlebird_sentence_prediction": "classes --criterion littlebird_classification --num-classes 2",
+}
+LENGTH = 512  # tokens of an example
+
+
+def open_all(options: argparse.Namespace) -> None:
+    """The table of ``open``."""
+    make_holes(options.out, options.examples)
+    print(f"{options.examples:,} examples\n")
+    print("| task | s to open | s to the first batch | MiB after imports | to open | to the first batch |")
+    print("|---|---|---|---|---|---|")
+    for task in TASKS:
+        said, _ = watched([sys.executable, __file__, "call", "open", task, str(options.out)])
+        opening, batch, *memories = map(float, said.split()[-5:])
+        print(f"| `{task}` | {opening:.2f} | {batch:.2f} | " + " | ".join(f"{m:,.0f}" for m in memories) + " |")
+
+
+def make_holes(out: Path, examples: int) -> None:
+    """``text``, ``questions`` and ``classes`` below ``out``: index files, and data files that take no room."""
+    from fairseq_littlebird.data.prepared import PARTS, VERSION
+
+    words = "".join(f"w{n} 1\n" for n in range(1000)) + ". 1\n"
+    for name in ("text", "questions", "classes/input0", "classes/label"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+        (out / name / "dict.txt").write_text(words)
+    holes(out / "text" / "train", np.uint16, np.full(examples, LENGTH - 1))  # and the token before each
+    holes(out / "classes" / "input0" / "train", np.uint16, np.full(examples, LENGTH - 1))
+    holes(out / "classes" / "label" / "train", np.uint16, np.full(examples, 2))
+    symbols = {"<s>": 0, "[QUESTION]": 9, "</s>": 2}
+    settings = {"version": VERSION, "dataset": "squad", "symbols": symbols}
+    (out / "questions" / "prepared.json").write_text(json.dumps(settings))
+    sizes = {"examples": 200, "questions": 12, "spans": 3, "segments": 1, "windows": 3}
+    for part, kind in PARTS.items():
+        holes(out / "questions" / f"train.{part}", kind, np.full(examples, sizes.get(part, LENGTH)))
+    windows = np.zeros((examples, 3), np.int32)
+    windows[:, 0], windows[:, 2] = np.arange(examples), LENGTH - 16
+    windows.tofile(out / "questions" / "train.windows.bin")
+    record = json.dumps({"document": 0}).ljust(sizes["examples"])
+    (out / "questions" / "train.examples.bin").open("r+b").write(record.encode())
+
+
+def holes(path: Path, kind: Any, sizes: np.ndarray) -> None:
+    """A memory-mapped data set of items of these sizes, all zero."""
+    from fairseq.data.indexed_dataset import MMapIndexedDataset, _dtype_header_code
+
+    width = np.dtype(kind).itemsize
+    ends = np.cumsum(sizes, dtype=np.int64) * width
+    with path.with_name(f"{path.name}.idx").open("wb") as index:
+        index.write(MMapIndexedDataset.Index._HDR_MAGIC)
+        index.write(struct.pack("<QBQ", 1, _dtype_header_code(kind), len(sizes)))
+        index.write(sizes.astype(np.int32).tobytes())
+        index.write((ends - sizes * width).tobytes())
+    with path.with_name(f"{path.name}.bin").open("wb") as data:
+        data.truncate(int(ends[-1]))
+
+
+def opened(task: str, out: str) -> list[float]:
+    """Seconds to open a data set and from then to the first batch; MiB at most before, at the one and at the other."""
+    from fairseq import options, tasks, utils
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+    folder, *own = TASKS[task].split()
+    words = [f"{out}/{folder}", "--user-dir", str(ROOT / "fairseq_littlebird"), "--task", task, *own]
+    words += ["--arch", "littlebird_tiny", "--padding-insertion", "--cpu", "--batch-size", "8"]
+    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
+    utils.import_user_module(cfg.common)
+    built = tasks.setup_task(cfg.task)
+    memories, times = [highest()], [time.perf_counter()]
+    built.load_dataset("train")
+    memories.append(highest())
+    times.append(time.perf_counter())
+    batches = built.get_batch_iterator(built.dataset("train"), max_sentences=8).next_epoch_itr()
+    next(iter(batches))
+    memories.append(highest())
+    times.append(time.perf_counter())
+    return [times[1] - times[0], times[2] - times[1], *memories]
+
+
+def highest() -> float:
+    """MiB that this process held at most; a child's ``ru_maxrss`` would begin with its parent's."""
+    return int(re.findall(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[0]) / 1024
 
 
 def spent() -> tuple[float, float]:
@@ -241,9 +337,10 @@ def memory(process: int) -> Memory:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    parts = {name: commands.add_parser(name) for name in ("make", "prepare", "train", "predict")}
+    runs = {"make": make, "prepare": prepare, "train": train, "predict": predict, "open": open_all}
+    parts = {name: commands.add_parser(name) for name in runs}
     for name, part in parts.items():
-        part.set_defaults(run=globals()[name])
+        part.set_defaults(run=runs[name])
         part.add_argument("--out", type=Path, required=True, metavar="DIR")
     for name in ("make", "prepare"):
         parts[name].add_argument("--tokenizer", type=Path, required=True, metavar="DIR")
@@ -259,6 +356,7 @@ def main() -> None:
     parts["train"].add_argument("--updates", type=int, default=200)
     parts["train"].add_argument("--batch", type=int, default=8)
     parts["predict"].add_argument("--max-tokens", type=int, default=32768, help="encoded together")
+    parts["open"].add_argument("--examples", type=int, default=1_000_000)
     for name in ("train", "predict"):
         parts[name].add_argument("--loaders", type=int, default=1, help="processes that load data")
     if sys.argv[1:2] == ["call"]:  # a process of prepare's own

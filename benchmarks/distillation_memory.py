@@ -48,7 +48,7 @@ def save_teacher(path: str, sizes: dict[str, int], length: int, task: MaskedLMTa
     model = FullAttentionModel.build_model(plain, task)
     history = {"criterion_name": "", "optimizer_name": "", "lr_scheduler_state": {}, "num_updates": 0}
     state = {
-        "cfg": {"model": OmegaConf.to_container(plain) | {"_name": "full_attention"}, "task": {}},
+        "cfg": {"model": OmegaConf.to_container(plain, enum_to_str=True) | {"_name": "full_attention"}, "task": {}},
         "args": None,
         "model": model.state_dict(),
         "optimizer_history": [history],

@@ -14,9 +14,9 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -173,8 +173,7 @@ def main() -> None:
     options = parser.parse_args()
     data, out = options.data.resolve(), options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(data / "triviaqa/triviaqa-sample.tgz") as archive:
-        archive.extractall(out / "triviaqa", filter="data")
+    shutil.unpack_archive(data / "triviaqa/triviaqa-sample.tgz", out / "triviaqa")
     lines = (data / "tydiqa/tiny_dev.jsonl").read_text("utf-8").splitlines()
     (out / "nq.jsonl").write_text("".join(json.dumps(simplified(json.loads(line))) + "\n" for line in lines))
     rows = []

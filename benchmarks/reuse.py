@@ -5,6 +5,7 @@
     python benchmarks/reuse.py table1  --out DIR --seeds 1 2   RSS accuracy by input length
     python benchmarks/reuse.py table6  --out DIR --seeds 1 2 --reviews ZIP --questions TRAIN DEV    beyond 512 tokens
     python benchmarks/reuse.py table8  --out DIR --seeds 1 2 --questions TRAIN DEV    one part left out at a time
+    python benchmarks/reuse.py slopes  --out DIR --seeds 1 2   table 8's "- pack" by the slopes' learning rate
     python benchmarks/reuse.py qa      --out DIR --seeds 1 2 --questions TRAIN DEV    whole articles against windows
     python benchmarks/reuse.py report  --out DIR [--plot docs/reuse.png]       every figure so far, medians and ranges
 
@@ -37,7 +38,7 @@ LENGTHS, QUESTIONS, REVIEWS = (512, 1024, 1536, 2048), 60, 64  # what table 6 is
 VALIDATE_EVERY = 20
 DISTILLATION = "--criterion littlebird_distillation --soft-weight 1 --attention-weight 1 --attention-rows 128"
 PADDING = "--padding-insertion"
-SLOPES = "littlebird_adam"
+SLOPES, SCALES = "littlebird_adam", (20, 1)  # of the slopes' learning rate, beside its default
 ABLATIONS = {  # table 8: how the student is made, and what it is told
     "littlebird": "",
     "no-bialibi": "--positions learned --max-positions 16384",
@@ -247,8 +248,12 @@ def curves(bench: Bench, seed: int) -> None:
         bench.validate(f"curves/kl/{arm}/{seed}", last, data, kl)
 
 
-def distilled(bench: Bench, student: str, seed: int, insertion: str = PADDING) -> Path:
-    """Step 2: distillation, then the span task, both at 512 tokens: model A of table 1."""
+def distilled(bench: Bench, student: str, seed: int, insertion: str = PADDING, scale: int = 0) -> Path:
+    """Step 2: distillation, then the span task, both at 512 tokens: model A of table 1.
+
+    Args:
+        scale: of the slopes' learning rate in the span task; 0 for the default.
+    """
     data, teacher = bench.out / "text", bench.out / "teacher/checkpoint.pt"
     options = f"{sizes(bench.out / 'students' / student)} --tokens-per-sample {SHORT} {insertion} --seed {seed}"
     options += " --disable-validation --lr 5e-4"
@@ -262,10 +267,11 @@ def distilled(bench: Bench, student: str, seed: int, insertion: str = PADDING) -
         optimizer=optimizer(student),
     )
     return bench.train(
-        f"rss-{tag}",
+        f"rss-{tag}{f'-slopes-{scale}' if scale else ''}",
         data,
         RSS,
-        f"--task recurring_span_selection --criterion recurring_span_selection {options}",
+        f"--task recurring_span_selection --criterion recurring_span_selection {options}"
+        + (f" --slopes-lr-scale {scale}" if scale else ""),
         start=words,
         optimizer=optimizer(student),
     )
@@ -347,6 +353,14 @@ def ablation(bench: Bench, name: str, student: str, seed: int, questions: Sequen
     known = {"littlebird": "512+PI"}.get(name, f"table8-{name}")  # table 6 has that one
     reader = tune(bench, f"{known}-{seed}", start, student, seed, questions, insertion)
     answers(bench, f"table8/{name}/{seed}/questions", reader, 2048, questions, 2048)
+
+
+def slopes(bench: Bench, seed: int) -> None:
+    """Table 8's RSS accuracy with the pack and without, where the slopes move more slowly after distillation."""
+    for scale in SCALES:
+        for student in ("littlebird", "no-pack"):
+            start = distilled(bench, student, seed, scale=scale)
+            accuracy(bench, f"slopes/{scale}x/{student}/{seed}", start, student, (512, 2048))
 
 
 def qa(bench: Bench, seed: int, questions: Sequence[str]) -> None:
@@ -497,7 +511,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("prepare", "curves", "table1", "table6", "table8", "qa", "report"))
+    parser.add_argument("what", choices=("prepare", "curves", "table1", "table6", "table8", "slopes", "qa", "report"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--source", help="the short-input model, as for littlebird-warm-start")
     parser.add_argument("--text", help="folder of texts")
@@ -515,7 +529,7 @@ def main() -> None:
         prepare(bench, options.source, options.text)
     elif options.what == "report":
         report(bench, options.plot)
-    for seed in options.seeds if options.what in ("curves", "table1", "table6", "table8", "qa") else ():
+    for seed in options.seeds if options.what in ("curves", "table1", "table6", "table8", "slopes", "qa") else ():
         if options.what == "curves":
             curves(bench, seed)
         elif options.what == "table1":
@@ -524,6 +538,8 @@ def main() -> None:
             table6(bench, seed, options.reviews, options.questions)
         elif options.what == "table8":
             table8(bench, seed, options.questions)
+        elif options.what == "slopes":
+            slopes(bench, seed)
         else:
             qa(bench, seed, options.questions)
 

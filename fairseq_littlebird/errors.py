@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -102,7 +103,18 @@ def fault_line(error: BaseException) -> str | None:
         cause = cause.__cause__ or cause.__context__
     if any(text in str(error) for text in KNOWN_FAULTS):
         return first_line(error)
+    if "Error(s) in loading state_dict" in str(error):
+        remedy = "take the version that trained it, or train it again"
+        return str(UserError("parameters of another model, or of another version of it", remedy=remedy))
     return None
+
+
+def shown(value: Any, length: int = 40) -> str:
+    """The first characters of a value as JSON, for an error to say what was found."""
+    try:
+        return json.dumps(value)[:length]
+    except (RecursionError, TypeError, ValueError):  # nested too deeply, or nothing that JSON has
+        return type(value).__name__
 
 
 def first_line(error: BaseException) -> str:

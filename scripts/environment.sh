@@ -188,7 +188,7 @@ main() {
         echo "$print" >"$venv/made"
     fi
     if [[ $* == --test && $(cat "$venv/made-test" 2>/dev/null) != "$print" ]]; then
-        must "test tools" install_project "$(choose_fairseq)" tokenizers test
+        must "test tools" install_project "$(choose_fairseq)" tokenizers test docs
         echo "$print" >"$venv/made-test"
     fi
     echo "environment: $venv, $("$python" --version), torch $(version_of torch), ready after $((SECONDS - started)) s"

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from fairseq_littlebird.data.classification_preparation import SPECIAL, SplitWri
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.output import whole_folder
+from fairseq_littlebird.text.readers.files import zipped
 from fairseq_littlebird.text.tokenizers import Tokenizer, load_tokenizer
 
 LABELS = ("neg", "pos")
@@ -102,13 +102,9 @@ def _files(path: Path, label: str) -> Iterator[bytes]:
             if file.parent.name == label:
                 yield file.read_bytes()
         return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in sorted(archive.namelist()):
-                if name.endswith(".txt") and Path(name).parent.name == label:
-                    yield archive.read(name)
-    except zipfile.BadZipFile as error:
-        raise UserError("not a whole zip file", str(path), "fetch the file again") from error
+    for name, raw in zipped(path, ".txt"):
+        if Path(name).parent.name == label:
+            yield raw
 
 
 def split(

@@ -10,4 +10,6 @@ source scripts/environment.sh --test
 echo "ruff" && ruff check .
 echo "mypy" && mypy
 echo "lint-imports" && lint-imports --config setup.cfg
-echo "pytest" && python -m pytest "$@"
+# a process a core, each with one thread; the tests of a file share what they train
+export OMP_NUM_THREADS=1
+echo "pytest" && python -m pytest --numprocesses logical --dist loadfile "$@"

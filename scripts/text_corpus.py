@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.output import whole_folder
+from fairseq_littlebird.text.readers.files import zipped
 
 LONGEST_WRAPPED = 100
 """Characters; hardly anybody wraps wider."""
@@ -59,14 +59,9 @@ def read(path: Path) -> Iterator[tuple[str, bytes]]:
             found = True
             yield str(file), file.read_bytes()
     elif path.suffix == ".zip":
-        try:
-            with zipfile.ZipFile(path) as archive:
-                for name in sorted(archive.namelist()):
-                    if name.endswith(".txt"):
-                        found = True
-                        yield f"{path}, {name}", archive.read(name)
-        except zipfile.BadZipFile as error:
-            raise UserError("not a whole zip file", str(path), "fetch the file again") from error
+        for name, raw in zipped(path, ".txt"):
+            found = True
+            yield f"{path}, {name}", raw
     else:
         found = True
         yield str(path), path.read_bytes()

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+
+# fairseq's need not fit the torch that is here; transformers looks for it once in a process
+sys.modules.setdefault("torchaudio", None)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +24,16 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set LITTLEBIRD_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def transformers() -> Any:
+    """The library, which nothing but the benchmarks imports."""
+    if importlib.util.find_spec("transformers") is None:
+        pytest.skip("transformers is not installed")
+    import transformers
+
+    return transformers
 
 
 @pytest.fixture
@@ -143,10 +158,24 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, commands: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def in_simplified_format() -> Callable[[dict[str, Any]], dict[str, Any]]:
+def script() -> Iterator[Callable[[str], ModuleType]]:
+    """A script of the repository, by its path there, as a module."""
+    names: list[str] = []
+
+    def load(path: str) -> ModuleType:
+        file = Path(__file__).resolve().parents[1] / path
+        spec = importlib.util.spec_from_file_location(f"script_{file.stem}", file)
+        module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look there
+        names.append(spec.name)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def in_simplified_format(script) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """A record of TyDi QA as one of Natural Questions, from the benchmark that needs such records too."""
-    path = Path(__file__).resolve().parents[1] / "benchmarks" / "overfit.py"
-    spec = importlib.util.spec_from_file_location("overfit", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.simplified
+    return script("benchmarks/overfit.py").simplified

@@ -71,16 +71,34 @@ def composed_rows(
     Returns:
         <float32 or wider>[B, H, r, L], each row a distribution.
     """
-    S, L = routing.pack_k.shape[2], routing.k.shape[2]
-    q = routing.q[:, :, rows]
     packed = packed_rows(routing, padding_mask) if packed is None else packed
+    a_unpack, a_window = unpack_rows(routing, positions, padding_mask, block_size, window, rows)
+    with torch.autocast(routing.q.device.type, enabled=False):
+        through = a_unpack @ packed
+        return through if a_window is None else a_window + through
+
+
+def unpack_rows(
+    routing: LittleBirdRouting,
+    positions: Tensor | None,
+    padding_mask: Tensor | None,
+    block_size: int,
+    window: bool = True,
+    rows: slice = ALL,
+) -> tuple[Tensor, Tensor | None]:
+    """[A_unpack, A_window], one softmax; arguments as :func:`composed_rows`'.
+
+    Returns:
+        A_unpack <float32 or wider>[B, H, r, S] and A_window [B, H, r, L], None without a window.
+    """
+    q, sizes = routing.q[:, :, rows], [routing.pack_k.shape[2], routing.k.shape[2]]
     with torch.autocast(q.device.type, enabled=False):
         if not window:
-            return _softmax(q, routing.pack_k) @ packed
+            return _softmax(q, routing.pack_k), None
         distance = _distance_rows(routing, positions, padding_mask, block_size, rows)
         keys = torch.cat([routing.pack_k, routing.k], dim=2)
-        a_unpack, a_window = _softmax(q, keys, distance).split([S, L], dim=3)
-        return a_window + a_unpack @ packed
+        a_unpack, a_window = _softmax(q, keys, distance).split(sizes, dim=3)
+        return a_unpack, a_window
 
 
 def _softmax(q: Tensor, k: Tensor, distance: Tensor | None = None) -> Tensor:

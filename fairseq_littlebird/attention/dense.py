@@ -42,7 +42,8 @@ def dense_unpack_window_attention(
     S = pack_k.shape[2]
     wide = torch.promote_types(q.dtype, torch.float32)
     keys, values = torch.cat([pack_k, k], dim=2), torch.cat([pack_v, v], dim=2)
-    scores = (q @ keys.transpose(2, 3)).to(wide) * D**-0.5  # [B, H, L, S + L]
+    with torch.autocast(q.device.type, enabled=False):
+        scores = q.to(wide) @ keys.to(wide).transpose(2, 3) * D**-0.5  # [B, H, L, S + L]
 
     if slopes is not None:
         if positions is None:

@@ -31,7 +31,8 @@ def masked_attention(
         nothing is 0 in both.
     """
     wide = torch.promote_types(q.dtype, torch.float32)
-    scores = (q @ k.transpose(2, 3)).to(wide) * q.shape[-1] ** -0.5
+    with torch.autocast(q.device.type, enabled=False):
+        scores = q.to(wide) @ k.to(wide).transpose(2, 3) * q.shape[-1] ** -0.5
     if bias is not None:
         scores = scores + bias.to(wide)
     blind = ~visible.any(dim=-1, keepdim=True)

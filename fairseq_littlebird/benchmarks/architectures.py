@@ -6,7 +6,7 @@ Legend: B batch, L tokens, N masked tokens, V words.
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fairseq.data import Dictionary
@@ -69,34 +69,14 @@ def masked_lm(family: str, workload: Workload, **options: Any) -> MaskedLanguage
     return MaskedLanguageModel(ARCH_MODEL_REGISTRY[arch].build_model(vars(given), Namespace(source_dictionary=words)))
 
 
-def littlebird(workload: Workload) -> MaskedLanguageModel:
-    sizes = workload.sizes
-    return masked_lm("littlebird", workload, pack_size=sizes.pack_size, block_size=sizes.block_size)
-
-
-def bigbird_itc(workload: Workload) -> MaskedLanguageModel:
-    return masked_lm("bigbird_itc", workload, block_size=workload.sizes.block_size)
-
-
-def bigbird_etc(workload: Workload, **globals_: int) -> MaskedLanguageModel:
-    return masked_lm("bigbird_etc", workload, **globals_)
-
-
-def longformer(workload: Workload) -> MaskedLanguageModel:
-    return masked_lm("longformer", workload)
-
-
-def full(workload: Workload) -> MaskedLanguageModel:
-    return masked_lm("roberta_full", workload)
-
-
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
-    "littlebird": littlebird,
-    "bigbird-itc": bigbird_itc,
-    ETC: bigbird_etc,
-    "longformer": longformer,
-    FULL: full,
+FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "littlebird": ("littlebird", ("pack_size", "block_size")),
+    "bigbird-itc": ("bigbird_itc", ("block_size",)),
+    ETC: ("bigbird_etc", ()),
+    "longformer": ("longformer", ()),
+    FULL: ("roberta_full", ()),
 }
+"""The architectures without their sizes, and which of the workload's sizes are options of theirs."""
 
 
 def names(architectures: Sequence[str], global_tokens: Sequence[int], peers: Sequence[str]) -> list[str]:
@@ -113,10 +93,12 @@ def build(name: str, workload: Workload) -> nn.Module:
     """A model of the comparison with random weights.
 
     Args:
-        name: of ``ARCHITECTURES``, ``bigbird-etc G=256``, or ``transformers-`` and one of ``PEERS``.
+        name: of ``FAMILIES``, ``bigbird-etc G=256``, or ``transformers-`` and one of ``PEERS``.
         workload: its sizes.
     """
     if name.startswith(OF_PEERS):
         return PEERS[name.removeprefix(OF_PEERS)](workload, masked_lm=True)
-    family, _, count = name.partition(OF_GLOBALS)
-    return ARCHITECTURES[family](workload, **({"global_tokens": int(count)} if count else {}))
+    title, _, count = name.partition(OF_GLOBALS)
+    family, options = FAMILIES[title]
+    sizes = {option: getattr(workload.sizes, option) for option in options}
+    return masked_lm(family, workload, **sizes, **({"global_tokens": int(count)} if count else {}))

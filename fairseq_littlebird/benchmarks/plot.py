@@ -45,13 +45,21 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
         raise UserError(f"figures of several settings: {'; '.join(groups)}", str(path), "draw one setting at a time")
     pyplot = load_matplotlib()
     cells = [cell for cell in cells if cell.allocator == cells[0].allocator]
-    figure = (_whole_models if cells[0].benchmark == "efficiency" else _a_token)(cells, pyplot)
+    save((_whole_models if cells[0].benchmark == "efficiency" else _a_token)(cells, pyplot), path)
+
+
+def save(figure: Any, path: Path, dpi: int = 150) -> None:
+    """Writes a figure and closes it; its kind follows from the name.
+
+    Raises:
+        UserError: of a kind that matplotlib does not draw.
+    """
     try:
-        figure.savefig(path, dpi=150)
+        figure.savefig(path, dpi=dpi)
     except ValueError as error:
         raise UserError("no kind of picture by this name", str(path), "end it in .png, .svg or .pdf") from error
     finally:
-        pyplot.close(figure)
+        load_matplotlib().close(figure)
 
 
 def _a_token(cells: Sequence[Cell], pyplot: Any) -> Any:

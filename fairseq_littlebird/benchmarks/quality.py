@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -64,18 +65,24 @@ def read(path: Path, changes: Sequence[str] = ()) -> Quality:
         UserError: not such a file, or data or an architecture that is not there.
     """
     try:
+        with path.open(encoding="utf-8") as stream:
+            # aliases of aliases take few lines and no end of memory
+            if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(stream)):
+                raise ValueError("an alias (*): write out what it stands for")
         content = OmegaConf.merge(
             OmegaConf.structured(Quality), OmegaConf.load(path), OmegaConf.from_dotlist([*changes])
         )
         missing = OmegaConf.missing_keys(content)
         quality: Quality = OmegaConf.to_object(content) if not missing else Quality()  # type: ignore[assignment]
-    except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        if isinstance(error, OSError) and error.filename:  # OmegaConf's own, for a file of one word, has none
+            raise
         where = ", ".join(filter(None, (str(path), getattr(error, "full_key", None))))
         raise UserError(first_line(error), where, "see configs/quality") from error
     if missing:
         raise UserError(f"{min(missing)} is not given", str(path), "see configs/quality")
     for folder in (quality.text, quality.questions, quality.gold):
-        if not Path(folder).exists():
+        if not os.path.exists(folder):  # False also for what no file can be called
             raise UserError("not there", folder, f"make it first, as {path} says")
     for title, options in quality.architectures.items():
         if options.get("arch") not in ARCH_MODEL_REGISTRY:

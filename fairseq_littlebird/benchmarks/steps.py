@@ -59,7 +59,8 @@ class Step:
         if self.makes is not None:
             shutil.rmtree(self.makes, ignore_errors=True)
         words = [str(Path(sys.executable).parent / self.words[0]), *self.words[1:]]
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        # unbuffered, so that the log's last line is the last that was said
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
         begun = time.perf_counter()
         with self.log.open("w", encoding="utf-8") as log:
             log.write(f"+ {command}\n")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 from torch import Tensor
@@ -18,7 +21,8 @@ from fairseq_littlebird.checkpoints.key_maps import (
     full_attention_map,
     rename,
 )
-from fairseq_littlebird.checkpoints.source import Source, float32, fold_positions, load_tensors, sizes
+from fairseq_littlebird.checkpoints.source import Source, float32, fold_positions, parameters, sizes
+from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import FullAttentionConfig
 
@@ -42,9 +46,9 @@ def read_fairseq(path: Path) -> Source:
     """
     content = load_tensors(path)
     settings, task = _settings(content, path)
-    weights = content.get("model")
-    if not isinstance(weights, dict) or not weights:
+    if not isinstance(content.get("model"), dict) or not content["model"]:
         raise UserError("no model in this checkpoint", str(path), "give a checkpoint that fairseq wrote")
+    weights = parameters(content["model"], str(path))
     dictionary = _dictionary(path, task)
     for own, title in OTHERS.items():
         if any(own in key for key in weights):
@@ -57,27 +61,33 @@ def read_fairseq(path: Path) -> Source:
 
 
 def _full_attention(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: Path) -> Source:
-    config = _sizes(path, weights, settings, positions=len(weights.get(POSITIONS, ())))
+    config = _sizes(path, weights, settings, positions=_rows(weights))
     key_map = full_attention_map(config)
     state, dropped = apply_key_map(weights, key_map, str(path))
     check_keys(state, config, key_map, str(path))
     source = Source("full-attention encoder", path, config, state, dictionary.parent, dictionary, len(weights), dropped)
     if not str(settings.get("_name")).startswith("bigbird_itc"):
         return source
+    missing = [name for name in BIGBIRD if name not in settings]
+    if missing:
+        raise UserError(f"the checkpoint does not say its {', '.join(missing)}", str(path), "save it again")
     return replace(source, kind="BigBird-ITC", model="bigbird_itc", options={n: settings[n] for n in BIGBIRD})
 
 
 def _roberta(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: Path) -> Source:
     for name, wanted in (("activation_fn", "gelu"), ("encoder_normalize_before", False)):
-        if (value := settings.get(name, wanted)) != wanted:
+        value = settings.get(name, wanted)
+        if type(value) is not type(wanted) or value != wanted:
             raise UserError(
-                f"{name} is {value!r}", str(path), f"LittleBird starts from encoders with {name} {wanted!r}"
+                f"{name} is {short(value)}", str(path), f"LittleBird starts from encoders with {name} {wanted!r}"
             )
     keys = len(weights)
-    weights = _split_in_proj(rename(weights, lambda key: re.sub(r"^(encoder|decoder)\.", "", key), str(path)))
+    weights = _split_in_proj(
+        rename(weights, lambda key: re.sub(r"^(encoder|decoder)\.", "", key), str(path)), str(path)
+    )
     state, dropped = apply_key_map(weights, FAIRSEQ_ROBERTA, str(path))
     offset = PADDING + 1
-    rows = len(state.get(POSITIONS, ()))
+    rows = _rows(state)
     check_keys(state, _sizes(path, state, settings, positions=rows), FAIRSEQ_ROBERTA, str(path))
     notes: list[str] = []
     fold_positions(state, offset, notes)
@@ -85,12 +95,21 @@ def _roberta(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], d
     return Source("fairseq RoBERTa", path, config, state, dictionary.parent, dictionary, keys, dropped, notes)
 
 
-def _split_in_proj(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _rows(state: dict[str, Tensor]) -> int:
+    """Position rows; 0 where there is no table."""
+    table = state.get(POSITIONS)
+    return 0 if table is None or not table.dim() else len(table)
+
+
+def _split_in_proj(weights: dict[str, Tensor], where: str) -> dict[str, Tensor]:
     """Checkpoints of 2019 hold q, k and v in one matrix."""
     split: dict[str, Tensor] = {}
     for key, value in weights.items():
         if match := re.fullmatch(r"(.*\.self_attn\.)in_proj_(weight|bias)", key):
-            for name, part in zip("qkv", value.chunk(3), strict=True):
+            parts = value.chunk(3) if value.dim() else ()
+            if len(parts) != 3:
+                raise UserError(f"{key} is no three projections", where, "save the model again")
+            for name, part in zip("qkv", parts, strict=True):
                 split[f"{match[1]}{name}_proj.{match[2]}"] = part.clone()
         else:
             split[key] = value
@@ -105,12 +124,13 @@ def _sizes(path: Path, state: dict[str, Tensor], settings: dict[str, Any], posit
     layers = {int(match[1]) for key in state if (match := re.match(r"encoder\.layers\.(\d+)\.", key))}
     q, fc1 = "encoder.layers.0.q.weight", "encoder.layers.0.ffn.fc1.weight"
     for key in (WORDS, q, fc1):
-        if key not in state:
+        if key not in state or state[key].dim() != 2:
             raise UserError("neither RoBERTa nor a full-attention encoder", str(path), "give a checkpoint of one")
     V, E = state[WORDS].shape
     C = len(state[q])
     return sizes(
         str(path),
+        state,
         vocab_size=V,
         layers=max(layers) + 1,
         embed_dim=C,
@@ -118,7 +138,7 @@ def _sizes(path: Path, state: dict[str, Tensor], settings: dict[str, Any], posit
         heads=heads,
         max_positions=positions,
         word_embed_dim=0 if E == C else E,
-        layer_norm_eps=float(settings.get("layer_norm_eps", 1e-5)),
+        layer_norm_eps=settings.get("layer_norm_eps", 1e-5),
         activation=str(settings.get("activation", "gelu")),
     )
 
@@ -126,14 +146,16 @@ def _sizes(path: Path, state: dict[str, Tensor], settings: dict[str, Any], posit
 def _settings(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The model's and the task's settings."""
     if content.get("args") is not None:
-        return vars(content["args"]), vars(content["args"])
+        return _plain(content["args"], path), _plain(content["args"], path)
     cfg = content.get("cfg")
     if not isinstance(cfg, dict) or cfg.get("model") is None:
         raise UserError("neither args nor cfg in this checkpoint", str(path), "give a checkpoint that fairseq wrote")
-    return _plain(cfg["model"]), _plain(cfg.get("task") or {})
+    return _plain(cfg["model"], path), _plain({} if cfg.get("task") is None else cfg["task"], path)
 
 
-def _plain(settings: Any) -> dict[str, Any]:
+def _plain(settings: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(settings, (dict, argparse.Namespace)):
+        raise UserError("settings of another kind in this checkpoint", str(path), "give one that fairseq wrote")
     return settings if isinstance(settings, dict) else vars(settings)
 
 
@@ -145,7 +167,7 @@ def _dictionary(path: Path, task: dict[str, Any]) -> Path:
         data = data[0] if data else None
     folders = [beside] + ([Path(data.split(":")[0])] if isinstance(data, str) and data else [])
     for folder in folders:
-        if (folder / "dict.txt").exists():
+        if os.path.isfile(folder / "dict.txt"):
             return folder / "dict.txt"
     raise UserError(
         f"no dict.txt in {' or '.join(map(str, folders))}", str(path), "copy the model's dict.txt beside it"

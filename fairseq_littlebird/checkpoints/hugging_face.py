@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 from torch import Tensor
 
 from fairseq_littlebird.checkpoints.key_maps import HUGGING_FACE, QA, SPAN_HEAD, apply_key_map, check_keys, rename
-from fairseq_littlebird.checkpoints.source import Source, float32, fold_positions, load_tensors, sizes
+from fairseq_littlebird.checkpoints.source import Source, float32, fold_positions, parameters, sizes
+from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import EncoderConfig
 
@@ -61,7 +64,7 @@ def read_hugging_face(folder: Path) -> Source:
     where = str(folder / "config.json")
     offset = _number(config, "pad_token_id", where) + 1 if kind in COUNT_ON else 0
     C = _number(config, "hidden_size", where)
-    E = config.get("embedding_size") or C
+    E = _number(config, "embedding_size", where) if config.get("embedding_size") else C
     values: dict[str, Any] = {
         "vocab_size": _number(config, "vocab_size", where),
         "layers": _number(config, "num_hidden_layers", where),
@@ -70,11 +73,13 @@ def read_hugging_face(folder: Path) -> Source:
         "heads": _number(config, "num_attention_heads", where),
         "max_positions": _number(config, "max_position_embeddings", where),
         "word_embed_dim": 0 if E == C else E,
-        "layer_norm_eps": float(config.get("layer_norm_eps", 1e-12)),
+        "layer_norm_eps": config.get("layer_norm_eps", 1e-12),
         "activation": ACTIVATIONS[config["hidden_act"]],
     }
-    check_keys(state, sizes(where, **values), key_map, str(folder))
-    own = sizes(where, **values | {"max_positions": values["max_positions"] - offset})
+    check_keys(state, sizes(where, state, **values), key_map, str(folder))
+    if not 0 <= offset < values["max_positions"]:
+        raise UserError(f"pad_token_id is {offset - 1}", where, "copy config.json again")
+    own = sizes(where, state, **values | {"max_positions": values["max_positions"] - offset})
     notes: list[str] = []
     span_head = _split_span_head(state, own, kind, where)
     fold_positions(state, offset, notes, context=bool(span_head) and kind in TYPED)
@@ -114,7 +119,9 @@ def _model(config: dict[str, Any], layers: int, where: str) -> tuple[str, dict[s
         windows = windows if isinstance(windows, list) else [windows] * layers
         if len(windows) != layers or not all(isinstance(window, int) for window in windows):
             raise UserError(
-                f"attention_window is {config.get('attention_window')!r}", where, f"give one number, or {layers}"
+                f"attention_window is {short(config.get('attention_window'))}",
+                where,
+                f"give one number, or {layers}",
             )
         return "longformer", {"attention_window": windows}
     return "full_attention", {}
@@ -165,7 +172,10 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     index = _json(folder / name).get("weight_map")
     if not isinstance(index, dict):
         raise UserError("no weight_map", str(folder / name), "copy the index again")
-    absent = sorted(shard for shard in {*index.values()} if not (folder / shard).exists())
+    for shard in index.values():
+        if not isinstance(shard, str) or Path(shard).name != shard:
+            raise UserError(f"{short(shard)} is no file's name", str(folder / name), "copy the index again")
+    absent = sorted(shard for shard in {*index.values()} if not os.path.isfile(folder / shard))
     if absent:
         raise UserError(f"missing shards: {', '.join(absent)}", str(folder), "copy them beside the index")
     weights: dict[str, Tensor] = {}
@@ -179,7 +189,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 def _read_file(path: Path) -> dict[str, Tensor]:
     if path.suffix != ".safetensors":
-        return load_tensors(path)
+        return parameters(load_tensors(path), str(path))
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -192,16 +202,16 @@ def _read_file(path: Path) -> dict[str, Tensor]:
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     config = _json(path)
-    kind = str(config.get("model_type"))
-    if kind not in HUGGING_FACE:
-        raise UserError(f"model type {kind!r}", str(path), f"LittleBird starts from {', '.join(HUGGING_FACE)}")
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in HUGGING_FACE:
+        raise UserError(f"model type {short(kind)}", str(path), f"LittleBird starts from {', '.join(HUGGING_FACE)}")
     config.setdefault("hidden_act", "gelu_new" if kind == "big_bird" else "gelu")
     for name, allowed in _only(kind).items():
         if (value := config.get(name, allowed[0])) not in allowed:
             remedy = f"this takes encoders with {name} {allowed[0]!r}"
             if name == "attention_type":
                 remedy = "write 'block_sparse': the weights are the same, and --to full attends to all"
-            raise UserError(f"{name} is {value!r}", str(path), remedy)
+            raise UserError(f"{name} is {short(value)}", str(path), remedy)
     return config
 
 
@@ -214,7 +224,7 @@ def _only(kind: str) -> dict[str, tuple[Any, ...]]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON ({error})", str(path), "copy it again") from error
     if not isinstance(content, dict):
         raise UserError("not a JSON object", str(path), "copy it again")
@@ -224,7 +234,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _number(config: dict[str, Any], name: str, where: str) -> int:
     value = config.get(name)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise UserError(f"{name} is {value!r}, not a whole number", where, "copy config.json again")
+        raise UserError(f"{name} is {short(value)}, not a whole number", where, "copy config.json again")
     return value
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from fairseq_littlebird.checkpoints.key_maps import CONTEXT, POSITIONS, TOKEN_TYPES
@@ -59,6 +58,20 @@ def float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 
+def parameters(content: Any, where: str) -> dict[str, Tensor]:
+    """The content itself, where it is a dictionary of tensors.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not isinstance(content, dict) or not content:
+        raise UserError("no dictionary of parameters", where, "save the model's state_dict")
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise UserError(f"{short(key)} is {type(value).__name__}, no parameter", where, "save the model again")
+    return content
+
+
 def fold_positions(state: dict[str, Tensor], offset: int, notes: list[str], context: bool = False) -> None:
     """Position rows start at position 0 and hold what every token gets: token-type row 0.
 
@@ -87,35 +100,21 @@ def fold_positions(state: dict[str, Tensor], offset: int, notes: list[str], cont
         notes.append(f"Token-type row 0 added to every position row{others}.")
 
 
-def sizes(where: str, **values: Any) -> FullAttentionConfig:
+def sizes(where: str, state: Mapping[str, Tensor], **values: Any) -> FullAttentionConfig:
     """The encoder's sizes.
 
     Raises:
-        UserError: they do not fit together.
+        UserError: they do not fit together, or not the parameters.
     """
+    eps, layers = values["layer_norm_eps"], values["layers"]
+    if not isinstance(eps, (int, float)) or not 0 <= eps < 1:
+        raise UserError(f"layer_norm_eps is {short(eps)}", where, "give a small number")
+    if layers > len(state):
+        raise UserError(f"{layers} layers, but {len(state)} parameters", where, "save the whole model again")
     try:
-        return FullAttentionConfig(**values)
+        return FullAttentionConfig(**values | {"layer_norm_eps": float(eps)})
     except ValueError as error:
         raise UserError(str(error), where, "take a source whose heads divide its width") from error
-
-
-def load_tensors(path: Path) -> dict[str, Any]:
-    """What a PyTorch file holds, read without running anything in it.
-
-    Raises:
-        UserError: not such a file, cut short, or with objects that safe loading refuses.
-    """
-    torch.serialization.add_safe_globals([argparse.Namespace])  # fairseq's older checkpoints hold one
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # pickle, zip and torch raise many types
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"not a readable PyTorch file ({reason})", str(path), "copy or save it again") from error
-    if not isinstance(content, dict):
-        raise UserError("no dictionary of parameters", str(path), "save the model's state_dict")
-    return content
 
 
 def read_source(path: str | Path) -> Source:

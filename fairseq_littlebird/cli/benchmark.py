@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from fairseq_littlebird.benchmarks import architectures, cells, pipeline, plot, quality, table
+from fairseq_littlebird.benchmarks import architectures, cells, heatmap, pipeline, plot, quality, table
 from fairseq_littlebird.benchmarks.attention import ATTENTION, CHOICES, FULL, unavailable
 from fairseq_littlebird.benchmarks.comparison import Benchmark, compare
 from fairseq_littlebird.benchmarks.efficiency import EFFICIENCY, VOCABULARY
@@ -88,6 +88,26 @@ def _pipeline(options: argparse.Namespace) -> None:
         rows.append(row)
     if options.csv:
         pipeline.write_csv(options.csv, rows, record)
+
+
+def _heatmap(options: argparse.Namespace) -> None:
+    plot.load_matplotlib()
+    names = [*options.titles, *["student"] * len(options.student)][: len(options.student)]
+    compared = [(options.teacher, "teacher", options.teacher_length)]
+    compared += [(path, name, options.student_length) for path, name in zip(options.student, names, strict=True)]
+    models = [heatmap.load(path, options.data, length) for path, _, length in compared]
+    layers, heads = heatmap.same_sizes(models, [path for path, *_ in compared])
+    panels = heatmap.chosen(options.heads, layers, heads)
+    maps = []
+    with tqdm(total=len(models) * options.sequences, unit="sequence", disable=None) as bar:
+        for model, (_, title, length) in zip(models, compared, strict=True):
+            texts = heatmap.sequences(options.data, options.split, length, options.sequences)
+            maps.append(heatmap.heatmaps(model, texts, options.bins, title, bar.update))
+    heatmap.draw(maps, panels, options.plot, options.columns)
+    print(f"{options.plot}: {len(panels)} heads or means of {options.sequences} sequences a model")
+    for of_model in maps[1:]:
+        shares = " ".join(f"{100 * share:.1f}" for share in of_model.packed.tolist())
+        print(f"{of_model.title}: {shares} % of each layer's attention goes through the packed rows")
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -179,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     attention = commands.add_parser(
         "attention",
         parents=[_measured(), shown],
-        help="one layer's unpack and sliding-window attention, its backends side by side",
+        help="one layer's unpack and sliding-window attention, its backends side by side; for where it goes: heatmap",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     attention.set_defaults(command=_attention)
@@ -229,10 +249,10 @@ def _parser() -> argparse.ArgumentParser:
     efficiency.add_argument(
         "--architectures",
         nargs="+",
-        choices=architectures.ARCHITECTURES,
-        default=list(architectures.ARCHITECTURES),
+        choices=architectures.FAMILIES,
+        default=list(architectures.FAMILIES),
         metavar="NAME",
-        help=f"some of {', '.join(architectures.ARCHITECTURES)}; ratios are to the first",
+        help=f"some of {', '.join(architectures.FAMILIES)}; ratios are to the first",
     )
     efficiency.add_argument(
         "--global-tokens", type=_positive, nargs="+", default=[64, 128, 256, 512], metavar="G", help="of BigBird-ETC"
@@ -262,6 +282,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     around.set_defaults(command=_pipeline)
     pipeline.add_arguments(around)
+
+    drawn = commands.add_parser(
+        "heatmap",
+        help="figure 4: mean attention by query and key position, a teacher's beside its students'",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    drawn.set_defaults(command=_heatmap)
+    drawn.add_argument("data", type=Path, metavar="DATA", help="text that fairseq-preprocess made numbers of")
+    drawn.add_argument("--teacher", required=True, metavar="CHECKPOINT", help="of littlebird-warm-start --to full")
+    drawn.add_argument("--student", required=True, nargs="+", metavar="CHECKPOINT", help="of LittleBird")
+    drawn.add_argument("--titles", nargs="+", default=[], metavar="NAME", help="of the students")
+    drawn.add_argument("--split", default="valid", metavar="SPLIT", help="of DATA, held out")
+    drawn.add_argument("--teacher-length", type=_positive, default=512, metavar="L", help="tokens of its sequences")
+    drawn.add_argument("--student-length", type=_positive, default=1536, metavar="L", help="tokens of theirs")
+    drawn.add_argument("--sequences", type=_positive, default=16, metavar="N", help="of each model")
+    drawn.add_argument("--bins", type=_positive, default=128, metavar="N", help="positions a side, neighbours together")
+    drawn.add_argument(
+        "--heads",
+        nargs="+",
+        default=["mean"],
+        metavar="NAME",
+        help="mean: the mean over the heads, a panel a layer; all: that and every head; or LAYER.HEAD, from 0.0",
+    )
+    drawn.add_argument("--columns", type=_positive, default=2, metavar="N", help="layers or heads side by side")
+    drawn.add_argument("--plot", type=Path, required=True, metavar="FILE", help="the picture to draw")
 
     report = commands.add_parser("report", parents=[shown], help="what --csv wrote, as Markdown and as a picture")
     report.set_defaults(command=_report)

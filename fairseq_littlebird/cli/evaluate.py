@@ -134,7 +134,7 @@ def _table(rows: dict[str, float]) -> str:
 def _warn(identifiers: Sequence[str], what: str, where: str) -> None:
     if identifiers:
         line = f"warning: {where}: {what}: {len(identifiers)}, first {identifiers[0]}"
-        print(f"littlebird-evaluate: {line}", file=sys.stderr)
+        print(f"littlebird-evaluate: {' '.join(line.split())}", file=sys.stderr)  # ids may hold anything
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fairseq_littlebird.errors import exit_on_user_error
 
@@ -36,9 +35,8 @@ def _launch(words: list[str]) -> None:
     import torch
     from fairseq import options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-    from fairseq.distributed import utils as distributed_utils
 
-    from fairseq_littlebird.launching.interruption import INTERRUPTION
+    from fairseq_littlebird.launching.training import train
     from fairseq_littlebird.launching.workers import options_of, workers_of
 
     given = {word.partition("=")[0] for word in words if word.startswith("--")}
@@ -46,31 +44,8 @@ def _launch(words: list[str]) -> None:
     if "--user-dir" not in given:
         words += ["--user-dir", str(Path(__file__).parent.parent)]
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
-    distributed_utils.call_main(cfg, _train)
-    if INTERRUPTION.signal:
-        raise SystemExit(128 + INTERRUPTION.signal)
-
-
-def _train(cfg: Any) -> None:
-    """One worker's training, from the newest whole checkpoint on."""
-    import torch
-    from fairseq_cli import train
-
-    from fairseq_littlebird.launching import recovery
-    from fairseq_littlebird.launching.interruption import INTERRUPTION, InterruptibleTrainer
-
-    INTERRUPTION.listen()  # in each worker's own process
-    folder, workers = Path(cfg.checkpoint.save_dir), cfg.distributed_training
-    if cfg.checkpoint.restore_file == recovery.LAST:
-        if workers.distributed_rank == 0 and folder.is_dir():
-            recovery.recover(folder)
-            last = folder / recovery.LAST
-            if last.exists() and (warning := recovery.other_workers(last, workers.distributed_world_size)):
-                recovery.logger.warning(warning)
-        if torch.distributed.is_initialized():
-            torch.distributed.barrier()
-    train.Trainer = InterruptibleTrainer  # main names it and takes no other
-    train.main(cfg)
+    if number := train(cfg):
+        raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

@@ -5,38 +5,44 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from fairseq_littlebird.errors import exit_on_user_error
+from fairseq_littlebird.errors import UserError, exit_on_user_error
 
 
 @exit_on_user_error
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     # argument parsing and --help should not wait for fairseq
-    from fairseq_littlebird.inference.prediction_files import FILES, write_classifications, write_predictions
+    from fairseq_littlebird.inference.prediction_files import FILES, PAGES, write_classifications, write_predictions
     from fairseq_littlebird.output import check_folder
     from fairseq_littlebird.tasks.prediction import classifications, load_trained, predictions
     from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 
-    check_folder(options.output, FILES, options.overwrite)
+    check_folder(options.output, (*FILES, PAGES), options.overwrite)
     model, task = load_trained(options.path, options.data, options.device, options.precision)
     if not isinstance(task, QuestionAnsweringTask):
+        if options.html:
+            raise UserError("pages are of answers, not of labels", options.path, "leave out --html")
         labelled = classifications(
             model, task, options.gen_subset, max_tokens=options.max_tokens, workers=options.num_workers
         )
         count = write_classifications(options.output, labelled, options.threshold, options.overwrite)
         print(f"{options.output}: {count:,} texts classified, in {FILES[0]}")
         return
+    task.load_dataset(options.gen_subset)
     answers = predictions(
         model,
         task,
-        options.gen_subset,
+        task.dataset(options.gen_subset),
         max_tokens=options.max_tokens,
         max_answer_length=options.max_answer_length,
         n_best=options.n_best,
         workers=options.num_workers,
+        explained=options.html,
     )
-    count = write_predictions(options.output, answers, options.null_threshold, options.overwrite, task.dataset_name)
-    print(f"{options.output}: {count:,} answers, in {', '.join(FILES)}")
+    where = options.output, answers, options.null_threshold, options.overwrite, task.dataset_name, options.html
+    count = write_predictions(*where)
+    pages = f" and {PAGES}/index.html" if options.html else ""
+    print(f"{options.output}: {count:,} answers, in {', '.join(FILES)}{pages}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,6 +87,11 @@ def _parser() -> argparse.ArgumentParser:
         default="float32",
         help="of the encoder; half is faster where the hardware has it (bfloat16: also CPUs with avx512_bf16 or amx); "
         "int8 quantizes the weights, on a CPU alone",
+    )
+    parser.add_argument(
+        "--html",
+        action="store_true",
+        help="also a page a question, in DIR/html: the answer and where its attention goes, marked in the document",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the predictions of an earlier call")
     return parser

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
-from fairseq.logging import metrics
+from fairseq.logging import meters, metrics
 from fairseq.logging.meters import Meter
 from fairseq.tasks.sentence_prediction import SentencePredictionTask
 from torch import Tensor
@@ -47,8 +47,8 @@ class LittleBirdClassificationCriterion(FairseqCriterion):
             raise UserError("classes are no numbers", "--regression-target", "take --criterion sentence_prediction")
         self.head = cfg.classification_head_name
         self.multi_label = bool(getattr(task.cfg, "multi_label", False))
-        weights = class_weights(cfg.class_weights, task.cfg.num_classes, self.multi_label)
-        self.register_buffer("weights", weights, persistent=False)
+        # no buffer: fairseq would make it half precision
+        self.weights = class_weights(cfg.class_weights, task.cfg.num_classes, self.multi_label)
 
     def forward(
         self, model: Any, sample: dict[str, Any], reduce: bool = True
@@ -58,13 +58,14 @@ class LittleBirdClassificationCriterion(FairseqCriterion):
             raise UserError("this split has no labels", remedy="classify it with littlebird-predict")
         logits, _ = model(**sample["net_input"], features_only=True, classification_head_name=self.head)
         logits, target = logits.float(), sample["target"]
+        weights = None if self.weights is None else self.weights.to(logits.device)
         B, K = logits.shape
         if self.multi_label:
-            loss = F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.weights, reduction="sum") / K
+            loss = F.binary_cross_entropy_with_logits(logits, target.float(), pos_weight=weights, reduction="sum") / K
             truth, predicted = target > 0.5, logits >= 0
         else:
             target = target.view(B)
-            loss = F.cross_entropy(logits, target, weight=self.weights, reduction="sum")
+            loss = F.cross_entropy(logits, target, weight=weights, reduction="sum")
             truth, predicted = (F.one_hot(label, K).bool() for label in (target, logits.argmax(-1)))
         log: dict[str, float | int] = {
             "loss": float(loss.detach()),
@@ -123,6 +124,13 @@ class LabelCounts(Meter):
         self.sizes = [a + b for a, b in zip(self.sizes or none, sizes, strict=True)]
         self.multi_label = multi_label
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"hits": self.hits, "sizes": self.sizes, "multi_label": self.multi_label}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.hits, self.sizes = state_dict["hits"], state_dict["sizes"]
+        self.multi_label = state_dict["multi_label"]
+
     @property
     def micro_f1(self) -> float:
         return 2 * sum(self.hits) / max(sum(self.sizes), 1.0)
@@ -136,6 +144,9 @@ class LabelCounts(Meter):
     @property
     def smoothed_value(self) -> float:
         return self.micro_f1
+
+
+meters.LabelCounts = LabelCounts  # fairseq looks for the meters of a checkpoint there
 
 
 def class_weights(text: str, num_classes: int, multi_label: bool) -> Tensor | None:

@@ -259,8 +259,7 @@ def layer_kl(
         return full_rows(teacher, padding, rows, None if S else b)
 
     def divergence(layer: int, *tensors: Tensor) -> Tensor:
-        # of half precision too: gradients are summed
-        routing = student._replace(**{n: t.float() for n, t in zip(decided, tensors, strict=True)})
+        routing = student._replace(**dict(zip(decided, tensors, strict=True)))
         packed = packed_rows(routing, padding)  # shared by all rows
         names = [name for name in decided if name not in ("pack_q", "pack_x_k")]  # which nothing else reads
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from fairseq import utils
 from fairseq.data import indexed_dataset
 
 from fairseq_littlebird.data.mapped_items import MappedItems
+from fairseq_littlebird.data.shards import folders_read
 from fairseq_littlebird.errors import UserError
 
 
-def check_text(data: str, split: str, epoch: int = 1) -> None:
-    """Raises UserError where the split of this epoch's folder is missing or truncated; fairseq would find out later.
+def check_text(data: str, split: str, epoch: int = 1, part: str = "") -> None:
+    """Raises UserError where a split is missing or truncated; fairseq would find out later.
 
     Args:
         data: folders joined by colons, one an epoch in turn.
         split: ``train``, ``valid`` or ``test``.
-        epoch: counted from 1.
+        epoch: counted from 1; of training, all folders are checked.
+        part: the subfolder of each that has the text.
     """
-    folders = utils.split_paths(data)
-    path = Path(folders[(epoch - 1) % len(folders)]) / split
-    if not indexed_dataset.dataset_exists(str(path), impl=None):
-        raise UserError("no such split", str(path), "binarize it: fairseq-preprocess --only-source")
-    if indexed_dataset.infer_dataset_impl(str(path)) == "mmap":
-        MappedItems(path)
+    for folder in folders_read(data, split, epoch):
+        path = folder / part / split
+        if not indexed_dataset.dataset_exists(str(path), impl=None):
+            raise UserError("no such split", str(path), "binarize it: fairseq-preprocess --only-source")
+        if indexed_dataset.infer_dataset_impl(str(path)) == "mmap":
+            MappedItems(path)

@@ -26,7 +26,9 @@ def load_dictionary(folder: str | Path) -> Dictionary:
         dictionary = Dictionary.load(str(path))
     except FileNotFoundError as error:
         raise UserError("not found", str(path), "make it with fairseq-preprocess or littlebird-prepare") from error
-    except (ValueError, RuntimeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # fairseq raises bare Exception, RuntimeError and ValueError here
         raise UserError(f"not a dictionary ({error})", str(path), "one word and its count a line") from error
     dictionary.add_symbol(MASK)
     dictionary.add_symbol(QUESTION)
@@ -45,12 +47,21 @@ def vocabulary(dictionary: Dictionary, folder: str | Path) -> Vocabulary:
     if sum(map(str.isdecimal, dictionary.symbols)) > len(dictionary) / 2:
         encoder = Path(folder) / "encoder.json"
         if encoder.exists():
-            numbers = json.loads(encoder.read_text("utf-8"))
-            pieces = {str(number): piece for piece, number in numbers.items()}
-            return Vocabulary(dictionary.symbols, specials, pieces)
+            return Vocabulary(dictionary.symbols, specials, _pieces(encoder))
         raise UserError(
             "the words are numbers, as in RoBERTa's dictionary",
             str(Path(folder) / "dict.txt"),
             "put the encoder.json of the byte-level BPE beside it",
         )
     return Vocabulary(dictionary.symbols, specials)
+
+
+def _pieces(encoder: Path) -> dict[str, str]:
+    """The piece behind each number of an ``encoder.json``."""
+    try:
+        numbers = json.loads(encoder.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError("not JSON", str(encoder), "copy it again") from error
+    if not isinstance(numbers, dict) or not all(isinstance(number, int) for number in numbers.values()):
+        raise UserError("not {piece: number, ...}", str(encoder), "copy the encoder.json of the byte-level BPE")
+    return {str(number): piece for piece, number in numbers.items()}

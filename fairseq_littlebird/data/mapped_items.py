@@ -39,13 +39,15 @@ class MappedItems:
         if len(header) < _HEADER.size or header[:9] != MMapIndexedDataset.Index._HDR_MAGIC:
             raise UserError("not an index file, or truncated", where=str(index), remedy=_AGAIN)
         _, _, code, count = _HEADER.unpack(header)
+        if code not in _code_to_dtype:
+            raise UserError(f"numbers of an unknown type, {code}", where=str(index), remedy=_AGAIN)
         _check_size(index, _HEADER.size + count * (4 + 8))
         self._path = path
         self._dtype = np.dtype(_code_to_dtype[code])
         self.sizes = _map(index, np.int32, count, _HEADER.size)
         self._starts = _map(index, np.int64, count, _HEADER.size + self.sizes.nbytes)
-        length = int(self._starts[-1]) + int(self.sizes[-1]) * self._dtype.itemsize if count else 0
-        _check_size(data, length)
+        self._length = int(self._starts[-1]) + int(self.sizes[-1]) * self._dtype.itemsize if count else 0
+        _check_size(data, self._length)
         self._file = os.open(data, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
@@ -62,13 +64,16 @@ class MappedItems:
         """``item[first:stop]``, read-only; no more than this is read.
 
         Raises:
-            UserError: the file was cut since it was opened.
+            UserError: the index is damaged, or the file was cut since it was opened.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"item {index} of {len(self)} in {self._path}")
-        first, stop, _ = slice(first, stop).indices(int(self.sizes[index]))
+        size, start = int(self.sizes[index]), int(self._starts[index])
+        if min(size, start) < 0 or start + size * self._dtype.itemsize > self._length:
+            raise UserError(f"damaged: item {index} is not in the file", where=f"{self._path}.idx", remedy=_AGAIN)
+        first, stop, _ = slice(first, stop).indices(size)
         length = max(0, stop - first) * self._dtype.itemsize
-        read = os.pread(self._file, length, int(self._starts[index]) + first * self._dtype.itemsize)
+        read = os.pread(self._file, length, start + first * self._dtype.itemsize)
         if len(read) < length:
             raise UserError("truncated while it was read", where=f"{self._path}.bin", remedy=_AGAIN)
         return np.frombuffer(read, self._dtype)

@@ -8,8 +8,6 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +17,14 @@ from fairseq.data import Dictionary
 from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
 from tqdm import tqdm
 
-from fairseq_littlebird.data.prepared import NOT_CONTEXT, PARTS, SPLITS, SYMBOLS, VERSION, holds
+from fairseq_littlebird.data.encoded_document import DocumentEncoder, EncodedDocument, EncodedQuestion, cut
+from fairseq_littlebird.data.prepared import PARTS, SPLITS, VERSION
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.output import whole_folder
-from fairseq_littlebird.text.answers import locate, token_span
-from fairseq_littlebird.text.example import NULL_TYPE, Answer, QAExample, Segment
-from fairseq_littlebird.text.pieces import encode_pieces
+from fairseq_littlebird.text.example import NULL_TYPE, Answer, QAExample
 from fairseq_littlebird.text.readers import DATA_SETS, read_questions
-from fairseq_littlebird.text.readers.paragraphs import SEPARATOR
-from fairseq_littlebird.text.striding import cut_longest, windows
 from fairseq_littlebird.text.tokenizers import FILES, QUESTION, Tokenizer, dictionary_text
+from fairseq_littlebird.text.window import NOT_CONTEXT, SYMBOLS, holds
 from fairseq_littlebird.text.workers import ordered_map
 
 SMALLEST_WINDOW = 16
@@ -79,7 +75,7 @@ def prepare_questions(
         )
     symbols = load_words(Path(dictionary))
     check_match(symbols, tokenizer, Path(dictionary))
-    encode = _Encoder(tokenizer, symbols.indices, symbols.unk(), DATA_SETS[dataset].answer_types, max_tokens)
+    encode = DocumentEncoder(tokenizer, symbols.indices, symbols.unk(), DATA_SETS[dataset].answer_types, max_tokens)
     summaries: dict[str, dict[str, Any]] = {}
     with whole_folder(destination, _names(), overwrite) as folder:
         text = dictionary_text(tokenizer, Path(dictionary))
@@ -203,132 +199,6 @@ def _by_document(examples: Iterable[QAExample]) -> Iterator[list[QAExample]]:
         yield group
 
 
-@dataclass
-class _Question:
-    """A question's token ids int32[q], its answers in place, what was repaired, what lost.
-
-    ``spans``, int32[a, 2], are first and last token (inclusive, in the document) of each answer in place;
-    ``snapped`` counts those that start or end inside a token. ``segments``, int32[m, 3], has those of each segment,
-    and whether it is gold; both are -1 where the segment has no token. ``answer_type`` is an index, or -1.
-    """
-
-    example: QAExample
-    tokens: np.ndarray
-    answers: list[Answer]
-    spans: np.ndarray
-    repaired: list[tuple[Answer, int]]
-    lost: list[Answer]
-    segments: np.ndarray
-    answer_type: int
-    snapped: int = 0
-
-    @property
-    def answered_by(self) -> np.ndarray:
-        """int32[n, 2], first and last token of the answers in place; without an answer, of gold segments."""
-        return self.spans if self.example.answers else self.segments[self.segments[:, 2] > 0, :2]
-
-
-@dataclass
-class _Document:
-    """A document's token ids int32[n] and character offsets int32[n, 2], and its questions."""
-
-    text: str
-    tokens: np.ndarray
-    offsets: np.ndarray
-    questions: list[_Question]
-
-
-class _Encoder:
-    """Tokenizes a document once, and every question on it; runs in the worker processes."""
-
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        indices: dict[str, int],
-        unknown: int,
-        answer_types: Sequence[str],
-        max_tokens: int,
-    ) -> None:
-        self._tokenizer = tokenizer
-        self._indices = indices
-        self._unknown = unknown
-        self._answer_types = answer_types
-        self._max_tokens = max_tokens
-
-    def __call__(self, examples: list[QAExample]) -> _Document:
-        first = examples[0]
-        if first.pieces:
-            symbols, pairs = encode_pieces(self._tokenizer, first.document, first.pieces)
-        else:
-            symbols, pairs = self._tokenizer.encode(first.document)
-        tokens = self._numbers(symbols, {piece.symbol for piece in first.pieces if piece.symbol})
-        offsets = np.fromiter(chain.from_iterable(pairs), np.int32, 2 * len(pairs)).reshape(-1, 2)
-        if first.fixed_pieces:
-            (example,) = examples
-            kept = self._one_window(example, offsets, np.flatnonzero([symbol == SEPARATOR for symbol in symbols]))
-            tokens, offsets = tokens[kept], offsets[kept]
-        return _Document(first.document, tokens, offsets, [self._question(e, offsets) for e in examples])
-
-    def _one_window(self, example: QAExample, offsets: np.ndarray, separators: np.ndarray) -> np.ndarray:
-        """bool[n]: the tokens that stay where all of the document has to fit into one window."""
-        question = len(self._tokenizer.tokenize(example.question))
-        bounds = [0, *(separators + 1).tolist(), len(offsets)]  # a separator belongs to what it ends
-        lengths = np.diff(bounds)
-        fixed = int((offsets[bounds[:-1], 0] < example.pieces[example.fixed_pieces - 1].stop).sum())
-        room = self._max_tokens - NOT_CONTEXT - question - int(lengths[:fixed].sum())
-        keep = [*lengths[:fixed].tolist(), *cut_longest(lengths[fixed:].tolist(), room)]
-        return np.arange(len(offsets)) - np.repeat(bounds[:-1], lengths) < np.repeat(keep, lengths)
-
-    def _encode(self, text: str) -> np.ndarray:
-        return self._numbers(self._tokenizer.encode(text)[0])
-
-    def _numbers(self, symbols: Sequence[str], known: Iterable[str] = ()) -> np.ndarray:
-        """Token ids int32[n]; those of ``known`` must be in the dictionary."""
-        missing = sorted(symbol for symbol in known if symbol not in self._indices)
-        if missing:
-            raise UserError(
-                f"the dictionary lacks {', '.join(missing)}",
-                remedy="start from a model of littlebird-warm-start --html-tags, or append these words to dict.txt",
-            )
-        return np.fromiter(map(self._indices.get, symbols, repeat(self._unknown)), np.int32, len(symbols))
-
-    def _question(self, example: QAExample, offsets: np.ndarray) -> _Question:
-        kind = self._answer_types.index(example.answer_type) if example.answer_type else -1
-        segments = [self._segment(segment, example.document, offsets) for segment in example.segments]
-        result = _Question(
-            example,
-            self._encode(example.question),
-            answers=[],
-            spans=np.zeros(0),
-            repaired=[],
-            lost=[],
-            segments=np.array(segments, dtype=np.int32).reshape(-1, 3),
-            answer_type=kind,
-        )
-        spans = []
-        for answer in dict.fromkeys(example.answers):
-            start = locate(example.document, answer)
-            span = None
-            if start is not None:
-                span = token_span(offsets, example.document, start, start + len(answer.text))
-            if start is None or span is None:
-                result.lost.append(answer)
-                continue
-            if start != answer.start:
-                result.repaired.append((answer, start))
-            covered = example.document[offsets[span[0], 0] : offsets[span[1], 1]]
-            result.snapped += covered.strip() != answer.text.strip()
-            result.answers.append(Answer(answer.text, start))
-            spans.append(span)
-        result.spans = np.array(spans, dtype=np.int32).reshape(-1, 2)
-        return result
-
-    @staticmethod
-    def _segment(segment: Segment, document: str, offsets: np.ndarray) -> tuple[int, int, bool]:
-        first, last = token_span(offsets, document, segment.start, segment.stop) or (-1, -1)
-        return first, last, segment.gold
-
-
 _COUNTS = (
     "documents",
     "read",
@@ -373,7 +243,7 @@ class _SplitWriter:
             for name, builder in self._builders.items():
                 stack.callback(builder.finalize, f"{self._paths[name]}.idx")
 
-    def add(self, document: _Document) -> None:
+    def add(self, document: EncodedDocument) -> None:
         self._count["documents"] += 1
         self._count["tokens"] += len(document.tokens)
         self._count["unknown"] += int((document.tokens == self._unknown).sum())
@@ -388,7 +258,7 @@ class _SplitWriter:
             self._count["repaired"] += len(question.repaired)
             self._count["lost"] += len(question.lost)
             self._count["snapped"] += question.snapped
-            pieces, stride_cut = self._cut(document, question)
+            pieces, stride_cut = cut(len(document.tokens), len(question.tokens), self._max_tokens, self._stride)
             answered = np.any(holds(pieces, question.answered_by), axis=1)
             reason = self._fault(document, question, answered)
             if reason and self._split == "train":
@@ -407,16 +277,7 @@ class _SplitWriter:
             self._count["answered_windows"] += int(answered.sum())
             self._write(question, pieces)
 
-    def _cut(self, document: _Document, question: _Question) -> tuple[np.ndarray, bool]:
-        """The windows as context token ranges, int32[n, 2], and whether their stride had to be shorter."""
-        room = self._max_tokens - NOT_CONTEXT - len(question.tokens)
-        if room < max(1, self._max_tokens // 8):
-            return np.zeros((0, 2), dtype=np.int32), False
-        stride = self._stride if self._stride <= room else max(1, room // 2)
-        pieces = np.array(windows(len(document.tokens), room, stride), dtype=np.int32).reshape(-1, 2)
-        return pieces, stride != self._stride and len(pieces) > 1
-
-    def _fault(self, document: _Document, question: _Question, answered: np.ndarray) -> str:
+    def _fault(self, document: EncodedDocument, question: EncodedQuestion, answered: np.ndarray) -> str:
         """Why an example, of whose windows ``answered`` hold an answer, cannot be trained on, or nothing."""
         if not len(document.tokens):
             return "empty context"
@@ -430,7 +291,7 @@ class _SplitWriter:
             return "answer in no window"
         return ""
 
-    def _write(self, question: _Question, pieces: np.ndarray) -> None:
+    def _write(self, question: EncodedQuestion, pieces: np.ndarray) -> None:
         example = question.example
         document = self._count["documents_written"] - 1
         answers = question.answers
@@ -459,7 +320,7 @@ class _SplitWriter:
     def _add(self, name: str, items: np.ndarray) -> None:
         self._builders[name].add_item(torch.from_numpy(items.copy() if not items.flags.writeable else items))
 
-    def _tell(self, question: _Question, what: str, answer: Answer | None = None, **more: int) -> None:
+    def _tell(self, question: EncodedQuestion, what: str, answer: Answer | None = None, **more: int) -> None:
         record: dict[str, Any] = {"split": self._split, "id": question.example.id, "what": what}
         if answer is not None:
             record |= {"answer": answer.text, "start": answer.start} | more

@@ -36,9 +36,8 @@ import numpy as np
 
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.example import NULL_TYPE, Answer, QAExample, Segment
-from fairseq_littlebird.text.tokenizers import QUESTION
-from fairseq_littlebird.text.window import Window
+from fairseq_littlebird.text.example import Answer, QAExample, Segment
+from fairseq_littlebird.text.window import GAP, NOT_CONTEXT, SYMBOLS, Window, assemble, holds
 
 VERSION = 3
 SPLITS = ("train", "valid", "test")
@@ -53,9 +52,6 @@ PARTS: dict[str, type] = {
     "windows": np.int32,
 }
 PARALLEL = (("documents", "tokens", "offsets"), ("examples", "questions", "spans", "segments"))
-SYMBOLS = ("<s>", QUESTION, "</s>")
-GAP = 32  # positions between paragraphs (appendix A.2)
-NOT_CONTEXT = 4  # <s>, [QUESTION] and two </s>
 
 
 class PreparedQuestions:
@@ -75,6 +71,14 @@ class PreparedQuestions:
         self.split = split
         self.gap = gap
         self.settings = read_settings(self.folder)
+        symbols, types = self.settings.get("symbols"), self.settings.get("answer_types")
+        if (
+            not isinstance(symbols, dict)
+            or not all(isinstance(symbols.get(symbol), int) for symbol in SYMBOLS)
+            or not isinstance(types, list)
+            or not all(isinstance(name, str) for name in types)
+        ):
+            raise UserError("damaged", where=str(self.folder / "prepared.json"), remedy="prepare the folder again")
         if not any(self.folder.glob(f"{split}.*")):
             raise UserError(
                 f"no split {split!r} here",
@@ -109,6 +113,8 @@ class PreparedQuestions:
     def window_sizes(self) -> np.ndarray:
         """int32[num_windows], tokens of each window."""
         examples, starts, stops = self._windows.T
+        if len(examples) and not 0 <= examples.min() <= examples.max() < len(self):
+            raise self._damaged("windows", "windows of examples that are not there")
         return self._parts["questions"].sizes[examples] + (stops - starts) + np.int32(NOT_CONTEXT)
 
     def window_examples(self) -> np.ndarray:
@@ -124,8 +130,9 @@ class PreparedQuestions:
 
     def example(self, index: int) -> tuple[QAExample, range]:
         """An example and the indices of its windows (none if no window could be made)."""
+        content = self._parts["examples"][index].tobytes()
         try:
-            record = json.loads(self._parts["examples"][index].tobytes())
+            record = json.loads(content)
             answers = tuple(Answer(answer["text"], answer["start"]) for answer in record["answers"])
             document = self._read_document(record["document"])
             example = QAExample(
@@ -137,12 +144,9 @@ class PreparedQuestions:
                 segments=tuple(Segment(-1, -1, name=name) for name in record["segments"]),
                 answer_type=record["answer_type"],
             )
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"damaged example {index} ({error})",
-                where=str(self.folder / f"{self.split}.examples.bin"),
-                remedy="prepare the folder again",
-            ) from error
+            "".join([example.id, example.question, example.title, example.answer_type, *record["segments"]]).encode()
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise self._damaged("examples", f"example {index}: {error}") from error
         owners = self.window_examples()
         # not np.searchsorted, which would copy the column
         first = bisect_left(owners, index)
@@ -150,34 +154,35 @@ class PreparedQuestions:
 
     def window(self, index: int) -> Window:
         """A window, in arrays of its own."""
-        example, start, stop = self._parts["windows"][index].tolist()
+        record = self._parts["windows"][index].tolist()
+        try:
+            return self._window(*record)
+        except (ValueError, LookupError, TypeError, OverflowError) as error:
+            raise self._damaged("windows", f"window {index}: {error}") from error
+
+    def _window(self, example: int, start: int, stop: int) -> Window:
         document = int(self._parts["spans"][example][0])
-        spans = self._spans(example)
-        inside = spans[holds(np.array([[start, stop]]), spans)[0]]
-        question = self._parts["questions"][example]
         context = self._parts["tokens"].part(document, start, stop)
-        bos, mark, eos = (self.settings["symbols"][symbol] for symbol in SYMBOLS)
-        context_start = len(question) + 3
-        inside = inside + (context_start - start)
-        tokens = np.concatenate([[bos, mark], question, [eos], context, [eos]], dtype=np.int64)
-        gaps = np.flatnonzero(context == eos) + context_start
+        offsets = self._parts["offsets"].part(document, 2 * start, 2 * stop)
+        if not 0 <= start <= stop or not 2 * len(context) == len(offsets) == 2 * (stop - start):
+            raise ValueError(f"no tokens {start} to {stop} in document {document}")
         kind, segments = self._segments(example)
-        kept = np.flatnonzero(holds(np.array([[start, stop]]), segments[:, :2])[0])
-        answered = len(inside) or segments[kept, 2].any()
-        if kind >= 0 and not answered and NULL_TYPE in self.settings["answer_types"]:
-            kind = self.settings["answer_types"].index(NULL_TYPE)
-        return Window(
-            tokens=tokens,
-            context_start=context_start,
-            offsets=self._parts["offsets"].part(document, 2 * start, 2 * stop).astype(np.int64).reshape(-1, 2),
-            spans=list(dict.fromkeys((first, last) for first, last in inside.tolist())),
-            example=example,
-            positions=after_gaps(len(tokens), gaps, self.gap) if len(gaps) and self.gap else None,
-            segments=segments[kept, :2].astype(np.int64) + (context_start - start),
-            segment_ids=kept,
-            gold_segments=segments[kept, 2].astype(bool),
-            answer_type=kind,
+        return assemble(
+            example,
+            start,
+            self._parts["questions"][example],
+            context,
+            offsets.astype(np.int64).reshape(-1, 2),
+            self.settings,
+            self._spans(example),
+            segments,
+            kind,
+            self.gap,
         )
+
+    def _damaged(self, part: str, what: str) -> UserError:
+        path = self.folder / f"{self.split}.{part}.bin"
+        return UserError(f"damaged ({what})", where=str(path), remedy="prepare the folder again")
 
     def _spans(self, example: int) -> np.ndarray:
         return self._parts["spans"][example][1:].reshape(-1, 2)
@@ -202,26 +207,6 @@ class PreparedQuestions:
         return self._document[1]
 
 
-def after_gaps(length: int, gaps: np.ndarray, gap: int = GAP) -> np.ndarray:
-    """Position ids int64[length] with ``gap`` positions skipped after each of the tokens ``gaps``."""
-    before = np.zeros(length + 1, dtype=np.int64)
-    before[gaps + 1] = gap
-    return np.arange(length) + before[:length].cumsum()
-
-
-def holds(windows: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """Which windows hold which answers wholly.
-
-    Args:
-        windows: integer[w, 2], first context token and the one after the last.
-        spans: integer[s, 2], first and last token, inclusive.
-
-    Returns:
-        bool[w, s]
-    """
-    return (windows[:, :1] <= spans[:, 0]) & (spans[:, 1] < windows[:, 1:])
-
-
 def read_settings(folder: str | Path) -> dict[str, Any]:
     """The content of ``prepared.json``.
 
@@ -237,8 +222,10 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
             where=str(folder),
             remedy="make one: littlebird-prepare qa",
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError("damaged", where=str(path), remedy="prepare the folder again") from error
     if not isinstance(settings, dict) or settings.get("version") != VERSION:
         raise UserError("of another version", where=str(path), remedy="prepare the folder again")
+    if not isinstance(settings.get("dataset"), str):
+        raise UserError("damaged", where=str(path), remedy="prepare the folder again")
     return settings

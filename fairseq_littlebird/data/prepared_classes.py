@@ -17,10 +17,8 @@ and beside what fairseq reads
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fairseq_littlebird.errors import UserError
 
@@ -54,12 +52,16 @@ def read_classes(folder: str | Path) -> PreparedClasses | None:
         return None
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError("damaged", where=str(path), remedy="prepare the folder again") from error
     if not isinstance(settings, dict) or settings.get("dataset") != DATASET:
         raise UserError("not of labelled texts", where=str(path), remedy="make one: littlebird-prepare classification")
     if settings.get("version") != VERSION:
         raise UserError("of another version", where=str(path), remedy="prepare the folder again")
-    splits: Mapping[str, Any] = settings["splits"]
+    labels, splits = settings.get("labels"), settings.get("splits")
+    if not isinstance(splits, dict) or not all(isinstance(s, dict) and "labelled" in s for s in splits.values()):
+        raise UserError("damaged", where=str(path), remedy="prepare the folder again")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise UserError("damaged", where=str(path), remedy="prepare the folder again")
     unlabelled = frozenset(split for split, summary in splits.items() if not summary["labelled"])
-    return PreparedClasses(tuple(settings["labels"]), bool(settings["multi_label"]), unlabelled)
+    return PreparedClasses(tuple(labels), bool(settings.get("multi_label")), unlabelled)

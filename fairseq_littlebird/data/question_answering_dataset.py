@@ -13,6 +13,7 @@ import torch
 
 from fairseq_littlebird.data.batch import SpanBatch, add_judgements, pad, span_batch
 from fairseq_littlebird.data.batching import EveryItemBatched
+from fairseq_littlebird.data.given_questions import GivenQuestions
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.text.window import Window
@@ -45,7 +46,7 @@ class QuestionAnsweringDataset(EveryItemBatched):
 
     def __init__(
         self,
-        prepared: PreparedQuestions,
+        prepared: PreparedQuestions | GivenQuestions,
         pad_id: int,
         training: bool,
         unanswered: float = 0.0,

@@ -21,7 +21,7 @@ from fairseq_littlebird.text.vocabulary import Vocabulary
 
 
 class RecurringSpanDataset(EveryItemBatched, BaseWrapperDataset):
-    """Chunks of text with recurring spans masked by [QUESTION] (section 4.1, DESIGN: objectives).
+    """Chunks of text with recurring spans masked by [QUESTION] (section 4.1, appendix A.1).
 
     Args:
         dataset: items are tokens <int64>[L], special tokens included.

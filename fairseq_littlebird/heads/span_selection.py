@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from fairseq_littlebird.exporting import is_exporting
+
 CPU_PAIRS, ACCELERATOR_PAIRS = 2**19, 2**26
 """Numbers of [h_end ; h_start] made at a time without gradients; on a CPU they stay in a core's own cache."""
 
@@ -79,6 +81,8 @@ class LinearSpanHead(nn.Module):
         """hidden <float>[B, L, C], questions and starts <int64>[B, Q] to <float>[B, Q, L]."""
         from_end = self.end_from_end(hidden)
         from_starts = self.end_from_start(take(hidden, starts))
+        if is_exporting():  # no loop over what may have any size
+            return self.end(F.gelu(from_end.unsqueeze(1) + from_starts.unsqueeze(2))).squeeze(-1)
         if not torch.is_grad_enabled():
             return self._all_starts(from_end, from_starts)
         # one start at a time, computed again in the backward pass: [B, Q, L, C] would not fit
@@ -118,7 +122,7 @@ class IndependentSpanHead(nn.Module):
         return self.end(hidden).transpose(1, 2).expand(-1, starts.shape[1], -1)
 
 
-class BigBirdSpanHead(nn.Module):
+class BigBirdSpanHead(IndependentSpanHead):
     """Start and end by a linear layer each over LayerNorm(W₂ gelu(W₁ h) + h): what BigBirdForQuestionAnswering of
     transformers has over its encoder, but for its dropout.
 
@@ -128,29 +132,23 @@ class BigBirdSpanHead(nn.Module):
     """
 
     def __init__(self, embed_dim: int) -> None:
-        super().__init__()
+        super().__init__(embed_dim)
         self.fc1 = nn.Linear(embed_dim, 4 * embed_dim)
         self.fc2 = nn.Linear(4 * embed_dim, embed_dim)
         self.norm = nn.LayerNorm(embed_dim, 1e-12)
-        self.start = nn.Linear(embed_dim, 1)
-        self.end = nn.Linear(embed_dim, 1)
 
     def features(self, hidden: Tensor) -> Tensor:
         """<float>[B, L, C] to the same shape."""
         return self.norm(self.fc2(F.gelu(self.fc1(hidden), approximate="tanh")) + hidden)
 
     def start_logits(self, hidden: Tensor, questions: Tensor) -> Tensor:
-        """hidden <float>[B, L, C], questions <int64>[B, Q] to <float>[B, Q, L]."""
-        return self.start(self.features(hidden)).transpose(1, 2).expand(-1, questions.shape[1], -1)
+        return super().start_logits(self.features(hidden), questions)
 
     def end_logits(self, hidden: Tensor, questions: Tensor, starts: Tensor) -> Tensor:
-        """hidden <float>[B, L, C], questions and starts <int64>[B, Q] to <float>[B, Q, L]."""
-        return self.end(self.features(hidden)).transpose(1, 2).expand(-1, starts.shape[1], -1)
+        return super().end_logits(self.features(hidden), questions, starts)
 
 
-SPAN_HEADS: dict[
-    str, type[QuestionAwareSpanHead] | type[LinearSpanHead] | type[IndependentSpanHead] | type[BigBirdSpanHead]
-] = {
+SPAN_HEADS: dict[str, type[QuestionAwareSpanHead] | type[LinearSpanHead] | type[IndependentSpanHead]] = {
     "linear": LinearSpanHead,
     "independent": IndependentSpanHead,
     "bigbird": BigBirdSpanHead,

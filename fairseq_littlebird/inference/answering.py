@@ -44,7 +44,7 @@ def decode_windows(
         their spans.
     """
     lengths, order = net_input["src_lengths"].sort(descending=True, stable=True)
-    for rows, length in _by_tokens(order, lengths.tolist(), max_tokens):
+    for rows, length in by_tokens(order, lengths.tolist(), max_tokens):
         inputs = {name: tensor[rows] for name, tensor in net_input.items()}
         inputs |= {name: inputs[name][:, :length] for name in ("src_tokens", "positions") if name in inputs}
         allowed = selectable[rows, :length]
@@ -62,7 +62,7 @@ def decode_windows(
         )
 
 
-def _by_tokens(order: Tensor, lengths: Sequence[int], max_tokens: int) -> Iterator[tuple[Tensor, int]]:
+def by_tokens(order: Tensor, lengths: Sequence[int], max_tokens: int) -> Iterator[tuple[Tensor, int]]:
     """Parts of ``order`` <int64>[W] of at most ``max_tokens`` with padding, and the length of the longest row of each.
 
     Args:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from fairseq_littlebird.inference.evidence import Explanation
 from fairseq_littlebird.inference.span_decoding import DecodedSpans
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.window import Window
@@ -36,6 +37,8 @@ class Prediction:
         segment_names: of those segments.
         type_probability: of that kind of answer, in the window that decided on it.
         document: what ``start`` and ``end`` of the candidates count in.
+        question, title: the question's, and its document's.
+        explanation: where the attention of the best candidate goes, where that was asked for.
     """
 
     id: str
@@ -46,12 +49,24 @@ class Prediction:
     segment_names: tuple[str, ...] = ()
     type_probability: float = 0.0
     document: str = field(default="", repr=False)
+    question: str = field(default="", repr=False)
+    title: str = field(default="", repr=False)
+    explanation: Explanation | None = field(default=None, repr=False)
 
     def text(self, null_threshold: float | None = None) -> str:
         """The best answer; empty if there is none, or if ``null_odds`` is above the threshold."""
         if not self.candidates or (null_threshold is not None and self.null_odds > null_threshold):
             return ""
         return self.candidates[0].text
+
+
+def without_overlaps(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The candidates that share no character with a better one; they come best first."""
+    kept: list[Candidate] = []
+    for candidate in candidates:
+        if all(candidate.end <= better.start or better.end <= candidate.start for better in kept):
+            kept.append(candidate)
+    return tuple(kept)
 
 
 def merge_windows(
@@ -88,6 +103,8 @@ def merge_windows(
                 int(window.offsets[first - window.context_start, 0]),
                 int(window.offsets[last - window.context_start, 1]),
             )
+            if characters[0] == characters[1]:  # a token without text, such as a separator of paragraphs
+                continue
             if longest_words is not None and len(example.document[slice(*characters)].split()) > longest_words:
                 continue
             if log_probability + shares[w] > best.get(characters, (-math.inf, 0))[0]:
@@ -102,4 +119,12 @@ def merge_windows(
     best_log = ranked[0][1][0] if ranked else -math.inf
     names = tuple(segment.name for segment in example.segments)
     odds = max(-1e9, min(1e9, null - best_log))
-    return Prediction(example.id, candidates, odds, segment_names=names, document=example.document)
+    return Prediction(
+        example.id,
+        candidates,
+        odds,
+        segment_names=names,
+        document=example.document,
+        question=example.question,
+        title=example.title,
+    )

@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 
 from fairseq_littlebird.inference.classifying import Classification
 from fairseq_littlebird.inference.merging import Prediction
+from fairseq_littlebird.inference.pages import Pages
+from fairseq_littlebird.inference.reply import REPLIES, Reply, best_passage, span
 from fairseq_littlebird.output import whole_folder
 from fairseq_littlebird.text.readers.natural_questions import predicted_span, predicted_tokens
 
 FILES = ("predictions.json", "nbest_predictions.json", "null_odds.json")
+PAGES = "html"
 EVIDENCE = 0.5
 """A sentence more probable than this is evidence."""
 
@@ -26,12 +29,12 @@ class Section(NamedTuple):
 
     Args:
         before: what stands before its entries.
-        entry: an entry as JSON, from a prediction and the null threshold.
+        entry: an entry as JSON, from a prediction and what it answers.
         after: what stands behind its entries.
     """
 
     before: str
-    entry: Callable[[Prediction, float | None], str]
+    entry: Callable[[Prediction, Reply], str]
     after: str
 
 
@@ -41,6 +44,7 @@ def write_predictions(
     null_threshold: float | None = None,
     overwrite: bool = False,
     dataset: str = "squad",
+    pages: bool = False,
 ) -> int:
     """Writes three files of JSON into ``folder``, one prediction after the other, and returns how many.
 
@@ -55,18 +59,23 @@ def write_predictions(
         null_threshold: answer "" where the null odds are above it; None always answers.
         overwrite: replace a folder that is not empty.
         dataset: whose ``predictions.json`` to write.
+        pages: write a page a question into the folder's ``html``, too.
     Raises:
         UserError: the folder is not empty.
     """
-    layouts = (FORMATS.get(dataset, TEXTS), N_BEST, ODDS)
+    layouts, answer = (FORMATS.get(dataset, TEXTS), N_BEST, ODDS), REPLIES.get(dataset, span)
     count = 0
-    with whole_folder(folder, FILES, overwrite) as temporary, ExitStack() as stack:
+    with whole_folder(folder, (*FILES, PAGES), overwrite) as temporary, ExitStack() as stack:
+        shown = stack.enter_context(Pages(temporary / PAGES)) if pages else None
         files = [stack.enter_context((temporary / name).open("w", encoding="utf-8", newline="\n")) for name in FILES]
         # the sections of a file grow side by side
         parts = [[(s, stack.enter_context(TemporaryFile("w+", encoding="utf-8"))) for s in own] for own in layouts]
         for prediction in predictions:
+            reply = answer(prediction, null_threshold)
             for section, stream in (part for own in parts for part in own):
-                stream.write(("," if count else "") + "\n " + section.entry(prediction, null_threshold))
+                stream.write(("," if count else "") + "\n " + section.entry(prediction, reply))
+            if shown is not None:
+                shown.add(prediction, reply)
             count += 1
         for file, own in zip(files, parts, strict=True):
             for section, stream in own:
@@ -96,7 +105,7 @@ def write_classifications(
     """
     count = 0
     with (
-        whole_folder(folder, FILES, overwrite) as temporary,
+        whole_folder(folder, (*FILES, PAGES), overwrite) as temporary,
         (temporary / FILES[0]).open("w", encoding="utf-8", newline="\n") as stream,
     ):
         for one in classifications:
@@ -111,45 +120,35 @@ def _member(key: str, value: Any) -> str:
     return f"{json.dumps(key, ensure_ascii=False)}: {json.dumps(value, ensure_ascii=False)}"
 
 
-def _text(p: Prediction, null_threshold: float | None) -> str:
-    return _member(p.id, p.text(null_threshold))
+def _text(p: Prediction, reply: Reply) -> str:
+    return _member(p.id, reply.text)
 
 
-def _candidates(p: Prediction, null_threshold: float | None) -> str:
+def _candidates(p: Prediction, reply: Reply) -> str:
     return _member(p.id, [asdict(candidate) for candidate in p.candidates])
 
 
-def _odds(p: Prediction, null_threshold: float | None) -> str:
+def _odds(p: Prediction, reply: Reply) -> str:
     return _member(p.id, p.null_odds)
 
 
-def _spoken(p: Prediction, null_threshold: float | None) -> str:
-    return _member(p.id, p.answer_type if p.answer_type in ("yes", "no") else p.text(null_threshold))
-
-
-def _facts(p: Prediction, null_threshold: float | None) -> str:
+def _facts(p: Prediction, reply: Reply) -> str:
     return _member(
         p.id, [json.loads(name) for name, s in zip(p.segment_names, p.segments, strict=True) if s > EVIDENCE]
     )
 
 
-def _chosen(p: Prediction, null_threshold: float | None) -> str:
-    return _member(p.id, p.segment_names[p.segments.index(max(p.segments))] if p.segments else "")
-
-
-def _long_and_short(p: Prediction, null_threshold: float | None) -> str:
-    """Always the best of both: the official script looks for the threshold on the scores."""
-    long, best = max(zip(p.segments, p.segment_names, strict=True), default=(0.0, ""))
-    spoken = p.answer_type in ("yes", "no")
+def _long_and_short(p: Prediction, reply: Reply) -> str:
+    long, best = best_passage(p)
+    spoken = bool(reply.text) and not reply.span
+    spans = [predicted_span(p.document, c.start, c.end) for c in p.candidates[:1] if not spoken]
     record: dict[str, Any] = {
         "example_id": int(p.id) if p.id.lstrip("-").isdecimal() else p.id,
         "long_answer": predicted_tokens(*json.loads(best)) if best else predicted_tokens(-1, -1),
         "long_answer_score": long,
-        "short_answers": [predicted_span(p.document, c.start, c.end) for c in p.candidates[: 0 if spoken else 1]],
-        "short_answers_score": p.type_probability
-        if spoken
-        else max((c.probability for c in p.candidates), default=0.0),
-        "yes_no_answer": p.answer_type.upper() if spoken else "NONE",
+        "short_answers": spans,
+        "short_answers_score": reply.probability,
+        "yes_no_answer": reply.text.upper() if spoken else "NONE",
     }
     return json.dumps(record, ensure_ascii=False)
 
@@ -158,7 +157,6 @@ TEXTS = (Section("{", _text, "\n}"),)
 N_BEST = (Section("{", _candidates, "\n}"),)
 ODDS = (Section("{", _odds, "\n}"),)
 FORMATS: dict[str, tuple[Section, ...]] = {
-    "hotpotqa": (Section('{"answer": {', _spoken, "\n},\n"), Section('"sp": {', _facts, "\n}}")),
-    "wikihop": (Section("{", _chosen, "\n}"),),
+    "hotpotqa": (Section('{"answer": {', _text, "\n},\n"), Section('"sp": {', _facts, "\n}}")),
     "natural_questions": (Section('{"predictions": [', _long_and_short, "\n]}"),),
 }

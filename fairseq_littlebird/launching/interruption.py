@@ -6,6 +6,7 @@ fairseq has no ear for signals: its trainer gets one here, and all workers stop 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
 from types import FrameType
@@ -26,15 +27,26 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal = self.process = 0
+        self.relay = False
 
-    def listen(self) -> None:
-        self.process = os.getpid()
+    def listen(self, relay: bool = False) -> None:
+        """Hears what comes to this process from now on.
+
+        Args:
+            relay: also pass it on to the processes that this one started: its workers, and not those that load data.
+        """
+        self.process, self.relay = os.getpid(), relay
         for number in SIGNALS:
             signal.signal(number, self._hear)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() == self.process:  # processes that load data inherit the handler
-            self.signal = number
+        if os.getpid() != self.process:  # processes that load data inherit the handler
+            return
+        self.signal = number
+        if self.relay:
+            for child in multiprocessing.active_children():
+                if child.pid:  # None before it starts
+                    os.kill(child.pid, number)
 
 
 INTERRUPTION = Interruption()

@@ -74,6 +74,8 @@ def options_of(workers: Workers | None, given: set[str], accelerators: int) -> l
     chosen: list[tuple[str, ...]] = []
     if on_cpu:
         chosen.append(("--cpu",))
+    else:  # a layer that is dropped, or a loss that does not read all, would stop pytorch_ddp
+        chosen.append(("--find-unused-parameters",))
     if workers is None and "--distributed-init-method" not in given:
         if on_cpu:  # fairseq would count no device, and spawn none
             chosen.append(("--distributed-world-size", "1"))

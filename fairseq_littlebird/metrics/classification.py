@@ -5,15 +5,14 @@ Figures are fractions of 1. They equal accuracy_score, f1_score and roc_auc_scor
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
-from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.metrics.json_files import FORMAT_REMEDY, read_json
+from fairseq_littlebird.errors import UserError, shown
+from fairseq_littlebird.metrics.json_files import FORMAT_REMEDY, is_number, read_json
 
 PROBABILITIES = "probabilities"
 
@@ -139,7 +138,7 @@ def _is_record(value: Any, name: str) -> bool:
 def _given(value: Any, single: bool, where: str) -> frozenset[str]:
     if isinstance(value, list) == single:
         wanted = "one label" if single else "a list of labels"
-        raise UserError(f"found {json.dumps(value)[:40]}", where, f"give {wanted}, as the gold file does")
+        raise UserError(f"found {shown(value)}", where, f"give {wanted}, as the gold file does")
     return frozenset(_label(label, where) for label in ([value] if single else value))
 
 
@@ -164,10 +163,10 @@ def _scored_labels(scores: dict[str, dict[str, float]], truth: dict[str, frozens
 
 def _scores(value: Any, where: str) -> dict[str, float]:
     if not isinstance(value, dict) or not value:
-        raise UserError(f"no scores, found {json.dumps(value)[:40]}", where, "give scores for all examples or for none")
+        raise UserError(f"no scores, found {shown(value)}", where, "give scores for all examples or for none")
     for label, score in value.items():
-        if isinstance(score, bool) or not isinstance(score, (int, float)) or math.isnan(score):
-            raise UserError(f"the score of {label!r} is {json.dumps(score)[:40]}", where, "give a number")
+        if not is_number(score):
+            raise UserError(f"the score of {label!r} is {shown(score)}", where, "give a number")
     return value
 
 
@@ -177,7 +176,7 @@ def _is_single(gold: Mapping[str, Any]) -> bool:
 
 def _label(value: Any, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise UserError(f"expected a label, found {json.dumps(value)[:40]}", where, FORMAT_REMEDY)
+        raise UserError(f"expected a label, found {shown(value)}", where, FORMAT_REMEDY)
     return str(value)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.metrics import squad
 from fairseq_littlebird.metrics.json_files import FORMAT_REMEDY, check_texts, question_id, read_json
 
@@ -90,7 +89,7 @@ def read_predictions(path: str) -> dict[str, dict[str, Any]]:
     check_texts(content["answer"], f"{path}, answer")
     for identifier, facts in content["sp"].items():
         if not _are_facts(facts):
-            found = json.dumps(facts)[:40]
+            found = shown(facts)
             spot = f"{path}, sp, question {identifier}"
             raise UserError(f"expected the supporting facts, found {found}", spot, _FACT_REMEDY)
     return content

@@ -5,13 +5,12 @@ from __future__ import annotations
 import glob
 import gzip
 import json
-import math
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.errors import UserError, shown
 
 FORMAT_REMEDY = "check that the file has the data set's own format"
 _GZIP = b"\x1f\x8b"
@@ -89,7 +88,7 @@ def check_texts(texts: dict[str, Any], where: str) -> None:
     for key, text in texts.items():
         if not isinstance(text, str):
             raise UserError(
-                f"expected the answer's text, found {json.dumps(text)[:40]}",
+                f"expected the answer's text, found {shown(text)}",
                 f"{where}, question {key}",
                 "give one string a question, as predictions.json has it",
             )
@@ -99,13 +98,18 @@ def read_numbers(path: str) -> dict[str, float]:
     """A file of no-answer scores, ``{question id: number}``."""
     numbers = _read_map(path, "number")
     for key, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or math.isnan(number):
+        if not is_number(number):
             raise UserError(
-                f"expected a number, found {json.dumps(number)[:40]}",
+                f"expected a number, found {shown(number)}",
                 f"{path}, question {key}",
                 "give one number a question, as null_odds.json has it",
             )
     return numbers
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether it is a number, of any size; NaN is none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
 
 
 def items(record: Any, key: str, where: str) -> list[dict[str, Any]]:

@@ -7,12 +7,11 @@ is the one that gives the best F1. All figures are fractions of 1, as in the off
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.metrics.json_files import FORMAT_REMEDY, each_json_line, files_of, items, read_json
+from fairseq_littlebird.errors import UserError, shown
+from fairseq_littlebird.metrics.json_files import FORMAT_REMEDY, each_json_line, files_of, is_number, items, read_json
 
 ANNOTATORS_THAT_AGREE = 2  # so many must have seen an answer, or there is none
 PRECISIONS = (0.5, 0.75, 0.9)
@@ -209,7 +208,7 @@ def _prediction(record: dict[str, Any], where: str) -> tuple[Answer, float, floa
     scores = []
     for key in ("long_answer_score", "short_answers_score"):
         score = record.get(key)
-        if isinstance(score, bool) or not isinstance(score, (int, float)) or math.isnan(score):
+        if not is_number(score):
             raise UserError(f"no number under {key!r}", where, "give one, 0 for all if the answers have no scores")
         scores.append(score)
     answer = _answer(record, where)
@@ -223,7 +222,7 @@ def _answer(record: dict[str, Any], where: str) -> Answer:
     short = [_span(item, where) for item in items(record, "short_answers", where)] if "short_answers" in record else []
     yes_no = record.get("yes_no_answer", "none")
     if not isinstance(yes_no, str) or yes_no.lower() not in YES_NO:
-        raise UserError(f"yes_no_answer is {json.dumps(yes_no)[:40]}", where, "give YES, NO or NONE")
+        raise UserError(f"yes_no_answer is {shown(yes_no)}", where, "give YES, NO or NONE")
     return Answer(long, [span for span in short if not span.is_null()], yes_no.lower())
 
 
@@ -231,9 +230,9 @@ def _span(record: Any, where: str) -> Span:
     offsets = {key: record[key] for key in Span._fields if key in record} if isinstance(record, dict) else {}
     if not {"start_byte", "end_byte"} <= offsets.keys() and not {"start_token", "end_token"} <= offsets.keys():
         remedy = "give start_byte and end_byte, start_token and end_token, or all four"
-        raise UserError(f"no span in {json.dumps(record)[:80]}", where, remedy)
+        raise UserError(f"no span in {shown(record, 80)}", where, remedy)
     if any(isinstance(value, bool) or not isinstance(value, int) for value in offsets.values()):
-        raise UserError(f"an offset that is no integer in {json.dumps(record)[:80]}", where, FORMAT_REMEDY)
+        raise UserError(f"an offset that is no integer in {shown(record, 80)}", where, FORMAT_REMEDY)
     span = Span(**offsets)
     for start, end in (span[:2], span[2:]):
         if (start < 0) != (end < 0) or 0 <= end <= start:

@@ -201,7 +201,8 @@ def _questions(gold: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _is_version_2(gold: Any, where: str = "gold") -> bool:
     marked = any("is_impossible" in question for _, question in _questions(gold, where))
-    return marked or str(gold.get("version", "")).removeprefix("v").startswith("2")
+    version = gold.get("version")
+    return marked or isinstance(version, (str, int, float)) and str(version).removeprefix("v").startswith("2")
 
 
 def _require(given: Mapping[str, Any], wanted: Mapping[str, Any], what: str, remedy: str) -> None:

@@ -26,7 +26,7 @@ class LittleBirdModelConfig(EncoderModelConfig):
     )
     attention_backend: ChoiceEnum(BACKENDS) = field(  # type: ignore[valid-type]
         default="auto",
-        metadata={"help": "auto: triton on a CUDA device, blockwise elsewhere; dense is the quadratic reference"},
+        metadata={"help": "auto: blockwise on a CPU, elsewhere triton, or unfolded; dense is the quadratic reference"},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fairseq_littlebird.attention.bigbird import RANDOM_ATTENTION
+from fairseq_littlebird.attention.bigbird.random_blocks import RANDOM_ATTENTION
 
 POSITIONS = ("bialibi", "learned", "none")
 ACTIVATIONS = ("gelu", "gelu_tanh")

@@ -64,7 +64,7 @@ class LittleBirdEncoder(nn.Module):
             padding_mask = tokens.eq(self.config.padding_idx)
         x = self.embeddings(tokens, positions, context_starts)
         p = x.new_zeros(0, x.shape[-1]) if self.pack is None else self.pack.to(x.dtype)
-        p = p.expand(len(tokens), -1, -1)
+        p = p.expand(tokens.shape[0], -1, -1)  # len() would be a number to torch.export
         layout = self.layout(x, positions, padding_mask)
         if states is not None:
             states.append(x)

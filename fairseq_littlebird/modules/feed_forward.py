@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_littlebird.attention.dropout import dropout, keep_mask, random_seed
+from fairseq_littlebird.exporting import is_exporting
 
 PIECE = 1024  # tokens whose inner states are made at a time
 
@@ -57,7 +58,8 @@ def normed_feed_forward(
     """
     inner_dropout = ffn.training and ffn.activation_dropout > 0
     quantized, approximate = type(ffn.fc1) is not nn.Linear, ffn.approximate != "none"
-    if r.device.type != "cpu" or inner_dropout or quantized or approximate or torch.is_autocast_enabled("cpu"):
+    elsewhere = r.device.type != "cpu" or is_exporting()
+    if elsewhere or inner_dropout or quantized or approximate or torch.is_autocast_enabled("cpu"):
         a = attention_norm(r)
         result: Tensor = ffn_norm(dropout(ffn(a), dropout_p) + a)
         return result
@@ -136,7 +138,8 @@ def _backward(
     """The gradients of r and of the parameters."""
     norm_weight, norm_bias, w1, _, w2, _, ffn_norm_weight, ffn_norm_bias = parameters
     dr = torch.empty_like(r)
-    gradients = [torch.empty_like(p) if p.dim() > 1 else torch.zeros_like(p) for p in parameters]
+    # of no rows, as of a batch of padding alone, there is no first piece to overwrite them
+    gradients = [torch.empty_like(p) if p.dim() > 1 and len(r) else torch.zeros_like(p) for p in parameters]
     dnorm_weight, dnorm_bias, dw1, db1, dw2, db2, dffn_norm_weight, dffn_norm_bias = gradients
     derive_norm, every = torch.ops.aten.native_layer_norm_backward, [True, True, True]
     width, generator = r.shape[1:], torch.Generator(r.device).manual_seed(int(seed))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fairseq_littlebird.attention import BiALiBi, absorbed_pack_attention, pack_attention, unpack_window_attention
 from fairseq_littlebird.attention.dropout import dropout
 from fairseq_littlebird.attention.routing import LittleBirdRouting
+from fairseq_littlebird.exporting import is_exporting
 from fairseq_littlebird.modules.attention_heads import merge_heads, split_heads
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
@@ -96,7 +97,7 @@ class LittleBirdLayer(nn.Module):
 
     def absorbs_pack(self, x: Tensor) -> bool:
         """Whether that is the faster form: on a CPU, in float32, if S rows a head are no more than its width."""
-        fits = self.config.pack_size * self.config.heads <= self.config.embed_dim
+        fits = self.config.pack_size * self.config.heads <= self.config.embed_dim and not is_exporting()
         fits = fits and type(self.pack_k) is nn.Linear  # and not a quantized one
         return fits and x.device.type == "cpu" and x.dtype.itemsize >= 4 and not torch.is_autocast_enabled("cpu")
 

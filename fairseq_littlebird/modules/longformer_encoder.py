@@ -44,7 +44,7 @@ class LongformerLayer(TransformerLayer):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, layout: LongformerLayout) -> Tensor:
         """Arguments and result as :meth:`TransformerLayer.attend`'s, <float>[B, H, L, D]."""
-        config, index = self.config, layout.global_index
+        config, index, x = self.config, layout.global_index, layout.rows.put(x)
         apart = x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))  # [B, G, C]
         # nobody reads all tokens' where none is global; the empty ones still give the parameters a gradient, 0
         everything = x if index.shape[1] else x[:, :0]

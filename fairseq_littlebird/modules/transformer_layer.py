@@ -41,9 +41,8 @@ class TransformerLayer(nn.Module):
         Returns:
             X' in the shape of x, and the queries and keys.
         """
-        padded = layout.rows.put(x)
         q, k, v = (split_heads(layout.rows.put(project(x)), self.config.heads) for project in (self.q, self.k, self.v))
-        attended = layout.rows.take(merge_heads(self.attend(q, k, v, padded, layout)))
+        attended = layout.rows.take(merge_heads(self.attend(q, k, v, x, layout)))
         r = dropout(self.out(attended), self.config.dropout, self.training) + x
         dropout_p = self.config.dropout if self.training else 0.0
         return normed_feed_forward(r, self.attention_norm, self.ffn, self.ffn_norm, dropout_p), FullRouting(q, k)
@@ -53,7 +52,7 @@ class TransformerLayer(nn.Module):
 
         Args:
             q, k, v: <float>[B, H, L, D].
-            x: what they were made of <float>[B, L, C].
+            x: what they were made of, as :meth:`forward` has it.
             layout: of the batch.
         Returns:
             <float>[B, H, L, D]; rows of padded queries are finite.

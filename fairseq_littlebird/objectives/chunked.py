@@ -18,16 +18,20 @@ def chunked_sum(function: Callable[..., Tensor], chunks: Sequence[Any], *tensors
     """Σ function(chunk, *tensors) over the chunks, to be differentiated once.
 
     Each chunk's gradients are taken along with its value, so that nothing of it is kept and nothing is computed
-    twice; the backward pass only scales what they add up to. Where no gradient is wanted, none is taken.
+    twice; the backward pass only scales what they add up to. Where no gradient is wanted, none is taken. Both are
+    float32 at least, under autocast too: a loss scale, which keeps small gradients from vanishing in half precision,
+    comes only then.
 
     Args:
         function: a chunk and the tensors to a scalar; other tensors it knows get no gradient.
         chunks: slices, or whatever the function tells its chunks by.
-        tensors: what to differentiate with respect to.
+        tensors: what to differentiate with respect to; the function gets them in float32 at least.
     Returns:
         <float32 or wider>, a scalar.
     """
-    total: Tensor = _ChunkedSum.apply(function, chunks, torch.is_grad_enabled(), *tensors)
+    # autocast would take the gradients in half precision, where a distance past 65,504 has no end
+    with torch.autocast(tensors[0].device.type, enabled=False):
+        total: Tensor = _ChunkedSum.apply(function, chunks, torch.is_grad_enabled(), *tensors)
     return total
 
 
@@ -37,7 +41,8 @@ class _ChunkedSum(torch.autograd.Function):
         ctx: Any, function: Callable[..., Tensor], chunks: Sequence[Any], grad_enabled: bool, *tensors: Tensor
     ) -> Tensor:
         wanted = [n for n, needed in enumerate(ctx.needs_input_grad[3:]) if needed and grad_enabled]
-        inputs = [t.detach().requires_grad_(n in wanted) for n, t in enumerate(tensors)]
+        types = [torch.promote_types(t.dtype, torch.float32) for t in tensors]
+        inputs = [t.detach().to(types[n]).requires_grad_(n in wanted) for n, t in enumerate(tensors)]
         leaves = [inputs[n] for n in wanted]
         sums = [torch.zeros_like(leaf) for leaf in leaves]
         total = torch.zeros((), dtype=torch.float64, device=tensors[0].device)
@@ -49,13 +54,13 @@ class _ChunkedSum(torch.autograd.Function):
                 for into, grad in zip(sums, torch.autograd.grad(value, leaves, allow_unused=True), strict=True):
                     if grad is not None:
                         into += grad
-        ctx.wanted, ctx.inputs = wanted, len(tensors)
+        ctx.wanted, ctx.types = wanted, [t.dtype for t in tensors]
         ctx.save_for_backward(*sums)
-        return total.to(torch.promote_types(tensors[0].dtype, torch.float32))
+        return total.to(types[0])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        grads: list[Tensor | None] = [None] * ctx.inputs
+        grads: list[Tensor | None] = [None] * len(ctx.types)
         for n, summed in zip(ctx.wanted, ctx.saved_tensors, strict=True):
-            grads[n] = grad.to(summed.dtype) * summed
+            grads[n] = (grad * summed).to(ctx.types[n])
         return None, None, None, *grads

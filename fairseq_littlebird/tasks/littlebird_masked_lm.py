@@ -4,7 +4,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fairseq import utils
 from fairseq.data import Dictionary
 from fairseq.tasks import register_task
 from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
@@ -12,7 +11,10 @@ from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
 from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
+from fairseq_littlebird.data.shards import check_words, folder_of
+from fairseq_littlebird.tasks.carried_files import CarriedFiles
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
+from fairseq_littlebird.tasks.watched import Watched
 
 
 @dataclass
@@ -21,18 +23,19 @@ class LittleBirdMaskedLMConfig(PaddingInsertionConfig, MaskedLMConfig):
 
 
 @register_task("littlebird_masked_lm", dataclass=LittleBirdMaskedLMConfig)
-class LittleBirdMaskedLMTask(MaskedLMTask):
+class LittleBirdMaskedLMTask(CarriedFiles, Watched, MaskedLMTask):
     """fairseq's masked_lm, whose training batches carry position ids with gaps."""
 
     cfg: LittleBirdMaskedLMConfig
 
     @classmethod
     def load_dict(cls, cfg: LittleBirdMaskedLMConfig) -> Dictionary:
-        return load_dictionary(utils.split_paths(cfg.data)[0])
+        check_words(cfg.data)
+        return load_dictionary(folder_of(cfg.data))
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
         check_text(self.cfg.data, split, epoch)
-        folder = utils.split_paths(self.cfg.data)[0]
+        folder = folder_of(self.cfg.data)
         self.padding_insertion = padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed)
         super().load_dataset(split, epoch, combine, **kwargs)
 

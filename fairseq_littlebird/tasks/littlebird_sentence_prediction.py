@@ -1,6 +1,8 @@
 """Classification of whole documents, with padding insertion."""
 
 # no postponed annotations: fairseq reads the types of the fields
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
@@ -8,18 +10,25 @@ from typing import Any, Optional
 from fairseq.data import Dictionary, SortDataset
 from fairseq.tasks import FairseqTask, register_task
 from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
+from omegaconf import MISSING
 
 from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.label_set_dataset import LabelSetDataset
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
-from fairseq_littlebird.data.prepared_classes import read_classes
+from fairseq_littlebird.data.prepared_classes import PreparedClasses, read_classes
+from fairseq_littlebird.data.shards import check_words, folder_of, folders
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
+from fairseq_littlebird.tasks.watched import Watched
 
 
 @dataclass
 class LittleBirdSentencePredictionConfig(PaddingInsertionConfig, SentencePredictionConfig):
+    data: str = field(
+        default=MISSING,
+        metadata={"help": "folders of littlebird-prepare classification joined by colons, one an epoch in turn"},
+    )
     init_token: Optional[int] = field(  # noqa: UP045
         default=0, metadata={"help": "id of the token before each item, which the head reads; 0: <s>"}
     )
@@ -37,7 +46,7 @@ class LittleBirdSentencePredictionConfig(PaddingInsertionConfig, SentencePredict
 
 
 @register_task("littlebird_sentence_prediction", dataclass=LittleBirdSentencePredictionConfig)
-class LittleBirdSentencePredictionTask(SentencePredictionTask):
+class LittleBirdSentencePredictionTask(Watched, SentencePredictionTask):
     """fairseq's sentence_prediction, whose training batches carry position ids with gaps."""
 
     cfg: LittleBirdSentencePredictionConfig
@@ -46,18 +55,20 @@ class LittleBirdSentencePredictionTask(SentencePredictionTask):
 
     @classmethod
     def setup_task(cls, cfg: LittleBirdSentencePredictionConfig, **kwargs: Any) -> "LittleBirdSentencePredictionTask":
-        prepared = read_classes(cfg.data)
+        prepared = read_same_classes(cfg.data)
         if prepared is not None:
             if cfg.num_classes not in (-1, len(prepared.labels)):
                 raise UserError(
                     f"{cfg.num_classes} classes asked for, but {len(prepared.labels)} labels",
-                    str(Path(cfg.data) / "prepared.json"),
+                    str(folder_of(cfg.data) / "prepared.json"),
                     "leave out --num-classes, or prepare the texts with the same labels",
                 )
             cfg.num_classes, cfg.multi_label = len(prepared.labels), prepared.multi_label
         if cfg.num_classes < 1:
             raise UserError("the number of classes is not set", remedy="give it with --num-classes")
-        task = super().setup_task(cfg, **kwargs)
+        check_words(cfg.data, "input0")
+        with one_folder(cfg):
+            task = super().setup_task(cfg, **kwargs)
         if prepared is not None:
             task.unlabelled = prepared.unlabelled
             # a checkpoint holds the state, and so knows what its classes mean
@@ -91,13 +102,14 @@ class LittleBirdSentencePredictionTask(SentencePredictionTask):
     def load_dictionary(cls, filename: str) -> Dictionary:
         return load_dictionary(Path(filename).parent)
 
-    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> Any:
+    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> Any:
         labelled = not (self.cfg.regression_target or split in self.unlabelled)
         for part in ("input0", "label") if labelled else ("input0",):
-            check_text(str(Path(self.cfg.data) / part), split)
-        folder = Path(self.cfg.data) / "input0"
+            check_text(self.cfg.data, split, epoch, part)
+        folder = folder_of(self.cfg.data) / "input0"
         self.padding_insertion = padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed)
-        dataset = super().load_dataset(split, combine, **kwargs)
+        with one_folder(self.cfg, epoch):
+            dataset = super().load_dataset(split, combine, **kwargs)
         items = dataset if self.cfg.no_shuffle else dataset.dataset
         if self.padding_insertion is not None:
             tokens = items.defn["net_input.src_tokens"]
@@ -117,3 +129,28 @@ class LittleBirdSentencePredictionTask(SentencePredictionTask):
         model = FairseqTask.build_model(self, cfg, from_checkpoint)
         model.register_classification_head(self.cfg.classification_head_name, num_classes=self.cfg.num_classes)
         return model
+
+
+@contextmanager
+def one_folder(cfg: LittleBirdSentencePredictionConfig, epoch: int = 1) -> Iterator[None]:
+    """fairseq's sentence_prediction knows of one folder: inside, that of the epoch."""
+    every, cfg.data = cfg.data, str(folder_of(cfg.data, epoch))
+    try:
+        yield
+    finally:
+        cfg.data = every
+
+
+def read_same_classes(data: str) -> Optional[PreparedClasses]:  # noqa: UP045
+    """The labels of folders joined by colons; None where the first has no prepared.json.
+
+    Raises:
+        UserError: as ``read_classes``; or a folder has other labels than the first.
+    """
+    first, *others = folders(data)
+    prepared = read_classes(first)
+    for folder in others:
+        own = read_classes(folder)
+        if prepared and own and (own.labels, own.multi_label) != (prepared.labels, prepared.multi_label):
+            raise UserError(f"other labels than {first}", str(folder), f"prepare it with --labels {first}")
+    return prepared

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from fairseq import checkpoint_utils, utils
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fairseq_littlebird.attention import BiALiBi
 from fairseq_littlebird.data.mapped_items import MappedItems
-from fairseq_littlebird.errors import UserError, fault_line
+from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
+from fairseq_littlebird.errors import UserError, fault_line, first_line
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
 from fairseq_littlebird.inference.classifying import Classification
 from fairseq_littlebird.inference.merging import Prediction
-from fairseq_littlebird.models.littlebird import LittleBirdModel
+from fairseq_littlebird.models.encoder_model import EncoderModel
+from fairseq_littlebird.tasks.explanation import check_explained, explain
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 
@@ -37,20 +41,35 @@ TASKS = {
 
 def load_trained(
     checkpoint: str | Path, data: str | Path, device: str | None = None, precision: str = "float32"
-) -> tuple[LittleBirdModel, Any]:
+) -> tuple[EncoderModel, Any]:
+    """A reader or classifier, as :func:`load_model` gives it.
+
+    Raises:
+        UserError: as there; or a checkpoint of another task than one of ``TASKS``.
+    """
+    model, task = load_model(checkpoint, data, device, precision)
+    if not isinstance(task, tuple(TASKS.values())):
+        raise UserError(f"not a checkpoint of --task {' or '.join(TASKS)}", str(checkpoint), "fine-tune it first")
+    return model, task
+
+
+def load_model(
+    checkpoint: str | Path, data: str | Path, device: str | None = None, precision: str = "float32"
+) -> tuple[EncoderModel, Any]:
     """A model in evaluation mode on its device, and its task set to the folder ``data``.
 
     Args:
-        checkpoint: of one of ``TASKS``.
-        data: a folder of ``littlebird-prepare qa`` or ``classification``, as the task needs it.
+        checkpoint: of fairseq-train.
+        data: a folder as the task needs it.
         device: None takes the accelerator if there is one.
         precision: of ``PRECISIONS``, see :func:`set_precision`.
     Raises:
-        UserError: the checkpoint is damaged, of another task, or its words or labels are not the folder's.
+        UserError: the checkpoint is damaged, or its words or labels are not the folder's; no such device or precision.
     """
     where = str(checkpoint)
     if not Path(checkpoint).is_file():
         raise UserError("no such checkpoint", where, "give the file that fairseq-train saved")
+    place = _device(device, precision)  # before what takes time
     try:
         # the machine that trained may have had another backend
         settings = {"data": str(data), "attention_backend": "auto"}
@@ -61,17 +80,28 @@ def load_trained(
         line = fault_line(error)
         if line is None:
             raise
-        raise UserError(line) from error
-    if not isinstance(task, tuple(TASKS.values())):
-        raise UserError(f"not a checkpoint of --task {' or '.join(TASKS)}", where, "fine-tune it first")
-    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if precision == "int8" and place != "cpu":
-        raise UserError("int8 runs on a CPU alone", place, "give --device cpu, or half precision")
+        raise UserError(line, "" if where in line else where) from error
     set_precision(models[0], PRECISIONS[precision])
     return models[0].to(place).eval(), task
 
 
-def set_precision(model: LittleBirdModel, dtype: torch.dtype) -> None:
+def _device(device: str | None, precision: str) -> str:
+    """The device to run on, which is there and has the precision."""
+    if precision not in PRECISIONS:
+        raise UserError(f"no precision {precision!r}", remedy=f"choose {', '.join(PRECISIONS)}")
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError) as error:  # as the backend has it
+        raise UserError(
+            f"no device {place!r} ({first_line(error)})", remedy="choose cpu, or one that is here"
+        ) from error
+    if precision == "int8" and place != "cpu":
+        raise UserError("int8 runs on a CPU alone", place, "choose cpu, or half precision")
+    return place
+
+
+def set_precision(model: EncoderModel, dtype: torch.dtype) -> None:
     """The encoder's weights and activations as ``dtype``; its slopes, and the heads with what they read, as float32.
 
     int8 is of the linear layers alone, quantized dynamically.
@@ -94,29 +124,35 @@ def set_precision(model: LittleBirdModel, dtype: torch.dtype) -> None:
 
 @torch.inference_mode()
 def predictions(
-    model: LittleBirdModel,
+    model: EncoderModel,
     task: QuestionAnsweringTask,
-    split: str,
+    dataset: QuestionAnsweringDataset,
     max_tokens: int = 32768,
     max_answer_length: int | None = None,
     n_best: int = 20,
     workers: int = 0,
+    quiet: bool = False,
+    explained: bool = False,
 ) -> Iterator[Prediction]:
-    """Predictions for every question of a split, those without a window included, with a progress bar.
+    """Predictions for every question of a dataset, those without a window included, with a progress bar.
 
     Args:
         model, task: from :func:`load_trained`.
-        split: the split's name.
+        dataset: of the task, not for training.
         max_tokens: tokens encoded together.
         max_answer_length: in tokens; None takes the data set's.
         n_best: candidates a question.
         workers: processes that load data.
+        quiet: show no bar.
+        explained: with where the attention of each best candidate goes.
+    Raises:
+        UserError: that is not known of the model.
     """
-    task.load_dataset(split)
-    dataset = task.dataset(split)
+    if explained:
+        check_explained(model)
     max_batch = max(LOADED * max_tokens, int(dataset.sizes.max(initial=1)))
-    with tqdm(total=dataset.prepared.num_windows, desc="answering", unit=" windows") as progress:
-        for batch in batches(model, task, dataset, max_batch, workers):
+    with tqdm(total=dataset.prepared.num_windows, desc="answering", unit=" windows", disable=quiet) as progress:
+        for batch in batches(model, dataset, max_batch, workers):
             del batch["net_input"]["starts"]  # ends are scored given the best starts alone
             rows, spans, judged = [], [], []
             for part, extra, decoded in decode_windows(
@@ -132,12 +168,18 @@ def predictions(
                 spans.append(decoded)
                 judged.append(extra["judgements"])
                 progress.update(len(part))
-            yield from merge_batch(batch["examples"], batch["windows"], rows, spans, n_best, judged, task.data_set)
+            merged = merge_batch(batch["examples"], batch["windows"], rows, spans, n_best, judged, task.data_set)
+            for prediction, windows in zip(merged, batch["windows"], strict=True):
+                best = prediction.candidates[0] if explained and prediction.candidates else None
+                if best is not None:
+                    found = explain(model, prediction.document, windows[best.window], best)
+                    prediction = replace(prediction, explanation=found)
+                yield prediction
 
 
 @torch.inference_mode()
 def classifications(
-    model: LittleBirdModel,
+    model: EncoderModel,
     task: LittleBirdSentencePredictionTask,
     split: str,
     max_tokens: int = 32768,
@@ -163,7 +205,7 @@ def classifications(
     probabilities = torch.zeros(len(dataset), len(task.labels), dtype=torch.double)
     head = task.cfg.classification_head_name
     with tqdm(total=len(dataset), desc="classifying", unit=" texts") as progress:
-        for batch in batches(model, task, dataset, max_batch, workers):
+        for batch in batches(model, dataset, max_batch, workers):
             logits, _ = model(**batch["net_input"], features_only=True, classification_head_name=head)
             logits = logits.double()
             rows = logits.sigmoid() if task.cfg.multi_label else logits.softmax(-1)
@@ -174,16 +216,16 @@ def classifications(
         yield Classification(name, dict(zip(task.labels, row.tolist(), strict=True)), task.cfg.multi_label)
 
 
-def batches(model: LittleBirdModel, task: Any, dataset: Any, max_tokens: int, workers: int) -> Iterator[Any]:
+def batches(model: EncoderModel, dataset: Any, max_tokens: int, workers: int) -> Iterator[Any]:
     """The batches of a dataset by length, on the model's device.
 
     Args:
-        model, task: from :func:`load_trained`.
-        dataset: of the task.
+        model: from :func:`load_trained`.
+        dataset: one of fairseq's.
         max_tokens: of a batch.
         workers: processes that load data.
     """
-    iterator = task.get_batch_iterator(dataset, max_tokens=max_tokens, num_workers=workers)
     device = next(model.parameters()).device
-    for batch in iterator.next_epoch_itr(shuffle=False):
+    sampler = dataset.batch_by_size(dataset.ordered_indices(), max_tokens=max_tokens, required_batch_size_multiple=1)
+    for batch in DataLoader(dataset, batch_sampler=sampler, collate_fn=dataset.collater, num_workers=workers):
         yield utils.move_to_cuda(batch, device) if device.type == "cuda" else batch

@@ -4,18 +4,22 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from fairseq import utils
 from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
 from fairseq_littlebird.data.dictionary import load_dictionary
-from fairseq_littlebird.data.prepared import GAP, PreparedQuestions, read_settings
+from fairseq_littlebird.data.prepared import PreparedQuestions, read_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
+from fairseq_littlebird.data.shards import check_words, folder_of, folders_read
+from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
+from fairseq_littlebird.tasks.carried_files import CarriedFiles
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
+from fairseq_littlebird.tasks.watched import Watched
 from fairseq_littlebird.text.readers import DATA_SETS, EVIDENCE, LONG_ANSWERS, DataSet
+from fairseq_littlebird.text.window import GAP
 
 
 @dataclass
@@ -45,7 +49,7 @@ class QuestionAnsweringConfig(PaddingInsertionConfig):
 
 
 @register_task("question_answering", dataclass=QuestionAnsweringConfig)
-class QuestionAnsweringTask(FairseqTask):
+class QuestionAnsweringTask(CarriedFiles, Watched, FairseqTask):
     """Training batches hold one window a question, or all where answers are noisy; those of other splits hold all."""
 
     cfg: QuestionAnsweringConfig
@@ -53,18 +57,23 @@ class QuestionAnsweringTask(FairseqTask):
     def __init__(self, cfg: QuestionAnsweringConfig, dictionary: Dictionary) -> None:
         super().__init__(cfg)
         self.dictionary = dictionary
-        settings = read_settings(utils.split_paths(cfg.data)[0])
+        settings = read_settings(folder_of(cfg.data))
         self.dataset_name: str = settings["dataset"]
         self.data_set: DataSet = DATA_SETS[self.dataset_name]
         self.virtual_paddings = cfg.virtual_paddings
 
     @classmethod
     def setup_task(cls, cfg: QuestionAnsweringConfig, **kwargs: Any) -> "QuestionAnsweringTask":
-        return cls(cfg, load_dictionary(utils.split_paths(cfg.data)[0]))
+        check_words(cfg.data)
+        return cls(cfg, load_dictionary(folder_of(cfg.data)))
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
-        folders = utils.split_paths(self.cfg.data)
-        folder = folders[(epoch - 1) % len(folders)]
+        for other in folders_read(self.cfg.data, split, epoch):
+            PreparedQuestions(other, split)
+            if read_settings(other)["dataset"] != self.dataset_name:
+                remedy = f"train on folders of --dataset {self.dataset_name} alone"
+                raise UserError(f"of another data set than {folder_of(self.cfg.data)}", str(other), remedy)
+        folder = folder_of(self.cfg.data, epoch)
         training = split.startswith("train")
         self.datasets[split] = QuestionAnsweringDataset(
             PreparedQuestions(folder, split, self.virtual_paddings),

@@ -4,7 +4,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from fairseq import utils
 from fairseq.data import Dictionary
 from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import SAMPLE_BREAK_MODE_CHOICES, SHORTEN_METHOD_CHOICES
@@ -14,7 +13,10 @@ from omegaconf import II, MISSING
 from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import QUESTION, load_dictionary, vocabulary
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
+from fairseq_littlebird.data.shards import check_words, folder_of
+from fairseq_littlebird.tasks.carried_files import CarriedFiles
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
+from fairseq_littlebird.tasks.watched import Watched
 
 
 @dataclass
@@ -39,18 +41,19 @@ class RecurringSpanSelectionConfig(PaddingInsertionConfig):
 
 
 @register_task("recurring_span_selection", dataclass=RecurringSpanSelectionConfig)
-class RecurringSpanSelectionTask(MaskedLMTask):
+class RecurringSpanSelectionTask(CarriedFiles, Watched, MaskedLMTask):
     """Chunks as fairseq's masked_lm makes them; questions as :class:`RecurringSpanDataset` draws them."""
 
     cfg: RecurringSpanSelectionConfig
 
     @classmethod
     def load_dict(cls, cfg: RecurringSpanSelectionConfig) -> Dictionary:
-        return load_dictionary(utils.split_paths(cfg.data)[0])
+        check_words(cfg.data)
+        return load_dictionary(folder_of(cfg.data))
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
         check_text(self.cfg.data, split, epoch)
-        folder = utils.split_paths(self.cfg.data)[0]
+        folder = folder_of(self.cfg.data)
         self.datasets[split] = RecurringSpanDataset(
             self._load_dataset_split(split, epoch, combine),
             vocabulary(self.dictionary, folder),

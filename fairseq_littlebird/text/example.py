@@ -66,7 +66,7 @@ class QAExample:
         document: the whole document, exactly as given; questions of one document share one string.
         answers: the gold answers.
         title: the document's title, if it has one.
-        pieces: what the model reads of the document, in order, without overlap; none: all of it.
+        pieces: what the model reads of the document, in order, without overlap; None: all of it.
         segments: parts to judge, in order.
         fixed_pieces: so many of the pieces, from the first, are never cut off; 0 where all may be.
         answer_type: one of the data set's kinds of answer, such as ``yes``; empty where it has none.
@@ -77,7 +77,7 @@ class QAExample:
     document: str
     answers: tuple[Answer, ...] = ()
     title: str = ""
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[Piece, ...] | None = None
     segments: tuple[Segment, ...] = ()
     fixed_pieces: int = 0
     answer_type: str = ""

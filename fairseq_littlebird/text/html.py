@@ -28,11 +28,12 @@ _INLINE = {
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _RAW_TEXT = {"script", "style", "template", "noscript", "svg"}
 _TAG = re.compile(
-    r"<!--.*?(?:-->|\Z)|<[!?][^>]*>|<(?P<close>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*)"
+    r"<!--.*?-->|<!--|<[!?][^>]*>|<(?P<close>/?)(?P<name>[a-zA-Z][a-zA-Z0-9]*)"
     r"(?P<attributes>(?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*|[^>]*)>",
     re.DOTALL,
 )
-_ROLE = re.compile(r"""\brole\s*=\s*["']?\s*([a-z]+)""", re.IGNORECASE)
+# or a quoted value, which is passed over as it may speak of roles
+_ROLE = re.compile(r"""(?<![^\s"'/])role\s*=\s*(?:["']\s*)?([a-z]+)|"[^"]*"|'[^']*'""", re.IGNORECASE)
 _TEXT = re.compile(r"(?P<plain>[^\s&]+(?: [^\s&]+)*)|(?P<space>\s+)|(?P<entity>&(?:#\d+|#[xX][0-9a-fA-F]+|\w+);?)|&")
 
 
@@ -65,29 +66,42 @@ def html_pieces(page: str, words: Iterable[str] = WORDS) -> tuple[Piece, ...]:
 def _tags(page: str) -> Iterator[tuple[int, int, str]]:
     """[start, stop) of each tag and its name, ``/name`` where it closes; removed elements are one tag without name."""
     at = 0
-    while match := _TAG.search(page, at):
+    last = page.rfind(">") + 1  # behind it nothing is a tag, which a pattern would find out again and again
+    while match := _TAG.search(page, at, last):
         name = (match["name"] or "").lower()
         start, at = match.span()
+        if match[0] == "<!--":
+            break
         if name and not match["close"] and name not in _VOID and _is_removed(name, match["attributes"]):
-            at = _end(page, name, at)
+            if name != "svg" or not match["attributes"].endswith("/"):  # foreign elements may close themselves
+                at = _end(page, name, at, last)
             name = ""
         yield start, at, f"/{name}" if match["close"] else name
+    if (unclosed := page.find("<!--", match.start() if match else at)) >= 0:
+        yield unclosed, len(page), ""
 
 
 def _is_removed(name: str, attributes: str) -> bool:
-    role = _ROLE.search(attributes)
-    return name in REMOVED or bool(role and role[1].lower() in REMOVED_ROLES)
+    role = next((match[1].lower() for match in _ROLE.finditer(attributes) if match[1]), "")
+    return name in REMOVED or role in REMOVED_ROLES
 
 
-def _end(page: str, name: str, at: int) -> int:
-    """The character after the tag that closes the element opened before ``at``; the page's end if none does."""
+def _end(page: str, name: str, at: int, last: int) -> int:
+    """The character after the tag that closes the element opened before ``at``; the page's end if none does.
+
+    Args:
+        page: the page.
+        name: of the element.
+        at: a character.
+        last: the character after the last ``>``.
+    """
     depth = 1
-    for match in re.finditer(rf"<(/?){name}(?=[\s/>])[^>]*>", page[at:], re.IGNORECASE):
+    for match in re.compile(rf"<(/?){name}(?=[\s/>])[^>]*>", re.IGNORECASE).finditer(page, at, last):
         if not match[1] and name in _RAW_TEXT:
             continue  # no elements in there
         depth += -1 if match[1] else 1
         if not depth:
-            return at + match.end()
+            return match.end()
     return len(page)
 
 
@@ -97,11 +111,18 @@ def _add_text(page: str, start: int, stop: int, pieces: list[Piece]) -> None:
         if match["space"]:
             _add_space(first, last, pieces)
             continue
-        text = html.unescape(match["entity"]) if match["entity"] else None
+        text = _character(match["entity"]) if match["entity"] else None
         if text is not None and text.isspace():
             _add_space(first, last, pieces)
         elif text != "":
             pieces.append(Piece(first, last, None if text == match[0] else text))
+
+
+def _character(entity: str) -> str:
+    try:
+        return html.unescape(entity)
+    except ValueError:  # more digits than Python takes for a number
+        return "\N{REPLACEMENT CHARACTER}"
 
 
 def _add_space(start: int, stop: int, pieces: list[Piece]) -> None:

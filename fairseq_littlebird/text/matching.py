@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+LONGEST = 2_000
+"""Characters; a longer text is nowhere. No model answers so much, and the work grows with the length."""
+
 _WORD = re.compile(r"\w+")
 
 
@@ -13,9 +16,9 @@ def occurrences(document: str, texts: Iterable[str]) -> Iterator[tuple[int, int]
 
     Args:
         document: where to look.
-        texts: what to look for; never read as patterns. A text without a word is nowhere.
+        texts: what to look for; never read as patterns. A text without a word is nowhere, nor one above ``LONGEST``.
     """
-    wanted = {tuple(_words(text)) for text in texts} - {()}
+    wanted = {tuple(_words(text)) for text in texts if len(text) <= LONGEST} - {()}
     by_first: dict[str, set[int]] = {}
     for words in wanted:
         by_first.setdefault(words[0], set()).add(len(words))

@@ -159,7 +159,9 @@ class SentencePieceTokenizer:
 
         try:
             self._model = sentencepiece.SentencePieceProcessor(model_file=str(path))
-        except (RuntimeError, OSError) as error:
+            for i in range(self._model.get_piece_size()):
+                self._model.id_to_piece(i)
+        except (RuntimeError, OSError, UnicodeDecodeError) as error:  # its pieces, or its complaint, are not UTF-8
             raise UserError(
                 "not a SentencePiece model", where=str(path), remedy="train one: littlebird-prepare tokenizer"
             ) from error
@@ -258,6 +260,10 @@ class LibraryTokenizer:
         self._numbers = {self._symbol.get(index, piece): index for piece, index in pieces} | names
         self._blank: dict[str, bool] = {}
 
+    def copy(self) -> Any:
+        """A ``tokenizers.Tokenizer`` like the one within."""
+        return type(self._tokenizer).from_str(self._tokenizer.to_str())
+
     def symbols(self) -> list[str]:
         return list(self._symbol.values())
 
@@ -269,7 +275,11 @@ class LibraryTokenizer:
 
     def _encode(self, text: str) -> Any:
         self._tokenizer.encode_special_tokens = True  # as text; pickling forgets it
-        return self._tokenizer.encode(text, add_special_tokens=False)
+        try:
+            return self._tokenizer.encode(text, add_special_tokens=False)
+        except Exception as error:  # the library raises bare Exception
+            files = " and ".join(map(str, self.files.values()))
+            raise UserError(f"this tokenizer cannot read text ({error})", files, "take its files anew") from error
 
     def _symbols_of(self, encoding: Any) -> list[str]:
         return [self._symbol.get(index, UNKNOWN) for index in encoding.ids]
@@ -371,7 +381,7 @@ def _library() -> Any:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON ({error})", where=str(path), remedy="repair or remove the file") from error
     return content if isinstance(content, dict) else {}
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+
+from fairseq_littlebird.text.example import NULL_TYPE
+from fairseq_littlebird.text.tokenizers import QUESTION
+
+SYMBOLS = ("<s>", QUESTION, "</s>")
+GAP = 32  # positions between paragraphs (appendix A.2)
+NOT_CONTEXT = 4  # <s>, [QUESTION] and two </s>
 
 
 @dataclass(frozen=True)
@@ -34,3 +43,73 @@ class Window:
     segment_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     gold_segments: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     answer_type: int = -1
+
+
+def assemble(
+    example: int,
+    start: int,
+    question: np.ndarray,
+    context: np.ndarray,
+    offsets: np.ndarray,
+    settings: Mapping[str, Any],
+    spans: np.ndarray,
+    segments: np.ndarray,
+    kind: int = -1,
+    gap: int = GAP,
+) -> Window:
+    """The window of a part of a document.
+
+    Args:
+        example: index of the question among all.
+        start: index of the part's first token in the document.
+        question: integer[q], token ids.
+        context: integer[n], token ids of the part.
+        offsets: int64[n, 2], [start, end) characters of each.
+        settings: ``symbols``, the ids of ``SYMBOLS``, and ``answer_types``.
+        spans: integer[a, 2], first and last token of each answer in the document, inclusive.
+        segments: integer[m, 3], first and last token of each segment, and whether it is gold.
+        kind: of the answer, an index of ``answer_types``; -1 for none.
+        gap: virtual paddings between paragraphs, in positions.
+    """
+    bos, mark, eos = (settings["symbols"][symbol] for symbol in SYMBOLS)
+    here = np.array([[start, start + len(context)]])
+    context_start = len(question) + 3
+    inside = spans[holds(here, spans)[0]] + (context_start - start)
+    tokens = np.concatenate([[bos, mark], question, [eos], context, [eos]], dtype=np.int64)
+    gaps = np.flatnonzero(context == eos) + context_start
+    kept = np.flatnonzero(holds(here, segments[:, :2])[0])
+    answered = len(inside) or segments[kept, 2].any()
+    if kind >= 0 and not answered and NULL_TYPE in settings["answer_types"]:
+        kind = settings["answer_types"].index(NULL_TYPE)
+    return Window(
+        tokens=tokens,
+        context_start=context_start,
+        offsets=offsets,
+        spans=list(dict.fromkeys((first, last) for first, last in inside.tolist())),
+        example=example,
+        positions=after_gaps(len(tokens), gaps, gap) if len(gaps) and gap else None,
+        segments=segments[kept, :2].astype(np.int64) + (context_start - start),
+        segment_ids=kept,
+        gold_segments=segments[kept, 2].astype(bool),
+        answer_type=kind,
+    )
+
+
+def after_gaps(length: int, gaps: np.ndarray, gap: int = GAP) -> np.ndarray:
+    """Position ids int64[length] with ``gap`` positions skipped after each of the tokens ``gaps``."""
+    before = np.zeros(length + 1, dtype=np.int64)
+    before[gaps + 1] = gap
+    return np.arange(length) + before[:length].cumsum()
+
+
+def holds(windows: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """Which windows hold which answers wholly.
+
+    Args:
+        windows: integer[w, 2], first context token and the one after the last.
+        spans: integer[s, 2], first and last token, inclusive.
+
+    Returns:
+        bool[w, s]
+    """
+    return (windows[:, :1] <= spans[:, 0]) & (spans[:, 1] < windows[:, 1:])

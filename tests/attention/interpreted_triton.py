@@ -75,6 +75,16 @@ def test_narrow_types_stay_within_their_tolerance(tools, name, dtype):
     compare(tools, *case(tools, name, dtype), dtype)
 
 
+@pytest.mark.parametrize("slope", [8.0, 100.0])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gaps_of_100_000_positions_and_large_slopes(tools, dtype, slope):
+    inputs = tools.make_inputs(2, 2, 40, 8, 3, left=(0, 0), right=(33, 0), dtype=dtype)
+    inputs["positions"] = torch.arange(40) + 100_000 * (torch.arange(40) // 7).expand(2, 40)
+    for parameter in inputs["slopes"].parameters():
+        parameter.data = torch.tensor([slope, slope / 2])
+    compare(tools, inputs, 16, dtype)
+
+
 @pytest.mark.parametrize(("D", "b"), [(16, 64), (24, 16), (64, 32), (96, 64), (128, 128)])
 def test_head_widths(tools, D, b):
     compare(tools, tools.make_inputs(1, 2, 70, D, 3, max_gap=4, dtype=torch.float32), b, torch.float32)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fairseq_littlebird.benchmarks import architectures, cells, plot
-from fairseq_littlebird.benchmarks.architectures import ARCHITECTURES, build, names
+from fairseq_littlebird.benchmarks.architectures import FAMILIES, build, names
 from fairseq_littlebird.benchmarks.comparison import compare
 from fairseq_littlebird.benchmarks.efficiency import (
     EFFICIENCY,
@@ -22,7 +22,7 @@ from fairseq_littlebird.benchmarks.efficiency import (
 from fairseq_littlebird.benchmarks.processes import OutOfMemory, fresh_process
 from fairseq_littlebird.benchmarks.workload import MODES, PAD, SIZES
 
-OURS = names(ARCHITECTURES, [8], [])
+OURS = names(FAMILIES, [8], [])
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +45,6 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
 def texts() -> tuple[str, ...]:
     """What the vocabularies were made for."""
     return TEXT
-
-
-@pytest.fixture(scope="session")
-def transformers() -> Iterator[Any]:
-    """The library, which nothing but the benchmarks imports."""
-    if find_spec("transformers") is None:
-        pytest.skip("transformers is not installed")
-    with pytest.MonkeyPatch.context() as patch:
-        if "torchaudio" not in sys.modules:
-            patch.setitem(sys.modules, "torchaudio", None)  # fairseq's need not fit the torch that is here
-        import transformers
-
-        yield transformers
 
 
 @pytest.fixture(scope="session")

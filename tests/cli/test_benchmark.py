@@ -179,6 +179,7 @@ def test_backends_that_do_not_run_here(monkeypatch, capsys, tmp_path):
         ("quality --config {}/none.yaml", "none.yaml: No such file"),
         ("report {}/none.csv --markdown", "none.csv: No such file"),
         ("report {} --markdown", "Is a directory"),
+        ("heatmap {0} --teacher {0}/t.pt --student {0}/s.pt --plot {0}/a.png", "dict.txt: not found"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message, tmp_path, capsys):

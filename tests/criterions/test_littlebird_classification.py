@@ -57,6 +57,19 @@ def test_the_loss_of_one_label(weights):
     loss.backward()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_half_precision_counts_in_float32(multi_label, dtype):
+    """fairseq halves the criterion and the batch; a weight of 1.001 is no number of either type."""
+    sample, options = batch(np.random.default_rng(2), multi_label), {"class_weights": "1.001,1,300.1,1"}
+    sample["net_input"]["logits"] = sample["net_input"]["logits"].to(dtype)
+    wanted = criterion(multi_label, **options)(Known(), sample)[0]
+    halved = sample | {"target": sample["target"].to(dtype) if multi_label else sample["target"]}
+    loss = criterion(multi_label, **options).to(dtype)(Known().train(), halved)[0]
+    assert loss.dtype == torch.float32
+    assert torch.equal(loss, wanted)
+
+
 @pytest.mark.parametrize("weights", ["", "8", "1,2,0.5,8"])
 def test_the_loss_of_several_labels(weights):
     """A label that is there counts its weight, eight times by --class-weights 8; one that is not, once."""

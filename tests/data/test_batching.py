@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tarfile
+import shutil
 
 import numpy as np
 import pytest
@@ -64,8 +64,7 @@ def folder(request, data_dir, tmp_path_factory):
     source = data_dir
     if request.param == "triviaqa":
         source = out
-        with tarfile.open(data_dir / "triviaqa" / "triviaqa-sample.tgz") as archive:
-            archive.extractall(out / "triviaqa", filter="data")
+        shutil.unpack_archive(data_dir / "triviaqa" / "triviaqa-sample.tgz", out / "triviaqa")
     name, *joined = request.param.split()
     file, words = source / FILES[request.param], data_dir / "vocab" / "gpt2_bpe"
     prepare(

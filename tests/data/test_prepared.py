@@ -554,7 +554,8 @@ def test_opening_a_million_examples_is_fast_and_small(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     symbols = {"<s>": 0, "[QUESTION]": 9, "</s>": 2}
-    (out / "prepared.json").write_text(json.dumps({"version": 3, "symbols": symbols}))
+    settings = {"version": 3, "dataset": "squad", "symbols": symbols, "answer_types": []}
+    (out / "prepared.json").write_text(json.dumps(settings))
     record = {
         "id": "a",
         "question": "",

@@ -70,6 +70,13 @@ def test_at_most_n_best_and_ties_by_place():
     assert [c.text for c in prediction.candidates] == ["Ann", "met", "Bob"]
 
 
+def test_spans_without_text_are_no_answers():
+    parted = Window(np.arange(7), CONTEXT, np.array([(0, 3), (3, 3), (4, 7)]), [], 0)
+    prediction = merge_windows(EXAMPLE, [parted], spans([(1, 1, 0.6), (0, 1, 0.3)], null=[0.1]))
+    assert [c.text for c in prediction.candidates] == ["Ann"]
+    assert math.isclose(prediction.null_odds, math.log(0.1 / 0.3), rel_tol=1e-5)
+
+
 def test_no_span_and_no_window():
     empty = merge_windows(EXAMPLE, [window(0, 4)], spans([(0, 0, 0.0)], null=[1.0]))
     assert empty.candidates == () and empty.text() == "" and empty.null_odds == 1e9

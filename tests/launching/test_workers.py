@@ -78,6 +78,7 @@ def test_on_accelerators_nccl_and_a_device_each():
     chosen = pairs(options_of(Workers(9, 16, 1, "env://"), set(), accelerators=8))
     assert "--cpu" not in chosen and chosen["--device-id"] == "1"
     assert (chosen["--distributed-backend"], chosen["--ddp-backend"]) == ("nccl", "pytorch_ddp")
+    assert "--find-unused-parameters" in chosen
 
 
 def test_what_is_given_stands():
@@ -87,7 +88,7 @@ def test_what_is_given_stands():
 
 
 def test_by_itself_fairseq_decides():
-    assert options_of(None, set(), accelerators=4) == []  # it spawns one worker a device
+    assert options_of(None, set(), accelerators=4) == ["--find-unused-parameters"]  # it spawns one worker a device
     assert pairs(options_of(None, set(), accelerators=0)) == {"--cpu": None, "--distributed-world-size": "1"}
 
 

@@ -50,6 +50,16 @@ def test_gradients_belong_to_the_same_dropout(half):
     assert torch.autograd.gradcheck(function, r)
 
 
+def test_no_rows_give_no_gradient(half):
+    """A batch of padding alone: what memory held before must not become a gradient."""
+    torch.use_deterministic_algorithms(True)  # fills new memory with NaN
+    try:
+        normed_feed_forward(torch.zeros(0, 6, dtype=torch.float64), *half, 0.0).sum().backward()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all((p.grad == 0).all() for module in half for p in module.parameters())
+
+
 def test_frozen_parameters_need_no_gradient(half):
     for module in half:
         module.requires_grad_(False)

@@ -27,6 +27,26 @@ def test_equals_the_plain_sum(chunk):
     assert not ours[2].grad.any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_many_small_gradients_add_up_in_half_precision(dtype):
+    """Of 4,000 terms: each vanishes in float16 before the loss is scaled, and beside their sum in bfloat16."""
+    a = torch.full((3,), 2.0, dtype=dtype, requires_grad=True)
+    total = chunked_sum(lambda chunk, a: 1e-8 * a.sum(), range(4000), a)
+    (2**16 * total).backward()
+    assert total.dtype == torch.float32 and a.grad.dtype == dtype
+    torch.testing.assert_close(a.grad.float(), torch.full((3,), 2**16 * 4e-5), rtol=1e-2, atol=0.0)
+
+
+def test_autocast_leaves_it_alone():
+    """Distances past the largest float16 stand in the gradients of slopes."""
+    a, distances = torch.full((1, 2), 1e-5, requires_grad=True), torch.tensor([[1e5, 0.0], [3.0, 2e6]])
+    with torch.autocast("cpu", torch.float16):
+        total = chunked_sum(lambda rows, a: (a @ distances[:, rows]).sum(), [slice(0, 1), slice(1, 2)], a)
+    total.backward()
+    torch.testing.assert_close(total.detach(), torch.tensor(1e-5 * 2_100_003))
+    torch.testing.assert_close(a.grad, torch.tensor([[1e5, 2_000_003.0]]))
+
+
 def test_takes_no_gradient_that_nobody_wants():
     asked = []
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -17,12 +16,8 @@ FILES = ["dev.json", "test.json", "text.txt", "train.json"]
 
 
 @pytest.fixture(scope="module")
-def corpus_module():
-    spec = importlib.util.spec_from_file_location("pydoc_corpus", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def corpus_module(script):
+    return script("scripts/pydoc_corpus.py")
 
 
 def run(out, *options, hash_seed="0"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 import fairseq_littlebird
+from fairseq_littlebird.cli.prepare import main as prepare
+from fairseq_littlebird.text.html import WORDS as HTML_WORDS
 
 PACKAGE = Path(fairseq_littlebird.__file__).parent
 SIZES = """--arch littlebird_tiny --encoder-layers 2 --encoder-embed-dim 32 --encoder-ffn-embed-dim 48
@@ -43,9 +46,10 @@ def fairseq(tiny: Path, commands: Path) -> Callable[..., Any]:
 
     ``status`` is what it must return, None anything.
     """
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1"}
 
     def run(name: str, *arguments: Any, status: int | None = 0) -> Any:
+        path = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
+        environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         words = [str(commands / f"fairseq-{name}"), *map(str, arguments)]
         if name != "hydra-train":
             words += ["--user-dir", str(PACKAGE)]
@@ -105,6 +109,14 @@ def words(pretrained: tuple[Path, Any]) -> Path:
     return pretrained[0] / "checkpoint_last.pt"
 
 
+@pytest.fixture(scope="session")
+def reader(train: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of question answering after a few updates."""
+    folder = tmp_path_factory.mktemp("reader")
+    train("question_answering", folder, 12)
+    return folder / "checkpoint_last.pt"
+
+
 TEACHER = """--arch roberta_full_tiny --encoder-layers 4 --encoder-embed-dim 32 --encoder-ffn-embed-dim 48
     --encoder-attention-heads 2 --max-positions 136 --disable-validation""".split()
 
@@ -161,3 +173,52 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+# the data sets' own files, in the folder of real data
+FILES = {
+    "hotpotqa": "hotpotqa/distractor_100.json",
+    "wikihop": "wikihop/sample.json",
+    "korquad2": "korquad2/korquad2.1_dev_00.json",
+    "korquad2 train": "korquad2/korquad2.1_train_00.json",
+    "triviaqa": "triviaqa/qa/wikipedia-dev.json",
+    "triviaqa web": "triviaqa/qa/web-dev.json",
+    "natural_questions": "tydiqa/tiny_dev.jsonl",
+}
+
+
+@pytest.fixture(scope="session")
+def gold(
+    data_dir: Path, in_simplified_format: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The official file of each data set; of Natural Questions, records of TyDi QA in its format."""
+    folder = tmp_path_factory.mktemp("triviaqa")
+    shutil.unpack_archive(data_dir / "triviaqa" / "triviaqa-sample.tgz", folder / "triviaqa")
+    files = {name: (folder if name.startswith("triviaqa") else data_dir) / path for name, path in FILES.items()}
+    lines = files["natural_questions"].read_text("utf-8").splitlines()
+    files["natural_questions"] = folder / "nq-dev.jsonl"
+    records = [in_simplified_format(json.loads(line)) for line in lines]
+    files["natural_questions"].write_text("".join(json.dumps(record) + "\n" for record in records))
+    return files
+
+
+@pytest.fixture(scope="session")
+def prepared(gold: dict[str, Path], data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``prepared(name, max_tokens=4096)``: the folder of a data set's sample, as train and test."""
+    made: dict[tuple[str, int], Path] = {}
+
+    def make(name: str, max_tokens: int = 4096) -> Path:
+        if (name, max_tokens) not in made:
+            folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
+            tokenizer = data_dir / "vocab" / "gpt2_bpe"  # of bytes: no token reaches past an answer into its particle
+            words = folder / "dict.txt"
+            shutil.copyfile(tokenizer / "dict.txt", words)
+            with words.open("a", encoding="utf-8") as file:
+                file.writelines(f"<{tag}> 0\n" for tag in HTML_WORDS)
+            arguments = ["--dataset", name.split()[0], "--train", f"{gold[name]}", "--test", f"{gold[name]}"]
+            arguments += ["--tokenizer", f"{tokenizer}", "--dict", f"{words}", "--destdir", f"{folder}/out"]
+            prepare(["qa", *arguments, "--max-tokens", f"{max_tokens}", "--stride", f"{max_tokens // 2}"])
+            made[name, max_tokens] = folder / "out"
+        return made[name, max_tokens]
+
+    return make

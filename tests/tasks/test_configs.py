@@ -137,7 +137,7 @@ CLASSIFICATION_ROWS = {
 
 def composed(name, *overrides):
     """What fairseq-hydra-train is given, its keys known to fairseq."""
-    with initialize_config_dir(str(CONFIGS), version_base=None):
+    with initialize_config_dir(str(CONFIGS), version_base="1.1"):  # as fairseq; it counts for the whole process
         content = compose(name, list(overrides))
     known = {field.name: field.type for field in fields(FairseqConfig)}
     assert set(content) <= known.keys()

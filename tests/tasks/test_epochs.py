@@ -103,15 +103,6 @@ def test_every_document_is_in_a_batch(tiny, split, limits):
     assert [seen[n] for n in range(len(seen))] == list(zip(lines, labels, strict=True))
 
 
-def test_folders_take_turns(tiny):
-    """Folders joined by colons: one an epoch."""
-    task = build("question_answering", f"{tiny / 'questions'}:{tiny / 'other'}")
-    task.load_dataset("train", epoch=3)
-    assert task.dataset("train").prepared.folder == tiny / "questions"
-    with pytest.raises(Exception, match="other"):
-        task.load_dataset("train", epoch=2)
-
-
 def test_all_tasks_number_words_alike(tiny):
     """A checkpoint of one task starts another: the same ids whatever the task adds."""
     dictionaries = [build(name, tiny / folder, **more).source_dictionary for name, (folder, more) in TASKS.items()]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import subprocess
 
 import pytest
 import torch
+from packaging.requirements import Requirement
 
 import fairseq_littlebird
 
@@ -46,3 +48,12 @@ def test_refused(name, tiny, commands, tmp_path):
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-3000:]
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(f"{words[0]}: ") and str(file) in last
+
+
+def test_no_torch_is_allowed_whose_safe_reader_is_not_its_default():
+    """2.6 reads weights alone unless told otherwise, and closed a hole in doing so; 2.5.1 did neither."""
+    setup = configparser.ConfigParser()
+    setup.read(os.path.join(os.path.dirname(PACKAGE), "setup.cfg"))
+    wanted = [Requirement(line) for line in setup["options"]["install_requires"].split() if line.startswith("torch")]
+    assert [r.name for r in wanted] == ["torch"]
+    assert "2.6.0" in wanted[0].specifier and "2.5.1" not in wanted[0].specifier

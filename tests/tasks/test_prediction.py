@@ -18,13 +18,6 @@ READER = """--task question_answering --criterion question_answering --arch litt
     --cpu --no-epoch-checkpoints --disable-validation""".split()
 
 
-@pytest.fixture(scope="module")
-def reader(train, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("reader")
-    train("question_answering", folder, 12)
-    return folder / "checkpoint_last.pt"
-
-
 def test_three_files_that_agree_with_the_documents(reader, tiny, tmp_path, capsys):
     out = tmp_path / "out"
     predict(
@@ -82,12 +75,22 @@ def test_a_reader_from_another_machine(reader, tiny, tmp_path):
 def test_bad_input_is_one_line(reader, words, tiny, tmp_path, capsys):
     truncated = tmp_path / "truncated.pt"
     truncated.write_bytes(reader.read_bytes()[:5000])
+    state = torch.load(reader, weights_only=True)
+    state["model"]["encoder.embed_tokens.weight"] = state["model"].pop("encoder.embeddings.words.weight")
+    torch.save(state, tmp_path / "renamed.pt")
+    state["task_state"]["files"] = [1]
+    torch.save(state, tmp_path / "damaged.pt")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     questions, out = f"{tiny}/questions", f"{tmp_path}/out"
     cases = [
         ([questions, "--path", f"{truncated}", "--output", out], "truncated.pt"),
         ([questions, "--path", f"{tmp_path}/none.pt", "--output", out], "none.pt"),
+        ([questions, "--path", f"{tmp_path}/renamed.pt", "--output", out], "renamed.pt: parameters of another model"),
+        ([questions, "--path", f"{tmp_path}/damaged.pt", "--output", out], "damaged.pt: damaged (files is list)"),
+        # before anything is loaded
+        ([questions, "--path", f"{truncated}", "--output", out, "--device", "gpu"], "no device 'gpu'"),
+        ([questions, "--path", f"{truncated}", "--output", out, "--device", "cuda:99"], "choose cpu, or one"),
         ([questions, "--path", f"{words}", "--output", out], "question_answering"),
         ([f"{tmp_path}/none", "--path", f"{reader}", "--output", out], "none"),
         ([questions, "--path", f"{reader}", "--output", out, "--gen-subset", "test"], "'test'"),
@@ -97,7 +100,7 @@ def test_bad_input_is_one_line(reader, words, tiny, tmp_path, capsys):
     for arguments, names in cases:
         capsys.readouterr()
         with pytest.raises(SystemExit) as stop:
-            predict([*arguments, "--device", "cpu"])
+            predict(["--device", "cpu", *arguments])
         lines = capsys.readouterr().err.splitlines()
         errors = [line for line in lines if line.startswith("littlebird-predict: ")]
         assert stop.value.code == 2 and len(errors) == 1 and names in errors[0], (arguments, lines[-3:])

@@ -34,6 +34,10 @@ def read(page: str) -> str:
         ("<script>if (a < b) '</p>'</script>yes<style>p {}</style>", "yes"),
         ("<nav><nav>no</nav> no</nav>yes", "yes"),
         ("<div role='navigation'><div>no</div>no</div>yes<div role=main>too</div>", "yes too"),
+        ("<div role='navigation'>no</div><div data-role='navigation'>yes</div>", "yes"),
+        ("<p data-role=main role = ' Search'>no</p><a title=\"his role='search'\">yes</a>", "yes"),
+        ("<p>a <svg viewBox='0 0 1 1' /> b</p><p>c</p>", "<p>a b<p>c"),
+        ("a<svg><path/>no</svg>b<svg/>c<nav/>no", "abc"),  # only foreign elements close themselves
         ("<footer>no", ""),
         ("a < b > c", "a < b > c"),
         ("<a title='1 > 0'>b</a>", "b"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import tarfile
+import shutil
 
 import pytest
 
@@ -144,8 +144,7 @@ def test_articles_cannot_be_joined(tmp_path, dataset):
 @pytest.fixture(scope="session")
 def triviaqa_sample(data_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp("triviaqa")
-    with tarfile.open(data_dir / "triviaqa" / "triviaqa-sample.tgz") as archive:
-        archive.extractall(folder, filter="data")
+    shutil.unpack_archive(data_dir / "triviaqa" / "triviaqa-sample.tgz", folder)
     return folder
 
 

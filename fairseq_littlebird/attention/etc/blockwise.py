@@ -29,6 +29,7 @@ def etc_attention(
     """Arguments and result as :func:`dense_etc_attention`'s. Scores are float32, or float64 for float64 inputs."""
     L = owner.shape[1]
     G, own = q.shape[2] - L, belongs(owner, q.shape[2] - L)
+    q = q * q.shape[3] ** -0.5  # before its products: float16 ends at 65,504
     k, v, relative = (t.to(q.dtype) for t in (k, v, relative))  # autocast may leave them apart
     with torch.autocast(q.device.type, enabled=False):
         of_globals = _globals(q[:, :, :G], k, v, relative[:, 0], own, padding_mask, dropout_p)
@@ -38,21 +39,21 @@ def etc_attention(
 
 
 def _globals(q: Tensor, k: Tensor, v: Tensor, a: Tensor, own: Tensor, padding_mask: Tensor, dropout_p: float) -> Tensor:
-    """Attn(Y, [Y ; X]) <float>[B, H, G, D]; q [B, H, G, D], k and v [B, H, G + L, D], a [H, 2k + 3, D]."""
-    G, scale, wide = q.shape[2], q.shape[3] ** -0.5, torch.promote_types(q.dtype, torch.float32)
+    """Attn(Y, [Y ; X]) <float>[B, H, G, D], of q / √d [B, H, G, D]; k and v [B, H, G + L, D], a [H, 2k + 3, D]."""
+    G, wide = q.shape[2], torch.promote_types(q.dtype, torch.float32)
     of_label = (q @ a.transpose(1, 2)).to(wide)  # [B, H, G, 2k + 3]
     among = by_distance(of_label[..., :-2], G)[..., G : 2 * G]
     across = by_ownership(of_label, own.transpose(1, 2)[:, None])  # [B, H, G, L]
     scores = (q @ k.transpose(2, 3)).to(wide) + torch.cat([among, across], dim=3)
-    p = (scores * scale).masked_fill(padding_mask[:, None, None, :], FAR).softmax(dim=3)
+    p = scores.masked_fill(padding_mask[:, None, None, :], FAR).softmax(dim=3)
     return dropout(p, dropout_p).to(q.dtype) @ v
 
 
 def _long(
     q: Tensor, k: Tensor, v: Tensor, a: Tensor, own: Tensor, padding_mask: Tensor, r: int, dropout_p: float
 ) -> Tensor:
-    """Attn(X, [window of X ; Y]) <float>[B, H, L, D]; q [B, H, L, D], k and v [B, H, G + L, D], a [H, 2k + 3, D]."""
-    L, scale, wide = q.shape[2], q.shape[3] ** -0.5, torch.promote_types(q.dtype, torch.float32)
+    """Attn(X, [window of X ; Y]) <float>[B, H, L, D], of q / √d [B, H, L, D]; k and v as above, a [H, 2k + 3, D]."""
+    L, wide = q.shape[2], torch.promote_types(q.dtype, torch.float32)
     G = k.shape[2] - L
     of_label = (q @ a.transpose(1, 2)).to(wide)  # [B, H, L, 2k + 3]
     near = (in_blocks(q, r) @ windows(k[:, :, G:], r).transpose(3, 4)).to(wide)  # [B, H, n, r, 3r]
@@ -60,7 +61,7 @@ def _long(
     across = (q @ k[:, :, :G].transpose(2, 3)).to(wide) + by_ownership(of_label, own[:, None])  # [B, H, L, G]
     unseen = windows(padding_mask[:, None, G:, None], r, True).transpose(3, 4)  # [B, 1, n, 1, 3r]
     empty = padding_mask[:, None, None, None, :G].expand(-1, -1, unseen.shape[2], -1, -1)
-    scores = torch.cat([near, in_blocks(across, r)], dim=4) * scale
+    scores = torch.cat([near, in_blocks(across, r)], dim=4)
     p = scores.masked_fill(torch.cat([unseen, empty], dim=4), FAR).softmax(dim=4)
     of_window, of_globals = dropout(p, dropout_p).to(q.dtype).split([3 * r, G], dim=4)
     result = (of_window @ windows(v[:, :, G:], r)).flatten(2, 3) + of_globals.flatten(2, 3) @ v[:, :, :G]

@@ -14,10 +14,10 @@ from fairseq_littlebird.attention.unpack_window.blockwise import (
     distance_features,
 )
 from fairseq_littlebird.attention.unpack_window.unfolded import unfolded_unpack_window_attention
+from fairseq_littlebird.exporting import is_exporting
 
 BACKENDS = ("auto", "blockwise", "unfolded", "dense", "flex", "triton")
 HAS_TRITON = find_spec("triton") is not None
-HAS_FLEX = find_spec("torch.nn.attention.flex_attention") is not None
 
 
 def unpack_window_attention(
@@ -45,7 +45,7 @@ def unpack_window_attention(
         block_size: b ≥ 1; no length needs to be a multiple of it.
         dropout_p: dropout of the attention probabilities.
         backend: one of ``BACKENDS``; ``dense`` is the quadratic reference. ``auto`` is ``blockwise`` on a CPU, and
-            elsewhere ``triton`` where it can be used, otherwise ``unfolded``.
+            elsewhere ``triton`` where it can be used, otherwise ``unfolded``; under torch.export always ``unfolded``.
         features: :func:`window_features` of these positions, which a model makes once for all its layers.
     Returns:
         <float>[B, H, L, D]; a row with every key masked is 0, and what stands in rows of padded queries is undefined.
@@ -55,7 +55,9 @@ def unpack_window_attention(
     arguments = (q, k, v, pack_k, pack_v, slopes, positions, padding_mask, block_size, dropout_p)
     kind = (q.shape[-1], block_size, dropout_p, q.device, q.dtype)
     if backend == "auto":
-        if q.device.type == "cpu":
+        if is_exporting():
+            backend = "unfolded"
+        elif q.device.type == "cpu":
             backend = "blockwise"
         else:
             backend = "triton" if backend_fault("triton", *kind) is None else "unfolded"
@@ -86,7 +88,7 @@ def window_features(
     backend: str = "auto",
 ) -> Tensor | None:
     """What layers share of the bias, where the backend has a use for it; see :func:`distance_features`."""
-    if backend == "blockwise" or (backend == "auto" and like.device.type == "cpu"):
+    if backend == "blockwise" or (backend == "auto" and like.device.type == "cpu" and not is_exporting()):
         return distance_features(like, positions, padding_mask, block_size, pack_size)
     return None
 
@@ -99,7 +101,7 @@ def backend_fault(
         return f"attention backend {backend!r} is not one of {', '.join(BACKENDS)}"
     reason = None
     if backend == "flex":
-        reason = "needs torch 2.5 or later" if not HAS_FLEX else "has no dropout" if dropout_p else None
+        reason = "has no dropout" if dropout_p else None
     elif backend == "triton" and not HAS_TRITON:
         reason = "needs the package triton, which is not installed"
     elif backend == "triton":

@@ -232,8 +232,8 @@ def _features(
     features = positions.new_zeros(R, 3, _features_size(L, b, S), dtype=dtype)
     for row in range(R):
         n = _Sequence(padding_mask, row, L).n
-        position = positions[row, :n].to(dtype)
-        keys = _Ring(position.view(1, n, 1), position.new_zeros(1, S, 1), b, dtype)
+        position = positions[row, :n]  # as it is: float32 does not know every integer past 2^24
+        keys = _Ring(position.view(1, n, 1), position.new_zeros(1, S, 1), b, positions.dtype)
         for block in _blocks(n, b, S):
             keys.enter(block.number)
             first = block.columns.start

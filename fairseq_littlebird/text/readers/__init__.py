@@ -31,6 +31,7 @@ class DataSet(NamedTuple):
             question (Clark and Gardner, 2018).
         longest: tokens of an answer at most.
         longest_words: the same in words, where the data set says so (appendix E.2 of the BigBird paper).
+        html: the documents are pages, their tags included.
     """
 
     read: Reader
@@ -39,6 +40,7 @@ class DataSet(NamedTuple):
     noisy: bool = False
     longest: int = 30
     longest_words: int | None = None
+    html: bool = False
 
 
 DATA_SETS: dict[str, DataSet] = {
@@ -56,7 +58,7 @@ DATA_SETS: dict[str, DataSet] = {
     ),
     "triviaqa": DataSet(read_triviaqa, noisy=True, longest=32, longest_words=16),
     "wikihop": DataSet(read_wikihop, segments=CANDIDATES),
-    "korquad2": DataSet(read_korquad2, longest=8192),  # whole tables
+    "korquad2": DataSet(read_korquad2, longest=8192, html=True),  # whole tables
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
-from fairseq_littlebird.text.matching import occurrences
+from fairseq_littlebird.text.matching import LONGEST, occurrences
 from fairseq_littlebird.text.readers.files import open_text
 from fairseq_littlebird.text.readers.json_stream import elements, field
 from fairseq_littlebird.text.readers.paragraphs import Paragraphs
@@ -70,6 +70,8 @@ def _example(record: Any, where: str) -> QAExample:
 
 
 def _places(document: str, text: str, evidence: list[tuple[int, int]]) -> tuple[Answer, ...]:
+    if len(text) > LONGEST:
+        return (Answer(text, -1),)
     exact = [Answer(text, match.start()) for match in re.finditer(rf"(?<!\w){re.escape(text)}(?!\w)", document)]
     everywhere = exact or [Answer(document[start:stop], start) for start, stop in occurrences(document, [text])]
     within = [

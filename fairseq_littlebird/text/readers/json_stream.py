@@ -70,7 +70,7 @@ def field(record: Any, name: str, kind: type | tuple[type, ...], where: str, rem
         return default
     if name not in record:
         raise UserError(f"another JSON format (no {name!r} here)", where=where, remedy=remedy)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         wanted = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
         raise UserError(
             f"another JSON format ({name!r} is {type(value).__name__}, not {wanted})", where=where, remedy=remedy
@@ -80,16 +80,19 @@ def field(record: Any, name: str, kind: type | tuple[type, ...], where: str, rem
 
 def _under(text: _Scanner, key: str) -> Iterator[Any]:
     text.expect("{")
-    found = False
-    while text.peek() != "}":
+    found, more = False, text.peek() != "}"
+    while more:
         name = text.value()
+        if not isinstance(name, str):
+            text.fail("a name expected")
         text.expect(":")
         if name == key:
             found = True
             yield from text.list()
         else:
             text.value()
-        if text.peek() != "}":
+        more = text.peek() != "}"
+        if more:
             text.expect(",")
     text.expect("}")
     if not found and not text.peek():
@@ -123,9 +126,11 @@ class _Scanner:
     def list(self) -> Iterator[Any]:
         """The elements of the list that comes next."""
         self.expect("[")
-        while self.peek() != "]":
+        more = self.peek() != "]"
+        while more:
             yield self.value()
-            if self.peek() != "]":
+            more = self.peek() != "]"
+            if more:
                 self.expect(",")
         self.expect("]")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.text.readers.files import open_text
 from fairseq_littlebird.text.readers.json_stream import field
 from fairseq_littlebird.text.tokenizers import without_surrogates
@@ -97,7 +97,7 @@ def _labels(record: dict[str, Any], where: str) -> tuple[tuple[str, ...] | None,
 
 def _label(value: Any, where: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise UserError(f"expected a label, found {json.dumps(value)[:40]}", where, "give a text or a whole number")
+        raise UserError(f"expected a label, found {shown(value)}", where, "give a text or a whole number")
     label = without_surrogates(str(value))
     if label != label.strip() or len(label.splitlines()) != 1:
         raise UserError(f"the label {label!r} is empty, or has white space around it", where, "name it otherwise")

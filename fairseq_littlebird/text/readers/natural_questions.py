@@ -15,7 +15,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.text.example import NULL_TYPE, Answer, Piece, QAExample, Segment
 from fairseq_littlebird.text.html import WORDS
 from fairseq_littlebird.text.readers.files import open_text
@@ -180,7 +180,7 @@ def _annotation(annotation: Any, candidates: int, tokens: int, where: str) -> _A
     short = [_span(answer, tokens, where) for answer in listed if not _is_null(answer)]
     yes_no = field(annotation, "yes_no_answer", str, where, _REMEDY)
     if yes_no.lower() not in ("yes", "no", "none"):
-        raise UserError(f"yes_no_answer is {json.dumps(yes_no)[:40]}", where=where, remedy="give YES, NO or NONE")
+        raise UserError(f"yes_no_answer is {shown(yes_no)}", where=where, remedy="give YES, NO or NONE")
     if yes_no.lower() != "none":
         return _Annotation(yes_no.lower(), candidate, short)
     return _Annotation("short" if short else "long" if candidate >= 0 else "null", candidate, short)

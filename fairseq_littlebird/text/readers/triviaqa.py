@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fairseq_littlebird.errors import UserError
@@ -52,6 +53,9 @@ def _examples(record: Any, evidence: Path, where: str) -> Iterator[QAExample]:
         for key, folder in _SOURCES
         for page in field(record, key, list, where, _REMEDY, default=[])
     ]
+    for name, _ in names:
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise UserError(f"its evidence document {name!r} is not in evidence/", where=where, remedy=_REMEDY)
     documents = {name: evidence / folder / name for name, folder in names}
     groups = [[name] for name in documents] if "SearchResults" in record else [list(documents)]
     for group in groups:
@@ -90,7 +94,7 @@ def _places(document: str, aliases: list[str]) -> tuple[Answer, ...]:
 
 
 def _lines(path: Path, where: str) -> list[str]:
-    if not path.is_file():
+    if not os.path.isfile(path):  # False also for what no file can be called
         raise UserError(
             "its evidence document is missing", where=f"{where}, {path}", remedy="unpack the release's evidence/"
         )

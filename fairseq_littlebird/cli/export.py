@@ -1,0 +1,112 @@
+"""littlebird-export: a trained model for transformers, or as an ONNX graph."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fairseq_littlebird.errors import UserError, exit_on_user_error
+
+
+@exit_on_user_error
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    options.run(options)
+
+
+def _hugging_face(options: argparse.Namespace) -> None:
+    # argument parsing and --help should not wait for torch
+    from fairseq_littlebird.export.folder import check_export
+    from fairseq_littlebird.export.hugging_face import NAMES, write_hugging_face
+
+    check_export(options.out, NAMES, options.overwrite)
+    scores = _scores(options)
+    trained = _trained(options)
+    write_hugging_face(trained, options.out, scores, options.dataset or "", options.overwrite)
+    print(f"{options.out}: {_description(trained)}, for transformers with trust_remote_code=True")
+
+
+def _onnx(options: argparse.Namespace) -> None:
+    from fairseq_littlebird.export.folder import check_export
+    from fairseq_littlebird.export.onnx import NAMES, write_onnx
+
+    check_export(options.out, NAMES, options.overwrite)
+    trained = _trained(options)
+    difference = write_onnx(trained, options.out, options.overwrite)
+    print(f"{options.out}: {_description(trained)}, as model.onnx, {difference:.1e} from PyTorch at most")
+
+
+def _trained(options: argparse.Namespace) -> Any:
+    from fairseq_littlebird.export.trained_model import trained_model
+
+    return trained_model(options.checkpoint, options.tokenizer)
+
+
+def _description(trained: Any) -> str:
+    config = trained.model.config
+    without = f", without {', '.join(trained.left_out)}" if trained.left_out else ""
+    return f"{type(trained.model).__name__}, {config.num_hidden_layers} layers, {config.vocab_size:,} words{without}"
+
+
+def _scores(options: argparse.Namespace) -> dict[str, float]:
+    """The figures for the model card."""
+    if (options.metrics is None) != (options.dataset is None):
+        raise UserError("--metrics and --dataset belong together", remedy="give both or neither")
+    if options.metrics is None:
+        return {}
+    remedy = "give what littlebird-evaluate --json printed"
+    try:
+        content = json.loads(Path(options.metrics).read_text("utf-8"))
+    except ValueError as error:
+        raise UserError(f"not JSON ({error})", options.metrics, remedy) from error
+    if not isinstance(content, dict) or not all(type(value) in (int, float) for value in content.values()):
+        raise UserError("not an object of numbers", options.metrics, remedy)
+    return content
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="littlebird-export", description="Writes a trained LittleBird model for other programs."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    hugging_face = commands.add_parser(
+        "hf",
+        help="a folder for transformers",
+        description="Writes a folder that transformers loads with trust_remote_code=True and without fairseq: weights, "
+        "code, a fast tokenizer, a model card.",
+    )
+    _common(hugging_face)
+    hugging_face.add_argument(
+        "--metrics", metavar="FILE", help="JSON of littlebird-evaluate --json, for the card's model-index"
+    )
+    hugging_face.add_argument("--dataset", metavar="NAME", help="the data set of --metrics")
+    hugging_face.set_defaults(run=_hugging_face)
+    onnx = commands.add_parser(
+        "onnx",
+        help="an ONNX graph",
+        description="Writes model.onnx, for batches and texts of any size, with the tokenizer, and checks it with "
+        "onnxruntime.",
+    )
+    _common(onnx)
+    onnx.set_defaults(run=_onnx)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="a checkpoint, or the folder of a training or of littlebird-warm-start",
+    )
+    parser.add_argument("out", metavar="OUT", help="folder to write")
+    parser.add_argument(
+        "--tokenizer", metavar="PATH", help="file or folder (the checkpoint's own, or what lies beside it)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
+
+
+if __name__ == "__main__":
+    main()

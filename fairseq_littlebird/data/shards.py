@@ -1,0 +1,43 @@
+"""Training data in several folders joined by colons, one an epoch in turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fairseq import utils
+
+from fairseq_littlebird.errors import UserError
+
+
+def folders(data: str) -> list[Path]:
+    """All of them."""
+    return [Path(folder) for folder in utils.split_paths(data)]
+
+
+def folder_of(data: str, epoch: int = 1) -> Path:
+    """That of an epoch, counted from 1; the first also has the words and what is validated on."""
+    every = folders(data)
+    return every[(epoch - 1) % len(every)]
+
+
+def folders_read(data: str, split: str, epoch: int = 1) -> list[Path]:
+    """What to check before a split is read: all folders where it trains, as an epoch may begin days from now."""
+    return folders(data) if split.startswith("train") else [folder_of(data, epoch)]
+
+
+def check_words(data: str, part: str = "") -> None:
+    """Raises UserError where folders number words differently.
+
+    Args:
+        data: the folders.
+        part: the subfolder of each that has dict.txt.
+    """
+    first, *others = (folder / part / "dict.txt" for folder in folders(data))
+    for path in others:
+        if path.exists() and words_of(path.read_bytes()) != words_of(first.read_bytes()):
+            raise UserError(f"other words than {first}", str(path), "prepare all folders with the same dict.txt")
+
+
+def words_of(dictionary: bytes) -> list[bytes]:
+    """Of a dict.txt, without their counts."""
+    return [line.rsplit(b" ", 1)[0] for line in dictionary.splitlines()]

@@ -1,0 +1,222 @@
+"""Tokenizers as the ``tokenizers`` library has them, with the packing of this plugin's tasks.
+
+Text becomes the tokens that :mod:`fairseq_littlebird.text.tokenizers` gives, with the same starts. Ends leave out
+combining marks that the library composes or strips, and tokens of white space alone may lie beside it. Each vocabulary
+keeps its own order; words of the dictionary that it lacks follow, as special ones, which text never becomes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.text.tokenizers import QUESTION, SPECIAL, UNKNOWN, LibraryTokenizer, Tokenizer
+
+MASK = "<mask>"
+NAMES = ("<s>", "<pad>", "</s>", UNKNOWN, MASK, QUESTION)
+"""The dictionary's names of the special words."""
+ROLES = {
+    "bos_token": "<s>",
+    "cls_token": "<s>",
+    "pad_token": "<pad>",
+    "eos_token": "</s>",
+    "sep_token": "</s>",
+    "unk_token": UNKNOWN,
+    "mask_token": MASK,
+}
+"""What transformers calls them."""
+_FILLING = re.compile(r"madeupword\d+")  # fairseq's, which round a dictionary's size
+UNIGRAM, BPE = 1, 2  # SentencePiece's model types
+NORMAL, UNKNOWN_PIECE, USER_DEFINED, BYTE = 1, 2, 4, 6  # and its kinds of pieces
+CHECKED = 1000  # words of a text that a tokenizer is checked with
+
+
+@dataclass(frozen=True)
+class FastTokenizer:
+    """A tokenizer of the library.
+
+    Args:
+        tokenizer: a ``tokenizers.Tokenizer``; pairs become ``<s> [QUESTION] question </s> context </s>``, single texts
+            ``<s> text </s>``.
+        rows: for each of its ids the dictionary's, or None for a word that the dictionary lacks.
+        ids: its id of each of ``NAMES``.
+    """
+
+    tokenizer: Any
+    rows: list[int | None]
+    ids: dict[str, int]
+
+    def save(self, folder: Path, token_types: bool, special_in_text: bool) -> None:
+        """Writes ``tokenizer.json`` and ``tokenizer_config.json``.
+
+        Args:
+            folder: where to.
+            token_types: whether the model reads token types.
+            special_in_text: whether ``<mask>`` and the like in a text are read as such.
+        """
+        self.tokenizer.save(str(folder / "tokenizer.json"))
+        inputs = ["input_ids", *(["token_type_ids"] if token_types else []), "attention_mask"]
+        settings = {role: self.tokenizer.id_to_token(self.ids[name]) for role, name in ROLES.items()}
+        settings |= {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_input_names": inputs,
+            "split_special_tokens": not special_in_text,
+            "clean_up_tokenization_spaces": False,
+        }
+        text = json.dumps(settings, indent=1, ensure_ascii=False) + "\n"
+        (folder / "tokenizer_config.json").write_text(text, "utf-8")
+
+
+def fast_tokenizer(tokenizer: Tokenizer, symbols: Sequence[str]) -> FastTokenizer:
+    """The same tokenizer as one of the library.
+
+    Args:
+        tokenizer: any of the four kinds.
+        symbols: the dictionary's words, in the order of their ids.
+    Raises:
+        UserError: a SentencePiece model that the library cannot follow, or that it follows otherwise.
+    """
+    if isinstance(tokenizer, LibraryTokenizer):
+        built, numbers = tokenizer.copy(), tokenizer.numbers()
+    else:
+        built = _sentencepiece(tokenizer.files["sentencepiece.model"])
+        numbers = built.get_vocab()
+    dictionary = {symbol: row for row, symbol in enumerate(symbols)}
+    known = {*tokenizer.symbols()}
+    ids = {name: numbers[name] for name in NAMES if name in numbers and name not in known}
+    _add_words(built, [name for name in NAMES if name not in ids], ids)
+    rows: list[int | None] = [None] * (max(built.get_vocab().values()) + 1)
+    for symbol in known:
+        rows[numbers[symbol]] = dictionary.get(symbol)
+    added = [s for s in symbols if s not in known and s not in ids and not _FILLING.fullmatch(s)]
+    more: dict[str, int] = {}
+    _add_words(built, added, more)
+    rows += [None] * (max(built.get_vocab().values()) + 1 - len(rows))
+    for symbol, number in (ids | more).items():
+        rows[number] = dictionary.get(symbol)
+    _pack(built, ids)
+    fast = FastTokenizer(built, rows, ids)
+    _check(tokenizer, fast, symbols)
+    return fast
+
+
+def _add_words(tokenizer: Any, words: Sequence[str], ids: dict[str, int]) -> None:
+    """Makes words special, new ones with the numbers that follow the vocabulary's; writes these into ``ids``."""
+    vocabulary = tokenizer.get_vocab()
+    if max(vocabulary.values()) >= len(vocabulary):
+        raise UserError("the tokenizer's vocabulary leaves out numbers", remedy="number its words without gaps")
+    tokenizer.add_special_tokens([*words, *(tokenizer.id_to_token(number) for number in ids.values())])
+    ids |= {word: tokenizer.token_to_id(word) for word in words}
+
+
+def _pack(tokenizer: Any, ids: dict[str, int]) -> None:
+    """What stands around texts; also what only the library's own decoding and offsets need."""
+    from tokenizers import decoders, processors
+
+    first, last, question = (tokenizer.id_to_token(ids[name]) for name in ("<s>", "</s>", QUESTION))
+    template = processors.TemplateProcessing(
+        single=f"{first} $A {last}",
+        pair=f"{first} {question} $A {last} $B:1 {last}:1",
+        special_tokens=[(tokenizer.id_to_token(number), number) for number in {*ids.values()}],
+    )
+    bytes_ = "ByteLevel" in json.dumps(json.loads(tokenizer.to_str())["pre_tokenizer"])
+    trimming = processors.ByteLevel(add_prefix_space=False, trim_offsets=True)
+    tokenizer.post_processor = processors.Sequence([trimming, template]) if bytes_ else template
+    if tokenizer.decoder is None:
+        tokenizer.decoder = decoders.ByteLevel() if bytes_ else decoders.WordPiece()
+
+
+def _sentencepiece(path: Path) -> Any:
+    """A ``tokenizers.Tokenizer`` of a SentencePiece model; its numbers are of its own."""
+    try:
+        from sentencepiece import sentencepiece_model_pb2
+    except ImportError as error:
+        raise UserError("reading a SentencePiece model needs protobuf", remedy="pip install protobuf") from error
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    proto = sentencepiece_model_pb2.ModelProto.FromString(path.read_bytes())  # type: ignore[attr-defined]
+    trainer, normalizer = proto.trainer_spec, proto.normalizer_spec
+    usual = normalizer.add_dummy_prefix and normalizer.remove_extra_whitespaces and normalizer.escape_whitespaces
+    own = [p for p in proto.pieces if p.type == USER_DEFINED and p.piece not in SPECIAL | dict.fromkeys(NAMES)]
+    inner = [p for p in proto.pieces if p.type == NORMAL and "\u2581" in p.piece[1:]]
+    reasons = {
+        "is neither Unigram nor BPE": trainer.model_type not in (UNIGRAM, BPE),
+        "has other rules for white space than the usual ones": not usual or trainer.treat_whitespace_as_suffix or inner,
+        "has symbols of its user's": own,
+    }
+    for reason, there in reasons.items():
+        if there:
+            raise UserError(f"a model that {reason}: transformers has no such tokenizer", str(path), "use another")
+    scores = {p.piece: p.score for p in proto.pieces if p.type in (NORMAL, BYTE)}
+    unknown = [p.piece for p in proto.pieces if p.type == UNKNOWN_PIECE][0]
+    fallback = trainer.byte_fallback
+    if trainer.model_type == UNIGRAM:
+        model: Any = models.Unigram([(unknown, 0.0), *scores.items()], 0, fallback)
+    else:
+        numbers = {piece: number for number, piece in enumerate([unknown, *scores])}
+        model = models.BPE(numbers, _merges(scores), unk_token=unknown, fuse_unk=True, byte_fallback=fallback)
+    tokenizer = Tokenizer(model)
+    if normalizer.precompiled_charsmap:
+        rules = normalizers.Precompiled(normalizer.precompiled_charsmap)
+        # the library's reading of these rules does not compose what takes more than a few bytes
+        composed = normalizer.name in ("nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf")
+        tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), rules]) if composed else rules
+    splits = [
+        pre_tokenizers.Split(" ", "removed"),
+        pre_tokenizers.Metaspace(prepend_scheme="always", split=False),
+        # SentencePiece does not find these pieces in a text that reads like them
+        pre_tokenizers.Split(Regex(r"<(?=unk>|0x[0-9A-F]{2}>)"), "merged_with_previous"),
+    ]
+    if fallback:  # else the bytes of several characters would have the offsets of all
+        known = {character for p in proto.pieces if p.type == NORMAL for character in p.piece}
+        splits.append(pre_tokenizers.Split(Regex(f"[^{_ranges(known)}]"), "isolated"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(splits)
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="always", split=False)]
+    )
+    return tokenizer
+
+
+def _ranges(characters: set[str]) -> str:
+    """The inside of a regular expression's brackets for these characters."""
+    codes = sorted(map(ord, characters))
+    starts = [code for code in codes if chr(code - 1) not in characters]
+    ends = [code for code in codes if chr(code + 1) not in characters]
+    return "".join(f"\\x{{{start:x}}}-\\x{{{end:x}}}" for start, end in zip(starts, ends, strict=True))
+
+
+def _merges(scores: dict[str, float]) -> list[tuple[str, str]]:
+    """Every pair that makes a piece, the best first."""
+    pairs = []
+    for piece, score in scores.items():
+        for cut in range(1, len(piece)):
+            left, right = piece[:cut], piece[cut:]
+            if left in scores and right in scores:
+                pairs.append((-score, len(left), left, right))
+    return [(left, right) for _, _, left, right in sorted(pairs)]
+
+
+def _check(tokenizer: Tokenizer, fast: FastTokenizer, symbols: Sequence[str]) -> None:
+    """Raises UserError where the two disagree on the vocabulary's own words."""
+    dictionary, library = {*symbols}, fast.tokenizer
+    library.encode_special_tokens = True
+    words = [re.sub("^##|[\u2581\u0120]", " ", word).strip() for word in sorted(library.get_vocab())]
+    for first in range(0, len(words), CHECKED):
+        text = " ".join(words[first : first + CHECKED])
+        wanted = [symbol if symbol in dictionary else UNKNOWN for symbol in tokenizer.tokenize(text)]
+        encoding = library.encode(text, add_special_tokens=False)
+        rows = [fast.rows[number] for number in encoding.ids]
+        found = [UNKNOWN if row is None else symbols[row] for row in rows]
+        if found != wanted:
+            index = next((n for n, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b), len(wanted) - 1)
+            start, end = encoding.offsets[min(index, len(found) - 1)]
+            raise UserError(
+                f"transformers would split {text[max(0, start - 20) : end + 20]!r} into other words",
+                ", ".join(map(str, tokenizer.files.values())),
+                "export a model with another tokenizer",
+            )

@@ -1,0 +1,172 @@
+"""A checkpoint of LittleBird as a model of transformers, in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fairseq_littlebird.checkpoints.tensors import load_tensors
+from fairseq_littlebird.data.dictionary import load_dictionary
+from fairseq_littlebird.data.model_folder import model_folder, model_tokenizer, named_dataset
+from fairseq_littlebird.errors import UserError, first_line
+from fairseq_littlebird.export.fast_tokenizer import MASK, FastTokenizer, fast_tokenizer
+from fairseq_littlebird.heads.span_selection import SPAN_HEADS
+from fairseq_littlebird.text.readers import DATA_SETS
+from fairseq_littlebird.text.tokenizers import QUESTION, UNKNOWN
+
+WORDS, BIAS = "encoder.embeddings.words.weight", "lm_head.bias"
+UNLIKELY = -1e4  # score of a word that the dictionary lacks; half precision can hold it
+SIZES = {
+    "encoder_embed_dim": "hidden_size",
+    "encoder_layers": "num_hidden_layers",
+    "encoder_attention_heads": "num_attention_heads",
+    "encoder_ffn_embed_dim": "intermediate_size",
+    "activation": "hidden_act",
+    "dropout": "hidden_dropout_prob",
+    "attention_dropout": "attention_probs_dropout_prob",
+    "activation_dropout": "activation_dropout",
+    "layer_norm_eps": "layer_norm_eps",
+    "word_embed_dim": "embedding_size",
+    "pack_size": "pack_size",
+    "block_size": "block_size",
+    "positions": "positions",
+    "context_type": "token_types",
+}
+"""The model's options, and what the configuration calls them."""
+EXPORTED = ("encoder", "lm_head", "span_head")
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What an export is made of.
+
+    Args:
+        model: one of :mod:`fairseq_littlebird.export.modeling_littlebird`, in evaluation mode.
+        tokenizer: whose ids it takes.
+        dataset: the name of the data set it was fine-tuned on, or nothing.
+        left_out: heads of the checkpoint that the model has no place for.
+    """
+
+    model: Any
+    tokenizer: FastTokenizer
+    dataset: str
+    left_out: list[str]
+
+
+def trained_model(path: str | Path, tokenizer: str | Path | None = None) -> TrainedModel:
+    """Reads a checkpoint, its dictionary and its tokenizer.
+
+    Args:
+        path: a checkpoint, or a folder with one; see :func:`model_folder`.
+        tokenizer: file or folder; None takes the checkpoint's, or what lies beside it.
+    Raises:
+        UserError: nothing there, a damaged checkpoint, another model than LittleBird, a head or a tokenizer that
+            transformers has not, or transformers is missing.
+    """
+    try:
+        from fairseq_littlebird.export import modeling_littlebird as models
+    except ImportError as error:
+        raise UserError(
+            f"exporting needs transformers ({first_line(error)})", remedy="pip install fairseq_littlebird[export]"
+        ) from error
+    with model_folder(path, tokenizer) as (checkpoint, folder):
+        content, where = load_tensors(checkpoint), str(checkpoint)
+        options, weights = _options(content, where), content["model"]
+        heads = {key.split(".")[0] for key in weights}
+        if "classification_heads" in heads and "span_head" not in heads:
+            raise UserError(
+                "a classifier, which cannot be exported", where, "export a reader or a masked language model"
+            )
+        own = model_tokenizer(folder, tokenizer, where, "add --tokenizer FILE or FOLDER")
+        symbols = _symbols(folder, len(weights[WORDS]), where)
+        fast, dataset = fast_tokenizer(own, symbols), named_dataset(folder, where)
+    weights = _reordered(weights, fast.rows, symbols.index(UNKNOWN))
+    config = _config(options, weights, fast, dataset)
+    model: Any = models.LittleBirdModel
+    kind = ""
+    if "span_head" in heads:
+        model, kind = models.LittleBirdForQuestionAnswering, _span_head(weights, config.hidden_size, where)
+    elif "lm_head" in heads:
+        model = models.LittleBirdForMaskedLM
+    config.span_head = kind
+    config.architectures = [model.__name__]
+    built = model(config).eval()
+    prefix = "" if model is models.LittleBirdModel else "littlebird."
+    kept = {key: value for key, value in weights.items() if key.split(".")[0] in EXPORTED}
+    state = {prefix + key if key.startswith("encoder.") else key: value for key, value in kept.items()}
+    try:
+        built.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(
+            f"the weights do not fit the model they came with ({reason})", where, "train it again"
+        ) from error
+    return TrainedModel(built, fast, dataset, sorted(heads - {*EXPORTED}))
+
+
+def _options(content: dict[str, Any], where: str) -> dict[str, Any]:
+    """The model's options in a checkpoint of LittleBird."""
+    options = content.get("cfg", {}).get("model") if isinstance(content.get("cfg"), dict) else None
+    name = str(options.get("_name")) if isinstance(options, dict) else "littlebird"
+    if name.split("_")[0] != "littlebird":
+        raise UserError(f"a model of {name}, and LittleBird alone can be exported", where, "give a littlebird_* model")
+    if not isinstance(options, dict) or WORDS not in (content.get("model") or {}):
+        raise UserError("not a checkpoint of this plugin", where, "give one that fairseq-train saved")
+    return options
+
+
+def _symbols(folder: Path, rows: int, where: str) -> list[str]:
+    """The words of the model's embeddings."""
+    symbols: list[str] = load_dictionary(folder).symbols
+    if rows == len(symbols) - 1 and symbols[-1] == QUESTION:  # fairseq's own tasks know no questions
+        return symbols[:-1]
+    if rows != len(symbols):
+        raise UserError(f"{rows} words in the model, {len(symbols)} in its dict.txt", where, "give it its own dict.txt")
+    return symbols
+
+
+def _config(options: dict[str, Any], weights: dict[str, Tensor], fast: FastTokenizer, dataset: str) -> Any:
+    from fairseq_littlebird.export.configuration_littlebird import LittleBirdConfig
+
+    sizes = {theirs: options[ours] for ours, theirs in SIZES.items() if ours in options}
+    positions = weights.get("encoder.embeddings.positions.weight")
+    data_set = DATA_SETS.get(dataset, DATA_SETS["squad"])
+    return LittleBirdConfig(
+        len(weights[WORDS]),
+        **sizes,
+        window=not options.get("no_window", False),
+        max_position_embeddings=None if positions is None else len(positions),
+        question_token_id=fast.ids[QUESTION],
+        max_answer_length=data_set.longest,
+        max_answer_words=data_set.longest_words,
+        null_answer=not data_set.noisy,
+        pad_token_id=fast.ids["<pad>"],
+        bos_token_id=fast.ids["<s>"],
+        eos_token_id=fast.ids["</s>"],
+        cls_token_id=fast.ids["<s>"],
+        sep_token_id=fast.ids["</s>"],
+        mask_token_id=fast.ids[MASK],
+    )
+
+
+def _reordered(weights: dict[str, Tensor], rows: list[int | None], unknown: int) -> dict[str, Tensor]:
+    """What belongs to words in the tokenizer's order; words that the dictionary lacks are read as unknown ones."""
+    index = torch.tensor([unknown if row is None else row for row in rows])
+    weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+    weights[WORDS] = weights[WORDS][index]
+    if BIAS in weights:
+        weights[BIAS] = weights[BIAS][index]
+        weights[BIAS][[n for n, row in enumerate(rows) if row is None]] = UNLIKELY
+    return weights
+
+
+def _span_head(weights: dict[str, Tensor], width: int, where: str) -> str:
+    keys = {key.removeprefix("span_head.") for key in weights if key.startswith("span_head.")}
+    for kind, head in SPAN_HEADS.items():
+        if keys == {*head(width).state_dict()}:
+            return kind
+    raise UserError("a span head of another kind", where, f"give a model with one of {', '.join(SPAN_HEADS)}")

@@ -1,0 +1,266 @@
+"""A trained model in a program: load it, ask it, take its hidden states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fairseq_littlebird.data.batch import pad
+from fairseq_littlebird.data.encoded_document import DocumentEncoder
+from fairseq_littlebird.data.given_questions import GivenQuestions
+from fairseq_littlebird.data.model_folder import default_settings, model_folder, model_tokenizer, named_dataset
+from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.inference.answering import by_tokens
+from fairseq_littlebird.inference.merging import Candidate, Prediction, without_overlaps
+from fairseq_littlebird.models.encoder_model import EncoderModel
+from fairseq_littlebird.tasks.prediction import load_model, predictions
+from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
+from fairseq_littlebird.text.example import QAExample
+from fairseq_littlebird.text.html import html_pieces
+from fairseq_littlebird.text.readers import DATA_SETS, EVIDENCE
+from fairseq_littlebird.text.tokenizers import Tokenizer, without_surrogates
+from fairseq_littlebird.text.window import NOT_CONTEXT, SYMBOLS
+
+LONGEST = 8192
+BATCH_TOKENS = 32768
+
+
+class Encoding(NamedTuple):
+    """What the encoder makes of a text of n tokens."""
+
+    hidden: Tensor  # <float32>[n + 2, C], between <s> and </s>
+    tokens: list[str]  # n, as the dictionary has them
+    offsets: np.ndarray  # int64[n, 2], [start, end) characters of each token in the text
+
+
+class LittleBird:
+    """A model, its dictionary and its tokenizer.
+
+    Args:
+        model: in evaluation mode, on its device.
+        task: the task that it was trained for.
+        tokenizer: its symbols are the task's words.
+        max_tokens: the most tokens in a window; None for 8,192, or what learned positions reach.
+        stride: context tokens from one window's start to the next one's; None for half a window.
+    Raises:
+        UserError: a window longer than the model reads, or a stride that would skip tokens.
+    """
+
+    def __init__(
+        self,
+        model: EncoderModel,
+        task: Any,
+        tokenizer: Tokenizer,
+        max_tokens: int | None = None,
+        stride: int | None = None,
+    ) -> None:
+        self.model, self.task, self.tokenizer = model, task, tokenizer
+        reach = model.max_positions()
+        self.max_tokens = min(LONGEST, reach) if max_tokens is None else max_tokens
+        longest = self.max_tokens - NOT_CONTEXT - 1  # beside a question of one token
+        if longest < 1 or self.max_tokens > reach:
+            raise UserError(f"windows of {self.max_tokens} tokens", remedy=f"choose {NOT_CONTEXT + 2} to {reach:,}")
+        self.stride = min(self.max_tokens // 2, longest) if stride is None else stride
+        if not 1 <= self.stride <= longest:
+            raise UserError(
+                f"a stride of {self.stride} would skip tokens between windows of {self.max_tokens}",
+                remedy=f"choose 1 to {longest}",
+            )
+        self._encode = DocumentEncoder(
+            tokenizer, task.source_dictionary.indices, task.source_dictionary.unk(), (), self.max_tokens
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        tokenizer: str | Path | None = None,
+        max_tokens: int | None = None,
+        stride: int | None = None,
+        device: str | None = None,
+        precision: str = "float32",
+    ) -> LittleBird:
+        """The model of a training, or of ``littlebird-warm-start``.
+
+        Args:
+            path: the folder, or a checkpoint. Trainings of this plugin keep dictionary and tokenizer in it.
+            tokenizer: file or folder; None takes the checkpoint's, or what lies beside it.
+            max_tokens, stride: see the class.
+            device: cpu, cuda …; None takes the accelerator if there is one.
+            precision: float32, bfloat16, float16 or int8, of the encoder.
+        Raises:
+            UserError: nothing there, a damaged checkpoint, a classifier, a missing tokenizer or another model's.
+        """
+        with model_folder(path, tokenizer) as (checkpoint, folder):
+            dataset = named_dataset(folder, str(path)) or "squad"
+            if dataset not in DATA_SETS:
+                remedy = f"take the version that trained it; this one knows {', '.join(DATA_SETS)}"
+                raise UserError(f"of an unknown data set, {dataset!r}", str(path), remedy)
+            settings = folder / "prepared.json"
+            settings.unlink(missing_ok=True)  # it may be a link to the user's own, of any version
+            settings.write_text(default_settings(dataset), "utf-8")
+            model, task = load_model(checkpoint, folder, device, precision)
+            own = model_tokenizer(folder, tokenizer, str(path), "give tokenizer=FILE or FOLDER")
+        return cls(model, task, own, max_tokens, stride)
+
+    def answer(
+        self,
+        question: str | Sequence[str],
+        document: str | Sequence[str],
+        top_k: int = 3,
+        null_threshold: float | None = None,
+        overlaps: bool = False,
+        progress: bool | None = None,
+    ) -> Any:
+        """The best answers, most probable first: a list of :class:`Candidate`, or one such list a question.
+
+        [] where the document is empty, or the question too long for a window.
+
+        Args:
+            question: one, or several.
+            document: one for all questions, or one each; the HTML of a page where the model was trained on KorQuAD 2.
+            top_k: answers a question at most.
+            null_threshold: no answer where the log odds of there being none are above this; None always answers.
+            overlaps: keep answers that overlap a better one.
+            progress: show a bar; None shows one for several questions.
+        Raises:
+            UserError: the model is no reader, or there are neither as many documents as questions, nor one.
+        """
+        found = self.predict(question, document, n_best=top_k if overlaps else 20 * top_k, progress=progress)
+        chosen: list[list[Candidate]] = []
+        for prediction in found:
+            candidates = prediction.candidates
+            if null_threshold is not None and prediction.null_odds > null_threshold:
+                candidates = ()
+            chosen.append(list(candidates if overlaps else without_overlaps(candidates))[:top_k])
+        return chosen[0] if isinstance(question, str) and isinstance(document, str) else chosen
+
+    def explain(
+        self, question: str | Sequence[str], document: str | Sequence[str], progress: bool | None = None
+    ) -> Any:
+        """Where the attention of the best answer goes: an :class:`Explanation`, or one a question.
+
+        None where the document is empty, or the question too long for a window.
+
+        Args:
+            question, document, progress: see :meth:`answer`.
+        Raises:
+            UserError: the model is no reader, or neither LittleBird nor full attention.
+        """
+        found = [p.explanation for p in self.predict(question, document, progress=progress, explained=True)]
+        return found[0] if isinstance(question, str) and isinstance(document, str) else found
+
+    def predict(
+        self,
+        question: str | Sequence[str],
+        document: str | Sequence[str],
+        n_best: int = 20,
+        max_answer_length: int | None = None,
+        progress: bool | None = None,
+        explained: bool = False,
+    ) -> list[Prediction]:
+        """All that the model says to each question, in their order; ``id`` is the question's index.
+
+        Args:
+            question, document, progress: see :meth:`answer`.
+            n_best: candidates a question at most.
+            max_answer_length: in tokens; None takes the data set's.
+            explained: with where the attention of each best candidate goes, as :meth:`explain` gives it.
+        """
+        examples = self._examples(question, document)
+        dataset = self.dataset(examples)
+        quiet = len(examples) == 1 if progress is None else not progress
+        options: dict[str, Any] = {
+            "max_answer_length": max_answer_length,
+            "n_best": n_best,
+            "quiet": quiet,
+            "explained": explained,
+        }
+        by_id = {p.id: p for p in predictions(self.model, self.task, dataset, BATCH_TOKENS, **options)}
+        return [by_id[example.id] for example in examples]
+
+    def dataset(self, examples: Sequence[QAExample]) -> QuestionAnsweringDataset:
+        """Questions as the model reads them.
+
+        Raises:
+            UserError: the model is no reader, or one of parts of documents.
+        """
+        task = self._reader()
+        if task.data_set.segments not in ("", EVIDENCE):
+            raise UserError(
+                f"a model of {task.dataset_name} judges {task.data_set.segments}, which a plain document has not",
+                remedy="use littlebird-prepare and littlebird-predict",
+            )
+        symbols = {symbol: task.dictionary.index(symbol) for symbol in SYMBOLS}
+        kinds = task.data_set.answer_types
+        gap = task.virtual_paddings
+        given = GivenQuestions(examples, self._encode, symbols, kinds, self.max_tokens, self.stride, gap)
+        return QuestionAnsweringDataset(
+            given,
+            pad_id=task.dictionary.pad(),
+            training=False,
+            judged=bool(task.data_set.segments or kinds),
+            noisy=task.data_set.noisy,
+        )
+
+    def _reader(self) -> QuestionAnsweringTask:
+        if not isinstance(self.task, QuestionAnsweringTask):
+            raise UserError("this model answers no questions", remedy="fine-tune it with --task question_answering")
+        return self.task
+
+    def _examples(self, question: str | Sequence[str], document: str | Sequence[str]) -> list[QAExample]:
+        questions = [question] if isinstance(question, str) else list(question)
+        documents = [document] if isinstance(document, str) else list(document)
+        if len(questions) != len(documents):
+            if 1 not in (len(questions), len(documents)):
+                raise UserError(
+                    f"{len(questions)} questions, {len(documents)} documents", remedy="give one, or as many"
+                )
+            count = max(len(questions), len(documents)) if questions and documents else 0
+            questions = questions * count if len(questions) == 1 else questions
+            documents = documents * count if len(documents) == 1 else documents
+        examples = [
+            QAExample(str(i), without_surrogates(q), without_surrogates(d))
+            for i, (q, d) in enumerate(zip(questions, documents, strict=True))
+        ]
+        if not self._reader().data_set.html:
+            return examples
+        pieces = {d: html_pieces(d) for d in {example.document for example in examples}}
+        return [replace(example, pieces=pieces[example.document]) for example in examples]
+
+    @torch.inference_mode()
+    def encode(self, text: str | Sequence[str]) -> Any:
+        """The hidden states of a text between ``<s>`` and ``</s>``: an :class:`Encoding`, or one a text.
+
+        Args:
+            text: one, or several, which are encoded together with those of about their length.
+        Raises:
+            UserError: longer than learned positions reach.
+        """
+        words, texts = self.task.source_dictionary, [text] if isinstance(text, str) else list(text)
+        read = [self.tokenizer.encode(without_surrogates(one)) for one in texts]
+        rows = [np.array([words.bos(), *map(words.index, symbols), words.eos()]) for symbols, _ in read]
+        reach = self.model.max_positions()
+        for index, row in enumerate(rows):
+            if len(row) > reach:
+                raise UserError(f"{len(row):,} tokens", f"text {index}", f"shorten it to the model's {reach:,}")
+        lengths, order = torch.tensor([len(row) for row in rows], dtype=torch.long).sort(descending=True, stable=True)
+        device = next(self.model.parameters()).device
+        encodings: dict[int, Encoding] = {}
+        for part, _ in by_tokens(order, lengths.tolist(), BATCH_TOKENS):
+            here = part.tolist()
+            tokens = pad([rows[i] for i in here], words.pad()).to(device)
+            hidden, _ = self.model(tokens, features_only=True)
+            for i, states in zip(here, hidden, strict=True):
+                symbols, offsets = read[i]
+                own = np.array(offsets, dtype=np.int64).reshape(-1, 2)
+                encodings[i] = Encoding(states[: len(rows[i])].float().cpu(), symbols, own)
+        found = [encodings[i] for i in range(len(texts))]
+        return found[0] if isinstance(text, str) else found

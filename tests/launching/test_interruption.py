@@ -1,0 +1,56 @@
+"""Signals: heard by the process that listens, and passed on where asked for."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from fairseq_littlebird.launching.interruption import SIGNALS, Interruption
+
+
+@pytest.fixture(autouse=True)
+def handlers_as_they_were():
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def worker(ready, heard):
+    interruption = Interruption()
+    interruption.listen()
+    ready.set()
+    end = time.monotonic() + 30
+    while not interruption.signal and time.monotonic() < end:
+        time.sleep(0.01)
+    heard.put(interruption.signal)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_to_the_first_process_reaches_its_workers(number):
+    context = multiprocessing.get_context("spawn")
+    ready, heard = [context.Event() for _ in range(2)], context.Queue()
+    workers = [context.Process(target=worker, args=(event, heard)) for event in ready]
+    for process in workers:
+        process.start()
+    assert all(event.wait(60) for event in ready)
+    interruption = Interruption()
+    interruption.listen(relay=True)
+    os.kill(os.getpid(), number)
+    assert [heard.get(timeout=60) for _ in workers] == [number, number]
+    for process in workers:
+        process.join()
+    assert interruption.signal == number
+    assert [process.exitcode for process in workers] == [0, 0]
+
+
+def test_a_process_that_inherits_the_handler_hears_nothing():
+    interruption = Interruption()
+    interruption.listen()
+    child = os.fork()
+    if not child:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os._exit(interruption.signal)
+    assert os.waitpid(child, 0)[1] == 0

@@ -1,0 +1,292 @@
+"""A trained model in a program."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairseq_littlebird import LittleBird
+from fairseq_littlebird.cli.predict import main as predict
+from fairseq_littlebird.cli.warm_start import main as warm_start
+from fairseq_littlebird.data.prepared import PreparedQuestions
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.inference.merging import Candidate, without_overlaps
+from fairseq_littlebird.models.littlebird import LittleBirdModel
+from fairseq_littlebird.text.readers import DATA_SETS
+
+CLOSE = 1e-5  # batches of other sizes sum in another order
+
+
+@pytest.fixture(scope="module")
+def littlebird(reader, tmp_path_factory):
+    """Loaded from a folder with nothing but the checkpoint, in windows of the prepared folder's size."""
+    folder = tmp_path_factory.mktemp("alone")
+    shutil.copyfile(reader, folder / "checkpoint_last.pt")
+    return LittleBird.from_pretrained(folder, max_tokens=64, stride=24)
+
+
+@pytest.fixture(scope="module")
+def questions(tiny):
+    prepared = PreparedQuestions(tiny / "questions", "valid")
+    return [prepared.example(i)[0] for i in range(len(prepared))]
+
+
+def same(found, expected):
+    places = [[(c.text, c.start, c.end, c.window) for c in answers] for answers in (found, expected)]
+    assert places[0] == places[1]
+    np.testing.assert_allclose([c.probability for c in found], [c.probability for c in expected], atol=CLOSE)
+
+
+def test_answers_are_those_of_littlebird_predict(littlebird, questions, reader, tiny, tmp_path):
+    predict(
+        [f"{tiny}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{tmp_path}/out",
+         "--device", "cpu", "--n-best", "5"]
+    )  # fmt: skip
+    n_best = json.loads((tmp_path / "out" / "nbest_predictions.json").read_text("utf-8"))
+    odds = json.loads((tmp_path / "out" / "null_odds.json").read_text("utf-8"))
+    found = littlebird.predict([q.question for q in questions], [q.document for q in questions], n_best=5)
+    assert len(found) == len(questions) > 3
+    for example, prediction in zip(questions, found, strict=True):
+        same(prediction.candidates, [Candidate(**candidate) for candidate in n_best[example.id]])
+        assert prediction.null_odds == pytest.approx(odds[example.id], abs=1e-4)
+
+
+def test_alone_or_in_a_batch(littlebird, questions):
+    several = questions[:4]
+    together = littlebird.answer([q.question for q in several], [q.document[: 150 * n] for n, q in enumerate(several)])
+    for n, (question, answers) in enumerate(zip(several, together, strict=True)):
+        document = question.document[: 150 * n]
+        same(answers, littlebird.answer(question.question, document))
+        assert all(answer.text == document[answer.start : answer.end] for answer in answers)
+    assert together[0] == []  # of an empty document
+    one = questions[0].document
+    asked = littlebird.answer([q.question for q in several], one, progress=False)
+    for question, answers in zip(several, asked, strict=True):
+        same(answers, littlebird.answer(question.question, one))
+    assert littlebird.answer([], []) == []
+
+
+def test_options(littlebird, questions):
+    question, document = questions[0].question, questions[0].document
+    assert len(littlebird.answer(question, document, top_k=2)) == 2
+    every = littlebird.answer(question, document, top_k=50, overlaps=True)
+    apart = littlebird.answer(question, document, top_k=50)
+    assert every[0] == apart[0] and list(without_overlaps(apart)) == apart and len(without_overlaps(every)) < len(every)
+    (prediction,) = littlebird.predict(question, document)
+    assert littlebird.answer(question, document, null_threshold=prediction.null_odds + 1e-3)
+    assert littlebird.answer(question, document, null_threshold=prediction.null_odds - 1e-3) == []
+    with pytest.raises(UserError, match="2 questions, 3 documents"):
+        littlebird.answer(["a", "b"], ["c", "d", "e"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"max_tokens": 5}, {"max_tokens": 0}, {"max_tokens": 64, "stride": 60}, {"stride": -1}, {"stride": 0}],
+)
+def test_windows_that_cannot_be(littlebird, options):
+    with pytest.raises(UserError, match="choose"):
+        LittleBird(littlebird.model, littlebird.task, littlebird.tokenizer, **options)
+
+
+@pytest.mark.parametrize("max_tokens", [6, 7, 8, 9])
+def test_smallest_windows(littlebird, max_tokens):
+    """A question of one token, and all of the document."""
+    small = LittleBird(littlebird.model, littlebird.task, littlebird.tokenizer, max_tokens=max_tokens)
+    (prediction,) = small.predict(littlebird.encode("O").tokens[0].strip("\u2581"), "Greta Holm", n_best=99)
+    covered = {place for c in prediction.candidates for place in range(c.start, c.end)}
+    assert covered >= {0, 9}
+    assert small.answer("Who founded the school of Oslo, and why?", "Greta Holm") == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9))))
+def test_no_answer_overlaps_a_better_one(spans):
+    candidates = [Candidate("", start, start + length, 1 / n, 0) for n, (start, length) in enumerate(spans, start=1)]
+    kept = without_overlaps(candidates)
+    taken = [set(range(c.start, c.end)) for c in kept]
+    assert sum(map(len, taken)) == len(set().union(*taken))
+    for candidate in set(candidates) - set(kept):
+        better = [c for c in kept if c.probability > candidate.probability]
+        assert any(candidate.start < c.end and c.start < candidate.end for c in better)
+
+
+def test_pages_of_html(littlebird, monkeypatch):
+    monkeypatch.setattr(littlebird.task, "data_set", DATA_SETS["korquad2"])
+    page = "<div><script>Greta Holm</script>Ivo <b>Brandt</b> painted the night train.</div>"
+    for answer in littlebird.answer("Who painted it?", page, top_k=20):
+        assert answer.text == page[answer.start : answer.end]
+        assert page.index("Ivo") <= answer.start
+    # the page of nothing to read, alone and with others
+    nothing = ["<div></div>", "<script>Greta Holm</script>", ""]
+    assert littlebird.answer("Who?", nothing[0]) == []
+    assert [bool(answers) for answers in littlebird.answer("Who?", [*nothing, page])] == [False] * 3 + [True]
+
+
+def test_hidden_states(littlebird, tiny):
+    texts = ["Mara Lindt studied the salt mine.", "", "Ivo \u0301Brandt " * 30]
+    together = littlebird.encode(texts)
+    words = littlebird.task.source_dictionary
+    for text, encoding in zip(texts, together, strict=True):
+        ids = torch.tensor([[words.bos(), *map(words.index, encoding.tokens), words.eos()]])
+        with torch.no_grad():
+            hidden, _ = littlebird.model(ids, features_only=True)
+        torch.testing.assert_close(encoding.hidden, hidden[0])
+        torch.testing.assert_close(encoding.hidden, littlebird.encode(text).hidden)
+        assert len(encoding.tokens) == len(encoding.offsets) == len(encoding.hidden) - 2
+    start, end = together[0].offsets[0]
+    assert texts[0][start:end] and texts[0].startswith(texts[0][start:end])
+
+
+def test_a_pretrained_model_encodes_and_does_not_answer(words, tiny):
+    model = LittleBird.from_pretrained(words, tokenizer=tiny / "tokenizer")
+    assert model.encode("Mara Lindt").hidden.shape[1] == 32
+    with pytest.raises(UserError, match="answers no questions"):
+        model.answer("Who?", "Mara Lindt.")
+    with pytest.raises(UserError, match="no tokenizer"):
+        LittleBird.from_pretrained(words)
+
+
+def test_a_folder_of_warm_start(teacher, tiny, tmp_path):
+    for name in ("dict.txt", "sentencepiece.model"):
+        shutil.copyfile(tiny / "tokenizer" / name, tmp_path / name)
+    shutil.copyfile(teacher("littlebird_masked_lm"), tmp_path / "checkpoint.pt")
+    warm_start(
+        [
+            "--from",
+            f"{tmp_path}/checkpoint.pt",
+            "--out",
+            f"{tmp_path}/student",
+            "--pack-size",
+            "8",
+            "--block-size",
+            "16",
+        ]
+    )
+    model = LittleBird.from_pretrained(tmp_path / "student")
+    assert isinstance(model.model, LittleBirdModel) and model.max_tokens == 8192
+    full = LittleBird.from_pretrained(tmp_path)
+    assert full.max_tokens == 136
+    with pytest.raises(UserError, match="text 0: .* shorten it"):
+        full.encode("Oslo " * 200)
+
+
+def test_as_fairseq_and_torch_hub_load_models(reader, tiny):
+    hub = LittleBirdModel.from_pretrained(str(reader.parent), reader.name, str(tiny / "questions"))
+    own = LittleBird.from_pretrained(reader)
+    for name, value in own.model.state_dict().items():
+        torch.testing.assert_close(hub.models[0].state_dict()[name], value, rtol=0, atol=0)
+    root = Path(__file__).resolve().parents[2]
+    loaded = torch.hub.load(str(root), "littlebird", str(reader), source="local")
+    assert type(loaded).__name__ == "LittleBird"
+
+
+def test_bad_input_is_one_line(reader, tmp_path):
+    (tmp_path / "empty").mkdir()
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes(reader.read_bytes()[:5000])
+    state = torch.load(reader, weights_only=True)
+    state["task_state"], state["cfg"]["task"]["data"] = {}, str(tmp_path / "gone")
+    torch.save(state, tmp_path / "model.pt")
+    for precision, device, message in (
+        ("fp16", "cpu", "choose float32, bfloat16"),
+        ("float32", "gpu", "no device 'gpu'"),
+        ("float32", "cuda:99", "choose cpu, or one that is here"),
+    ):
+        with pytest.raises(UserError, match=message):
+            LittleBird.from_pretrained(reader, device=device, precision=precision)
+    for path, message in (
+        (tmp_path / "none", "no such checkpoint or folder"),
+        (tmp_path / "empty", "none of checkpoint_best.pt"),
+        (cut, "not a readable PyTorch file"),
+        (tmp_path, "no dict.txt"),
+    ):
+        with pytest.raises(UserError, match=message):
+            LittleBird.from_pretrained(path)
+
+
+def saved(reader, path, change):
+    """A checkpoint after a change of its content."""
+    state = torch.load(reader, weights_only=True)
+    change(state)
+    torch.save(state, path)
+    return path
+
+
+def settings(**content):
+    return torch.frombuffer(bytearray(json.dumps(content).encode()), dtype=torch.uint8)
+
+
+def test_settings_of_another_version(reader, tiny, tmp_path):
+    """Of a reader's prepared.json the data set's name is all that answering needs, and the user's own stays."""
+
+    def carried(content):
+        return saved(reader, tmp_path / "x.pt", lambda s: s["task_state"]["files"].update({"prepared.json": content}))
+
+    assert LittleBird.from_pretrained(carried(settings(version=99, dataset="korquad1"))).task.dataset_name == "korquad1"
+    with pytest.raises(UserError, match="x.pt: of an unknown data set, 'riddles'; take the version that trained it"):
+        LittleBird.from_pretrained(carried(settings(version=99, dataset="riddles")))
+    with pytest.raises(UserError, match="x.pt: its prepared.json is damaged"):
+        LittleBird.from_pretrained(carried(settings(version=3)))
+    for name in ("dict.txt", "sentencepiece.model"):
+        shutil.copyfile(tiny / "questions" / name, tmp_path / name)
+    (tmp_path / "prepared.json").write_text('{"version": 99, "dataset": "mrqa"}')
+    path = saved(reader, tmp_path / "x.pt", lambda s: s["task_state"].clear())
+    assert LittleBird.from_pretrained(path).task.dataset_name == "mrqa"
+    assert (tmp_path / "prepared.json").read_text() == '{"version": 99, "dataset": "mrqa"}'
+
+
+DAMAGES = {
+    "task_state is list": lambda s: s.update(task_state=[1]),
+    "files is list": lambda s: s["task_state"].update(files=[1]),
+    "dict.txt in it is no file": lambda s: s["task_state"]["files"].update({"dict.txt": "a 1"}),
+    "vocab.txt in it is no file": lambda s: s["task_state"]["files"].update({"vocab.txt": torch.zeros(2)}),
+    "cfg is list": lambda s: s.update(cfg=[1]),
+    "task is str": lambda s: s["cfg"].update(task="a"),
+}
+
+
+@pytest.mark.parametrize("message", DAMAGES)
+def test_damaged_checkpoints(reader, tmp_path, message):
+    path = saved(reader, tmp_path / "x.pt", DAMAGES[message])
+    with pytest.raises(UserError, match=rf"x.pt: damaged \({message}\); copy or train it again"):
+        LittleBird.from_pretrained(path)
+
+
+def test_a_checkpoint_that_carries_a_tokenizer_alone(reader, tmp_path):
+    with pytest.raises(UserError, match="no dict.txt in"):
+        LittleBird.from_pretrained(saved(reader, tmp_path / "x.pt", without_words))
+
+
+def without_words(state):
+    del state["task_state"]["files"]["dict.txt"]
+    state["cfg"]["task"]["data"] = "gone"
+
+
+@pytest.mark.parametrize("task", ["littlebird_sentence_prediction", "sentence_prediction"])
+def test_a_classifier_is_refused(reader, tiny, tmp_path, task):
+    path = saved(reader, tmp_path / "x.pt", lambda s: s["cfg"]["task"].update(_name=task))
+    for tokenizer in (None, tiny / "tokenizer"):
+        with pytest.raises(UserError, match=rf"x.pt: a classifier \(--task {task}\); give a reader"):
+            LittleBird.from_pretrained(path, tokenizer=tokenizer)
+
+
+def test_a_tokenizer_of_other_words(reader, tmp_path):
+    words = "[UNK] mara lindt studied the salt mine of oslo ##ed ##ing ##s".split()
+    (tmp_path / "vocab.txt").write_text("\n".join(words))
+    with pytest.raises(UserError, match="vocab.txt: a tokenizer of other words than the model's"):
+        LittleBird.from_pretrained(reader, tokenizer=tmp_path / "vocab.txt")
+
+
+def test_words_of_another_tokenizer_are_refused(reader, tiny, tmp_path, capsys):
+    shutil.copytree(tiny / "questions", tmp_path / "questions")
+    lines = (tiny / "questions" / "dict.txt").read_text("utf-8").splitlines()
+    (tmp_path / "questions" / "dict.txt").write_text("\n".join([lines[1], lines[0], *lines[2:]]) + "\n", "utf-8")
+    with pytest.raises(SystemExit):
+        predict([f"{tmp_path}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{tmp_path}/o"])
+    assert "words are others" in capsys.readouterr().err.splitlines()[-1]
