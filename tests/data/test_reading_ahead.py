@@ -1,0 +1,81 @@
+"""A process that stops inside an epoch ends well."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from fairseq.data.iterators import BackgroundConsumer, BufferedIterator
+
+from fairseq_littlebird.data.reading_ahead import end_reading
+
+STOPPED = """
+import torch
+from fairseq.data.iterators import BufferedIterator
+from torch.utils.data import DataLoader
+
+import fairseq_littlebird
+
+batches = BufferedIterator({size}, DataLoader(torch.arange(1_000_000).view(-1, 10), batch_size=8))
+print(next(batches).shape)
+"""
+
+
+class Batches:
+    """10,000 batches; counts those that were read."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds, self.read = seconds, 0
+
+    def __len__(self) -> int:
+        return 10_000
+
+    def __iter__(self) -> Iterator[int]:
+        for batch in range(1, len(self) + 1):
+            time.sleep(self.seconds)
+            self.read = batch
+            yield batch
+
+
+def readers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if isinstance(thread, BackgroundConsumer)]
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_a_process_ends(size):
+    done = subprocess.run([sys.executable, "-c", STOPPED.format(size=size)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "torch.Size([8, 10])\n"
+
+
+@pytest.mark.parametrize("size", [1, 10, 100_000])
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_readers_end(size, seconds):
+    batches = Batches(seconds)
+    assert next(BufferedIterator(size, batches)) == 1
+    assert len(readers()) == 1
+    end_reading()
+    assert not readers()
+    assert batches.read < len(batches) or not seconds
+
+
+def test_several_readers_and_none():
+    for _ in range(3):
+        next(BufferedIterator(2, Batches()))
+    end_reading()
+    assert not readers()
+    end_reading()
+
+
+def test_it_does_not_wait_for_ever():
+    next(BufferedIterator(10, Batches(0.5)))
+    begun = time.monotonic()
+    end_reading(0.1)
+    assert time.monotonic() - begun < 0.4
+    assert readers()
+    end_reading()
+    assert not readers()
