@@ -22,7 +22,7 @@ LENGTHS = (512, 1024, 1536, 2048)  # tokens
 ROOM = 64  # tokens of a question and its marks
 ARMS = {"without": "", "with": "--padding-insertion"}
 MODEL = (
-    "--arch littlebird_tiny --dropout 0 --attention-dropout 0 --optimizer adam --adam-betas '(0.9, 0.98)' "
+    "--arch littlebird_tiny --dropout 0 --attention-dropout 0 --adam-betas '(0.9, 0.98)' "
     "--clip-norm 1.0 --lr-scheduler polynomial_decay --lr 4e-3 --warmup-updates 100 --batch-size 16 --num-workers 0 "
     "--no-epoch-checkpoints --disable-validation --log-format json --log-interval 50"
 )
@@ -81,9 +81,9 @@ def questions(bench: Bench, quickstart: Path, length: int) -> tuple[Path, Path]:
     return gold, prepared
 
 
-def measure(bench: Bench, quickstart: Path, arm: str, seed: int, updates: tuple[int, int]) -> None:
+def measure(bench: Bench, quickstart: Path, arm: str, seed: int, updates: tuple[int, int], optimizer: str) -> None:
     """Exact match and F1 by length, of one training."""
-    options = f"{ARMS[arm]} --seed {seed}"
+    options = f"{ARMS[arm]} --seed {seed} --optimizer {optimizer}"
     words = train(bench, f"{arm}-{seed}-pretrained", quickstart / "text-bin", updates[0], f"{PRETRAINING} {options}")
     reading = f"{READING} --finetune-from-model {words} {options}"
     reader = train(bench, f"{arm}-{seed}", quickstart / "qa-512", updates[1], reading)
@@ -111,13 +111,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--updates", type=int, nargs=2, default=(500, 1300), help="of each training (%(default)s)")
+    parser.add_argument("--slopes-lr-scale", type=float, help="the slopes learn faster by this (as everything else)")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     bench = Bench(options.out.resolve(), options.threads)
+    scale = options.slopes_lr_scale
+    optimizer = f"littlebird_adam --slopes-lr-scale {scale:g}" if scale else "adam"
     for seed in options.seeds:
         for arm in ARMS:
-            measure(bench, options.quickstart.resolve(), arm, seed, tuple(options.updates))
+            measure(bench, options.quickstart.resolve(), arm, seed, tuple(options.updates), optimizer)
     print(f"| padding insertion | seed | {' | '.join(map(str, LENGTHS))} |\n|---|---|{'---|' * len(LENGTHS)}")
     for arm in ARMS:
         for seed in options.seeds:

@@ -107,7 +107,9 @@ def test_killed_at_once(launch, straight, tmp_path):
     run.wait()
     before = losses(run.log.read_text())
     done = finished(launch("recurring_span_selection", tmp_path, UPDATES, *NOISY, workers=1))
-    assert min(losses(done)) in (9, 13, 17)  # from the last checkpoint on, one every four updates
+    assert (
+        max(before) - 4 < min(losses(done)) <= max(before) + 1
+    )  # a checkpoint every four updates, and at epochs' ends
     same(straight, weights(tmp_path), before | losses(done))
 
 
