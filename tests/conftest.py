@@ -11,6 +11,17 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# the same examples every time, however busy the machine; LITTLEBIRD_FUZZ draws others
+settings.register_profile(
+    "tests",
+    derandomize="LITTLEBIRD_FUZZ" not in os.environ,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("tests")
 
 # fairseq's need not fit the torch that is here; transformers looks for it once in a process
 sys.modules.setdefault("torchaudio", None)  # type: ignore[arg-type]

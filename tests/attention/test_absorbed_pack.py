@@ -41,7 +41,7 @@ def padding_of(kind, B, L, seed):
     }[kind]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     L=st.integers(1, 40),
     S=st.sampled_from([1, 3, 8]),

@@ -151,7 +151,7 @@ def draw(L, b, R, kind, padding, seed, dtype=torch.float64):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(**SHAPES)
 @example(L=1, b=8, R=3, kind="seeded", padding="all of a row", seed=0)
 @example(L=9, b=8, R=3, kind="seeded", padding="right", seed=1)

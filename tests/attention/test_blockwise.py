@@ -59,7 +59,7 @@ def compare(tools, inputs, b, dtype, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(**SHAPES)
 @example(L=1, b=64, S=0, padding="none", gap=0, seed=0)
 @example(L=1, b=64, S=64, padding="all of a row", gap=0, seed=0)
@@ -74,14 +74,14 @@ def test_float64_equals_the_oracle(tools, backend, L, b, S, padding, gap, seed):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(**SHAPES)
 def test_float32_within_1e_4(tools, backend, L, b, S, padding, gap, seed):
     compare(tools, draw(tools, L, S, padding, gap, seed, torch.float32), b, torch.float32, backend)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(**SHAPES)
 @example(L=65, b=32, S=0, padding="right", gap=256, seed=7)  # saturated rows, far keys
 @example(L=140, b=64, S=32, padding="right", gap=256, seed=8)
@@ -124,7 +124,7 @@ def test_padding_content_never_matters(tools, backend, b):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(n=st.integers(1, 40), more=st.integers(0, 40), b=st.sampled_from([4, 16]), S=st.sampled_from([0, 3]))
 def test_batch_composition_never_matters(tools, backend, n, more, b, S):
     """A row alone, and the same row in company that makes it longer."""

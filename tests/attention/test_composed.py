@@ -43,7 +43,7 @@ def brute_force(inputs, routing, b, window):
     return rows
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_equals_the_construction(tools, data):
     L, b, S = data.draw(st.integers(1, 23)), data.draw(st.integers(1, 9)), data.draw(st.integers(0, 3))

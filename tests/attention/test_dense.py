@@ -12,7 +12,7 @@ from fairseq_littlebird.attention.bialibi import alibi_slopes
 from fairseq_littlebird.attention.dense import window_mask
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_equals_the_literal_definition(tools, data):
     L, b, S = data.draw(st.integers(1, 11)), data.draw(st.integers(1, 12)), data.draw(st.integers(0, 3))
@@ -129,7 +129,7 @@ def test_rows_without_a_key_are_zero_with_finite_gradients(tools):
     assert (values["q"][0] == 0).all() and (values["v"][0] == 0).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(gaps=st.lists(st.integers(0, 6), min_size=0, max_size=9), S=st.integers(0, 2))
 def test_gaps_in_position_ids_equal_padding_put_there(tools, gaps, S):
     """Section 3.4. In one block, so that the same keys are in sight; α and the packed keys know no gap."""

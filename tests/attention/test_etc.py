@@ -88,7 +88,7 @@ def test_the_definition_one_pair_at_a_time(function, k):
     assert inputs["padding_mask"][:, 1].all() and not inputs["padding_mask"][:, 0].any()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     L=st.one_of(st.sampled_from([1, 31, 32, 33]), st.integers(1, 70)),
     r=st.sampled_from([1, 2, 3, 7, 16, 100]),
@@ -142,7 +142,7 @@ def test_what_stands_at_padding_or_at_an_empty_global_token_never_matters(functi
     torch.testing.assert_close(before["relative"], after["relative"])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(n=st.integers(1, 30), more=st.integers(0, 30), r=st.sampled_from([1, 4, 16]), G=st.sampled_from([1, 4]))
 def test_batch_composition_never_matters(n, more, r, G):
     """A row alone, and the same row in company that makes it longer."""

@@ -106,7 +106,7 @@ def test_the_dense_reference_is_the_definition(chosen, padding):
         torch.testing.assert_close(dense_longformer_attention(**inputs), literal_attention(**inputs))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(**SHAPES)
 @example(L=1, window=2, dilations=(1, 2, 3), chosen="all", padding="all of a row", seed=0)
 @example(L=63, window=600, dilations=(1, 1, 7), chosen="some", padding="anywhere", seed=1)
@@ -118,7 +118,7 @@ def test_float64_equals_the_oracle(L, window, dilations, chosen, padding, seed):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(**SHAPES)
 def test_narrower_types_equal_the_oracle(dtype, L, window, dilations, chosen, padding, seed):
     compare(make_inputs(L, dilations, chosen, padding, seed, window, dtype=dtype), dtype)
@@ -181,7 +181,7 @@ def test_padding_content_never_matters():
     assert torch.equal(one[real], other[real]) and not torch.equal(one, other)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(n=st.integers(1, 60), more=st.integers(0, 60), chosen=SHAPES["chosen"], seed=SHAPES["seed"])
 def test_batch_composition_never_matters(n, more, chosen, seed):
     """A row alone, and the same row in company that makes it longer and has more global tokens."""

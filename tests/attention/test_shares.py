@@ -21,7 +21,7 @@ def routing_of(inputs):
     return LittleBirdRouting(inputs["q"], inputs["k"], pack_q, pack_x_k, inputs["pack_k"], slopes)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_equals_the_oracle(tools, data):
     L, b, S = data.draw(st.integers(1, 3 * ROWS)), data.draw(st.integers(1, 9)), data.draw(st.integers(0, 3))

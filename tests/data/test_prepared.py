@@ -122,7 +122,7 @@ def predictions(prepared: PreparedQuestions, index: int) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_gold_predictions_of_any_unicode_score_100(kind, tokenizers, request, tmp_path_factory, data):
     """Spans between token boundaries come back to the character; others within the tokens that they cut.
@@ -263,7 +263,7 @@ def test_the_files_are_fairseqs_own(tmp_path, tokenizers):
     assert prepared.settings["symbols"] == {"<s>": 0, "[QUESTION]": len(symbols) - 1, "</s>": 2}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_windows_hold_exactly_the_answers_that_lie_wholly_in_them(tokenizers, tmp_path_factory, data):
     """Against a search in the text: a window's spans are those of the answers that its context covers."""

@@ -12,7 +12,7 @@ from fairseq_littlebird.inference.evidence import LONGEST, answer_tokens, explan
 WORDS = st.sampled_from(["a", "Mr.", "said", "end.", "end!\n", "\n\n", "끝。다음", "what?", '"so."', "שלום.", "x" * 70])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_everything_has_its_place(make_window, make_shares, data):
     document = " ".join(data.draw(st.lists(WORDS, min_size=3, max_size=300)))

@@ -88,7 +88,7 @@ def test_characters_that_no_page_may_have(explained):
     assert Tree(text).texts["document"] == "a�b�� c. The answer\r\n��"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_marks_overlap_as_they_like(data):
     document = data.draw(st.text("ab<&é\n", min_size=1, max_size=30))

@@ -41,7 +41,7 @@ def enumerate_spans(start, end, selectable, longest, beam):
     return sorted(spans, reverse=True), log_softmax(start, 0)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     seed=st.integers(0, 2**16),
     W=st.integers(1, 3),

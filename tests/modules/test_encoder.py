@@ -54,7 +54,7 @@ def test_seven_projections_and_three_norms_a_layer():
     assert sum(p.numel() for p in layer.values()) == 7 * (C * C + C) + 2 * C * F + F + C + 3 * 2 * C + 3 * H
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     L=st.integers(1, 40),
     S=st.sampled_from([0, 1, 5]),
@@ -81,7 +81,7 @@ def test_backends_agree_at_any_length(L, S, b, pads, gap, window, positions, bac
         torch.testing.assert_close(one[tokens != PAD], other[tokens != PAD])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(n=st.integers(1, 24), more=st.integers(0, 24), S=st.sampled_from([0, 3]), side=st.booleans())
 def test_batch_composition_and_padding_never_matter(n, more, S, side):
     """A row alone equals the row in a batch that pads it on the right."""
@@ -101,7 +101,7 @@ def test_a_mask_of_ones_own_hides_what_stands_there():
     assert torch.equal(before[:, :9], after[:, :9])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     gaps=st.lists(st.integers(0, 5), max_size=8), S=st.sampled_from([0, 3]), backend=st.sampled_from(["auto", "dense"])
 )

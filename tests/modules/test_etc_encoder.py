@@ -69,7 +69,7 @@ def test_a_layer_equals_the_equations():
     assert len(states) == 3 and len(routing) == 2
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(n=st.integers(1, 24), more=st.integers(0, 24), G=st.sampled_from([2, 5, 40]), cut=st.booleans())
 def test_batch_composition_and_padding_never_matter(n, more, G, cut):
     """A row alone equals the row in a batch that pads it on the right, and pads its segments too."""

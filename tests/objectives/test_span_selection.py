@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fairseq_littlebird.objectives.span_selection import NO_QUESTION, span_loss
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**16), B=st.integers(1, 3), Q=st.integers(1, 4), L=st.integers(1, 9))
 def test_equals_the_definition(seed, B, Q, L):
     rng = torch.Generator().manual_seed(seed)

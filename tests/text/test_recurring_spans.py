@@ -37,7 +37,7 @@ def check_equal(questions, expected):
         assert found.tolist() == wanted.tolist()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(CHUNKS, st.integers(0, 10), st.booleans(), st.integers(0, 12), st.integers(0, 2**32))
 @example(ids("▁cat ▁cat ▁cat"), 10, False, 3, 0)
 @example(ids("▁사람 은 ▁dog ▁사람 ."), 10, True, 3, 0)
@@ -110,7 +110,7 @@ def check(tokens, questions, max_questions):
     assert (questions.tokens[~touched] == tokens[~touched]).all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(CHUNKS, st.integers(0, 12), st.integers(0, 2**32))
 def test_questions_of_found_clusters(tokens, max_questions, seed):
     tokens = np.where(tokens == QUESTION, 5, tokens)
@@ -119,7 +119,7 @@ def test_questions_of_found_clusters(tokens, max_questions, seed):
     check(tokens, questions, max_questions)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(CHUNKS, st.integers(0, 2**32))
 def test_questions_of_clusters_that_overlap(tokens, seed):
     """Clusters from elsewhere may share tokens: no answer and no question is overwritten all the same."""

@@ -34,7 +34,7 @@ AWKWARD = [
     *("▁", "Ġ", "##", "[QUESTION]", "[SEP]", "<s>", "<mask>", "<0xE2>", "<|endoftext|>", "The ", "statement"),
 ]
 texts = st.lists(st.one_of(st.sampled_from(AWKWARD), st.text(max_size=4)), max_size=12).map("".join)
-relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="session")
