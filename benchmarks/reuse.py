@@ -33,7 +33,7 @@ from fairseq_littlebird.text.tokenizers import FILES, load_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT, BATCH = 512, 2048  # tokens of a short input, and of a batch
-HEAD, CURVE, DISTIL, RSS, LONGER, READ, CLASSIFY = 500, 80, 50, 70, 40, 300, 120  # updates
+HEAD, CURVE, DISTIL, RSS, LONGER, READ = 500, 80, 50, 70, 40, 300  # updates
 LENGTHS, QUESTIONS, REVIEWS = (512, 1024, 1536, 2048), 60, 64  # what table 6 is tested on
 VALIDATE_EVERY = 20
 DISTILLATION = "--criterion littlebird_distillation --soft-weight 1 --attention-weight 1 --attention-rows 128"
@@ -308,10 +308,14 @@ def table1(bench: Bench, seed: int) -> None:
         accuracy(bench, f"table1/{name}/{seed}", longer, "littlebird", (512, 2048, 4096))
 
 
-def table6(bench: Bench, seed: int, reviews: str | None, questions: Sequence[str]) -> None:
-    """Trained at 512 with and without padding insertion, tested up to four times as long."""
+def table6(bench: Bench, seed: int, reviews: str | None, rate: float, updates: int, questions: Sequence[str]) -> None:
+    """Trained at 512 with and without padding insertion, tested up to four times as long.
+
+    Args:
+        rate, updates: learning rate and length of the training on reviews.
+    """
     start = distilled(bench, "littlebird", seed)
-    for name, insertion in (("512", ""), ("512+PI", PADDING)):
+    for name, insertion in (("512", ""), ("512+PI", PADDING)) if questions else ():
         reader = tune(bench, f"{name}-{seed}", start, "littlebird", seed, questions, insertion)
         for length in LENGTHS:
             answers(bench, f"table6/questions/{name}/{seed}/{length}", reader, length, questions, length)
@@ -324,12 +328,13 @@ def table6(bench: Bench, seed: int, reviews: str | None, questions: Sequence[str
     )
     task = "--task littlebird_sentence_prediction --criterion sentence_prediction --num-classes 2"
     model = sizes(bench.out / "students/littlebird")
-    for name, insertion in (("512", ""), ("512+PI", PADDING)):
+    for arm, insertion in (("512", ""), ("512+PI", PADDING)):
+        name = f"{arm}-{rate:g}-{updates}"
         classifier = bench.train(
             f"reviews-{name}-{seed}",
             data,
-            CLASSIFY,
-            f"{task} {model} {insertion} --seed {seed} --disable-validation --lr 3e-4",
+            updates,
+            f"{task} {model} {insertion} --seed {seed} --disable-validation --lr {rate:g}",
             start=start,
             optimizer=SLOPES,
         )
@@ -516,6 +521,8 @@ def main() -> None:
     parser.add_argument("--source", help="the short-input model, as for littlebird-warm-start")
     parser.add_argument("--text", help="folder of texts")
     parser.add_argument("--reviews", help="movie_reviews.zip; table6 leaves them out without")
+    parser.add_argument("--reviews-lr", type=float, default=5e-5, help="(%(default)s)")
+    parser.add_argument("--reviews-updates", type=int, default=300, help="(%(default)s)")
     parser.add_argument("--questions", nargs="+", default=[], help="files in SQuAD format, the last one for testing")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--threads", type=int, default=2)
@@ -535,7 +542,7 @@ def main() -> None:
         elif options.what == "table1":
             table1(bench, seed)
         elif options.what == "table6":
-            table6(bench, seed, options.reviews, options.questions)
+            table6(bench, seed, options.reviews, options.reviews_lr, options.reviews_updates, options.questions)
         elif options.what == "table8":
             table8(bench, seed, options.questions)
         elif options.what == "slopes":
