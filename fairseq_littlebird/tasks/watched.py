@@ -26,7 +26,10 @@ class Watched:
         return loss, sample_size, log | self._padding(sample) | slopes(model) | {CALLS: 1}
 
     def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
-        super().reduce_metrics(logging_outputs, criterion)  # type: ignore[misc]
+        with metrics.aggregate() as logged:
+            super().reduce_metrics(logging_outputs, criterion)  # type: ignore[misc]
+        if "loss" not in logged:  # nothing was asked; fairseq would count a loss of -1
+            metrics.log_scalar("loss", 0.0, 0, round=3)
 
         def total(key: str) -> Any:
             return sum(log.get(key, 0) for log in logging_outputs)

@@ -113,6 +113,14 @@ def test_killed_at_once(launch, straight, tmp_path):
     same(straight, weights(tmp_path), before | losses(done))
 
 
+def test_going_on_at_an_epochs_end(launch, straight, tmp_path):
+    """There fairseq forgets its meters and the digits they print with, and here no span recurs in the next batch."""
+    first = losses(finished(launch("recurring_span_selection", tmp_path, UPDATES, *NOISY, "--max-epoch", 2, workers=1)))
+    done = losses(finished(launch("recurring_span_selection", tmp_path, UPDATES, *NOISY, workers=1)))
+    assert min(done) == max(first) + 1 < UPDATES
+    same(straight, weights(tmp_path), first | done)
+
+
 def test_a_full_disk(launch, straight, tmp_path):
     """Files may grow no larger than half a checkpoint: what is being written is cut short."""
     first = launch("recurring_span_selection", tmp_path, 8, *NOISY, workers=1)

@@ -7,9 +7,10 @@ import os
 
 import pytest
 import torch
+from fairseq.logging import metrics
 
 from fairseq_littlebird.attention import BiALiBi
-from fairseq_littlebird.tasks.watched import slopes
+from fairseq_littlebird.tasks.watched import Watched, slopes
 
 WANDB = """
 import json, os
@@ -62,6 +63,23 @@ def test_tensorboard_and_wandb_are_told_the_same(watched):
     assert values["valid/slope_2"] == pytest.approx(float(valid_log[-1]["valid_slope_2"]))
     assert values["valid/f1"] == pytest.approx(float(valid_log[-1]["valid_f1"]))
     assert {"train_inner/padding", "train_inner/wps"} <= values.keys()
+
+
+def test_a_batch_without_questions_leaves_the_mean_loss_as_it_is():
+    class Criterion:
+        def reduce_metrics(self, logging_outputs, criterion):
+            for log in logging_outputs:
+                metrics.log_scalar("loss", log["loss"], 8, round=3)
+
+    class Task(Watched, Criterion):
+        pass
+
+    with metrics.aggregate() as values:
+        Task().reduce_metrics([], None)
+        assert values.get_smoothed_values() == {"loss": 0}
+        Task().reduce_metrics([{"loss": 1.23456}], None)
+        Task().reduce_metrics([], None)
+    assert values.get_smoothed_values() == {"loss": 1.235}
 
 
 def test_slopes_are_those_of_every_layer():
