@@ -583,7 +583,7 @@ def test_opening_a_million_examples_is_fast_and_small(tmp_path):
 import time
 from fairseq_littlebird.data.prepared import PreparedQuestions
 {PEAK}
-before, start = peak(), time.perf_counter()
+before, start = peak(), time.process_time()
 prepared = PreparedQuestions({str(out)!r}, "train")
 window = prepared.window(999_999)
 assert len(prepared) == 1_000_000 and window.spans == [(16, 17)]
@@ -591,7 +591,7 @@ assert window.tokens.tolist() == [0, 9, *range(12), 2, 1, 2, 3, 4, 2]
 example, windows = prepared.example(999_999)
 assert example.document == "a value" and windows == range(999_999, 1_000_000)
 assert prepared.window_answered(999_999, 1_000_000).all()
-assert time.perf_counter() - start < 5
+assert time.process_time() - start < 5
 assert peak() - before < 3_000, peak() - before  # KiB; the windows alone are 12 MB
 """
     subprocess.run([sys.executable, "-c", code], check=True)

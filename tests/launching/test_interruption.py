@@ -22,7 +22,7 @@ def worker(ready, heard):
     interruption = Interruption()
     interruption.listen()
     ready.set()
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not interruption.signal and time.monotonic() < end:
         time.sleep(0.01)
     heard.put(interruption.signal)
@@ -35,7 +35,7 @@ def test_a_signal_to_the_first_process_reaches_its_workers(number):
     workers = [context.Process(target=worker, args=(event, heard)) for event in ready]
     for process in workers:
         process.start()
-    assert all(event.wait(60) for event in ready)
+    assert all(event.wait(120) for event in ready)
     interruption = Interruption()
     interruption.listen(relay=True)
     os.kill(os.getpid(), number)
