@@ -215,9 +215,9 @@ def make_holes(out: Path, examples: int) -> None:
     holes(out / "classes" / "input0" / "train", np.uint16, np.full(examples, LENGTH - 1))
     holes(out / "classes" / "label" / "train", np.uint16, np.full(examples, 2))
     symbols = {"<s>": 0, "[QUESTION]": 9, "</s>": 2}
-    settings = {"version": VERSION, "dataset": "squad", "symbols": symbols}
+    settings = {"version": VERSION, "dataset": "squad", "symbols": symbols, "answer_types": []}
     (out / "questions" / "prepared.json").write_text(json.dumps(settings))
-    sizes = {"examples": 200, "questions": 12, "spans": 3, "segments": 1, "windows": 3}
+    sizes = {"offsets": 2 * LENGTH, "examples": 200, "questions": 12, "spans": 3, "segments": 1, "windows": 3}
     for part, kind in PARTS.items():
         holes(out / "questions" / f"train.{part}", kind, np.full(examples, sizes.get(part, LENGTH)))
     windows = np.zeros((examples, 3), np.int32)

@@ -52,17 +52,36 @@ def test_documents(benchmark, texts, tmp_path):
         assert len(load_tokenizer(tokenizer).tokenize(example.document)) == pytest.approx(1000, abs=100)
 
 
+def rows(script, *words):
+    """What stands first in the rows of the table that a script prints."""
+    words = [sys.executable, str(SCRIPT.with_name(script)), *map(str, words)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=SCRIPT.parents[1])
+    assert done.returncode == 0, done.stderr
+    return [line.split("|")[1].strip(" `") for line in done.stdout.splitlines() if line.startswith("|")][2:]
+
+
 def test_tables_of_a_tiny_data_set(benchmark, texts, tmp_path):
     folder, tokenizer = texts
     benchmark.make(Namespace(documents=3, tokens=300, text=folder, tokenizer=tokenizer, out=tmp_path, seed=1))
-    words = [sys.executable, str(SCRIPT), "prepare", "--tokenizer", str(tokenizer), "--out", str(tmp_path)]
-    words += "--workers 1 2 --rounds 1 --max-tokens 128 --stride 100".split()
-    done = subprocess.run(words, capture_output=True, text=True, cwd=SCRIPT.parents[1])
-    assert done.returncode == 0, done.stderr
-    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("|")]
-    assert rows[2:] == ["tokenizer alone", "prepare, 1 worker", "prepare, 2 workers"]
+    own = "--workers 1 2 --rounds 1 --max-tokens 128 --stride 100".split()
+    found = rows("data_size.py", "prepare", "--tokenizer", tokenizer, "--out", tmp_path, *own)
+    assert found == ["tokenizer alone", "prepare, 1 worker", "prepare, 2 workers"]
+    assert rows("data_size.py", "train", "--updates", 12, "--batch", 2, "--out", tmp_path) == ["fairseq-train"]
+    assert rows("data_size.py", "predict", "--out", tmp_path) == ["littlebird-predict"]
+    reader = ["--tokenizer", tokenizer, "--path", tmp_path / "model" / "checkpoint_last.pt"]
+    own = ["--text", folder / "text.txt", "--out", tmp_path / "lengths", "--lengths", 1, 50, "--tokens", 60]
+    assert rows("soak.py", "lengths", *reader, *own) == ["1", "50"]
     settings = json.loads((tmp_path / "qa" / "prepared.json").read_text("utf-8"))
     assert settings["splits"]["train"]["kept"] == 3
+
+
+def test_tables_of_holes(tmp_path):
+    assert rows("data_size.py", "open", "--examples", 40, "--out", tmp_path) == [
+        "littlebird_masked_lm",
+        "recurring_span_selection",
+        "question_answering",
+        "littlebird_sentence_prediction",
+    ]
 
 
 def test_memory_of_all_processes(benchmark):
