@@ -15,7 +15,7 @@ PADDING, SLOPES, CALLS = "padding_tokens", "slope_", "calls"
 
 class Watched:
     """A mixin for a task: ``padding``, the share of a batch that is padding, and at validation ``slope_1`` …,
-    each layer's (β + γ) / 2, the mean of its heads."""
+    each layer's (β + γ) / 2, the mean of its heads. A batch in which nothing is asked counts in no mean loss."""
 
     def train_step(self, sample: Any, *arguments: Any, **options: Any) -> Any:
         loss, sample_size, log = super().train_step(sample, *arguments, **options)  # type: ignore[misc]
@@ -28,12 +28,12 @@ class Watched:
     def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:
         with metrics.aggregate() as logged:
             super().reduce_metrics(logging_outputs, criterion)  # type: ignore[misc]
-        if "loss" not in logged:  # nothing was asked; fairseq would count a loss of -1
-            metrics.log_scalar("loss", 0.0, 0, round=3)
 
         def total(key: str) -> Any:
             return sum(log.get(key, 0) for log in logging_outputs)
 
+        if "loss" not in logged and not total("sample_size"):  # fairseq would count a loss of -1
+            metrics.log_scalar("loss", 0.0, 0, round=3)
         if cells := total("cells"):
             metrics.log_scalar("padding", total(PADDING) / cells, cells, round=3)
         if calls := total(CALLS):

@@ -548,7 +548,7 @@ def peak():  # KiB of this process so far
 """
 
 
-def test_opening_a_million_examples_is_fast_and_small(tmp_path):
+def test_opening_a_million_examples_reads_none_of_the_others(tmp_path):
     """Files of that many items, all zero but the last; neither opening nor reading that one reads the others."""
     count = 1_000_000
     out = tmp_path / "out"
@@ -580,10 +580,9 @@ def test_opening_a_million_examples_is_fast_and_small(tmp_path):
             data.seek((count - 1) * last[part].nbytes)
             data.write(last[part].tobytes())
     code = f"""
-import time
 from fairseq_littlebird.data.prepared import PreparedQuestions
 {PEAK}
-before, start = peak(), time.process_time()
+before = peak()
 prepared = PreparedQuestions({str(out)!r}, "train")
 window = prepared.window(999_999)
 assert len(prepared) == 1_000_000 and window.spans == [(16, 17)]
@@ -591,7 +590,6 @@ assert window.tokens.tolist() == [0, 9, *range(12), 2, 1, 2, 3, 4, 2]
 example, windows = prepared.example(999_999)
 assert example.document == "a value" and windows == range(999_999, 1_000_000)
 assert prepared.window_answered(999_999, 1_000_000).all()
-assert time.process_time() - start < 5
 assert peak() - before < 3_000, peak() - before  # KiB; the windows alone are 12 MB
 """
     subprocess.run([sys.executable, "-c", code], check=True)

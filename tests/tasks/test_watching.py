@@ -69,17 +69,21 @@ def test_a_batch_without_questions_leaves_the_mean_loss_as_it_is():
     class Criterion:
         def reduce_metrics(self, logging_outputs, criterion):
             for log in logging_outputs:
-                metrics.log_scalar("loss", log["loss"], 8, round=3)
+                if "loss" in log:
+                    metrics.log_scalar("loss", log["loss"], log["sample_size"], round=3)
 
     class Task(Watched, Criterion):
         pass
 
     with metrics.aggregate() as values:
-        Task().reduce_metrics([], None)
+        Task().reduce_metrics([{"sample_size": 0}], None)
         assert values.get_smoothed_values() == {"loss": 0}
-        Task().reduce_metrics([{"loss": 1.23456}], None)
-        Task().reduce_metrics([], None)
+        Task().reduce_metrics([{"sample_size": 8, "loss": 1.23456}], None)
+        Task().reduce_metrics([{"sample_size": 0}], None)
     assert values.get_smoothed_values() == {"loss": 1.235}
+    with metrics.aggregate() as values:
+        Task().reduce_metrics([{"sample_size": 8}], None)
+    assert "loss" not in values  # a criterion that logs none: fairseq says so
 
 
 def test_slopes_are_those_of_every_layer():
