@@ -1,0 +1,162 @@
+"""The paper's claims, measured by a training of days: docs/experiments/claims.md is its ledger.
+
+    python scripts/experiments/claims.py run     --out DIR [--hours H]   goes on where it stopped, until it is told to stop
+    python scripts/experiments/claims.py status  --out DIR               what is done, what runs, hours to go
+    python scripts/experiments/claims.py report  --out DIR               figures and curves into docs/experiments/
+
+DIR holds everything that is not committed: the text, checkpoints, logs, and a clone of this repository, so that a
+change in the working tree cannot change a training that goes on; ``run --update-code`` moves it to the current commit.
+Each step of the plan is a command line of this project or of fairseq, printed before it runs, with one thread and a
+low priority. SIGTERM and Ctrl-C save a checkpoint first; after a kill the last one saved is taken up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from claims_plan import PLAN, Step
+from claims_report import report
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class Runner:
+    """Works through the plan in a folder.
+
+    Args:
+        out: the folder.
+        data: the real data, as in tests.
+    """
+
+    def __init__(self, out: Path, data: Path) -> None:
+        self.out, self.data, self.code = out, data, out / "code"
+        self.child: subprocess.Popen[bytes] | None = None
+        self.stopped = False
+
+    def stop(self, number: int, frame: object) -> None:
+        """Tells the running command, which saves its state; nothing more is started."""
+        self.stopped = True
+        if self.child is not None:
+            self.child.send_signal(signal.SIGTERM)
+
+    def run(self, hours: float) -> None:
+        """Runs what is not done, in the order of the plan, for so many hours at most."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.stop)
+        signal.signal(signal.SIGALRM, self.stop)
+        signal.alarm(round(hours * 3600))
+        for step in PLAN:
+            if self.stopped:
+                break
+            if not self.done(step):
+                self.execute(step)
+
+    def execute(self, step: Step) -> None:
+        command = self.words(step)
+        log = self.out / "logs" / f"{step.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        print("+", shlex.join(command), flush=True)
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.code)}
+        started, commit = time.time(), self.commit()
+        with log.open("ab") as file:
+            self.child = subprocess.Popen(
+                ["nice", "-n", "10", *command],
+                cwd=self.code,
+                env=environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            status = self.child.wait()
+        self.child = None
+        line = {"step": step.name, "seconds": round(time.time() - started), "status": status, "commit": commit}
+        with (self.out / "runs.jsonl").open("a") as file:
+            file.write(json.dumps(line | {"finished": not status}) + "\n")
+        if status and not self.stopped:
+            sys.exit(f"{log}: status {status}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:]))
+        if not status and not self.stopped:
+            self.marker(step).parent.mkdir(parents=True, exist_ok=True)
+            self.marker(step).touch()
+
+    def words(self, step: Step) -> list[str]:
+        """The command line, with the programs of this Python and the folders of this machine."""
+        text = step.command.format(out=self.out, code=self.code, data=self.data)
+        words = shlex.split(text)
+        program = Path(sys.executable).parent / words[0]
+        return [sys.executable, *words] if words[0].endswith(".py") else [str(program), *words[1:]]
+
+    def marker(self, step: Step) -> Path:
+        return self.out / "done" / step.name
+
+    def done(self, step: Step) -> bool:
+        return self.marker(step).exists()
+
+    def commit(self) -> str:
+        return git("-C", str(self.code), "rev-parse", "--short", "HEAD")
+
+    def get_code(self, update: bool) -> None:
+        """Clones this repository at its commit, or moves the clone there."""
+        if not self.code.exists():
+            git("clone", "--quiet", "--no-hardlinks", str(ROOT), str(self.code))
+        elif update:
+            git("-C", str(self.code), "fetch", "--quiet", str(ROOT), "HEAD")
+            git("-C", str(self.code), "checkout", "--quiet", "FETCH_HEAD")
+
+    def status(self) -> None:
+        spent = self.spent()
+        for step in PLAN:
+            state = "done" if self.done(step) else "begun" if step.name in spent else ""
+            print(f"{step.name:40} {state:6} {spent.get(step.name, 0) / 3600:6.2f} h of some {step.hours:.1f}")
+        left = sum(max(0.0, step.hours - spent.get(step.name, 0) / 3600) for step in PLAN if not self.done(step))
+        print(f"{sum(map(self.done, PLAN))} of {len(PLAN)} steps done; {sum(spent.values()) / 3600:.1f} h spent, some {left:.0f} h to go")
+
+    def spent(self) -> dict[str, float]:
+        """Seconds of each step so far, over all its runs."""
+        path, seconds = self.out / "runs.jsonl", {}
+        for line in path.read_text().splitlines() if path.exists() else ():
+            record = json.loads(line)
+            seconds[record["step"]] = seconds.get(record["step"], 0) + record["seconds"]
+        return seconds
+
+
+def git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "status", "report"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="(%(default)s)")
+    parser.add_argument("--hours", type=float, default=1000.0, help="of work at most, by the clock")
+    parser.add_argument("--update-code", action="store_true", help="use the current commit from now on")
+    options = parser.parse_args(arguments)
+    out = options.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    runner = Runner(out, options.data.resolve())
+    if options.what == "status":
+        runner.status()
+    elif options.what == "report":
+        report(out, ROOT / "docs/experiments")
+    else:
+        with (out / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                sys.exit(f"{out}: another run is at work there")
+            runner.get_code(options.update_code)
+            runner.run(options.hours)
+
+
+if __name__ == "__main__":
+    main()

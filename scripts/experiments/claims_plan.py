@@ -1,0 +1,110 @@
+"""The steps of claims.py, in their order: what comes first is needed by, or tells more than, what follows.
+
+Every training sees its tokens in one order (``--seed`` draws it), in batches of 4,096 tokens. ``@3M`` is the part of a
+training up to so many million tokens; the learning rate falls with the square root of the updates, so that a training
+can be made longer later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+BATCH = 4096  # tokens
+HOURS = {"full": 0.45, "student": 0.45, "distilled": 0.8, "ablation": 0.25}
+"""Of one thread per million tokens, measured on an AMD EPYC of 2.6 GHz beside other work."""
+
+DOCUMENTATION = (
+    "/usr/share/doc /usr/share/man/man1 /usr/share/man/man2 /usr/share/man/man3 /usr/share/man/man4 "
+    "/usr/share/man/man5 /usr/share/man/man6 /usr/share/man/man7 /usr/share/man/man8 /usr/share/perl /usr/share/vim "
+    "/usr/share/gimp /usr/lib/libreoffice /usr/lib/python3 /usr/share/common-licenses"
+)
+TEACHER = "{out}/head/checkpoint_last.pt"
+DISTILLATION = f"--criterion littlebird_distillation --attention-rows 128 --teacher-path {TEACHER}"
+MASKED_LM = "--task littlebird_masked_lm"
+SPANS = (
+    "--task recurring_span_selection --criterion recurring_span_selection --sample-break-mode complete "
+    "--shorten-method truncate"
+)
+
+
+class Step(NamedTuple):
+    """One command.
+
+    Args:
+        name: of its marker and its log.
+        command: words of a shell; ``{{out}}``, ``{{code}}`` and ``{{data}}`` are the folders.
+        hours: that it is expected to take.
+    """
+
+    name: str
+    command: str
+    hours: float = 0.1
+
+
+def training(
+    name: str, millions: float, options: str, kind: str, start: str, length: int = 512, seed: int = 1, decay: bool = False
+) -> Step:
+    """A training by littlebird-launch, up to so many million tokens.
+
+    Args:
+        options: task, criterion, model and learning rate.
+        kind: of :data:`HOURS`.
+        start: the checkpoint whose parameters it begins with.
+        decay: the learning rate ends at 0 after these tokens, instead of falling with the square root of the updates.
+    """
+    updates = round(millions * 1e6 / BATCH)
+    schedule = (
+        f"--lr-scheduler polynomial_decay --warmup-updates {updates // 10} --total-num-update {updates}"
+        if decay
+        else f"--lr-scheduler inverse_sqrt --warmup-updates {round(1e6 / BATCH)} --warmup-init-lr 1e-7"
+    )
+    return Step(
+        f"{name}@{millions:g}M",
+        f"littlebird-launch {{out}}/text-bin {options} --finetune-from-model {start} --tokens-per-sample {length} "
+        f"--batch-size {BATCH // length} --required-batch-size-multiple 1 --max-update {updates} {schedule} "
+        f"--adam-betas (0.9,0.98) --clip-norm 1.0 --dropout 0 --attention-dropout 0 --num-workers 1 --seed {seed} "
+        f"--validate-interval 1000000 --validate-interval-updates {round(1e6 / BATCH)} --max-valid-steps 24 "
+        "--no-epoch-checkpoints --save-interval-updates 122 --keep-interval-updates 1 --log-format json "
+        f"--log-interval 10 --save-dir {{out}}/{name}".replace("(0.9,0.98)", "'(0.9, 0.98)'"),
+        HOURS[kind] * millions,
+    )
+
+
+def kept(name: str, millions: float) -> Step:
+    """The checkpoint of now under a name that later training leaves alone."""
+    target = f"{{out}}/kept/{name}@{millions:g}M.pt"
+    return Step(f"keep-{name}@{millions:g}M", f"scripts/experiments/keep.py {{out}}/{name}/checkpoint_last.pt {target}")
+
+
+def text() -> Iterator[Step]:
+    """The corpus as numbers, and the source model, whose masked-LM head is trained first."""
+    yield Step("documents", f"scripts/experiments/english_text.py --out {{out}}/documents --input {DOCUMENTATION}")
+    yield Step(
+        "corpus",
+        "scripts/text_corpus.py --input {out}/documents {data}/text_en --out {out}/corpus --valid-share 0.01",
+    )
+    yield Step("bare", "littlebird-warm-start --from {out}/minilm --to full --out {out}/bare")
+    for split in ("train", "valid"):
+        yield Step(
+            f"{split}.tok",
+            f"littlebird-prepare text --tokenizer {{out}}/bare --input {{out}}/corpus/{split}.txt "
+            f"--output {{out}}/{split}.tok",
+        )
+    yield Step(
+        "text-bin",
+        "fairseq-preprocess --only-source --srcdict {out}/bare/dict.txt --trainpref {out}/train.tok "
+        "--validpref {out}/valid.tok --destdir {out}/text-bin --workers 1",
+    )
+
+
+def head() -> Iterator[Step]:
+    model = (
+        "--arch bert_full_base --encoder-layers 6 --encoder-embed-dim 384 --encoder-ffn-embed-dim 1536 "
+        "--encoder-attention-heads 12 --layer-norm-eps 1e-12 --activation gelu --max-positions 512"
+    )
+    options = f"{MASKED_LM} --criterion masked_lm {model} --optimizer adam --lr 5e-4"
+    yield training("head", 6, options, "full", "{out}/bare/checkpoint.pt", decay=True)
+
+
+PLAN: tuple[Step, ...] = (*text(), *head())
