@@ -7,8 +7,15 @@ import logging
 import torch
 
 logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)  # asks every reader for tensorboardX
+root = logging.getLogger()
+before = root.level, root.handlers[:]
 
 from fairseq_littlebird import criterions, models, optimizers, tasks  # noqa: E402, F401
+
+# some of fairseq's modules set up the root logger when imported (wav2vec at DEBUG); a program's own settings stay
+root.setLevel(before[0])
+root.handlers[:] = before[1]
+
 from fairseq_littlebird.data.reading_ahead import end_reading  # noqa: E402
 from fairseq_littlebird.errors import one_line_errors  # noqa: E402
 

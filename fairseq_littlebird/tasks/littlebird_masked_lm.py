@@ -44,3 +44,7 @@ class LittleBirdMaskedLMTask(CarriedFiles, Watched, MaskedLMTask):
         if self.padding_insertion is not None:
             dataset.defn["net_input.positions"] = PaddingInsertionDataset(src_dataset, self.padding_insertion)
         return dataset
+
+    def get_batch_iterator(self, *arguments: Any, **options: Any) -> Any:
+        # fairseq loses the last batch where its size is no multiple
+        return super().get_batch_iterator(*arguments, **options | {"required_batch_size_multiple": 1})

@@ -1,8 +1,8 @@
 """The paper's claims, measured by a training of days: docs/experiments/claims.md is its ledger.
 
-    python scripts/experiments/claims.py run     --out DIR [--hours H]   goes on where it stopped, until it is told to stop
-    python scripts/experiments/claims.py status  --out DIR               what is done, what runs, hours to go
-    python scripts/experiments/claims.py report  --out DIR               figures and curves into docs/experiments/
+    python scripts/experiments/claims.py run --out DIR [--hours H]   goes on where it stopped, until it is told to stop
+    python scripts/experiments/claims.py status --out DIR            what is done, what runs, hours to go
+    python scripts/experiments/claims.py report --out DIR            figures and curves into docs/experiments/
 
 DIR holds everything that is not committed: the text, checkpoints, logs, and a clone of this repository, so that a
 change in the working tree cannot change a training that goes on; ``run --update-code`` moves it to the current commit.
@@ -92,8 +92,10 @@ class Runner:
         """The command line, with the programs of this Python and the folders of this machine."""
         text = step.command.format(out=self.out, code=self.code, data=self.data)
         words = shlex.split(text)
+        if words[0].endswith(".py"):
+            return [sys.executable, *words]
         program = Path(sys.executable).parent / words[0]
-        return [sys.executable, *words] if words[0].endswith(".py") else [str(program), *words[1:]]
+        return [str(program), *words[1:]] if program.exists() else words
 
     def marker(self, step: Step) -> Path:
         return self.out / "done" / step.name
@@ -118,11 +120,13 @@ class Runner:
             state = "done" if self.done(step) else "begun" if step.name in spent else ""
             print(f"{step.name:40} {state:6} {spent.get(step.name, 0) / 3600:6.2f} h of some {step.hours:.1f}")
         left = sum(max(0.0, step.hours - spent.get(step.name, 0) / 3600) for step in PLAN if not self.done(step))
-        print(f"{sum(map(self.done, PLAN))} of {len(PLAN)} steps done; {sum(spent.values()) / 3600:.1f} h spent, some {left:.0f} h to go")
+        done, hours = sum(map(self.done, PLAN)), sum(spent.values()) / 3600
+        print(f"{done} of {len(PLAN)} steps done; {hours:.1f} h spent, some {left:.0f} h to go")
 
     def spent(self) -> dict[str, float]:
         """Seconds of each step so far, over all its runs."""
-        path, seconds = self.out / "runs.jsonl", {}
+        path = self.out / "runs.jsonl"
+        seconds: dict[str, float] = {}
         for line in path.read_text().splitlines() if path.exists() else ():
             record = json.loads(line)
             seconds[record["step"]] = seconds.get(record["step"], 0) + record["seconds"]

@@ -43,7 +43,14 @@ class Step(NamedTuple):
 
 
 def training(
-    name: str, millions: float, options: str, kind: str, start: str, length: int = 512, seed: int = 1, decay: bool = False
+    name: str,
+    millions: float,
+    options: str,
+    kind: str,
+    start: str,
+    length: int = 512,
+    seed: int = 1,
+    decay: bool = False,
 ) -> Step:
     """A training by littlebird-launch, up to so many million tokens.
 
@@ -73,8 +80,16 @@ def training(
 
 def kept(name: str, millions: float) -> Step:
     """The checkpoint of now under a name that later training leaves alone."""
-    target = f"{{out}}/kept/{name}@{millions:g}M.pt"
-    return Step(f"keep-{name}@{millions:g}M", f"scripts/experiments/keep.py {{out}}/{name}/checkpoint_last.pt {target}")
+    stage = f"{name}@{millions:g}M"
+    return Step(f"keep-{stage}", f"cp {{out}}/{name}/checkpoint_last.pt {{out}}/kept/{stage}.pt")
+
+
+def measured(name: str, checkpoint: str, options: str) -> Step:
+    return Step(
+        f"measure-{name}",
+        f"scripts/experiments/measure.py --checkpoint {checkpoint} --to {{out}}/results/{name}.json {{out}}/text-bin "
+        + options,
+    )
 
 
 def text() -> Iterator[Step]:
@@ -98,13 +113,73 @@ def text() -> Iterator[Step]:
     )
 
 
+FULL = (
+    "--arch bert_full_base --encoder-layers 6 --encoder-embed-dim 384 --encoder-ffn-embed-dim 1536 "
+    "--encoder-attention-heads 12 --layer-norm-eps 1e-12 --activation gelu --max-positions 512"
+)
+STUDENT = (
+    "--arch littlebird_base --encoder-layers 6 --encoder-embed-dim 384 --encoder-ffn-embed-dim 1536 "
+    "--encoder-attention-heads 12 --layer-norm-eps 1e-12 --activation gelu"
+)
+BIGBIRD = STUDENT.replace("littlebird", "bigbird_itc") + " --max-positions 4096"
+
+
 def head() -> Iterator[Step]:
-    model = (
-        "--arch bert_full_base --encoder-layers 6 --encoder-embed-dim 384 --encoder-ffn-embed-dim 1536 "
-        "--encoder-attention-heads 12 --layer-norm-eps 1e-12 --activation gelu --max-positions 512"
-    )
-    options = f"{MASKED_LM} --criterion masked_lm {model} --optimizer adam --lr 5e-4"
-    yield training("head", 6, options, "full", "{out}/bare/checkpoint.pt", decay=True)
+    options = f"{MASKED_LM} --criterion masked_lm {FULL}"
+    yield training("head", 6, f"{options} --optimizer adam --lr 5e-4", "full", "{out}/bare/checkpoint.pt", decay=True)
+    yield measured("head", TEACHER, f"{options} --tokens-per-sample 512")
+    yield Step("folders", "mkdir -p {out}/kept {out}/students")
+    yield Step("tokenizer", "cp {out}/bare/tokenizer.json {out}/bare/dict.txt {out}/head")
+    yield Step("student", "littlebird-warm-start --from {out}/head --out {out}/students/littlebird")
+    yield Step("bigbird", "littlebird-warm-start --from {out}/head --to bigbird_itc --out {out}/students/bigbird_itc")
 
 
-PLAN: tuple[Step, ...] = (*text(), *head())
+def claim_1(seed: int) -> Iterator[Step]:
+    """Warm start alone and with distillation at equal tokens, then recurring spans from each for a million more."""
+    start = "{out}/students/littlebird/checkpoint.pt"
+    fast = "--optimizer littlebird_adam --lr 5e-4"
+    for millions in (1, 3):
+        for arm, criterion, kind in (
+            ("warm", "--criterion masked_lm", "student"),
+            ("distilled", DISTILLATION, "distilled"),
+        ):
+            name = f"1-{arm}-{seed}"
+            stage = f"{name}@{millions}M"
+            yield training(name, millions, f"{MASKED_LM} {criterion} {STUDENT} {fast}", kind, start, seed=seed)
+            yield kept(name, millions)
+            compared = f"{MASKED_LM} {DISTILLATION} {STUDENT} --tokens-per-sample 512".replace(
+                "--attention-rows 128 ", ""
+            )
+            yield measured(stage, f"{{out}}/kept/{stage}.pt", compared)
+            spans = f"{name}-{millions}M-spans"
+            options = f"{SPANS} {STUDENT} --optimizer littlebird_adam --slopes-lr-scale 20 --lr 3e-4"
+            yield training(spans, 1, options, "student", f"{{out}}/kept/{stage}.pt", seed=seed, decay=True)
+            yield from by_length(spans, STUDENT, (512,))
+
+
+def by_length(name: str, model: str, lengths: tuple[int, ...] = (512, 2048, 4096)) -> Iterator[Step]:
+    """Accuracy of recurring spans on held-out text in chunks of each length; as many tokens at each."""
+    for length in lengths:
+        options = f"{SPANS} {model} --tokens-per-sample {length} --chunks {120_000 // length}"
+        yield measured(f"{name}-{length}", f"{{out}}/{name}/checkpoint_last.pt", options)
+
+
+def claim_2(seed: int) -> Iterator[Step]:
+    """Table 1: A at 512 tokens, B at 2,048 and C at 4,096 from A, and BigBird-ITC, D, at 4,096."""
+    slow = "--optimizer littlebird_adam --slopes-lr-scale 20 --lr 3e-4"
+    distilled = f"{{out}}/kept/1-distilled-{seed}@3M.pt"
+    bigbird = "{out}/students/bigbird_itc/checkpoint.pt"
+    a = f"{{out}}/2-A-{seed}/checkpoint_last.pt"
+    for row, model, optimizer, start, length in (
+        ("A", STUDENT, slow, distilled, 512),
+        ("B", STUDENT, slow, a, 2048),
+        ("C", STUDENT, slow, a, 4096),
+        ("D", BIGBIRD, "--optimizer adam --lr 3e-4", bigbird, 4096),
+    ):
+        name = f"2-{row}-{seed}"
+        options = f"{SPANS} {model} {optimizer}"
+        yield training(name, 5, options, "student", start, length=length, seed=seed, decay=True)
+        yield from by_length(name, model)
+
+
+PLAN: tuple[Step, ...] = (*text(), *head(), *claim_1(1), *claim_2(1), *claim_1(2))

@@ -55,8 +55,8 @@ def main() -> None:
             documents, characters = documents + 1, characters + len(text)
             if documents % 500 == 0:
                 print(f"{documents:,} documents, {characters:,} characters, now {name}", flush=True)
-    if not documents:
-        raise UserError("no English prose found", str(options.input[0]), "give other folders with --input")
+        if not documents:
+            raise UserError("no English prose found", str(options.input[0]), "give other folders with --input")
     print(f"{documents:,} documents, {characters:,} characters")
 
 

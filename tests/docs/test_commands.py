@@ -85,6 +85,7 @@ ELSEWHERE = {
 READ = {
     r"python benchmarks/(overfit|reuse|insertion)\.py": "trains for tens of minutes to hours",
     r"python benchmarks/device_kernels\.py": "needs an accelerator",
+    r"python scripts/experiments/claims\.py": "trains for days",
 }
 # a pattern of the whole command -> why its arguments are not read either
 SAID = {

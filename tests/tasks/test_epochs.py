@@ -84,6 +84,15 @@ def test_every_question_of_an_evaluation_split_is_in_a_batch(tiny, limits):
     assert sorted(ids) == sorted(task.dataset("valid").prepared.example(i)[0].id for i in range(4))
 
 
+@pytest.mark.parametrize("limits", [{"max_sentences": 4}, {"max_tokens": 200}, {"max_sentences": 64}])
+def test_every_block_of_masked_lm_is_in_a_batch(tiny, limits):
+    task = build("littlebird_masked_lm", tiny / "text", tokens_per_sample=64)
+    task.load_dataset("valid")
+    iterator = task.get_batch_iterator(task.dataset("valid"), required_batch_size_multiple=8, **limits)
+    seen = [index for batch in iterator.next_epoch_itr(shuffle=False) for index in batch["id"].tolist()]
+    assert sorted(seen) == list(range(len(task.dataset("valid"))))
+
+
 @pytest.mark.parametrize("limits", [{"max_sentences": 4}, {"max_tokens": 60}, {"max_sentences": 64}])
 @pytest.mark.parametrize("split", ["train", "valid"])
 def test_every_document_is_in_a_batch(tiny, split, limits):
