@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -65,12 +66,12 @@ def read(path: Path, changes: Sequence[str] = ()) -> Quality:
         UserError: not such a file, or data or an architecture that is not there.
     """
     try:
-        with path.open(encoding="utf-8") as stream:
-            # aliases of aliases take few lines and no end of memory
-            if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(stream)):
-                raise ValueError("an alias (*): write out what it stands for")
+        text = path.read_text("utf-8")
+        # aliases of aliases take few lines and no end of memory
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise ValueError("an alias (*): write out what it stands for")
         content = OmegaConf.merge(
-            OmegaConf.structured(Quality), OmegaConf.load(path), OmegaConf.from_dotlist([*changes])
+            OmegaConf.structured(Quality), OmegaConf.load(io.StringIO(text)), OmegaConf.from_dotlist([*changes])
         )
         missing = OmegaConf.missing_keys(content)
         quality: Quality = OmegaConf.to_object(content) if not missing else Quality()  # type: ignore[assignment]
