@@ -64,6 +64,19 @@ def held_back() -> Iterator[None]:
             raise Ended(number)
 
 
+@contextmanager
+def ignored_by_children(number: int) -> Iterator[None]:
+    """What is started inside ignores the signal, other programs too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 def interruptible(function: Callable[[], Result]) -> Result:
     """What ``function()`` returns or raises, which may be minutes in C++: a signal is heard at once nevertheless.
 

@@ -18,7 +18,7 @@ from fairseq.models import ARCH_MODEL_REGISTRY
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fairseq_littlebird.benchmarks.steps import Step
+from fairseq_littlebird.benchmarks.steps import Step, end_steps
 from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.output import whole_file
 
@@ -205,6 +205,9 @@ def perform(
                 continue
             with whole_file(path, overwrite=True) as new:
                 new.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    except KeyboardInterrupt:
+        end_steps()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
     if failures:
