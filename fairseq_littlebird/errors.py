@@ -99,6 +99,8 @@ KNOWN_FAULTS = (
     "Model file not found",
     "is invalid (=",  # a sample longer than max_positions
     "Must specify batch size",
+    "The dataset is empty",
+    "exceeds max_tokens limit",
     "learned ones; shorten the input",  # ours, from the position table
     "attention backend '",  # ours, one that cannot serve the input
 )
