@@ -254,7 +254,7 @@ def opened(task: str, out: str) -> list[float]:
     utils.import_user_module(cfg.common)
     built = tasks.setup_task(cfg.task)
     memories, times = [highest()], [time.perf_counter()]
-    built.load_dataset("train")
+    built.load_dataset("train", training=True)
     memories.append(highest())
     times.append(time.perf_counter())
     batches = built.get_batch_iterator(built.dataset("train"), max_sentences=8).next_epoch_itr()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from fairseq_littlebird.signals import raising_ended
 
 
 class UserError(Exception):
@@ -27,12 +30,19 @@ class UserError(Exception):
 
 
 def exit_on_user_error(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Wraps a console command: bad input becomes one line on stderr and exit status 2."""
+    """Wraps a console command: bad input becomes one line on stderr and exit status 2.
+
+    So does SIGINT, SIGTERM or SIGHUP, with exit status 128 + its number, after what is unfinished has been removed.
+    """
 
     @functools.wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
+        status = 2
         try:
-            return command(*args, **kwargs)
+            with raising_ended():
+                return command(*args, **kwargs)
+        except KeyboardInterrupt as error:
+            message, status = ended(error)
         except UserError as error:
             message = str(error)
         except UnicodeDecodeError as error:
@@ -41,32 +51,44 @@ def exit_on_user_error(command: Callable[..., Any]) -> Callable[..., Any]:
             message = " ".join(f"{error.filename or 'file'}: {error.strerror or error}".split())
         name = Path(command.__code__.co_filename).stem.replace("_", "-")
         print(f"littlebird-{name}: {message}", file=sys.stderr)
-        raise SystemExit(2)
+        raise SystemExit(status)
 
     return wrapper
+
+
+def ended(error: KeyboardInterrupt) -> tuple[str, int]:
+    """What to say of a signal that ended a command, and the exit status."""
+    number = getattr(error, "number", signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more press of Ctrl-C would be a traceback out of the interpreter
+    return f"ended by {signal.Signals(number).name}", 128 + number
 
 
 def one_line_errors() -> None:
     """Makes fairseq's own commands end on a UserError as ours do: one line, exit status 2.
 
-    fairseq wraps what it catches, so the error may be a cause of the one that arrives. Everywhere else, in a
-    notebook or a program of somebody's own, errors stay exceptions.
+    fairseq wraps what it catches, so the error may be a cause of the one that arrives. Ctrl-C is a line and 130 in all
+    commands, also while they import. Everywhere else, in a notebook or a program of somebody's own, errors stay
+    exceptions.
     """
     program = Path(sys.argv[0]).name
-    if not program.startswith(("fairseq-", "littlebird-launch")):
+    if not program.startswith(("fairseq-", "littlebird-")):
         return
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print what it thinks of the error, and exit
     usual = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        line = fault_line(error)
+        line, status = fault_line(error), 2
+        if isinstance(error, KeyboardInterrupt):
+            line, status = ended(error)
+        elif not program.startswith(("fairseq-", "littlebird-launch")):
+            line = None
         if line is None:
             usual(kind, error, trace)
             return
         print(f"{program}: {line}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(2)  # an exception hook cannot choose the exit status otherwise
+        os._exit(status)  # an exception hook cannot choose the exit status otherwise
 
     sys.excepthook = hook
 
@@ -77,6 +99,8 @@ KNOWN_FAULTS = (
     "Model file not found",
     "is invalid (=",  # a sample longer than max_positions
     "Must specify batch size",
+    "The dataset is empty",
+    "exceeds max_tokens limit",
     "learned ones; shorten the input",  # ours, from the position table
     "attention backend '",  # ours, one that cannot serve the input
 )

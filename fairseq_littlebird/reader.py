@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from fairseq_littlebird.data.encoded_document import DocumentEncoder
 from fairseq_littlebird.data.given_questions import GivenQuestions
 from fairseq_littlebird.data.model_folder import default_settings, model_folder, model_tokenizer, named_dataset
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
-from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.inference.answering import by_tokens
 from fairseq_littlebird.inference.merging import Candidate, Prediction, without_overlaps
 from fairseq_littlebird.models.encoder_model import EncoderModel
@@ -38,6 +39,33 @@ class Encoding(NamedTuple):
     hidden: Tensor  # <float32>[n + 2, C], between <s> and </s>
     tokens: list[str]  # n, as the dictionary has them
     offsets: np.ndarray  # int64[n, 2], [start, end) characters of each token in the text
+
+
+def texts_of(value: Any, name: str) -> list[str]:
+    """One text, or several, as a list.
+
+    Args:
+        value: what the user gave.
+        name: of the argument.
+    Raises:
+        UserError: it is neither, or one of several is no ``str``.
+    """
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, (bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
+        raise UserError(f"expected a str or a list of str, got {type(value).__name__}", name, "give text")
+    texts = list(value)
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            remedy = "decode it" if isinstance(text, bytes) else "give text"
+            raise UserError(f"expected a str, got {type(text).__name__}", f"{name} {index}", remedy)
+    return texts
+
+
+def check_positive(value: Any, name: str) -> None:
+    """Raises UserError where it is not a whole number from 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise UserError(f"expected a whole number from 1, got {shown(value)}", name, "leave it out, or give one")
 
 
 class LittleBird:
@@ -131,8 +159,12 @@ class LittleBird:
             overlaps: keep answers that overlap a better one.
             progress: show a bar; None shows one for several questions.
         Raises:
-            UserError: the model is no reader, or there are neither as many documents as questions, nor one.
+            UserError: the model is no reader, there are neither as many documents as questions, nor one, or an
+                argument is of another type.
         """
+        check_positive(top_k, "top_k")
+        if null_threshold is not None and not isinstance(null_threshold, Real):
+            raise UserError(f"expected a number or None, got {shown(null_threshold)}", "null_threshold", "give one")
         found = self.predict(question, document, n_best=top_k if overlaps else 20 * top_k, progress=progress)
         chosen: list[list[Candidate]] = []
         for prediction in found:
@@ -174,6 +206,9 @@ class LittleBird:
             max_answer_length: in tokens; None takes the data set's.
             explained: with where the attention of each best candidate goes, as :meth:`explain` gives it.
         """
+        check_positive(n_best, "n_best")
+        if max_answer_length is not None:
+            check_positive(max_answer_length, "max_answer_length")
         examples = self._examples(question, document)
         dataset = self.dataset(examples)
         quiet = len(examples) == 1 if progress is None else not progress
@@ -216,8 +251,7 @@ class LittleBird:
         return self.task
 
     def _examples(self, question: str | Sequence[str], document: str | Sequence[str]) -> list[QAExample]:
-        questions = [question] if isinstance(question, str) else list(question)
-        documents = [document] if isinstance(document, str) else list(document)
+        questions, documents = texts_of(question, "question"), texts_of(document, "document")
         if len(questions) != len(documents):
             if 1 not in (len(questions), len(documents)):
                 raise UserError(
@@ -244,7 +278,7 @@ class LittleBird:
         Raises:
             UserError: longer than learned positions reach.
         """
-        words, texts = self.task.source_dictionary, [text] if isinstance(text, str) else list(text)
+        words, texts = self.task.source_dictionary, texts_of(text, "text")
         read = [self.tokenizer.encode(without_surrogates(one)) for one in texts]
         rows = [np.array([words.bos(), *map(words.index, symbols), words.eos()]) for symbols, _ in read]
         reach = self.model.max_positions()

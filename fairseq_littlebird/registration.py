@@ -4,7 +4,11 @@ import argparse
 import atexit
 import logging
 
-import torch
+from fairseq_littlebird.errors import one_line_errors
+
+one_line_errors()  # before all that takes time to import
+
+import torch  # noqa: E402
 
 logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)  # asks every reader for tensorboardX
 root = logging.getLogger()
@@ -17,9 +21,7 @@ root.setLevel(before[0])
 root.handlers[:] = before[1]
 
 from fairseq_littlebird.data.reading_ahead import end_reading  # noqa: E402
-from fairseq_littlebird.errors import one_line_errors  # noqa: E402
 
 # some of fairseq's optimizers and schedules put a Namespace into the checkpoint; safe loading must know it
 torch.serialization.add_safe_globals([argparse.Namespace])
-one_line_errors()
 atexit.register(end_reading)

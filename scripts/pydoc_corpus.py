@@ -54,16 +54,16 @@ import json
 import os
 import random
 import re
-import shutil
 import sys
 import sysconfig
-import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+
+from fairseq_littlebird.errors import UserError, exit_on_user_error
+from fairseq_littlebird.output import check_folder, whole_folder
 
 # Written in Python and part of every installation, so that everybody gets the same questions.
 TEST_PAGES = ("asyncio", "email", "unittest")
@@ -522,7 +522,7 @@ def build(
     pages = read_standard_library()
     missing = [page for page in (*TEST_PAGES, *DEV_PAGES) if not pages.get(page)]
     if missing:
-        fail(f"this Python has no source of {', '.join(missing)}; use a complete installation")
+        raise UserError(f"this Python has no source of {', '.join(missing)}", remedy="use a complete installation")
     held_out = held_out_fingerprints(pages)
     train = training_part(pages, held_out)
     articles: dict[str, list[dict]] = {"train": []}
@@ -559,32 +559,7 @@ def summary_table(text: str, articles: dict[str, list[dict]]) -> str:
     return "\n".join(lines)
 
 
-def fail(message: str) -> NoReturn:
-    print(f"pydoc_corpus: {message}", file=sys.stderr)
-    raise SystemExit(2)
-
-
-def check_output(out: Path, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        fail(f"{out}: is a file; choose another --out")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
-        fail(f"{out}: exists and is not empty; choose another --out or give --overwrite")
-
-
-def write(out: Path, files: dict[str, str]) -> None:
-    """Writes the files into a new folder beside ``out``, then puts them in place."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        for name, content in files.items():
-            (fresh / name).write_text(content, encoding="utf-8", newline="\n")
-        out.mkdir(exist_ok=True)
-        for name in files:
-            os.replace(fresh / name, out / name)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
+@exit_on_user_error
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Makes text and questions from Python's own documentation.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
@@ -593,20 +568,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--keywords", action="store_true", help="no function words in questions")
     parser.add_argument("--editions", type=int, default=3, help="draws of every training page")
     parser.add_argument("--per-length", type=int, default=120, help="test questions for each page length")
-    parser.add_argument("--overwrite", action="store_true", help="replace files in an existing folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
     args = parser.parse_args(arguments)
     if not 0 <= args.overlap <= 1:
         parser.error(f"--overlap {args.overlap} is not between 0 and 1")
-    check_output(args.out, args.overwrite)
+    names = ("text.txt", *(f"{split}.json" for split in ("train", "dev", "test")))
+    check_folder(args.out, names, args.overwrite)
     text, articles = build(args.seed, args.overlap, args.keywords, args.editions, args.per_length)
     files = {"text.txt": text}
     for split, split_articles in articles.items():
         data = {"version": "1.1", "data": split_articles}
         files[f"{split}.json"] = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
-    try:
-        write(args.out, files)
-    except OSError as error:
-        fail(f"{error.filename or args.out}: {error.strerror}; choose another --out")
+    with whole_folder(args.out, names, args.overwrite) as folder:
+        for name, content in files.items():
+            (folder / name).write_text(content, encoding="utf-8", newline="\n")
     print(summary_table(text, articles))
 
 

@@ -56,9 +56,10 @@ if [ -z "$data" ]; then
     # a document in twenty is held out
     awk -v RS= -v out="$out/corpus" '{ print $0 "\n" > out (NR % 20 ? "/train.txt" : "/valid.txt") }' "$out/corpus/all.txt"
 else
-    run python scripts/text_corpus.py --input "$data/text_en" --out "$out/corpus"
+    run python scripts/text_corpus.py --input "$data/text_en" --out "$out/plain"
     run python scripts/split_questions.py --data "$data/squad/train.json" "$data/squad/train_xquad_en.json" \
         --test "$data/squad/dev.json" --answerable --test-questions 120 --out "$out/corpus"
+    mv "$out"/plain/*.txt "$out/corpus" && rmdir "$out/plain"
     join=(--join-articles)
 fi
 run littlebird-prepare tokenizer --input "$out/corpus/train.txt" --vocab-size "$vocabulary" --destdir "$out/tokenizer"

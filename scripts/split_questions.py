@@ -7,11 +7,11 @@ import itertools
 import json
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.metrics.json_files import read_json
+from fairseq_littlebird.output import check_folder, whole_folder
 
 
 @exit_on_user_error
@@ -24,7 +24,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--answerable", action="store_true", help="leave out questions without an answer")
     parser.add_argument("--test-questions", type=int, help="so many of the test questions, evenly drawn")
+    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
     options = parser.parse_args()
+    names = [f"{name}.json" for name in ("train", "dev", "test")]
+    check_folder(options.out, names, options.overwrite)
 
     version, articles = read_articles(options.data)
     random.Random(options.seed).shuffle(articles)
@@ -46,11 +49,11 @@ def main() -> None:
         keep(parts["test"], lambda question: next(numbers) in drawn)
     if not parts["train"] or not parts["test"]:
         raise UserError(f"{len(articles)} articles are too few to split", options.data[0], "give more, or --test")
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
+    with whole_folder(options.out, names, options.overwrite) as folder:
+        for name, part in parts.items():
+            content = json.dumps({"version": version, "data": part}, ensure_ascii=False)
+            (folder / f"{name}.json").write_text(content, encoding="utf-8")
     for name, part in parts.items():
-        content = json.dumps({"version": version, "data": part}, ensure_ascii=False)
-        (out / f"{name}.json").write_text(content, encoding="utf-8")
         print(f"{name}: {len(part):,} articles, {sum(map(count_questions, part)):,} questions")
 
 

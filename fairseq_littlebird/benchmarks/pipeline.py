@@ -30,6 +30,7 @@ from fairseq_littlebird.inference.answering import decode_windows, merge_batch
 from fairseq_littlebird.inference.prediction_files import write_predictions
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.output import whole_file
 from fairseq_littlebird.text import recurring_spans, recurring_spans_reference
 from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.tokenizers import load_tokenizer
@@ -272,7 +273,7 @@ def line(row: Row) -> str:
 
 def write_csv(path: Path, rows: Sequence[Row], record: Mapping[str, str]) -> None:
     """One line a row, with the environment beside it."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path, overwrite=True) as new, new.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*Row._fields, *record])
         writer.writerows([*row, *record.values()] for row in rows)

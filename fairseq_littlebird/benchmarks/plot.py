@@ -13,6 +13,7 @@ from fairseq_littlebird.benchmarks.cells import Cell, comparable
 from fairseq_littlebird.benchmarks.timing import FLOOR
 from fairseq_littlebird.benchmarks.workload import MODES
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.output import whole_file
 
 TITLES = {MODES[1]: "training", MODES[0]: "inference"}
 
@@ -55,7 +56,8 @@ def save(figure: Any, path: Path, dpi: int = 150) -> None:
         UserError: of a kind that matplotlib does not draw.
     """
     try:
-        figure.savefig(path, dpi=dpi)
+        with whole_file(path, overwrite=True) as new:
+            figure.savefig(new, dpi=dpi)
     except ValueError as error:
         raise UserError("no kind of picture by this name", str(path), "end it in .png, .svg or .pdf") from error
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.signals import ignored_by_children
 
 Result = TypeVar("Result")
 
@@ -48,7 +50,14 @@ def fresh_process(
     os.environ.update(variables or {})
     try:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(function, *arguments).result()
+            with ignored_by_children(signal.SIGINT):  # a terminal sends it to all, and this process tells of it
+                future = pool.submit(function, *arguments)
+            try:
+                return future.result()
+            except KeyboardInterrupt:
+                for process in list((pool._processes or {}).values()):
+                    process.kill()
+                raise
     except BrokenProcessPool as error:
         raise OutOfMemory("the measuring process was killed") from error
     except RuntimeError as error:

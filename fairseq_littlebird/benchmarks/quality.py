@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from fairseq.models import ARCH_MODEL_REGISTRY
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fairseq_littlebird.benchmarks.steps import Step
+from fairseq_littlebird.benchmarks.steps import Step, end_steps
 from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.output import whole_file
 
@@ -65,12 +66,12 @@ def read(path: Path, changes: Sequence[str] = ()) -> Quality:
         UserError: not such a file, or data or an architecture that is not there.
     """
     try:
-        with path.open(encoding="utf-8") as stream:
-            # aliases of aliases take few lines and no end of memory
-            if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(stream)):
-                raise ValueError("an alias (*): write out what it stands for")
+        text = path.read_text("utf-8")
+        # aliases of aliases take few lines and no end of memory
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise ValueError("an alias (*): write out what it stands for")
         content = OmegaConf.merge(
-            OmegaConf.structured(Quality), OmegaConf.load(path), OmegaConf.from_dotlist([*changes])
+            OmegaConf.structured(Quality), OmegaConf.load(io.StringIO(text)), OmegaConf.from_dotlist([*changes])
         )
         missing = OmegaConf.missing_keys(content)
         quality: Quality = OmegaConf.to_object(content) if not missing else Quality()  # type: ignore[assignment]
@@ -204,6 +205,9 @@ def perform(
                 continue
             with whole_file(path, overwrite=True) as new:
                 new.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    except KeyboardInterrupt:
+        end_steps()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
     if failures:

@@ -6,14 +6,47 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fairseq_littlebird.errors import UserError
+
+
+class _Running:
+    """The commands at work, in whichever thread."""
+
+    def __init__(self) -> None:
+        self._lock, self._processes, self._ended = threading.Lock(), set[subprocess.Popen[bytes]](), False
+
+    def status_of(self, words: Sequence[str], **options: Any) -> int:
+        with self._lock:
+            if self._ended:
+                return -signal.SIGTERM
+            process = subprocess.Popen(words, **options)
+            self._processes.add(process)
+        try:
+            return process.wait()
+        finally:
+            self._processes.discard(process)
+
+    def end(self) -> None:
+        """Tells all to end, and lets none begin."""
+        with self._lock:
+            self._ended = True
+            for process in self._processes:
+                process.terminate()
+
+
+_RUNNING = _Running()
+end_steps = _RUNNING.end
+"""Ends the steps that run, and those to come: each raises what a failure raises."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +98,7 @@ class Step:
         with self.log.open("w", encoding="utf-8") as log:
             log.write(f"+ {command}\n")
             log.flush()
-            status = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, env=environment).returncode
+            status = _RUNNING.status_of(words, stdout=log, stderr=subprocess.STDOUT, env=environment)
         if status:
             last = self.log.read_text("utf-8", errors="replace").strip().splitlines()[-1]
             raise UserError(f"{self.words[0]} ended with status {status}: {last[-300:]}", str(self.log))

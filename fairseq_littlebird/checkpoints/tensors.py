@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.inputs import check_rereadable
 
 
 def load_tensors(path: Path, mapped: bool = False) -> dict[str, Any]:
@@ -21,6 +22,7 @@ def load_tensors(path: Path, mapped: bool = False) -> dict[str, Any]:
     Raises:
         UserError: not such a file, cut short, or with objects that safe loading refuses.
     """
+    check_rereadable(path)
     torch.serialization.add_safe_globals([argparse.Namespace])  # fairseq's older checkpoints hold one
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path))

@@ -22,6 +22,8 @@ from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.processes import ALLOCATORS, fresh_process
 from fairseq_littlebird.benchmarks.steps import Step
 from fairseq_littlebird.benchmarks.workload import DTYPES, MODES, SIZES, Workload
+from fairseq_littlebird.cli.numbers import count as _count
+from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 
 DIMENSIONS = {"width": 1, "heads": 1, "ffn_width": 1, "pack_size": 0, "block_size": 1}  # and the least of each
@@ -319,7 +321,7 @@ def _measured(lengths: Sequence[int] = (512, 1024, 2048, 4096, 8192), memory: bo
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--size", choices=SIZES, default="base", help="width 64, 768 or 1024, and the rest")
     for name, least in DIMENSIONS.items():
-        kind = _positive if least else _natural
+        kind = _positive if least else _count
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help="instead of the size's")
     parser.add_argument("--lengths", type=_positive, nargs="+", default=list(lengths), metavar="L", help="tokens")
     parser.add_argument("--batch", type=_positive, default=1, metavar="B", help="sequences")
@@ -357,20 +359,6 @@ def _shown() -> argparse.ArgumentParser:
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table in the end")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw time and memory a token by length")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not positive")
-    return value
-
-
-def _natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is negative")
-    return value
 
 
 def _share(text: str) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from fairseq_littlebird.cli.numbers import count as _count
+from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 
 
@@ -79,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         help="lowest probability that gives a text a label, where it may have several",
     )
     parser.add_argument("--max-tokens", type=_positive, default=32768, metavar="N", help="tokens encoded together")
-    parser.add_argument("--num-workers", type=int, default=0, metavar="N", help="processes that load data")
+    parser.add_argument("--num-workers", type=_count, default=0, metavar="N", help="processes that load data")
     parser.add_argument("--device", help="cpu, cuda, …; by default the accelerator if there is one")
     parser.add_argument(
         "--precision",
@@ -95,13 +97,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the predictions of an earlier call")
     return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not positive")
-    return value
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.errors import exit_on_user_error
 from fairseq_littlebird.output import whole_file, whole_folder
 from fairseq_littlebird.text.readers import DATA_SETS
@@ -220,12 +221,6 @@ def _classification(options: argparse.Namespace) -> None:
     for split, summary in summaries.items():
         print("\n".join(summary_lines(split, summary)))
     print(f"{options.destdir}: written; SPLIT.gold.json has the labels by id, prepared.json their numbers")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
 
 
 if __name__ == "__main__":

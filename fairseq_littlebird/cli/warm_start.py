@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fairseq_littlebird.cli.numbers import count as _count
+from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.output import check_folder, whole_folder
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, load_tokenizer
@@ -392,18 +394,6 @@ fairseq-preprocess --only-source --srcdict {folder}/dict.txt --trainpref train.s
 fairseq-train DATA --user-dir fairseq_littlebird --task {task} --criterion masked_lm \\
     {start} \\
     --tokens-per-sample 512 --optimizer adam --lr 1e-4 --batch-size 8 --max-update 10000 --save-dir CHECKPOINTS"""
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
 
 
 if __name__ == "__main__":

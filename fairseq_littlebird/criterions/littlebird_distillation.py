@@ -72,7 +72,8 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
 
     The targets are the masked tokens or the questions of a batch. ``soft`` is the KL of the student's distributions
     from the teacher's, ``hard`` the task's own loss, ``attention`` the KL of the student's attention rows from the
-    teacher's: the mean over layers, heads and unpadded queries.
+    teacher's: the mean over layers, heads and unpadded queries, which needs no targets. Batches of one update count by
+    their unpadded tokens; where attention is left out, by their targets.
     """
 
     def __init__(self, cfg: LittleBirdDistillationCriterionConfig, task: Any) -> None:
@@ -93,29 +94,32 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
     def forward(
         self, model: Any, sample: dict[str, Any], reduce: bool = True
     ) -> tuple[Tensor, int, dict[str, float | int]]:
-        """Returns N times the loss, N, and what to log (plain numbers)."""
+        """Returns W times the loss, W, the batch's weight in its update, and what to log (plain numbers)."""
         config = self.student_config(model)
         answers = self.spans(model, sample) if "selectable" in sample else self.words(model, sample)
         N = int(answers.targets)
-        log: dict[str, float | int] = {key: sample[key] for key in ("ntokens", "nsentences")} | {"sample_size": N}
+        tokens = int(sample["net_input"]["src_tokens"].ne(self.padding_idx).sum())
+        W = tokens if self.cfg.attention_weight else N
+        log: dict[str, float | int] = {key: sample[key] for key in ("ntokens", "nsentences")}
+        log |= {"sample_size": W, "targets": N}
         terms = []
         for name, weight, term in (
             ("soft_loss", self.cfg.soft_weight, answers.soft),
             ("hard_loss", self.cfg.hard_weight, answers.hard),
         ):
             if term is not None:
-                terms.append(weight * term)
+                terms.append(weight * term * W / max(N, 1))
                 log[name] = float(term.detach())
         if self.cfg.attention_weight:
             student = cast(LittleBirdConfig, config)
             layers, log["queries"] = self.attention(answers, sample["net_input"], student, model.training)
-            terms.append(self.cfg.attention_weight * N * torch.stack(layers).mean() / max(log["queries"], 1))
+            terms.append(self.cfg.attention_weight * W * torch.stack(layers).mean() / max(log["queries"], 1))
             log |= {f"attention_kl_{n}": float(kl.detach()) for n, kl in enumerate(layers, start=1)}
         if answers.exact is not None:
             log["exact"] = int(answers.exact)
         loss = torch.stack(terms).sum()
         log["loss"] = float(loss.detach())
-        return loss, N, log
+        return loss, W, log
 
     def words(self, model: Any, sample: dict[str, Any]) -> Answers:
         """Of masked tokens: the distributions over words."""
@@ -204,16 +208,18 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
-        """Logs means in bits, as fairseq does: of ``loss``, ``soft_loss`` and ``hard_loss`` a target, of
+        """Logs means in bits, as fairseq does: ``loss``, ``soft_loss`` and ``hard_loss`` a target,
         ``attention_loss`` and each layer's ``attention_kl_…`` a query; ``accuracy`` is exact spans in percent."""
         total: dict[str, float] = {}
         for log in logging_outputs:
             for key, value in log.items():
                 total[key] = total.get(key, 0) + value
-        targets, queries = total.get("sample_size", 0), total.get("queries", 0)
+        weight, targets, queries = (total.get(key, 0) for key in ("sample_size", "targets", "queries"))
         layers = [key for key in total if key.startswith("attention_kl_")]
+        if weight:
+            metrics.log_scalar("loss", total["loss"] / weight / math.log(2), weight, round=3)
         if targets:
-            for name in ("loss", "soft_loss", "hard_loss"):
+            for name in ("soft_loss", "hard_loss"):
                 if name in total:
                     metrics.log_scalar(name, total[name] / targets / math.log(2), targets, round=3)
             if "exact" in total:

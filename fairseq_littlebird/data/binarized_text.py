@@ -9,16 +9,17 @@ from fairseq_littlebird.data.shards import folders_read
 from fairseq_littlebird.errors import UserError
 
 
-def check_text(data: str, split: str, epoch: int = 1, part: str = "") -> None:
+def check_text(data: str, split: str, epoch: int = 1, part: str = "", training: bool = False) -> None:
     """Raises UserError where a split is missing or truncated; fairseq would find out later.
 
     Args:
         data: folders joined by colons, one an epoch in turn.
         split: ``train``, ``valid`` or ``test``.
-        epoch: counted from 1; of training, all folders are checked.
+        epoch: counted from 1.
         part: the subfolder of each that has the text.
+        training: check the folders of all epochs.
     """
-    for folder in folders_read(data, split, epoch):
+    for folder in folders_read(data, training, epoch):
         path = folder / part / split
         if not indexed_dataset.dataset_exists(str(path), impl=None):
             raise UserError("no such split", str(path), "binarize it: fairseq-preprocess --only-source")

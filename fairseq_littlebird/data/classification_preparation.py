@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from array import array
@@ -21,7 +22,8 @@ from fairseq_littlebird.data.preparation import SMALLEST_WINDOW, check_match, lo
 from fairseq_littlebird.data.prepared import SPLITS
 from fairseq_littlebird.data.prepared_classes import DATASET, VERSION, PreparedClasses, read_classes
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.output import whole_folder
+from fairseq_littlebird.inputs import check_rereadable
+from fairseq_littlebird.output import check_folder, whole_folder
 from fairseq_littlebird.text.readers.files import open_text
 from fairseq_littlebird.text.readers.labelled import LabelledText, read_labelled
 from fairseq_littlebird.text.striding import cut_longest
@@ -68,6 +70,9 @@ def prepare_texts(
         raise UserError("no input files", remedy="give --train, --valid or --test files")
     if max_tokens is not None and max_tokens < SMALLEST_WINDOW:
         raise UserError(f"--max-tokens {max_tokens}", remedy=f"give at least {SMALLEST_WINDOW}")
+    check_folder(destination, NAMES, overwrite)
+    for file in itertools.chain(*paths.values()):  # before labels are known, and when texts are written
+        check_rereadable(file)
     words = load_words(Path(dictionary))
     check_match(words, tokenizer, Path(dictionary))
     survey = _Survey(labels)

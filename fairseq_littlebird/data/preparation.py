@@ -20,7 +20,8 @@ from tqdm import tqdm
 from fairseq_littlebird.data.encoded_document import DocumentEncoder, EncodedDocument, EncodedQuestion, cut
 from fairseq_littlebird.data.prepared import PARTS, SPLITS, VERSION
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.output import whole_folder
+from fairseq_littlebird.inputs import check_rereadable
+from fairseq_littlebird.output import check_folder, whole_folder
 from fairseq_littlebird.text.example import NULL_TYPE, Answer, QAExample
 from fairseq_littlebird.text.readers import DATA_SETS, read_questions
 from fairseq_littlebird.text.tokenizers import FILES, QUESTION, Tokenizer, dictionary_text
@@ -73,6 +74,7 @@ def prepare_questions(
             f"--stride {stride} would skip tokens between windows of --max-tokens {max_tokens}",
             remedy=f"choose a stride between 1 and {max_tokens - NOT_CONTEXT - 1}",
         )
+    check_folder(destination, _names(), overwrite)
     symbols = load_words(Path(dictionary))
     check_match(symbols, tokenizer, Path(dictionary))
     encode = DocumentEncoder(tokenizer, symbols.indices, symbols.unk(), DATA_SETS[dataset].answer_types, max_tokens)
@@ -145,6 +147,7 @@ def _names() -> list[str]:
 
 
 def load_words(path: Path) -> Dictionary:
+    check_rereadable(path)  # it is also copied
     try:
         dictionary = Dictionary.load(str(path))
     except OSError:

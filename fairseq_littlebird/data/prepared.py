@@ -80,11 +80,10 @@ class PreparedQuestions:
         ):
             raise UserError("damaged", where=str(self.folder / "prepared.json"), remedy="prepare the folder again")
         if not any(self.folder.glob(f"{split}.*")):
-            raise UserError(
-                f"no split {split!r} here",
-                where=str(self.folder),
-                remedy=f"prepare it: littlebird-prepare qa --{split} FILE",
-            )
+            there = [name for name in SPLITS if any(self.folder.glob(f"{name}.*"))]
+            remedy = f"name one of {', '.join(there)}" if there else "prepare some with littlebird-prepare qa"
+            remedy += f", or prepare it with --{split}" if there and split in SPLITS else ""
+            raise UserError(f"no split {split!r} here", str(self.folder), remedy)
         self._parts = {name: MappedItems(self.folder / f"{split}.{name}") for name in PARTS}
         for names in PARALLEL:
             counts = {name: len(self._parts[name]) for name in names}
@@ -127,6 +126,23 @@ class PreparedQuestions:
         examples = np.split(rows, np.flatnonzero(np.diff(rows[:, 0])) + 1) if len(rows) else []
         answered = [np.any(holds(own[:, 1:], self._answers(int(own[0, 0]))), axis=1) for own in examples]
         return np.concatenate([np.zeros(0, dtype=bool), *answered])
+
+    def untrainable(self) -> np.ndarray:
+        """int64[n]: examples kept to be scored alone, as their answer is in no window or their question is empty.
+
+        To train on them would be to train on "no answer"; a split of ``littlebird-prepare --train`` has none.
+        """
+        summary = self.settings.get("splits", {}).get(self.split, {})
+        if not summary.get("untrainable"):
+            return np.zeros(0, dtype=np.int64)
+        answered = np.zeros(len(self), dtype=bool)
+        answered[self.window_examples()[self.window_answered(0, self.num_windows)]] = True
+        return np.array([i for i in np.flatnonzero(~answered) if self._lacks_answer(int(i))], dtype=np.int64)
+
+    def _lacks_answer(self, index: int) -> bool:
+        """Of an example without an answer in a window: whether it should have one, or asks nothing."""
+        example, _ = self.example(index)
+        return bool(example.answers) or len(self._answers(index)) > 0 or not example.question.strip()
 
     def example(self, index: int) -> tuple[QAExample, range]:
         """An example and the indices of its windows (none if no window could be made)."""

@@ -20,9 +20,9 @@ def folder_of(data: str, epoch: int = 1) -> Path:
     return every[(epoch - 1) % len(every)]
 
 
-def folders_read(data: str, split: str, epoch: int = 1) -> list[Path]:
-    """What to check before a split is read: all folders where it trains, as an epoch may begin days from now."""
-    return folders(data) if split.startswith("train") else [folder_of(data, epoch)]
+def folders_read(data: str, training: bool, epoch: int = 1) -> list[Path]:
+    """What to check before a split is read: all folders in training, as an epoch may begin days from now."""
+    return folders(data) if training else [folder_of(data, epoch)]
 
 
 def check_words(data: str, part: str = "") -> None:

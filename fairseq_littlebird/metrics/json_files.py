@@ -39,8 +39,7 @@ def read_json_lines(path: str) -> list[dict[str, Any]]:
 def each_json_line(path: str) -> Iterator[dict[str, Any]]:
     """The objects of `read_json_lines` one by one, for files that are larger than the memory."""
     with open(path, "rb") as raw:
-        gzipped = raw.read(2) == _GZIP
-        raw.seek(0)
+        gzipped = raw.peek(2)[:2] == _GZIP  # of a pipe, what is read is gone
         try:
             with gzip.open(raw) if gzipped else raw as lines:
                 for number, line in enumerate(lines, 1):

@@ -14,6 +14,7 @@ from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDa
 from fairseq_littlebird.data.shards import check_words, folder_of
 from fairseq_littlebird.tasks.carried_files import CarriedFiles
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
+from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.watched import Watched
 
 
@@ -23,7 +24,7 @@ class LittleBirdMaskedLMConfig(PaddingInsertionConfig, MaskedLMConfig):
 
 
 @register_task("littlebird_masked_lm", dataclass=LittleBirdMaskedLMConfig)
-class LittleBirdMaskedLMTask(CarriedFiles, Watched, MaskedLMTask):
+class LittleBirdMaskedLMTask(CarriedFiles, Watched, SplitUse, MaskedLMTask):
     """fairseq's masked_lm, whose training batches carry position ids with gaps."""
 
     cfg: LittleBirdMaskedLMConfig
@@ -33,11 +34,11 @@ class LittleBirdMaskedLMTask(CarriedFiles, Watched, MaskedLMTask):
         check_words(cfg.data)
         return load_dictionary(folder_of(cfg.data))
 
-    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
-        check_text(self.cfg.data, split, epoch)
+    def load_split(self, split: str, epoch: int, combine: bool, training: bool) -> None:
+        check_text(self.cfg.data, split, epoch, training=training)
         folder = folder_of(self.cfg.data)
-        self.padding_insertion = padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed)
-        super().load_dataset(split, epoch, combine, **kwargs)
+        self.padding_insertion = padding_insertion(self.cfg, self.dictionary, folder, training, self.cfg.seed)
+        MaskedLMTask.load_dataset(self, split, epoch, combine)
 
     def _regular_dataset(self, src_dataset: Any, target_dataset: Any) -> Any:
         dataset = super()._regular_dataset(src_dataset, target_dataset)

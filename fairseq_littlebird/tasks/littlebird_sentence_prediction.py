@@ -20,6 +20,7 @@ from fairseq_littlebird.data.prepared_classes import PreparedClasses, read_class
 from fairseq_littlebird.data.shards import check_words, folder_of, folders
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
+from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.watched import Watched
 
 
@@ -46,7 +47,7 @@ class LittleBirdSentencePredictionConfig(PaddingInsertionConfig, SentencePredict
 
 
 @register_task("littlebird_sentence_prediction", dataclass=LittleBirdSentencePredictionConfig)
-class LittleBirdSentencePredictionTask(Watched, SentencePredictionTask):
+class LittleBirdSentencePredictionTask(Watched, SplitUse, SentencePredictionTask):
     """fairseq's sentence_prediction, whose training batches carry position ids with gaps."""
 
     cfg: LittleBirdSentencePredictionConfig
@@ -102,14 +103,16 @@ class LittleBirdSentencePredictionTask(Watched, SentencePredictionTask):
     def load_dictionary(cls, filename: str) -> Dictionary:
         return load_dictionary(Path(filename).parent)
 
-    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> Any:
+    def load_split(self, split: str, epoch: int, combine: bool, training: bool) -> None:
         labelled = not (self.cfg.regression_target or split in self.unlabelled)
+        if training and split in self.unlabelled:
+            raise UserError(f"no labels in the split {split!r}", self.cfg.data, "train on one that has them")
         for part in ("input0", "label") if labelled else ("input0",):
-            check_text(self.cfg.data, split, epoch, part)
+            check_text(self.cfg.data, split, epoch, part, training)
         folder = folder_of(self.cfg.data) / "input0"
-        self.padding_insertion = padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed)
+        self.padding_insertion = padding_insertion(self.cfg, self.dictionary, folder, training, self.cfg.seed)
         with one_folder(self.cfg, epoch):
-            dataset = super().load_dataset(split, combine, **kwargs)
+            dataset = SentencePredictionTask.load_dataset(self, split, combine)
         items = dataset if self.cfg.no_shuffle else dataset.dataset
         if self.padding_insertion is not None:
             tokens = items.defn["net_input.src_tokens"]
@@ -117,8 +120,7 @@ class LittleBirdSentencePredictionTask(Watched, SentencePredictionTask):
         if self.cfg.multi_label and "target" in items.defn:
             items.defn["target"] = LabelSetDataset(items.defn["target"], self.cfg.num_classes)
         if not self.cfg.no_shuffle:  # fairseq would batch long texts with short ones
-            self.datasets[split] = dataset = SortDataset(items, sort_order=[*dataset.sort_order, items.sizes[0]])
-        return dataset
+            self.datasets[split] = SortDataset(items, sort_order=[*dataset.sort_order, items.sizes[0]])
 
     def get_batch_iterator(self, *arguments: Any, **options: Any) -> Any:
         # fairseq loses the last items where the multiple is larger than --batch-size

@@ -34,14 +34,14 @@ class PaddingInsertionConfig(FairseqDataclass):
 
 
 def padding_insertion(
-    cfg: Any, dictionary: Dictionary, folder: str | Path, split: str, seed: int
+    cfg: Any, dictionary: Dictionary, folder: str | Path, training: bool, seed: int
 ) -> PaddingInsertion | None:
-    """What the options ask for; None for other splits than training.
+    """What the options ask for; None where it is evaluated.
 
     Raises:
         UserError: no word of the dictionary is a boundary, or the numbers make no sense.
     """
-    if not cfg.padding_insertion or not split.startswith("train"):
+    if not cfg.padding_insertion or not training:
         return None
     boundary = vocabulary(dictionary, folder).sentence_end(cfg.padding_insertion_after)
     if not boundary.any():

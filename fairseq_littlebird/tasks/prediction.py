@@ -197,7 +197,6 @@ def classifications(
     """
     if task.cfg.regression_target:
         raise UserError("the checkpoint gives numbers, not labels", remedy="train one without --regression-target")
-    task.cfg.padding_insertion = False
     dataset = task.load_dataset(split)
     path = Path(task.cfg.data) / "id" / split
     ids = MappedItems(path) if path.parent.is_dir() else None  # fairseq-preprocess knows none: items are counted

@@ -17,6 +17,7 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.tasks.carried_files import CarriedFiles
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
+from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.watched import Watched
 from fairseq_littlebird.text.readers import DATA_SETS, EVIDENCE, LONG_ANSWERS, DataSet
 from fairseq_littlebird.text.window import GAP
@@ -49,8 +50,8 @@ class QuestionAnsweringConfig(PaddingInsertionConfig):
 
 
 @register_task("question_answering", dataclass=QuestionAnsweringConfig)
-class QuestionAnsweringTask(CarriedFiles, Watched, FairseqTask):
-    """Training batches hold one window a question, or all where answers are noisy; those of other splits hold all."""
+class QuestionAnsweringTask(CarriedFiles, Watched, SplitUse, FairseqTask):
+    """Training batches hold one window a question, or all where answers are noisy; those of evaluation hold all."""
 
     cfg: QuestionAnsweringConfig
 
@@ -67,25 +68,27 @@ class QuestionAnsweringTask(CarriedFiles, Watched, FairseqTask):
         check_words(cfg.data)
         return cls(cfg, load_dictionary(folder_of(cfg.data)))
 
-    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
-        for other in folders_read(self.cfg.data, split, epoch):
+    def load_split(self, split: str, epoch: int, combine: bool, training: bool) -> None:
+        for other in folders_read(self.cfg.data, training, epoch):
             PreparedQuestions(other, split)
             if read_settings(other)["dataset"] != self.dataset_name:
                 remedy = f"train on folders of --dataset {self.dataset_name} alone"
                 raise UserError(f"of another data set than {folder_of(self.cfg.data)}", str(other), remedy)
         folder = folder_of(self.cfg.data, epoch)
-        training = split.startswith("train")
-        self.datasets[split] = QuestionAnsweringDataset(
-            PreparedQuestions(folder, split, self.virtual_paddings),
+        prepared = PreparedQuestions(folder, split, self.virtual_paddings)
+        self.datasets[split] = dataset = QuestionAnsweringDataset(
+            prepared,
             pad_id=self.dictionary.pad(),
             training=training,
             unanswered=self.cfg.unanswered_windows,
             seed=self.cfg.seed,
-            padding_insertion=padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed),
+            padding_insertion=padding_insertion(self.cfg, self.dictionary, folder, training, self.cfg.seed),
             judged=bool(self.data_set.segments or self.data_set.answer_types),
             noisy=self.data_set.noisy,
             windows_per_question=self.cfg.windows_per_question,
         )
+        if training:  # of a split that was prepared to be scored
+            dataset.sizes[prepared.untrainable()] = 0
 
     def build_model(self, model: Any, from_checkpoint: bool = False) -> Any:
         built = super().build_model(model, from_checkpoint)

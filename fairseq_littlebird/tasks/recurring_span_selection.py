@@ -16,6 +16,7 @@ from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
 from fairseq_littlebird.data.shards import check_words, folder_of
 from fairseq_littlebird.tasks.carried_files import CarriedFiles
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
+from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.watched import Watched
 
 
@@ -41,7 +42,7 @@ class RecurringSpanSelectionConfig(PaddingInsertionConfig):
 
 
 @register_task("recurring_span_selection", dataclass=RecurringSpanSelectionConfig)
-class RecurringSpanSelectionTask(CarriedFiles, Watched, MaskedLMTask):
+class RecurringSpanSelectionTask(CarriedFiles, Watched, SplitUse, MaskedLMTask):
     """Chunks as fairseq's masked_lm makes them; questions as :class:`RecurringSpanDataset` draws them."""
 
     cfg: RecurringSpanSelectionConfig
@@ -51,8 +52,8 @@ class RecurringSpanSelectionTask(CarriedFiles, Watched, MaskedLMTask):
         check_words(cfg.data)
         return load_dictionary(folder_of(cfg.data))
 
-    def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
-        check_text(self.cfg.data, split, epoch)
+    def load_split(self, split: str, epoch: int, combine: bool, training: bool) -> None:
+        check_text(self.cfg.data, split, epoch, training=training)
         folder = folder_of(self.cfg.data)
         self.datasets[split] = RecurringSpanDataset(
             self._load_dataset_split(split, epoch, combine),
@@ -63,7 +64,7 @@ class RecurringSpanSelectionTask(CarriedFiles, Watched, MaskedLMTask):
             max_questions=self.cfg.max_questions,
             free_end=self.cfg.free_end,
             seed=self.cfg.seed,
-            padding_insertion=padding_insertion(self.cfg, self.dictionary, folder, split, self.cfg.seed),
+            padding_insertion=padding_insertion(self.cfg, self.dictionary, folder, training, self.cfg.seed),
         )
 
     def build_model(self, model: Any, from_checkpoint: bool = False) -> Any:

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.inputs import check_rereadable
 
 QUESTION = "[QUESTION]"
 UNKNOWN = "<unk>"
@@ -93,6 +94,8 @@ def load_tokenizer(path: str | Path, dictionary: str | Path | None = None) -> To
         UserError: no tokenizer there, a file of another format, or the tokenizers library is missing.
     """
     path = Path(path)
+    for file in (path, dictionary):
+        check_rereadable(file or path)
     if not path.exists():
         raise UserError("no such tokenizer file or folder", where=str(path), remedy="check the path")
     if path.is_dir():

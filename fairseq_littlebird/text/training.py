@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.signals import interruptible
 from fairseq_littlebird.text.readers.files import open_text
 
 _SENTENCE = 1000  # characters; SentencePiece leaves out sentences of more than a few thousand bytes
@@ -37,18 +39,25 @@ def train_sentencepiece(
     Raises:
         UserError: no text, or too little for ``vocab_size``.
     """
+    paths = [Path(file) for file in files]
+    model = interruptible(lambda: _trained(paths, vocab_size, model_type, byte_fallback, coverage))
+    destination.write_bytes(model)
+
+
+def _trained(paths: list[Path], vocab_size: int, model_type: str, byte_fallback: bool, coverage: float) -> bytes:
+    """The content of a model file."""
     import sentencepiece
 
     sentencepiece.set_random_generator_seed(1)
     model = io.BytesIO()
-    paths = [Path(file) for file in files]
-    sentences = tqdm(_sentences(paths), desc="reading text", unit=" sentences", mininterval=0.5)
-    first = next(iter(_sentences(paths)), None)
+    sentences = _sentences(paths)
+    first = next(sentences, None)  # a pipe is read once
     if first is None:
         raise UserError("no text", where=", ".join(map(str, paths)), remedy="give files with text in them")
+    read = tqdm(itertools.chain([first], sentences), desc="reading text", unit=" sentences", mininterval=0.5)
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(sentences),
+            sentence_iterator=iter(read),
             model_writer=model,
             vocab_size=vocab_size,
             model_type=model_type,
@@ -66,7 +75,7 @@ def train_sentencepiece(
             where=", ".join(map(str, paths)),
             remedy=f"give more text or another --vocab-size than {vocab_size}",
         ) from error
-    destination.write_bytes(model.getvalue())
+    return model.getvalue()
 
 
 def _sentences(paths: Iterable[Path]) -> Iterator[str]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 
 import pytest
 
+from fairseq_littlebird.benchmarks import steps
 from fairseq_littlebird.benchmarks.steps import Step
 from fairseq_littlebird.errors import UserError
 
@@ -48,3 +51,24 @@ def test_another_commands_record_is_not_taken_for_this_ones(tmp_path):
     assert json.loads((tmp_path / "count.json").read_text())["command"] == "python -c 1"
     with pytest.raises(UserError, match="count.json: made by another command; remove it"):
         python(tmp_path, "2").run(threads=1)
+
+
+def test_the_end_of_all_steps(tmp_path, monkeypatch):
+    """As a signal to the command has it: what runs is told, and nothing more begins."""
+    running = steps._Running()
+    monkeypatch.setattr(steps, "_RUNNING", running)
+    failures = []
+
+    def run(name):
+        with pytest.raises(UserError, match="ended with status -15") as failure:
+            python(tmp_path / name, "print('here', flush=True); import time; time.sleep(600)").run(threads=1)
+        failures.append(str(failure.value))
+
+    thread = threading.Thread(target=run, args=("first",))
+    thread.start()
+    while "here" not in (tmp_path / "first" / "count.log").read_text() if (tmp_path / "first").exists() else True:
+        time.sleep(0.01)
+    running.end()
+    thread.join(60)
+    run("second")
+    assert len(failures) == 2 and "here" not in (tmp_path / "second" / "count.log").read_text().splitlines()

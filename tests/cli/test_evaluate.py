@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -81,6 +83,17 @@ def test_null_odds_and_their_threshold(write, capsys):
     assert (scores["exact"], scores["best_exact"], scores["best_exact_thresh"]) == (50.0, 50.0, -2)
     evaluate("squad", *files, "--json", "--null-odds", odds, "--null-threshold", "-3")
     assert json.loads(capsys.readouterr().out)["exact"] == 0.0
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_gold_lines_from_a_pipe(tmp_path, write, capsys, pack):
+    os.mkfifo(tmp_path / "pipe")
+    lines = pack("".join(json.dumps(record) + "\n" for record in MRQA).encode())
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(lines,))
+    writer.start()
+    evaluate("mrqa", str(tmp_path / "pipe"), write("p.json", {"q0": "red"}), "--json")
+    writer.join()
+    assert json.loads(capsys.readouterr().out) == {"exact_match": 100.0, "f1": 100.0}
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

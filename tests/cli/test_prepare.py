@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pydoc_data.topics
 import subprocess
 import sys
@@ -190,3 +191,40 @@ def test_help(command, capsys):
         main([*command, "--help"])
     assert stop.value.code == 0
     assert "usage: littlebird-prepare" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["tokenizer", "text"])
+def test_text_from_a_pipe_is_read_to_its_end(command, tmp_path, corpus, trained, capsys):
+    """More than a pipe holds, as ``<(zcat …)`` gives it."""
+    assert corpus.stat().st_size > 65536
+
+    def made(path) -> bytes:
+        out = tmp_path / path.name
+        if command == "tokenizer":
+            main(["tokenizer", "--input", str(path), "--vocab-size", "500", "--destdir", str(out)])
+            return (out / "sentencepiece.model").read_bytes()
+        main(["text", "--tokenizer", str(trained), "--input", str(path), "--output", str(out)])
+        return out.read_bytes()
+
+    (tmp_path / "in").mkdir()
+    os.mkfifo(tmp_path / "in" / "pipe")
+    writer = subprocess.Popen(["sh", "-c", f"cat {corpus} >{tmp_path}/in/pipe"])
+    assert made(tmp_path / "in" / "pipe") == made(corpus)
+    assert writer.wait() == 0
+
+
+def test_a_pipe_that_would_be_read_twice_is_refused(tmp_path, corpus, trained, capsys):
+    """Without opening it, which would wait for a writer."""
+    pipe, dictionary, file = tmp_path / "pipe.txt", trained / "dict.txt", squad_file(tmp_path / "f.json")
+    os.mkfifo(pipe)
+    common = ["--destdir", tmp_path / "out"]
+    texts = ["classification", "--train", pipe, "--tokenizer", trained, "--dict", dictionary, *common]
+    questions = ["qa", "--dataset", "squad", "--train", file, "--tokenizer", trained, *common]
+    for command in (
+        texts,
+        [*questions, "--dict", pipe],
+        ["tokenizer", "--from", pipe, *common],
+        ["text", "--tokenizer", pipe, "--input", corpus, "--output", tmp_path / "out"],
+    ):
+        assert f"{pipe}: read more than once, which a pipe cannot be; save it as" in fails(capsys, *command)
+    assert not (tmp_path / "out").exists()

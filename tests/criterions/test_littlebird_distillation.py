@@ -31,6 +31,7 @@ from fairseq_littlebird.models.full_attention import FullAttentionModel, FullAtt
 from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdModelConfig
 from fairseq_littlebird.objectives.attention_alignment import attention_kl
 from fairseq_littlebird.objectives.distillation import soft_target_kl
+from fairseq_littlebird.objectives.span_selection import NO_QUESTION
 
 SIZES = {
     "encoder_layers": 2,
@@ -139,7 +140,7 @@ def without_positions(sample):
 def test_the_parts_of_masked_words(criterion, student, teacher, sample, words):
     """Against both models run apart, with whole attention matrices."""
     ours = criterion(temperature=2.0, soft_weight=0.5, attention_weight=3.0, hard_weight=0.25)
-    loss, N, log = ours(student, sample)
+    loss, weight, log = ours(student, sample)
     masked = sample["target"].ne(words.pad())
     logits, extra = student(**sample["net_input"], masked_tokens=masked, return_routing=True)
     with torch.no_grad():
@@ -150,12 +151,12 @@ def test_the_parts_of_masked_words(criterion, student, teacher, sample, words):
         for t, s in zip(taught["routing"], extra["routing"], strict=True)
     ]
     layers = [float(attention_kl(*pair, ~padding).detach()) for pair in rows]
-    assert (N, log["queries"]) == (5, 22)
+    assert (weight, log["targets"], log["queries"]) == (22, 5, 22)
     assert [log["attention_kl_1"], log["attention_kl_2"]] == pytest.approx(layers, rel=1e-4)
     soft = float(soft_target_kl(logits, wanted, 2.0).detach())
     hard = float(F.cross_entropy(logits, sample["target"][masked], reduction="sum").detach())
     assert (log["soft_loss"], log["hard_loss"]) == pytest.approx((soft, hard), rel=1e-4)
-    total = 0.5 * soft + 0.25 * hard + 3.0 * 5 * sum(layers) / 2 / 22
+    total = 22 * ((0.5 * soft + 0.25 * hard) / 5 + 3.0 * sum(layers) / 2 / 22)
     assert (float(loss.detach()), log["loss"]) == pytest.approx((total, total), rel=1e-4)
     loss.backward()
     assert all(p.grad is not None and p.grad.any() for p in student.encoder.layers[0].slopes.parameters())
@@ -300,17 +301,49 @@ def test_attention_alone_scores_no_words(criterion, student, teacher, sample):
     teacher.lm_head = None
     student.train()
     student.lm_head.forward = None
-    loss, N, log = criterion(soft_weight=0.0)(student, sample)  # validation would score words for hard_loss
-    assert N == 5 and "soft_loss" not in log and "hard_loss" not in log
+    loss, _, log = criterion(soft_weight=0.0)(student, sample)  # validation would score words for hard_loss
+    assert log["targets"] == 5 and "soft_loss" not in log and "hard_loss" not in log
     assert float(loss.detach()) > 0
 
 
-def test_nothing_masked_costs_nothing(criterion, student, sample, words):
+def test_nothing_masked_costs_nothing_without_attention(criterion, student, sample, words):
     sample["target"].fill_(words.pad())
-    loss, N, log = criterion()(student, sample)
+    loss, N, log = criterion(attention_weight=0.0)(student, sample)
     loss.backward()
     assert (float(loss.detach()), N, log["soft_loss"]) == (0.0, 0, 0.0)
     assert all(p.grad is None or not p.grad.any() for p in student.parameters())
+
+
+@pytest.mark.parametrize("kind", ["words", "spans"])
+def test_attention_is_learned_without_targets(criterion, student, teacher, sample, spans, words, kind):
+    """A batch without targets teaches what attention alone does: it is no part of the targets."""
+    if kind == "spans":
+        for model in (student, teacher):
+            model.register_span_head("qass")
+        batch = dict(spans)
+        batch["target"] = {name: torch.full_like(spans["target"][name], NO_QUESTION) for name in ("starts", "ends")}
+    else:
+        batch = {**sample, "target": torch.full_like(sample["target"], words.pad())}
+
+    def gradients(**options):
+        student.zero_grad()
+        loss, weight, log = criterion(**options)(student, batch)
+        (loss / weight).backward()
+        assert log["targets"] == 0 and log["queries"] == weight == int(batch["net_input"]["src_lengths"].sum())
+        return {name: p.grad for name, p in student.named_parameters() if p.grad is not None and p.grad.any()}
+
+    both, alone = gradients(), gradients(soft_weight=0.0)
+    assert any(".slopes." in name for name in alone) and both.keys() == alone.keys()
+    assert all(torch.allclose(both[name], alone[name], atol=1e-7) for name in alone)
+
+
+def test_batches_of_an_update_count_by_their_tokens(criterion, student, sample, words):
+    """So that attention is the mean over all queries of the update, with targets or without."""
+    empty = {**sample, "target": torch.full_like(sample["target"], words.pad())}
+    ours = criterion(soft_weight=0.0, attention_weight=2.0)
+    (first, weight, log), (second, other, _) = ours(student, sample), ours(student, empty)
+    mean = 2.0 * (log["attention_kl_1"] + log["attention_kl_2"]) / 2 / log["queries"]
+    assert float((first + second).detach()) / (weight + other) == pytest.approx(mean, rel=1e-5)
 
 
 def test_logs_plain_numbers_only(criterion, student, sample):
@@ -321,18 +354,34 @@ def test_logs_plain_numbers_only(criterion, student, sample):
 
 def test_reduction_is_a_mean_over_targets_and_queries():
     logs = [
-        {"loss": 3.0, "soft_loss": 2.0, "attention_kl_1": 6.0, "attention_kl_2": 0.0, "queries": 10, "sample_size": 2},
-        {"loss": 5.0, "soft_loss": 1.0, "attention_kl_1": 9.0, "attention_kl_2": 5.0, "queries": 30, "sample_size": 6},
-        {"sample_size": 0},
+        {
+            "loss": 3.0,
+            "soft_loss": 2.0,
+            "attention_kl_1": 6.0,
+            "attention_kl_2": 0.0,
+            "queries": 10,
+            "sample_size": 10,
+            "targets": 2,
+        },
+        {
+            "loss": 5.0,
+            "soft_loss": 1.0,
+            "attention_kl_1": 9.0,
+            "attention_kl_2": 5.0,
+            "queries": 30,
+            "sample_size": 30,
+            "targets": 6,
+        },
+        {"loss": 4.0, "attention_kl_1": 2.0, "attention_kl_2": 1.0, "queries": 8, "sample_size": 8, "targets": 0},
     ]
     logs[1]["exact"] = 3
     with metrics.aggregate() as values:
         LittleBirdDistillationCriterion.reduce_metrics(logs)
     got = values.get_smoothed_values()
-    assert got["loss"] == pytest.approx(8 / 8 / math.log(2), abs=1e-3)
+    assert got["loss"] == pytest.approx(12 / 48 / math.log(2), abs=1e-3)
     assert got["soft_loss"] == pytest.approx(3 / 8 / math.log(2), abs=1e-3)
-    assert got["attention_kl_1"] == pytest.approx(15 / 40 / math.log(2), abs=1e-4)
-    assert got["attention_loss"] == pytest.approx(20 / 2 / 40 / math.log(2), abs=1e-4)
+    assert got["attention_kl_1"] == pytest.approx(17 / 48 / math.log(2), abs=1e-4)
+    assert got["attention_loss"] == pytest.approx(23 / 2 / 48 / math.log(2), abs=1e-4)
     assert got["accuracy"] == 37.5 and "hard_loss" not in got
 
 

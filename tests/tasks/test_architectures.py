@@ -49,7 +49,7 @@ def parts(tiny, monkeypatch):
         utils.set_torch_seed(1)
         built = tasks.setup_task(cfg.task)
         model, criterion = built.build_model(cfg.model), built.build_criterion(cfg.criterion)
-        built.load_dataset(split)
+        built.load_dataset(split, training=split == "train")
         batch = next(built.get_batch_iterator(built.dataset(split), max_sentences=3).next_epoch_itr(shuffle=False))
         return built, model, criterion, batch
 

@@ -49,7 +49,7 @@ def test_masks_and_gaps_change_with_the_epoch_in_data_workers(tiny, name):
     draws = {}
     for workers in (0, 1, 2):
         task = build(name, tiny / folder, **options)
-        task.load_dataset("train")
+        task.load_dataset("train", training=True)
         draws[workers] = [one_epoch(task, epoch, workers) for epoch in (1, 2)]
     size = len(task.dataset("train"))
     for epochs in draws.values():
@@ -98,7 +98,7 @@ def test_every_block_of_masked_lm_is_in_a_batch(tiny, limits):
 def test_every_document_is_in_a_batch(tiny, split, limits):
     """With their labels and whole, the first token before them."""
     task = build("littlebird_sentence_prediction", tiny / "classes", **CLASSES)
-    task.load_dataset(split)
+    task.load_dataset(split, training=split == "train")
     iterator = task.get_batch_iterator(task.dataset(split), required_batch_size_multiple=8, **limits)
     seen = {}
     for batch in iterator.next_epoch_itr(shuffle=False):

@@ -290,3 +290,45 @@ def test_words_of_another_tokenizer_are_refused(reader, tiny, tmp_path, capsys):
     with pytest.raises(SystemExit):
         predict([f"{tmp_path}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{tmp_path}/o"])
     assert "words are others" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda m: m.answer(None, "A."), "question: expected a str or a list of str, got NoneType"),
+        (lambda m: m.answer("Who?", b"A."), "document: expected a str or a list of str, got bytes"),
+        (lambda m: m.answer({"Who?": 1}, "A."), "question: expected a str or a list of str, got dict"),
+        (lambda m: m.answer(["Who?", None], "A."), "question 1: expected a str, got NoneType"),
+        (lambda m: m.predict("Who?", ["A.", b"B."]), "document 1: expected a str, got bytes; decode it"),
+        (lambda m: m.predict("Who?", 7), "document: expected a str or a list of str, got int"),
+        (lambda m: m.explain(float("nan"), "A."), "question: expected a str or a list of str, got float"),
+        (lambda m: m.encode(None), "text: expected a str or a list of str, got NoneType"),
+        (lambda m: m.encode([b"A."]), "text 0: expected a str, got bytes"),
+        (lambda m: m.answer("Who?", "A.", top_k=-1), "top_k: expected a whole number from 1, got -1"),
+        (lambda m: m.answer("Who?", "A.", top_k=0), "top_k: expected a whole number from 1, got 0"),
+        (lambda m: m.answer("Who?", "A.", top_k=2.5), "top_k: expected a whole number from 1, got 2.5"),
+        (lambda m: m.answer("Who?", "A.", top_k="3"), 'top_k: expected a whole number from 1, got "3"'),
+        (lambda m: m.answer("Who?", "A.", null_threshold="0"), 'null_threshold: expected a number or None, got "0"'),
+        (lambda m: m.predict("Who?", "A.", n_best=None), "n_best: expected a whole number from 1, got null"),
+        (lambda m: m.predict("Who?", "A.", max_answer_length=0), "max_answer_length: expected a whole number from 1"),
+    ],
+)
+def test_arguments_of_other_types_are_one_line(littlebird, call, says):
+    with pytest.raises(UserError) as error:
+        call(littlebird)
+    assert str(error.value).startswith(says)
+
+
+def test_texts_of_any_iterable_and_numbers_of_numpy(littlebird):
+    one = littlebird.answer(["Who?"], ["Mara Lindt painted the bridge."], top_k=2)
+    assert littlebird.answer(iter(["Who?"]), ("Mara Lindt painted the bridge.",), top_k=np.int64(2)) == one
+
+
+def test_numbers_of_a_command_line(tiny, reader, tmp_path, capsys):
+    words = [f"{tiny}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{tmp_path}/out"]
+    for option, value in (("--num-workers", "-1"), ("--n-best", "0"), ("--max-tokens", "1.5")):
+        with pytest.raises(SystemExit) as stop:
+            predict([*words, option, value])
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert stop.value.code == 2 and last.startswith(f"littlebird-predict: error: argument {option}: expected a")
+        assert last.endswith(f"got '{value}'")

@@ -127,7 +127,7 @@ def test_a_folder_that_is_missing_or_of_other_words_is_one_line(shards, name, ta
     """At the start, not when its epoch comes."""
     first, second, _ = shards[name]
     with pytest.raises(UserError, match="nowhere"):
-        task_of(name, f"{first}:{second}:{tmp_path / 'nowhere'}").load_dataset("train")
+        task_of(name, f"{first}:{second}:{tmp_path / 'nowhere'}").load_dataset("train", training=True)
     task_of(name, f"{first}:{tmp_path / 'nowhere'}").load_dataset("valid")
     shutil.copytree(second, tmp_path / "other")
     (words,) = (tmp_path / "other").glob("input0/dict.txt" if name.startswith("littlebird_s") else "dict.txt")
@@ -142,7 +142,7 @@ def test_a_folder_of_another_data_set_is_one_line(shards, task_of, tmp_path):
     settings = json.loads((second / "prepared.json").read_text())
     (tmp_path / "other" / "prepared.json").write_text(json.dumps(settings | {"dataset": "triviaqa"}))
     with pytest.raises(UserError, match="of another data set"):
-        task_of("question_answering", f"{first}:{tmp_path / 'other'}").load_dataset("train")
+        task_of("question_answering", f"{first}:{tmp_path / 'other'}").load_dataset("train", training=True)
 
 
 @pytest.fixture
