@@ -19,12 +19,13 @@ from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDa
 from fairseq_littlebird.data.prepared_classes import PreparedClasses, read_classes
 from fairseq_littlebird.data.shards import check_words, folder_of, folders
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.watched import Watched
 
 
 @dataclass
-class LittleBirdSentencePredictionConfig(PaddingInsertionConfig, SentencePredictionConfig):
+class LittleBirdSentencePredictionConfig(CarriedFilesConfig, PaddingInsertionConfig, SentencePredictionConfig):
     data: str = field(
         default=MISSING,
         metadata={"help": "folders of littlebird-prepare classification joined by colons, one an epoch in turn"},
@@ -46,10 +47,11 @@ class LittleBirdSentencePredictionConfig(PaddingInsertionConfig, SentencePredict
 
 
 @register_task("littlebird_sentence_prediction", dataclass=LittleBirdSentencePredictionConfig)
-class LittleBirdSentencePredictionTask(Watched, SentencePredictionTask):
+class LittleBirdSentencePredictionTask(CarriedFiles, Watched, SentencePredictionTask):
     """fairseq's sentence_prediction, whose training batches carry position ids with gaps."""
 
     cfg: LittleBirdSentencePredictionConfig
+    part = "input0"
     unlabelled: frozenset[str] = frozenset()
     """The splits without labels."""
 
@@ -125,6 +127,8 @@ class LittleBirdSentencePredictionTask(Watched, SentencePredictionTask):
         return super().get_batch_iterator(*arguments, **options | {"required_batch_size_multiple": 1})
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        if not from_checkpoint:
+            self.check_start()
         # past fairseq's own hook, which would make learned positions as long as the task's longest item
         model = FairseqTask.build_model(self, cfg, from_checkpoint)
         model.register_classification_head(self.cfg.classification_head_name, num_classes=self.cfg.num_classes)
