@@ -1,6 +1,7 @@
 """Checkpoints that carry the dictionary and the tokenizer which they were trained with, and what they start."""
 
 # no postponed annotations: fairseq reads the types of the fields
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -61,11 +62,22 @@ class CarriedFiles:
         check_trained_dictionary(carried, self.dictionary.symbols, str(self.folder / "dict.txt"))
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "files"})  # type: ignore[misc]
 
+    @property
+    def use(self) -> str:
+        """What the heads of a model that is not to be trained are needed for."""
+        return f"--task {self.cfg._name}"
+
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Raises UserError as :meth:`check_start`, where a model is trained."""
+        return self.built(super().build_model, cfg, from_checkpoint)  # type: ignore[misc]
+
+    def built(self, build: Callable[..., Any], cfg: Any, from_checkpoint: bool) -> Any:
+        """The model that ``build`` makes, which knows whether its heads may be new."""
         if not from_checkpoint:
             self.check_start()
-        return super().build_model(cfg, from_checkpoint)  # type: ignore[misc]
+        model = build(cfg, from_checkpoint)
+        model.used_for = self.use if from_checkpoint else ""
+        return model
 
     def check_start(self) -> None:
         """Raises UserError where the checkpoint that fairseq will go on from has another dictionary than the folder."""

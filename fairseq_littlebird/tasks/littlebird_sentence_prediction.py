@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
@@ -127,10 +128,8 @@ class LittleBirdSentencePredictionTask(CarriedFiles, Watched, SentencePrediction
         return super().get_batch_iterator(*arguments, **options | {"required_batch_size_multiple": 1})
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        if not from_checkpoint:
-            self.check_start()
         # past fairseq's own hook, which would make learned positions as long as the task's longest item
-        model = FairseqTask.build_model(self, cfg, from_checkpoint)
+        model = self.built(partial(FairseqTask.build_model, self), cfg, from_checkpoint)
         model.register_classification_head(self.cfg.classification_head_name, num_classes=self.cfg.num_classes)
         return model
 

@@ -109,6 +109,10 @@ class QuestionAnsweringTask(CarriedFiles, Watched, FairseqTask):
         return built
 
     @property
+    def use(self) -> str:
+        return f"--task question_answering on data of {self.dataset_name}"
+
+    @property
     def source_dictionary(self) -> Dictionary:
         return self.dictionary
 
