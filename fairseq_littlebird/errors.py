@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -121,7 +122,7 @@ def fault_line(error: BaseException) -> str | None:
             code = frames.tb_frame.f_code
             if code.co_name == "load_checkpoint_to_cpu" and code.co_filename.endswith("checkpoint_utils.py"):
                 path = frames.tb_frame.f_locals.get("path", "checkpoint")
-                reason = f"not a readable checkpoint ({first_line(cause)})"
+                reason = f"not a readable checkpoint ({unreadable(cause)})"
                 return str(UserError(reason, path, "copy or train it again"))
             frames = frames.tb_next
         cause = cause.__cause__ or cause.__context__
@@ -131,6 +132,14 @@ def fault_line(error: BaseException) -> str | None:
         remedy = "take the version that trained it, or train it again"
         return str(UserError("parameters of another model, or of another version of it", remedy=remedy))
     return None
+
+
+def unreadable(error: BaseException) -> str:
+    """Why PyTorch cannot read a file, without its advice to read it in a way that runs what is in it."""
+    if refused := re.search(r"GLOBAL (\S+) (?:was not an allowed|whose module)", str(error)):
+        return f"it holds {refused[1]}, where only tensors and plain values are read"
+    line = first_line(error)
+    return "damaged, or not written by PyTorch" if "weights" in line.lower() else line
 
 
 def shown(value: Any, length: int = 40) -> str:

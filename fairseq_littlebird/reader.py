@@ -134,7 +134,7 @@ class LittleBird:
             settings = folder / "prepared.json"
             settings.unlink(missing_ok=True)  # it may be a link to the user's own, of any version
             settings.write_text(default_settings(dataset), "utf-8")
-            model, task = load_model(checkpoint, folder, device, precision)
+            model, task = load_model(checkpoint, folder, device, precision, own_files=True)
             own = model_tokenizer(folder, tokenizer, str(path), "give tokenizer=FILE or FOLDER")
         return cls(model, task, own, max_tokens, stride)
 

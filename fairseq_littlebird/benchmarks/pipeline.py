@@ -19,7 +19,8 @@ from fairseq.data.shorten_dataset import TruncateDataset
 from torch import Tensor, nn
 
 from fairseq_littlebird.benchmarks.timing import Times, interleaved
-from fairseq_littlebird.data.dictionary import QUESTION, load_dictionary, vocabulary
+from fairseq_littlebird.checkpoints.dictionary import QUESTION
+from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
 from fairseq_littlebird.data.preparation import prepare_questions
 from fairseq_littlebird.data.prepared import PreparedQuestions

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,15 @@ from typing import Any
 
 from torch import Tensor
 
+from fairseq_littlebird.checkpoints.dictionary import (
+    SPECIAL,
+    TrainedDictionary,
+    check_symbols,
+    completed,
+    dictionary_folders,
+    dictionary_symbols,
+    trained_dictionary,
+)
 from fairseq_littlebird.checkpoints.key_maps import (
     FAIRSEQ_ROBERTA,
     POSITIONS,
@@ -26,7 +34,7 @@ from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import FullAttentionConfig
 
-PADDING = 1  # fairseq's dictionary
+PADDING = SPECIAL.index("<pad>")
 OTHERS = {
     "encoder.pack": "LittleBird",
     ".slopes.": "LittleBird",
@@ -45,11 +53,11 @@ def read_fairseq(path: Path) -> Source:
         UserError: another model, a setting that the encoders here lack, missing or unexpected keys.
     """
     content = load_tensors(path)
-    settings, task = _settings(content, path)
+    settings = _settings(content, path)
     if not isinstance(content.get("model"), dict) or not content["model"]:
         raise UserError("no model in this checkpoint", str(path), "give a checkpoint that fairseq wrote")
     weights = parameters(content["model"], str(path))
-    dictionary = _dictionary(path, task)
+    dictionary = _dictionary(content, path)
     for own, title in OTHERS.items():
         if any(own in key for key in weights):
             raise UserError(
@@ -60,12 +68,18 @@ def read_fairseq(path: Path) -> Source:
     return _roberta(path, float32(weights), settings, dictionary)
 
 
-def _full_attention(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: Path) -> Source:
+def _full_attention(
+    path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: TrainedDictionary
+) -> Source:
     config = _sizes(path, weights, settings, positions=_rows(weights))
+    own = dictionary.content
+    if config.vocab_size == len(dictionary.symbols):  # with what this plugin's tasks append
+        own = completed(own, str(dictionary.where))
     key_map = full_attention_map(config)
     state, dropped = apply_key_map(weights, key_map, str(path))
     check_keys(state, config, key_map, str(path))
-    source = Source("full-attention encoder", path, config, state, dictionary.parent, dictionary, len(weights), dropped)
+    folder = dictionary.where.parent
+    source = Source("full-attention encoder", path, config, state, folder, own, len(weights), dropped)
     if not str(settings.get("_name")).startswith("bigbird_itc"):
         return source
     missing = [name for name in BIGBIRD if name not in settings]
@@ -74,7 +88,7 @@ def _full_attention(path: Path, weights: dict[str, Tensor], settings: dict[str, 
     return replace(source, kind="BigBird-ITC", model="bigbird_itc", options={n: settings[n] for n in BIGBIRD})
 
 
-def _roberta(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: Path) -> Source:
+def _roberta(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: TrainedDictionary) -> Source:
     for name, wanted in (("activation_fn", "gelu"), ("encoder_normalize_before", False)):
         value = settings.get(name, wanted)
         if type(value) is not type(wanted) or value != wanted:
@@ -92,7 +106,8 @@ def _roberta(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], d
     notes: list[str] = []
     fold_positions(state, offset, notes)
     config = _sizes(path, state, settings, positions=rows - offset)
-    return Source("fairseq RoBERTa", path, config, state, dictionary.parent, dictionary, keys, dropped, notes)
+    folder = dictionary.where.parent
+    return Source("fairseq RoBERTa", path, config, state, folder, dictionary.content, keys, dropped, notes)
 
 
 def _rows(state: dict[str, Tensor]) -> int:
@@ -143,14 +158,14 @@ def _sizes(path: Path, state: dict[str, Tensor], settings: dict[str, Any], posit
     )
 
 
-def _settings(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The model's and the task's settings."""
+def _settings(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The model's settings."""
     if content.get("args") is not None:
-        return _plain(content["args"], path), _plain(content["args"], path)
+        return _plain(content["args"], path)
     cfg = content.get("cfg")
     if not isinstance(cfg, dict) or cfg.get("model") is None:
         raise UserError("neither args nor cfg in this checkpoint", str(path), "give a checkpoint that fairseq wrote")
-    return _plain(cfg["model"], path), _plain({} if cfg.get("task") is None else cfg["task"], path)
+    return _plain(cfg["model"], path)
 
 
 def _plain(settings: Any, path: Path) -> dict[str, Any]:
@@ -159,16 +174,22 @@ def _plain(settings: Any, path: Path) -> dict[str, Any]:
     return settings if isinstance(settings, dict) else vars(settings)
 
 
-def _dictionary(path: Path, task: dict[str, Any]) -> Path:
-    """The dict.txt beside the checkpoint, or of the data it was trained on."""
-    beside = path.parent
-    data = task.get("data")
-    if isinstance(data, list):
-        data = data[0] if data else None
-    folders = [beside] + ([Path(data.split(":")[0])] if isinstance(data, str) and data else [])
-    for folder in folders:
-        if os.path.isfile(folder / "dict.txt"):
-            return folder / "dict.txt"
-    raise UserError(
-        f"no dict.txt in {' or '.join(map(str, folders))}", str(path), "copy the model's dict.txt beside it"
-    )
+def _dictionary(content: dict[str, Any], path: Path) -> TrainedDictionary:
+    """The dictionary that the checkpoint carries, or the dict.txt beside it or of the data it was trained on.
+
+    Raises:
+        UserError: none of these; or the one beside it is another than it carries.
+    """
+    try:
+        dictionary = trained_dictionary(content, path)
+        folders = dictionary_folders(content, path)
+    except UserError as error:
+        raise UserError(str(error), str(path)) from error
+    if dictionary is None:
+        names = " or ".join(str(folder) for folder in folders)
+        raise UserError(f"no dict.txt in {names}", str(path), "copy the model's dict.txt beside it")
+    beside = path.parent / "dict.txt"
+    if beside.is_file() and dictionary.where != beside:
+        ours = dictionary_symbols(beside.read_bytes(), str(beside))
+        check_symbols(dictionary.symbols, ours, str(beside), str(path), "remove the file, or copy the right one there")
+    return dictionary

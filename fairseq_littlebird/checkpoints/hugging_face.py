@@ -223,7 +223,7 @@ def _only(kind: str) -> dict[str, tuple[Any, ...]]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON ({error})", str(path), "copy it again") from error
     if not isinstance(content, dict):

@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from fairseq_littlebird.checkpoints.dictionary import QUESTION
 from fairseq_littlebird.checkpoints.key_maps import HEAD, WORDS
 from fairseq_littlebird.checkpoints.source import Source
-from fairseq_littlebird.checkpoints.vocabulary import QUESTION, Words
+from fairseq_littlebird.checkpoints.vocabulary import Words
 from fairseq_littlebird.checkpoints.warm_start import State
 from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
 

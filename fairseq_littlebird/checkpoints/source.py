@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from fairseq_littlebird.checkpoints.key_maps import CONTEXT, POSITIONS, TOKEN_TYPES
+from fairseq_littlebird.checkpoints.tensors import CHECKPOINTS, find_checkpoint
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import FullAttentionConfig
 
@@ -25,7 +26,7 @@ class Source:
         config: its sizes; ``vocab_size`` counts the source's rows.
         state: parameters under our names, float32; with a masked-language-model or a span head, or without.
         folder: where its tokenizer is.
-        dictionary: the dict.txt whose order the rows have; None: they have the tokenizer's.
+        dictionary: the content of the dict.txt whose order the rows have; None: they have the tokenizer's.
         keys: how many keys the source has.
         dropped: keys left out on purpose.
         notes: what else was done to the parameters, a sentence each.
@@ -39,7 +40,7 @@ class Source:
     config: FullAttentionConfig
     state: dict[str, Tensor]
     folder: Path
-    dictionary: Path | None
+    dictionary: bytes | None
     keys: int
     dropped: list[str]
     notes: list[str] = field(default_factory=list)
@@ -121,7 +122,7 @@ def read_source(path: str | Path) -> Source:
     """Reads a pretrained encoder.
 
     Args:
-        path: a fairseq checkpoint, its folder, or a Hugging Face folder.
+        path: a fairseq checkpoint, a folder with one of ``CHECKPOINTS``, or a Hugging Face folder.
     Raises:
         UserError: neither; or one that LittleBird cannot start from.
     """
@@ -137,11 +138,10 @@ def read_source(path: str | Path) -> Source:
         return read_fairseq(path)
     if (path / "config.json").exists():
         return read_hugging_face(path)
-    found = [path / name for name in ("model.pt", "checkpoint.pt") if (path / name).exists()]
-    if len(found) == 1:
-        return read_fairseq(found[0])
-    raise UserError(
-        "neither config.json (Hugging Face) nor one of model.pt and checkpoint.pt (fairseq) in this folder",
-        str(path),
-        "name the checkpoint's file or another folder",
-    )
+    if not any((path / name).is_file() for name in CHECKPOINTS):
+        raise UserError(
+            f"neither config.json (Hugging Face) nor one of {', '.join(CHECKPOINTS)} (fairseq) in this folder",
+            str(path),
+            "name the checkpoint's file or another folder",
+        )
+    return read_fairseq(find_checkpoint(path))

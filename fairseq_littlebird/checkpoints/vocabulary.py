@@ -6,11 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fairseq_littlebird.checkpoints.dictionary import MASK, QUESTION, SPECIAL, dictionary_lines
 from fairseq_littlebird.errors import UserError
-
-QUESTION, MASK = "[QUESTION]", "<mask>"
-SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
-"""fairseq's dictionary begins with these."""
 
 HTML_TAGS = tuple(
     f"<{slash}{tag}>"
@@ -80,16 +77,16 @@ def words_of_tokenizer(
     return _with_new(lines, rows, new, where, unused)
 
 
-def words_of_dictionary(text: str, count: int, new: Sequence[str], where: str) -> Words:
+def words_of_dictionary(content: bytes, count: int, new: Sequence[str], where: str) -> Words:
     """The dictionary of a source that fairseq trained, whose rows are in its order.
 
     Args:
-        text: its dict.txt.
+        content: its dict.txt.
         count, new, where: see :func:`words_of_tokenizer`.
     Raises:
         UserError: the dictionary is not the source's, or a new word that dict.txt cannot hold.
     """
-    lines = [line for line in text.split("\n") if line]
+    lines = [f"{symbol} {times}" for symbol, times in dictionary_lines(content, f"{where}, dict.txt")]
     symbols = _ids(lines, where)
     if len(symbols) != count:
         raise UserError(
@@ -115,14 +112,7 @@ def _with_new(
 
 def _ids(lines: Sequence[str], where: str) -> list[str]:
     """Every word in the order of the ids that fairseq gives it."""
-    symbols = list(SPECIAL)
-    for number, line in enumerate(lines, 1):
-        parts = line.rstrip().rsplit(" ", 1)
-        if len(parts) != 2 or not parts[1].lstrip("-").isdecimal():
-            raise UserError(
-                f"{line!r} is not a word and its count", f"{where}, dict.txt, line {number}", "one word a line"
-            )
-        symbols.append(parts[0])
+    symbols = [*SPECIAL, *(line.rsplit(" ", 1)[0] for line in lines)]
     if MASK not in symbols:
         symbols.append(MASK)
     if len({*symbols}) != len(symbols):

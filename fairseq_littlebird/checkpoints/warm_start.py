@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_littlebird.attention.bialibi import alibi_slopes
+from fairseq_littlebird.checkpoints.dictionary import MASK, QUESTION, SPECIAL
 from fairseq_littlebird.checkpoints.key_maps import POSITIONS, WORDS
 from fairseq_littlebird.checkpoints.source import Source
-from fairseq_littlebird.checkpoints.vocabulary import MASK, QUESTION, SPECIAL, Words
+from fairseq_littlebird.checkpoints.vocabulary import Words
 from fairseq_littlebird.modules.config import EncoderConfig, ETCConfig, LittleBirdConfig
 
 State = dict[str, Tensor]

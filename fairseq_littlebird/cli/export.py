@@ -59,7 +59,7 @@ def _scores(options: argparse.Namespace) -> dict[str, float]:
         return {}
     remedy = "give what littlebird-evaluate --json printed"
     try:
-        content = json.loads(Path(options.metrics).read_text("utf-8"))
+        content = json.loads(Path(options.metrics).read_text("utf-8-sig"))
     except ValueError as error:
         raise UserError(f"not JSON ({error})", options.metrics, remedy) from error
     if not isinstance(content, dict) or not all(type(value) in (int, float) for value in content.values()):

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "--path",
         required=True,
         metavar="CHECKPOINT",
-        help="checkpoint of --task question_answering or littlebird_sentence_prediction",
+        help="checkpoint of --task question_answering or littlebird_sentence_prediction, or the folder of its training",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--gen-subset", default="test", metavar="SPLIT", help="split to answer or label")

@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fairseq_littlebird.cli.numbers import count as _count
@@ -24,7 +25,6 @@ NAMES = ("checkpoint.pt", "model.args", "README.md", *FILES)
 """Every name in the folder."""
 
 TEXT, QUESTIONS = "littlebird_masked_lm", "question_answering"
-PADDING = 1  # fairseq's dictionary
 
 
 class Target(NamedTuple):
@@ -71,7 +71,8 @@ SIZES = (
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     check_folder(options.out, NAMES, options.overwrite)
-    _convert(options)
+    with TemporaryDirectory() as own:
+        _convert(options, Path(own))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,7 +87,8 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         metavar="SOURCE",
         help="fairseq RoBERTa or XLM-R (model.pt or its folder), a Hugging Face folder of BERT, RoBERTa, XLM-R, "
-        "ELECTRA, BigBird or Longformer, also with a head for questions, or a checkpoint of the full-attention encoder",
+        "ELECTRA, BigBird or Longformer, also with a head for questions, or a checkpoint of the full-attention encoder "
+        "or a folder with one",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
@@ -151,7 +153,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _convert(options: argparse.Namespace) -> None:
+def _convert(options: argparse.Namespace, own: Path) -> None:
+    """``own`` is an empty folder, for the dictionary and the tokenizer that a checkpoint carries."""
     # argument parsing and --help should not wait for torch
     import torch
 
@@ -162,7 +165,7 @@ def _convert(options: argparse.Namespace) -> None:
     target = TARGETS[options.to]
     _check_options(options, target)
     source = read_source(options.source)
-    words, tokenizer = _words(source, options)
+    words, tokenizer = _words(source, options, own)
     layers = warm_start.spaced_layers(source.config.layers, _layers(source, options))
     model, arch = _model(source, options, layers)
     title, config = _built(target, model, len(words.symbols))
@@ -170,11 +173,11 @@ def _convert(options: argparse.Namespace) -> None:
     state = getattr(warm_start, target.state)(source, words, config, layers, generator)
     arguments = _model_args(arch, model, target, config)
     with whole_folder(options.out, NAMES, options.overwrite) as folder:
-        torch.save(_checkpoint(state, model, source, options), folder / "checkpoint.pt")
         (folder / "dict.txt").write_text("".join(f"{line}\n" for line in words.lines), "utf-8")
         (folder / "model.args").write_text(arguments + "\n", "utf-8")
         for name, file in (tokenizer.files if tokenizer else {}).items():
             shutil.copyfile(file, folder / name)
+        torch.save(_checkpoint(state, model, source, options, folder), folder / "checkpoint.pt")
         how_to_go_on, files = _commands(options, source, config), _tokenizer_line(tokenizer)
         text = report(title, source, words, config, state, layers, arguments, how_to_go_on, files)
         (folder / "README.md").write_text(text, "utf-8")
@@ -201,18 +204,22 @@ def _flag(option: str) -> str:
     return f"--{option.replace('_', '-')}"
 
 
-def _words(source: Source, options: argparse.Namespace) -> tuple[Words, Tokenizer | None]:
+def _words(source: Source, options: argparse.Namespace, own: Path) -> tuple[Words, Tokenizer | None]:
     """The dictionary, and the tokenizer if there is one."""
     from fairseq_littlebird.checkpoints import vocabulary
+    from fairseq_littlebird.checkpoints.dictionary import MASK
+    from fairseq_littlebird.checkpoints.tensors import load_tensors
+    from fairseq_littlebird.data.model_folder import write_own_files
 
     rows, where = source.config.vocab_size, str(source.folder)
     new = [*options.add_word, *(vocabulary.HTML_TAGS if options.html_tags else ())]
     if source.dictionary is not None:
-        text = source.dictionary.read_text("utf-8")
-        return vocabulary.words_of_dictionary(text, rows, new, where), _tokenizer_beside(source.dictionary)
+        words = vocabulary.words_of_dictionary(source.dictionary, rows, new, where)
+        write_own_files(own, load_tensors(source.path, mapped=True), source.path)
+        return words, _tokenizer_beside(own / "dict.txt")
     tokenizer = load_tokenizer(source.folder)
     numbers = tokenizer.numbers()
-    if tokenizer.kind == "sentencepiece" and vocabulary.MASK not in numbers:  # XLM-R's; BigBird's has all its words
+    if tokenizer.kind == "sentencepiece" and MASK not in numbers:  # XLM-R's; BigBird's has all its words
         numbers = vocabulary.xlm_roberta_numbers(numbers)
     return vocabulary.words_of_tokenizer(tokenizer.symbols(), numbers, rows, new, where), tokenizer
 
@@ -319,10 +326,12 @@ def _built(target: Target, model: dict[str, Any], words: int) -> tuple[str, Enco
     import torch
     from fairseq.models import MODEL_REGISTRY
 
+    from fairseq_littlebird.checkpoints.dictionary import SPECIAL
+
     kind = MODEL_REGISTRY[target.model]
     try:
         with torch.device("meta"):
-            return kind.title, kind.build_encoder(kind.config_class(**model), words, PADDING).config
+            return kind.title, kind.build_encoder(kind.config_class(**model), words, SPECIAL.index("<pad>")).config
     except ValueError as error:
         raise UserError(str(error), "options", "choose sizes that fit together") from error
 
@@ -339,12 +348,14 @@ def _model_args(arch: str, model: dict[str, Any], target: Target, config: Encode
 
 
 def _checkpoint(
-    state: dict[str, Any], model: dict[str, Any], source: Source, options: argparse.Namespace
+    state: dict[str, Any], model: dict[str, Any], source: Source, options: argparse.Namespace, folder: Path
 ) -> dict[str, Any]:
-    """As fairseq's own before the first update."""
+    """As fairseq's own before the first update, with the dictionary and the tokenizer that lie in ``folder``."""
     from fairseq.dataclass.configs import FairseqConfig
     from fairseq.tasks import TASK_DATACLASS_REGISTRY
     from omegaconf import OmegaConf
+
+    from fairseq_littlebird.data.model_folder import read_files
 
     def plain(config: Any) -> dict[str, Any]:
         return dict(OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True))  # type: ignore[arg-type]
@@ -368,7 +379,7 @@ def _checkpoint(
         "model": state,
         "criterion": None,
         "optimizer_history": [history],
-        "task_state": {},
+        "task_state": {"files": read_files(folder)},
         "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0, "shuffle": True}},
         "last_optimizer_state": None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import json
 import shutil
@@ -18,7 +19,8 @@ from fairseq.data import Dictionary
 from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
 from tqdm import tqdm
 
-from fairseq_littlebird.data.preparation import SMALLEST_WINDOW, check_match, load_words
+from fairseq_littlebird.data.dictionary import read_dictionary
+from fairseq_littlebird.data.preparation import SMALLEST_WINDOW, check_match
 from fairseq_littlebird.data.prepared import SPLITS
 from fairseq_littlebird.data.prepared_classes import DATASET, VERSION, PreparedClasses, read_classes
 from fairseq_littlebird.errors import UserError
@@ -73,7 +75,7 @@ def prepare_texts(
     check_folder(destination, NAMES, overwrite)
     for file in itertools.chain(*paths.values()):  # before labels are known, and when texts are written
         check_rereadable(file)
-    words = load_words(Path(dictionary))
+    words = read_dictionary(Path(dictionary))
     check_match(words, tokenizer, Path(dictionary))
     survey = _Survey(labels)
     for split, names in paths.items():
@@ -137,7 +139,7 @@ def begin_folder(folder: Path, parts: Iterable[str], tokenizer: Tokenizer, words
     """Makes the folder of each part, with the words and the tokenizer's files, and as many label numbers."""
     for part in parts:
         (folder / part).mkdir()
-    shutil.copyfile(words, folder / "input0" / "dict.txt")
+    (folder / "input0" / "dict.txt").write_bytes(words.read_bytes().removeprefix(codecs.BOM_UTF8))
     for name, file in tokenizer.files.items():
         shutil.copyfile(file, folder / "input0" / name)
     label_numbers(classes).save(str(folder / "label" / "dict.txt"))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 from fairseq.data import Dictionary
 
+from fairseq_littlebird.checkpoints.dictionary import ADDED, SPECIAL
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.inputs import check_rereadable
 from fairseq_littlebird.text.vocabulary import Vocabulary
-
-QUESTION, MASK = "[QUESTION]", "<mask>"
 
 
 def load_dictionary(folder: str | Path) -> Dictionary:
@@ -23,15 +24,35 @@ def load_dictionary(folder: str | Path) -> Dictionary:
     """
     path = Path(folder) / "dict.txt"
     try:
-        dictionary = Dictionary.load(str(path))
+        return read_dictionary(path)
     except FileNotFoundError as error:
         raise UserError("not found", str(path), "make it with fairseq-preprocess or littlebird-prepare") from error
+
+
+def read_dictionary(path: Path) -> Dictionary:
+    """A dict.txt as :func:`load_dictionary` has it, with or without a byte-order mark.
+
+    The special symbols keep the ids that fairseq gives them, also where a line of the file overwrites one: fairseq
+    moves the symbol then, and not ``bos()`` and its like, which its own data sets take (facebookresearch/fairseq#3064).
+
+    Raises:
+        UserError: it cannot be read.
+        OSError: it is not there.
+    """
+    check_rereadable(path)  # it is also copied
+    try:
+        text = path.read_text("utf-8-sig")
+        dictionary = Dictionary.load(io.StringIO(text))
     except OSError:
         raise
+    except UnicodeDecodeError as error:
+        raise UserError("not UTF-8 text", str(path), "convert the file to UTF-8") from error
     except Exception as error:  # fairseq raises bare Exception, RuntimeError and ValueError here
-        raise UserError(f"not a dictionary ({error})", str(path), "one word and its count a line") from error
-    dictionary.add_symbol(MASK)
-    dictionary.add_symbol(QUESTION)
+        raise UserError(f"not a dictionary ({error})", str(path), "one symbol and its count a line") from error
+    for symbol, index in zip(SPECIAL, range(dictionary.nspecial), strict=True):
+        dictionary.indices[symbol] = index
+    for symbol in ADDED:
+        dictionary.add_symbol(symbol, n=0)
     return dictionary
 
 
@@ -43,7 +64,8 @@ def vocabulary(dictionary: Dictionary, folder: str | Path) -> Vocabulary:
     Raises:
         UserError: the words are numbers, and nothing says what they stand for.
     """
-    specials = {*range(dictionary.nspecial), dictionary.index(MASK), dictionary.index(QUESTION)}
+    names = {*SPECIAL, *ADDED}  # a file may have overwritten some, which leaves rows that nothing reads
+    specials = {index for index, symbol in enumerate(dictionary.symbols) if symbol in names}
     if sum(map(str.isdecimal, dictionary.symbols)) > len(dictionary) / 2:
         encoder = Path(folder) / "encoder.json"
         if encoder.exists():
@@ -59,7 +81,7 @@ def vocabulary(dictionary: Dictionary, folder: str | Path) -> Vocabulary:
 def _pieces(encoder: Path) -> dict[str, str]:
     """The piece behind each number of an ``encoder.json``."""
     try:
-        numbers = json.loads(encoder.read_text("utf-8"))
+        numbers = json.loads(encoder.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise UserError("not JSON", str(encoder), "copy it again") from error
     if not isinstance(numbers, dict) or not all(isinstance(number, int) for number in numbers.values()):

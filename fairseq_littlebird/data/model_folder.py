@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,14 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.checkpoints.tensors import load_tensors
+from fairseq_littlebird.checkpoints.dictionary import (
+    carried_file,
+    check_symbols,
+    dictionary_folders,
+    dictionary_symbols,
+    members,
+)
+from fairseq_littlebird.checkpoints.tensors import find_checkpoint, load_tensors
 from fairseq_littlebird.data.prepared import VERSION
-from fairseq_littlebird.data.shards import words_of
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, load_tokenizer
-
-CHECKPOINTS = ("checkpoint_best.pt", "checkpoint_last.pt", "checkpoint.pt", "model.pt")
-"""What a folder's checkpoint is called; the first of these that is there is taken."""
 
 NAMES = ("prepared.json", *FILES)
 
@@ -35,18 +37,14 @@ def read_files(folder: str | Path) -> dict[str, Tensor]:
     return {path.name: torch.from_numpy(np.fromfile(path, np.uint8)) for path in paths if path.is_file()}
 
 
-def carried_files(state: Any) -> dict[str, Tensor]:
-    """What :func:`read_files` gave, from a checkpoint's ``task_state``.
+def carried_files(content: Mapping[str, Any]) -> dict[str, bytes]:
+    """Name -> content of what :func:`read_files` gave, from a checkpoint whose task had it in its state.
 
     Raises:
         UserError: it is damaged.
     """
-    files = _members({"task_state": state}, "task_state")
-    carried = {name: file for name, file in _members(files, "files").items() if name in NAMES}
-    for name, file in carried.items():
-        if not isinstance(file, Tensor) or file.dtype != torch.uint8:
-            raise UserError(f"damaged ({name} in it is no file)", remedy="copy or train it again")
-    return carried
+    files = {name: carried_file(content, name) for name in NAMES}
+    return {name: file for name, file in files.items() if file is not None}
 
 
 def named_dataset(folder: Path, where: str) -> str:
@@ -62,7 +60,7 @@ def named_dataset(folder: Path, where: str) -> str:
     if not settings.exists():
         return ""
     try:
-        return "" + json.loads(settings.read_text("utf-8"))["dataset"]
+        return "" + json.loads(settings.read_text("utf-8-sig"))["dataset"]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise UserError("its prepared.json is damaged", where, "copy or train it again") from error
 
@@ -77,27 +75,62 @@ def model_folder(path: str | Path, words: str | Path | None = None) -> Iterator[
     Raises:
         UserError: no checkpoint, one that is damaged, a classifier, or no dictionary anywhere.
     """
-    checkpoint = _checkpoint(Path(path))
+    checkpoint = find_checkpoint(path)
     content = load_tensors(checkpoint, mapped=True)
     try:
-        task = _members(_members(content, "cfg"), "task")
-        carried = carried_files(content.get("task_state"))
+        task = members(members(content, "cfg"), "task").get("_name")
     except UserError as error:
         raise UserError(str(error), str(checkpoint)) from error
-    if task.get("_name") in CLASSIFIERS:
+    if task in CLASSIFIERS:
         remedy = "give a reader or a pretrained model; littlebird-predict labels texts"
-        raise UserError(f"a classifier (--task {task['_name']})", str(checkpoint), remedy)
+        raise UserError(f"a classifier (--task {task})", str(checkpoint), remedy)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for name in carried:
-            carried[name].numpy().tofile(folder / name)
-        if "dict.txt" not in carried or not carried.keys() - {"dict.txt", "prepared.json"}:  # no tokenizer
-            source = _folder_of(checkpoint, task.get("data"), words, needed="dict.txt" not in carried)
-            for path in source.iterdir() if source else ():
-                if (path.name in NAMES or path.suffix == ".model") and path.name not in carried:
-                    (folder / path.name).symlink_to(path.resolve())
-        del content, carried  # the files' pages are let go
+        write_own_files(folder, content, checkpoint, words)
+        del content  # the file's pages are let go
         yield checkpoint, folder
+
+
+def write_own_files(
+    folder: Path, content: Mapping[str, Any], checkpoint: Path, words: str | Path | None = None
+) -> None:
+    """Puts a checkpoint's dictionary, tokenizer and ``prepared.json`` into a folder, as far as they are there.
+
+    What it carries comes first; a tokenizer that it does not carry is taken from where its dictionary is.
+
+    Args:
+        folder: where to write.
+        content: of the checkpoint.
+        checkpoint: its path.
+        words: see :func:`model_folder`.
+    Raises:
+        UserError: it is damaged, has no dictionary anywhere, or carries another than that of ``words``.
+    """
+    try:
+        carried = carried_files(content)
+        folders = dictionary_folders(content, checkpoint)
+    except UserError as error:
+        raise UserError(str(error), str(checkpoint)) from error
+    for name, file in carried.items():
+        (folder / name).write_bytes(file)
+    own = None
+    if "dict.txt" in carried:
+        own = dictionary_symbols(carried["dict.txt"], f"{checkpoint}, dict.txt")
+        given = Path(words or "") / "dict.txt"
+        if words and given.is_file():
+            theirs = dictionary_symbols(given.read_bytes(), str(given))
+            check_symbols(own, theirs, str(given), str(checkpoint), "give the model's own folder")
+        if carried.keys() - {"dict.txt", "prepared.json"}:
+            return
+    folders = [Path(words), *folders] if words else folders
+    source = _folder_of(folders, own)
+    if source is None and own is None:
+        names = " or ".join(str(folder) for folder in folders)
+        remedy = "copy dict.txt and the tokenizer's files beside the checkpoint"
+        raise UserError(f"no dict.txt in {names}", str(checkpoint), remedy)
+    for path in source.iterdir() if source else ():
+        if (path.name in NAMES or path.suffix == ".model") and path.name not in carried:
+            (folder / path.name).symlink_to(path.resolve())
 
 
 def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, remedy: str) -> Tokenizer:
@@ -118,7 +151,7 @@ def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, reme
         if tokenizer:
             raise
         raise UserError("no tokenizer with this model", where, remedy) from error
-    symbols, words = {symbol.encode() for symbol in found.symbols()}, {*words_of(dictionary.read_bytes())}
+    symbols, words = {*found.symbols()}, {*dictionary_symbols(dictionary.read_bytes(), str(dictionary))}
     # the dictionary may have the words of one corpus alone, or more than the tokenizer
     if 2 * len(symbols & words) < min(len(symbols), len(words)):
         raise UserError("a tokenizer of other words than the model's", str(tokenizer or where), "give the model's own")
@@ -130,43 +163,10 @@ def default_settings(dataset: str = "squad") -> str:
     return json.dumps({"version": VERSION, "dataset": dataset})
 
 
-def _checkpoint(path: Path) -> Path:
-    if path.is_file():
-        return path
-    for name in CHECKPOINTS:
-        if (path / name).is_file():
-            return path / name
-    raise UserError(
-        f"none of {', '.join(CHECKPOINTS)}" if path.is_dir() else "no such checkpoint or folder",
-        str(path),
-        "give the --save-dir of a training, a folder of littlebird-warm-start, or a checkpoint",
-    )
-
-
-def _members(content: dict[str, Any], name: str) -> dict[str, Any]:
-    """A part of a checkpoint that has parts itself; empty where it is not there."""
-    part = content.get(name) or {}
-    if isinstance(part, Namespace):  # of fairseq's older tasks
-        return vars(part)
-    if not isinstance(part, dict):
-        raise UserError(f"damaged ({name} is {type(part).__name__})", remedy="copy or train it again")
-    return part
-
-
-def _folder_of(checkpoint: Path, data: Any, words: str | Path | None, needed: bool) -> Path | None:
-    """Where the dictionary and the tokenizer are of a checkpoint that does not carry them."""
-    folders = [
-        *([Path(words)] if words else []),
-        checkpoint.parent,
-        *([Path(data.split(":")[0])] if isinstance(data, str) and data else []),
-    ]
+def _folder_of(folders: Iterable[Path], own: Sequence[str] | None) -> Path | None:
+    """The first folder with a dict.txt, of these symbols where they are known."""
     for folder in folders:
-        if (folder / "dict.txt").is_file():
+        path = folder / "dict.txt"
+        if path.is_file() and (own is None or dictionary_symbols(path.read_bytes(), str(path)) == list(own)):
             return folder
-    if not needed:
-        return None
-    raise UserError(
-        f"no dict.txt in {' or '.join(map(str, folders))}",
-        str(checkpoint),
-        "copy dict.txt and the tokenizer's files beside the checkpoint",
-    )
+    return None

@@ -17,6 +17,7 @@ from fairseq.data import Dictionary
 from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
 from tqdm import tqdm
 
+from fairseq_littlebird.data.dictionary import read_dictionary
 from fairseq_littlebird.data.encoded_document import DocumentEncoder, EncodedDocument, EncodedQuestion, cut
 from fairseq_littlebird.data.prepared import PARTS, SPLITS, VERSION
 from fairseq_littlebird.errors import UserError
@@ -24,7 +25,7 @@ from fairseq_littlebird.inputs import check_rereadable
 from fairseq_littlebird.output import check_folder, whole_folder
 from fairseq_littlebird.text.example import NULL_TYPE, Answer, QAExample
 from fairseq_littlebird.text.readers import DATA_SETS, read_questions
-from fairseq_littlebird.text.tokenizers import FILES, QUESTION, Tokenizer, dictionary_text
+from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, dictionary_text
 from fairseq_littlebird.text.window import NOT_CONTEXT, SYMBOLS, holds
 from fairseq_littlebird.text.workers import ordered_map
 
@@ -75,7 +76,7 @@ def prepare_questions(
             remedy=f"choose a stride between 1 and {max_tokens - NOT_CONTEXT - 1}",
         )
     check_folder(destination, _names(), overwrite)
-    symbols = load_words(Path(dictionary))
+    symbols = read_dictionary(Path(dictionary))
     check_match(symbols, tokenizer, Path(dictionary))
     encode = DocumentEncoder(tokenizer, symbols.indices, symbols.unk(), DATA_SETS[dataset].answer_types, max_tokens)
     summaries: dict[str, dict[str, Any]] = {}
@@ -144,22 +145,6 @@ def _reasons(counts: Mapping[str, int], lead: str = "") -> str:
 def _names() -> list[str]:
     parts = [f"{split}.{part}.{end}" for split in SPLITS for part in PARTS for end in ("bin", "idx")]
     return ["prepared.json", "report.jsonl", *FILES, *parts]
-
-
-def load_words(path: Path) -> Dictionary:
-    check_rereadable(path)  # it is also copied
-    try:
-        dictionary = Dictionary.load(str(path))
-    except OSError:
-        raise
-    except Exception as error:  # fairseq raises bare Exception, RuntimeError and ValueError here
-        raise UserError(
-            f"not a fairseq dictionary ({error})",
-            where=str(path),
-            remedy="make one: littlebird-prepare tokenizer",
-        ) from error
-    dictionary.add_symbol(QUESTION, n=0)
-    return dictionary
 
 
 def check_match(dictionary: Dictionary, tokenizer: Tokenizer, path: Path) -> None:

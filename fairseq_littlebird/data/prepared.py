@@ -231,7 +231,7 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
     """
     path = Path(folder) / "prepared.json"
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UserError(
             "not a prepared folder (no prepared.json)",

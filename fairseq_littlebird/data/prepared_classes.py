@@ -51,7 +51,7 @@ def read_classes(folder: str | Path) -> PreparedClasses | None:
     if not path.exists():
         return None
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise UserError("damaged", where=str(path), remedy="prepare the folder again") from error
     if not isinstance(settings, dict) or settings.get("dataset") != DATASET:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fairseq import utils
 
+from fairseq_littlebird.checkpoints.dictionary import dictionary_symbols, first_difference
 from fairseq_littlebird.errors import UserError
 
 
@@ -34,10 +35,7 @@ def check_words(data: str, part: str = "") -> None:
     """
     first, *others = (folder / part / "dict.txt" for folder in folders(data))
     for path in others:
-        if path.exists() and words_of(path.read_bytes()) != words_of(first.read_bytes()):
-            raise UserError(f"other words than {first}", str(path), "prepare all folders with the same dict.txt")
-
-
-def words_of(dictionary: bytes) -> list[bytes]:
-    """Of a dict.txt, without their counts."""
-    return [line.rsplit(b" ", 1)[0] for line in dictionary.splitlines()]
+        if path.exists() and first.exists():
+            theirs, ours = (dictionary_symbols(file.read_bytes(), str(file)) for file in (path, first))
+            if fault := first_difference(theirs, ours, str(first)):
+                raise UserError(f"the dictionary {fault}", str(path), "prepare all folders with the same dict.txt")

@@ -87,6 +87,7 @@ def fast_tokenizer(tokenizer: Tokenizer, symbols: Sequence[str]) -> FastTokenize
         built = _sentencepiece(tokenizer.files["sentencepiece.model"])
         numbers = built.get_vocab()
     dictionary = {symbol: row for row, symbol in enumerate(symbols)}
+    dictionary |= {name: symbols.index(name) for name in NAMES[:4]}  # a file may overwrite them, and fairseq does not
     known = {*tokenizer.symbols()}
     ids = {name: numbers[name] for name in NAMES if name in numbers and name not in known}
     _add_words(built, [name for name in NAMES if name not in ids], ids)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fairseq_littlebird.checkpoints.dictionary import members
 from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.model_folder import model_folder, model_tokenizer, named_dataset
@@ -81,6 +82,9 @@ def trained_model(path: str | Path, tokenizer: str | Path | None = None) -> Trai
             raise UserError(
                 "a classifier, which cannot be exported", where, "export a reader or a masked language model"
             )
+        task = members(members(content, "cfg"), "task").get("_name")
+        if task == "question_answering" and "span_head" not in heads:
+            raise UserError("no span head in a checkpoint of --task question_answering", where, "train it again")
         own = model_tokenizer(folder, tokenizer, where, "add --tokenizer FILE or FOLDER")
         symbols = _symbols(folder, len(weights[WORDS]), where)
         fast, dataset = fast_tokenizer(own, symbols), named_dataset(folder, where)

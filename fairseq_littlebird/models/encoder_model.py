@@ -24,6 +24,16 @@ from fairseq_littlebird.modules.config import ACTIVATIONS
 
 logger = logging.getLogger(__name__)
 
+LM_HEAD = "lm_head."
+HEADS = {
+    LM_HEAD: "LM head",
+    "classification_heads.": "classification head",
+    "span_head.": "span head",
+    "segment_head.": "head for sentences or paragraphs",
+    "answer_type_head.": "head for answer types",
+}
+"""How the parameters of each begin, and what messages call it."""
+
 
 @dataclass
 class EncoderModelConfig(FairseqDataclass):
@@ -81,6 +91,8 @@ class EncoderModel(BaseFairseqModel):
 
     title: str  # for messages
     config_class: type[EncoderModelConfig]
+    used_for = ""
+    """What a task that loads a checkpoint to use it needs its heads for; empty where they may still be trained."""
     takes_gaps = False
     """Whether gaps in the position ids mean something to it: padding insertion, and gaps between paragraphs."""
 
@@ -182,6 +194,8 @@ class EncoderModel(BaseFairseqModel):
             return hidden, extra
         if classification_head_name is not None:
             return self.classification_heads[classification_head_name](hidden), extra
+        if masked_tokens is not None and self.lm_head is None and not features_only:
+            raise UserError("the model has no LM head", remedy="train one: fairseq-train --task littlebird_masked_lm")
         if features_only or self.lm_head is None:
             return hidden, extra
         return self.lm_head(hidden, self.encoder.embeddings.words.weight, masked_tokens), extra
@@ -235,12 +249,12 @@ class EncoderModel(BaseFairseqModel):
         return {"self"}
 
     def upgrade_state_dict_named(self, state_dict: dict[str, Tensor], name: str) -> None:
-        """Lets a checkpoint of one task start another: heads that only one side has start anew or stay out.
+        """Lets a checkpoint of one task start another: heads that only one side has are newly initialised or stay out.
 
-        Everything else must match; fairseq loads strictly.
+        Everything else must match; fairseq loads strictly. A model that does not train needs its heads.
 
         Raises:
-            UserError: the checkpoint's words are not the dictionary's.
+            UserError: the checkpoint's words are not the dictionary's, or it lacks a head.
         """
         super().upgrade_state_dict_named(state_dict, name)
         words, here = state_dict.get("encoder.embeddings.words.weight"), self.encoder.embeddings.words.weight
@@ -250,16 +264,27 @@ class EncoderModel(BaseFairseqModel):
                 "checkpoint and dict.txt",
                 "use the dict.txt the checkpoint was trained with",
             )
-        own = self.state_dict()
-        for head in ("lm_head.", "classification_heads.", "span_head.", "segment_head.", "answer_type_head."):
+        own, lacking = self.state_dict(), []
+        for head in HEADS:
             theirs = {k for k in state_dict if k.startswith(head)}
             ours = {k for k in own if k.startswith(head)}
-            if any(own[k].shape != state_dict[k].shape for k in ours & theirs) or ours != theirs:
-                for key in theirs:
-                    del state_dict[key]
-                state_dict.update({k: own[k] for k in ours})
-                if ours:
-                    logger.info("%s is not in the checkpoint in this shape: it starts anew", head[:-1])
+            if ours == theirs and all(own[k].shape == state_dict[k].shape for k in ours):
+                continue
+            for key in theirs:
+                del state_dict[key]
+            if self.used_for and head == LM_HEAD:  # nothing but language modelling needs it, and that asks for it
+                self.lm_head = None
+                continue
+            lacking += [head] if ours else []
+            state_dict.update({k: own[k] for k in ours})
+        if lacking and self.used_for:
+            titles = " and no ".join(HEADS[head] for head in lacking)
+            raise UserError(
+                f"the checkpoint has no {titles} of the shape that {self.used_for} needs",
+                remedy="fine-tune it for that first: fairseq-train --finetune-from-model",
+            )
+        for head in lacking:
+            logger.info("%s is not in the checkpoint in this shape: it is newly initialised", head[:-1])
 
 
 def initialise(module: nn.Module) -> Any:

@@ -12,6 +12,7 @@ from fairseq.data import Dictionary
 from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
 from torch import Tensor, nn
 
+from fairseq_littlebird.checkpoints.dictionary import check_trained_dictionary, trained_dictionary
 from fairseq_littlebird.errors import UserError, fault_line, first_line
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.models.encoder_model import EncoderModel
@@ -118,6 +119,12 @@ def load_encoder(
     kind: Any = {**MODEL_REGISTRY, **ARCH_MODEL_REGISTRY}.get(name)
     if kind not in kinds:
         raise UserError(f"a checkpoint of {name}, not of {' or '.join(kind.title for kind in kinds)}", path, remedy)
+    here = "the dictionary of the data"
+    try:
+        trained = trained_dictionary(state, Path(path))
+    except UserError as error:
+        raise UserError(str(error), path) from error
+    check_trained_dictionary(trained, dictionary.symbols, here, path, f"binarize the text with the dict.txt of {title}")
     weights = {k: t for k, t in state["model"].items() if not k.startswith(OTHER_HEADS)}
     words = weights.get("encoder.embeddings.words.weight")
     if words is not None and len(words) != len(dictionary):

@@ -1,30 +1,111 @@
-"""Checkpoints that carry the dictionary and the tokenizer which they were trained with."""
+"""Checkpoints that carry the dictionary and the tokenizer which they were trained with, and what they start."""
 
-from __future__ import annotations
+# no postponed annotations: fairseq reads the types of the fields
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
 
-from typing import Any
+from fairseq.data import Dictionary
+from fairseq.dataclass import FairseqDataclass
+from omegaconf import II
+from omegaconf.errors import InterpolationKeyError
 
-from fairseq_littlebird.data.model_folder import carried_files, read_files
-from fairseq_littlebird.data.shards import folder_of, words_of
+from fairseq_littlebird.checkpoints.dictionary import (
+    TrainedDictionary,
+    carried_file,
+    check_trained_dictionary,
+    trained_dictionary,
+)
+from fairseq_littlebird.checkpoints.tensors import load_tensors
+from fairseq_littlebird.data.model_folder import read_files
+from fairseq_littlebird.data.shards import folder_of
 from fairseq_littlebird.errors import UserError
 
 
+@dataclass
+class CarriedFilesConfig(FairseqDataclass):
+    """A mixin: fairseq's own options that say which checkpoint a training goes on from."""
+
+    save_dir: str = II("checkpoint.save_dir")
+    restore_file: str = II("checkpoint.restore_file")
+    continue_once: Optional[str] = II("checkpoint.continue_once")  # noqa: UP045
+    finetune_from_model: Optional[str] = II("checkpoint.finetune_from_model")  # noqa: UP045
+    checkpoint_suffix: str = II("checkpoint.checkpoint_suffix")
+
+
 class CarriedFiles:
-    """A mixin for a task whose ``cfg.data`` is a folder, or several joined by colons."""
+    """A mixin for a task whose ``cfg.data`` is a folder, or several joined by colons.
+
+    fairseq shows a task the state that it had in a checkpoint where a model is loaded, and not where it is trained on:
+    there the file is looked at before the model is built.
+    """
 
     cfg: Any
+    dictionary: Dictionary
+    part = ""
+    """The subfolder with the dictionary and the tokenizer."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the dictionary and the tokenizer are."""
+        return folder_of(self.cfg.data) / self.part
 
     def state_dict(self) -> dict[str, Any]:
         state: dict[str, Any] = super().state_dict()  # type: ignore[misc]
-        return state | {"files": read_files(folder_of(self.cfg.data))}
+        return state | {"files": read_files(self.folder)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Raises UserError where a checkpoint's words are not the folder's, or it is damaged."""
-        every = read_files(folder_of(self.cfg.data)), carried_files(state_dict)
-        words = [words_of(files["dict.txt"].numpy().tobytes()) for files in every if "dict.txt" in files]
-        if words[1:] and words[0] != words[1]:
-            raise UserError(
-                f"the checkpoint's words are others than those of {self.cfg.data}",
-                remedy="prepare the data with the dict.txt and the tokenizer that it was trained with",
-            )
+        """Raises UserError where a checkpoint's dictionary is not the folder's, or it is damaged."""
+        file = carried_file({"task_state": state_dict}, "dict.txt")
+        carried = None if file is None else TrainedDictionary(file, Path("the checkpoint"))
+        check_trained_dictionary(carried, self.dictionary.symbols, str(self.folder / "dict.txt"))
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "files"})  # type: ignore[misc]
+
+    @property
+    def use(self) -> str:
+        """What the heads of a model that is not to be trained are needed for."""
+        return f"--task {self.cfg._name}"
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Raises UserError as :meth:`check_start`, where a model is trained."""
+        return self.built(super().build_model, cfg, from_checkpoint)  # type: ignore[misc]
+
+    def built(self, build: Callable[..., Any], cfg: Any, from_checkpoint: bool) -> Any:
+        """The model that ``build`` makes, which knows whether its heads may be new."""
+        if not from_checkpoint:
+            self.check_start()
+        model = build(cfg, from_checkpoint)
+        model.used_for = self.use if from_checkpoint else ""
+        return model
+
+    def check_start(self) -> None:
+        """Raises UserError where the checkpoint that fairseq will go on from has another dictionary than the folder."""
+        checkpoint = start_of(self.cfg)
+        if checkpoint is None:
+            return
+        content = load_tensors(checkpoint, mapped=True)
+        here = str(self.folder / "dict.txt")
+        try:
+            trained = trained_dictionary(content, checkpoint)
+        except UserError as error:
+            raise UserError(str(error), str(checkpoint)) from error
+        check_trained_dictionary(trained, self.dictionary.symbols, here, str(checkpoint))
+
+
+def start_of(cfg: Any) -> Path | None:
+    """The checkpoint that fairseq's ``load_checkpoint`` will read; None where a training starts from nothing.
+
+    Args:
+        cfg: with the options of :class:`CarriedFilesConfig`.
+    """
+    try:
+        suffix = cfg.checkpoint_suffix or ""
+        last = Path(cfg.save_dir) / f"checkpoint_last{suffix}.pt"
+        if cfg.restore_file != "checkpoint_last.pt":
+            path = cfg.restore_file.replace(".pt", suffix + ".pt")
+        else:
+            path = last if last.exists() else cfg.continue_once or cfg.finetune_from_model
+    except InterpolationKeyError:  # of a task's settings alone
+        return None
+    return Path(path) if path and Path(path).is_file() else None

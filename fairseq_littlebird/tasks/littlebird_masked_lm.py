@@ -12,14 +12,14 @@ from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
 from fairseq_littlebird.data.shards import check_words, folder_of
-from fairseq_littlebird.tasks.carried_files import CarriedFiles
+from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.watched import Watched
 
 
 @dataclass
-class LittleBirdMaskedLMConfig(PaddingInsertionConfig, MaskedLMConfig):
+class LittleBirdMaskedLMConfig(CarriedFilesConfig, PaddingInsertionConfig, MaskedLMConfig):
     pass
 
 

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
@@ -19,13 +20,14 @@ from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDa
 from fairseq_littlebird.data.prepared_classes import PreparedClasses, read_classes
 from fairseq_littlebird.data.shards import check_words, folder_of, folders
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.watched import Watched
 
 
 @dataclass
-class LittleBirdSentencePredictionConfig(PaddingInsertionConfig, SentencePredictionConfig):
+class LittleBirdSentencePredictionConfig(CarriedFilesConfig, PaddingInsertionConfig, SentencePredictionConfig):
     data: str = field(
         default=MISSING,
         metadata={"help": "folders of littlebird-prepare classification joined by colons, one an epoch in turn"},
@@ -47,10 +49,11 @@ class LittleBirdSentencePredictionConfig(PaddingInsertionConfig, SentencePredict
 
 
 @register_task("littlebird_sentence_prediction", dataclass=LittleBirdSentencePredictionConfig)
-class LittleBirdSentencePredictionTask(Watched, SplitUse, SentencePredictionTask):
+class LittleBirdSentencePredictionTask(CarriedFiles, Watched, SplitUse, SentencePredictionTask):
     """fairseq's sentence_prediction, whose training batches carry position ids with gaps."""
 
     cfg: LittleBirdSentencePredictionConfig
+    part = "input0"
     unlabelled: frozenset[str] = frozenset()
     """The splits without labels."""
 
@@ -128,7 +131,7 @@ class LittleBirdSentencePredictionTask(Watched, SplitUse, SentencePredictionTask
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         # past fairseq's own hook, which would make learned positions as long as the task's longest item
-        model = FairseqTask.build_model(self, cfg, from_checkpoint)
+        model = self.built(partial(FairseqTask.build_model, self), cfg, from_checkpoint)
         model.register_classification_head(self.cfg.classification_head_name, num_classes=self.cfg.num_classes)
         return model
 

@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from fairseq_littlebird.attention import BiALiBi
+from fairseq_littlebird.checkpoints.dictionary import TrainedDictionary, carrying, trained_dictionary
+from fairseq_littlebird.checkpoints.tensors import find_checkpoint
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.errors import UserError, fault_line, first_line
@@ -54,26 +56,33 @@ def load_trained(
 
 
 def load_model(
-    checkpoint: str | Path, data: str | Path, device: str | None = None, precision: str = "float32"
+    checkpoint: str | Path,
+    data: str | Path,
+    device: str | None = None,
+    precision: str = "float32",
+    own_files: bool = False,
 ) -> tuple[EncoderModel, Any]:
     """A model in evaluation mode on its device, and its task set to the folder ``data``.
 
     Args:
-        checkpoint: of fairseq-train.
+        checkpoint: of fairseq-train, or a folder with one.
         data: a folder as the task needs it.
         device: None takes the accelerator if there is one.
         precision: of ``PRECISIONS``, see :func:`set_precision`.
+        own_files: the folder's dictionary is the checkpoint's own, as :func:`model_folder` has found it.
     Raises:
-        UserError: the checkpoint is damaged, or its words or labels are not the folder's; no such device or precision.
+        UserError: the checkpoint is damaged, lacks a head that the folder needs, or its dictionary or labels are not
+            the folder's; no such device or precision.
     """
-    where = str(checkpoint)
-    if not Path(checkpoint).is_file():
-        raise UserError("no such checkpoint", where, "give the file that fairseq-train saved")
+    path = find_checkpoint(checkpoint)
+    where = str(path)
     place = _device(device, precision)  # before what takes time
     try:
         # the machine that trained may have had another backend
         settings = {"data": str(data), "attention_backend": "auto"}
-        models, _, task = checkpoint_utils.load_model_ensemble_and_task([where], arg_overrides=settings)
+        state = checkpoint_utils.load_checkpoint_to_cpu(where, settings)
+        trained = TrainedDictionary.of(Path(data)) if own_files else trained_dictionary(state, path)
+        models, _, task = checkpoint_utils.load_model_ensemble_and_task([where], state=carrying(state, trained))
     except UserError as error:
         raise UserError(str(error), where) from error
     except Exception as error:  # torch and fairseq raise every kind of error on a damaged file

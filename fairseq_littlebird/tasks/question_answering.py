@@ -1,6 +1,8 @@
 """Extractive question answering on prepared folders (appendix A.2)."""
 
 # no postponed annotations: fairseq reads the types of the fields
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,13 +11,14 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
+from fairseq_littlebird.checkpoints.dictionary import carried_file
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.prepared import PreparedQuestions, read_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.data.shards import check_words, folder_of, folders_read
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
-from fairseq_littlebird.tasks.carried_files import CarriedFiles
+from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.watched import Watched
@@ -24,7 +27,7 @@ from fairseq_littlebird.text.window import GAP
 
 
 @dataclass
-class QuestionAnsweringConfig(PaddingInsertionConfig):
+class QuestionAnsweringConfig(CarriedFilesConfig, PaddingInsertionConfig):
     data: str = field(
         default=MISSING, metadata={"help": "folders of littlebird-prepare qa joined by colons, one an epoch in turn"}
     )
@@ -70,7 +73,7 @@ class QuestionAnsweringTask(CarriedFiles, Watched, SplitUse, FairseqTask):
 
     def load_split(self, split: str, epoch: int, combine: bool, training: bool) -> None:
         for other in folders_read(self.cfg.data, training, epoch):
-            PreparedQuestions(other, split)
+            check_windows(PreparedQuestions(other, split).settings, self.dictionary, str(other / "prepared.json"))
             if read_settings(other)["dataset"] != self.dataset_name:
                 remedy = f"train on folders of --dataset {self.dataset_name} alone"
                 raise UserError(f"of another data set than {folder_of(self.cfg.data)}", str(other), remedy)
@@ -90,6 +93,13 @@ class QuestionAnsweringTask(CarriedFiles, Watched, SplitUse, FairseqTask):
         if training:  # of a split that was prepared to be scored
             dataset.sizes[prepared.untrainable()] = 0
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Raises UserError as :class:`CarriedFiles`, or where the windows that it read had other special symbols."""
+        file = carried_file({"task_state": state_dict}, "prepared.json")
+        settings = parsed(file) if file else {}
+        check_windows(settings, self.dictionary, "the checkpoint")
+        super().load_state_dict(state_dict)
+
     def build_model(self, model: Any, from_checkpoint: bool = False) -> Any:
         built = super().build_model(model, from_checkpoint)
         built.register_span_head(str(self.cfg.span_head))
@@ -102,6 +112,10 @@ class QuestionAnsweringTask(CarriedFiles, Watched, SplitUse, FairseqTask):
         return built
 
     @property
+    def use(self) -> str:
+        return f"--task question_answering on data of {self.dataset_name}"
+
+    @property
     def source_dictionary(self) -> Dictionary:
         return self.dictionary
 
@@ -111,3 +125,30 @@ class QuestionAnsweringTask(CarriedFiles, Watched, SplitUse, FairseqTask):
 
     def max_positions(self) -> int:
         return self.cfg.max_positions
+
+
+def check_windows(settings: Mapping[str, Any], dictionary: Dictionary, where: str) -> None:
+    """Raises UserError where windows were made with other ids of the special symbols than the dictionary has.
+
+    Args:
+        settings: of their ``prepared.json``; of another version it may say nothing of them.
+        dictionary: the folder's.
+        where: what has the settings, for messages.
+    """
+    theirs = settings.get("symbols")
+    for symbol, index in theirs.items() if isinstance(theirs, dict) else ():
+        if dictionary.index(symbol) != index:
+            raise UserError(
+                f"its windows have id {index} for {symbol}, dict.txt has {dictionary.index(symbol)}",
+                where,
+                "prepare the data again and train on it",
+            )
+
+
+def parsed(file: bytes) -> dict[str, Any]:
+    """The settings of a carried ``prepared.json``; empty where they are damaged, which who needs them will tell."""
+    try:
+        content = json.loads(file)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

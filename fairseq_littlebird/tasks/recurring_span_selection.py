@@ -10,18 +10,19 @@ from fairseq.tasks.language_modeling import SAMPLE_BREAK_MODE_CHOICES, SHORTEN_M
 from fairseq.tasks.masked_lm import MaskedLMTask
 from omegaconf import II, MISSING
 
+from fairseq_littlebird.checkpoints.dictionary import QUESTION
 from fairseq_littlebird.data.binarized_text import check_text
-from fairseq_littlebird.data.dictionary import QUESTION, load_dictionary, vocabulary
+from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
 from fairseq_littlebird.data.shards import check_words, folder_of
-from fairseq_littlebird.tasks.carried_files import CarriedFiles
+from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.watched import Watched
 
 
 @dataclass
-class RecurringSpanSelectionConfig(PaddingInsertionConfig):
+class RecurringSpanSelectionConfig(CarriedFilesConfig, PaddingInsertionConfig):
     data: str = field(default=MISSING, metadata={"help": "binarized folders joined by colons, one an epoch in turn"})
     tokens_per_sample: int = field(default=512, metadata={"help": "tokens of a chunk at most"})
     sample_break_mode: SAMPLE_BREAK_MODE_CHOICES = field(

@@ -14,11 +14,13 @@ Text never becomes a special symbol: ``<s>`` or ``[QUESTION]`` in a document is 
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
@@ -305,7 +307,7 @@ class LibraryTokenizer:
 
 def _wordpiece(path: Path) -> LibraryTokenizer:
     library = _library()
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         try:
             pieces = [line.rstrip("\r\n") for line in lines]
         except UnicodeDecodeError as error:
@@ -340,7 +342,13 @@ def _gpt2_bpe(folder: Path, dictionary: str | Path | None) -> LibraryTokenizer:
 def _byte_bpe(files: dict[str, Path], numbers: bool) -> LibraryTokenizer:
     library = _library()
     try:
-        model = library.models.BPE.from_file(*(str(file) for file in files.values()))
+        with TemporaryDirectory() as folder:  # the library knows no byte-order mark
+            paths = [Path(folder) / file.name for file in files.values()]
+            for path, file in zip(paths, files.values(), strict=True):
+                path.write_bytes(file.read_bytes().removeprefix(codecs.BOM_UTF8))
+            model = library.models.BPE.from_file(*map(str, paths))
+    except OSError:
+        raise
     except Exception as error:  # the library raises bare Exception
         raise UserError(
             f"not GPT-2 byte BPE files ({error})",
@@ -353,7 +361,7 @@ def _byte_bpe(files: dict[str, Path], numbers: bool) -> LibraryTokenizer:
 
 
 def _holds_numbers(dictionary: Path) -> bool:
-    with dictionary.open(encoding="utf-8", errors="replace") as lines:
+    with dictionary.open(encoding="utf-8-sig", errors="replace") as lines:
         symbols = [line.split(" ")[0] for line in lines]
     return sum(symbol.isdigit() for symbol in symbols) * 2 > len(symbols)
 
@@ -361,7 +369,9 @@ def _holds_numbers(dictionary: Path) -> bool:
 def _tokenizer_json(path: Path) -> LibraryTokenizer:
     library = _library()
     try:
-        tokenizer = library.Tokenizer.from_file(str(path))
+        tokenizer = library.Tokenizer.from_str(path.read_text("utf-8-sig"))
+    except OSError:
+        raise
     except Exception as error:  # the library raises bare Exception
         raise UserError(
             f"not a tokenizer.json ({error})", where=str(path), remedy="give a file of the tokenizers library"
@@ -383,7 +393,7 @@ def _library() -> Any:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON ({error})", where=str(path), remedy="repair or remove the file") from error
     return content if isinstance(content, dict) else {}
@@ -418,14 +428,19 @@ def _fit(text: str, begins: np.ndarray, ends: np.ndarray, is_blank: Callable[[st
 
 
 def dictionary_text(tokenizer: Tokenizer, existing: Path | None = None) -> str:
-    """A dict.txt for the tokenizer: its symbols, or the lines of an existing one, then ``[QUESTION]``."""
+    """A dict.txt for the tokenizer: its symbols, or the lines of an existing one, then ``[QUESTION]``.
+
+    After the lines of an existing one without ``[QUESTION]`` comes ``<mask>`` first: so the tasks that train on text
+    have numbered the two, where this file was theirs.
+    """
     if existing is None:
         lines = [f"{symbol} 1" for symbol in dict.fromkeys(tokenizer.symbols())]
     else:
         try:
-            lines = existing.read_text(encoding="utf-8").rstrip("\n").split("\n")
+            lines = existing.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
         except UnicodeDecodeError as error:
             raise UserError("not UTF-8 text", where=str(existing), remedy="convert it to UTF-8") from error
-    if not any(line.startswith(f"{QUESTION} ") for line in lines):
-        lines.append(f"{QUESTION} 0")
+    there = {line.split(" ")[0] for line in lines}
+    if QUESTION not in there:
+        lines += [f"{symbol} 0" for symbol in ("<mask>", QUESTION)[existing is None :] if symbol not in there]
     return "".join(f"{line}\n" for line in lines)

@@ -28,7 +28,7 @@ def source(hugging_face, request) -> Source:
 def words_of(source, new=()):
     """Rows in a dictionary's order: the shift to it is tested apart."""
     text = "".join(f"w{n} 1\n" for n in range(source.config.vocab_size - 5))
-    return words_of_dictionary(text, source.config.vocab_size, new, "source")
+    return words_of_dictionary(text.encode(), source.config.vocab_size, new, "source")
 
 
 def teacher(source, words):
@@ -190,7 +190,7 @@ def test_vocabularies_that_do_not_fit(numbers, count, new, message):
 )
 def test_dictionaries_that_do_not_fit(text, message):
     with pytest.raises(UserError, match=message):
-        words_of_dictionary(text, 7, [], "source")
+        words_of_dictionary(text.encode(), 7, [], "source")
 
 
 def test_xlm_roberta_counts_on_from_sentencepiece():

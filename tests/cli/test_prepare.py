@@ -163,7 +163,7 @@ def test_bad_input_is_one_line_that_names_it(tmp_path, trained, corpus, capsys):
     assert "none.json" in qa(tmp_path / "none.json")
     assert "no such tokenizer" in qa(good, tokenizer=tmp_path / "none")
     assert "dict.txt" in qa(good, dict=tmp_path / "dict.txt")
-    assert "not a fairseq dictionary" in qa(good, dict=corpus)
+    assert "not a dictionary" in qa(good, dict=corpus)
     assert "stride" in qa(good, stride=600)
     assert "not a folder" in qa(good, destdir=good)
     assert not out.exists()

@@ -56,7 +56,7 @@ FOUND = [
     (squad, {"x.json": '{"data": [{"paragraphs": []}, ]}'}, "not valid JSON"),
     (squad, {"x.json": '{1: 2, "data": []}'}, "a name expected"),
     (mrqa, {"x.jsonl": '{"context": "c", "qas": [{"qid": true, "question": "?"}]}'}, "'qid' is bool"),
-    (words, {"dict.txt": b"\xed\xa0\x80 1\n"}, "not a dictionary"),
+    (words, {"dict.txt": b"\xed\xa0\x80 1\n"}, "not UTF-8"),
     (words, {"dict.txt": NUMBERS, "encoder.json": "{"}, "not JSON"),
     (words, {"dict.txt": NUMBERS, "encoder.json": b"\xff"}, "not JSON"),
     (words, {"dict.txt": NUMBERS, "encoder.json": "[1]"}, "not {piece: number"),

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 
 from fairseq_littlebird.checkpoints.vocabulary import words_of_dictionary, words_of_tokenizer
-from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
-from fairseq_littlebird.data.preparation import check_match, load_words
+from fairseq_littlebird.data.dictionary import load_dictionary, read_dictionary, vocabulary
+from fairseq_littlebird.data.preparation import check_match
 from fairseq_littlebird.text.tokenizers import UNKNOWN, dictionary_text, load_tokenizer
 from fairseq_littlebird.text.training import train_sentencepiece
 
@@ -114,13 +114,13 @@ def test_dictionaries(hostile):
         facts = vocabulary(dictionary, folder)
         facts.word_boundaries(np.arange(len(dictionary)))
         facts.sentence_end()
-        words = load_words(folder / "dict.txt")
+        words = read_dictionary(folder / "dict.txt")
         tokenizer = load_tokenizer(folder / "vocab.txt")
         check_match(words, tokenizer, folder / "dict.txt")
         text = dictionary_text(tokenizer, folder / "dict.txt")
         lines = [line for line in text.split("\n") if line]
         count = len(lines) + 4 + (not any(line.startswith("<mask> ") for line in lines))
-        words_of_dictionary(text, count, [], str(folder))
+        words_of_dictionary(text.encode(), count, [], str(folder))
         numbers = tokenizer.numbers()
         words_of_tokenizer(tokenizer.symbols(), numbers, max(numbers.values()) + 1, [], str(folder))
 

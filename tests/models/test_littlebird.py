@@ -172,6 +172,35 @@ class TestCheckpoints:
         other.load_state_dict(source.state_dict())
         assert torch.equal(other.span_head.start.weight, before)
 
+    def test_a_model_that_is_not_to_be_trained_needs_its_heads(self):
+        source, used = build(), build()
+        used.used_for = "--task question_answering"
+        used.register_span_head("qass")
+        used.register_segment_head()
+        used.register_answer_type_head(3)
+        says = (
+            "no span head and no head for sentences or paragraphs and no head for answer types of the shape that --task"
+        )
+        with pytest.raises(UserError, match=says):
+            used.load_state_dict(source.state_dict())
+        source.register_span_head("qass")
+        source.register_segment_head()
+        source.register_answer_type_head(2)
+        with pytest.raises(UserError, match="has no head for answer types of the shape"):
+            used.load_state_dict(source.state_dict())
+        source.register_answer_type_head(3)
+        used.load_state_dict(source.state_dict())
+
+    def test_an_encoder_alone_has_no_random_lm_head(self):
+        source, used = build(), build()
+        source.lm_head = None
+        used.used_for = "--task littlebird_masked_lm"
+        used.load_state_dict(source.state_dict())
+        tokens = text(2, 9)
+        assert torch.equal(used(tokens, features_only=True)[0], source(tokens, features_only=True)[0])
+        with pytest.raises(UserError, match="no LM head"):
+            used(tokens, masked_tokens=tokens > 9)
+
     def test_classification_heads_of_another_size_start_anew(self):
         source, target = build(), build()
         source.register_classification_head("kind", num_classes=5)

@@ -289,7 +289,7 @@ def test_words_of_another_tokenizer_are_refused(reader, tiny, tmp_path, capsys):
     (tmp_path / "questions" / "dict.txt").write_text("\n".join([lines[1], lines[0], *lines[2:]]) + "\n", "utf-8")
     with pytest.raises(SystemExit):
         predict([f"{tmp_path}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{tmp_path}/o"])
-    assert "words are others" in capsys.readouterr().err.splitlines()[-1]
+    assert "dictionary differs from" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

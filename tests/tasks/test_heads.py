@@ -1,0 +1,76 @@
+"""Heads that a checkpoint lacks are new where a model is fine-tuned, and refused wherever it is used."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from fairseq import checkpoint_utils
+
+from fairseq_littlebird import LittleBird
+from fairseq_littlebird.cli.predict import main as predict
+from fairseq_littlebird.errors import UserError
+
+LACKING = (
+    "the checkpoint has no head for sentences or paragraphs and no head for answer types of the shape that "
+    "--task question_answering on data of hotpotqa needs; fine-tune it"
+)
+
+
+@pytest.fixture(scope="module")
+def hotpotqa(tiny, tmp_path_factory):
+    """The tiny questions, called HotpotQA's."""
+    folder = tmp_path_factory.mktemp("hotpotqa") / "questions"
+    shutil.copytree(tiny / "questions", folder)
+    settings = json.loads((folder / "prepared.json").read_text())
+    types = ["span", "yes", "no"]
+    (folder / "prepared.json").write_text(json.dumps(settings | {"dataset": "hotpotqa", "answer_types": types}))
+    return folder
+
+
+def test_prediction_and_validation_refuse(reader, hotpotqa, tmp_path, capsys):
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as stop:
+        predict(
+            [f"{hotpotqa}", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{out}", "--device", "cpu"]
+        )
+    assert stop.value.code == 2 and not out.exists()
+    assert f"littlebird-predict: {reader}: {LACKING}" in capsys.readouterr().err.splitlines()[-1]
+    with pytest.raises(UserError, match=f"^{LACKING}"):  # as fairseq-validate
+        checkpoint_utils.load_model_ensemble_and_task([str(reader)], {"data": str(hotpotqa)})
+
+
+def test_the_python_interface_refuses(reader, hotpotqa, tmp_path):
+    state = torch.load(reader, weights_only=True)
+    content = bytearray((hotpotqa / "prepared.json").read_bytes())
+    state["task_state"]["files"]["prepared.json"] = torch.frombuffer(content, dtype=torch.uint8)
+    torch.save(state, tmp_path / "x.pt")
+    with pytest.raises(UserError, match=f"x.pt: {LACKING}"):
+        LittleBird.from_pretrained(tmp_path / "x.pt")
+
+
+def test_classes_of_another_number_refuse(train, tiny, tmp_path):
+    train("littlebird_sentence_prediction", tmp_path, 1, "--disable-validation")
+    path, data = str(tmp_path / "checkpoint_last.pt"), str(tiny / "classes")
+    checkpoint_utils.load_model_ensemble_and_task([path], {"data": data})
+    with pytest.raises(UserError, match="no classification head of the shape that --task littlebird_sentence_pred"):
+        checkpoint_utils.load_model_ensemble_and_task([path], {"data": data, "num_classes": 3})
+
+
+def test_fine_tuning_makes_new_ones(reader, hotpotqa, train, tmp_path):
+    done = train(
+        "question_answering", tmp_path, 1, "--finetune-from-model", reader, "--disable-validation", data=hotpotqa
+    )
+    assert "segment_head is not in the checkpoint in this shape: it is newly initialised" in done.stdout
+    assert any(key.startswith("segment_head.") for key in torch.load(tmp_path / "checkpoint_last.pt")["model"])
+
+
+def test_a_folder_is_taken(reader, tiny, tmp_path):
+    common = [f"{tiny}/questions", "--gen-subset", "valid", "--device", "cpu"]
+    shutil.copyfile(reader, tmp_path / "checkpoint_best.pt")
+    for name, path in (("file", reader), ("folder", tmp_path)):
+        predict([*common, "--path", f"{path}", "--output", f"{tmp_path / name}"])
+    one, two = ((tmp_path / name / "nbest_predictions.json").read_text() for name in ("file", "folder"))
+    assert one == two
