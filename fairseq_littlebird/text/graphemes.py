@@ -6,7 +6,12 @@ import numpy as np
 import regex
 
 # Unicode's extended grapheme clusters, with the few marks that they leave out; controls stay alone, CR LF as well
-_GRAPHEME = regex.compile(r"\p{Cc}|\X\p{M}*")
+_GRAPHEME = r"\p{Cc}|\X\p{M}*"
+_JOINING = r"\p{M}\p{RI}" + "".join(
+    rf"\p{{GCB={c}}}" for c in ("Extend", "ZWJ", "SpacingMark", "Prepend", "L", "V", "T")
+)
+# stretches without any of these, which are most of most texts, at once
+_GRAPHEMES = regex.compile(rf"[^{_JOINING}]+(?![{_JOINING}])|({_GRAPHEME})")
 _NON_JOINER = 0x200C  # separates letters, as between a Persian noun and its plural: no part of the one before it
 
 
@@ -19,9 +24,13 @@ def grapheme_starts(text: str) -> np.ndarray:
     Returns:
         bool[n]
     """
+    n = len(text)
+    starts = np.ones(n, dtype=bool)
     if text.isascii():
-        return np.ones(len(text), dtype=bool)
-    starts = np.zeros(len(text), dtype=bool)
-    starts[[match.start() for match in _GRAPHEME.finditer(text)]] = True
+        return starts
+    spans = np.array([match.span(1) for match in _GRAPHEMES.finditer(text)], dtype=np.int64)
+    spans = spans[spans[:, 1] - spans[:, 0] > 1]
+    inside = np.bincount(spans[:, 0] + 1, minlength=n + 1) - np.bincount(spans[:, 1], minlength=n + 1)
+    starts[inside.cumsum()[:n] > 0] = False
     starts[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32) == _NON_JOINER] = True
     return starts

@@ -9,7 +9,7 @@ import numpy as np
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.tokenizers.base import SPECIAL, UNKNOWN, is_dictionary_symbol, without_surrogates
-from fairseq_littlebird.text.tokenizers.offsets import fit_offsets
+from fairseq_littlebird.text.tokenizers.offsets import OffsetFitter
 
 
 class LibraryTokenizer:
@@ -43,7 +43,7 @@ class LibraryTokenizer:
         names = {name: own[theirs] for theirs, name in SPECIAL.items() if theirs in own}
         names |= {UNKNOWN: own[unknown]} if unknown in own else {}
         self._numbers = {self._symbol.get(index, piece): index for piece, index in pieces} | names
-        self._blank: dict[str, bool] = {}
+        self._fitter = OffsetFitter(None if tokenizer.normalizer is None else tokenizer.normalizer.normalize_str)
 
     def copy(self) -> Any:
         """A ``tokenizers.Tokenizer`` like the one within."""
@@ -75,14 +75,7 @@ class LibraryTokenizer:
         if not encoding.ids:
             return [], []
         offsets = np.asarray(encoding.offsets, dtype=np.int64)
-        return self._symbols_of(encoding), fit_offsets(text, offsets[:, 0], offsets[:, 1], self._is_blank)
-
-    def _is_blank(self, character: str) -> bool:
-        if self._tokenizer.normalizer is None or character == "\u2581":
-            return False
-        if character not in self._blank:
-            self._blank[character] = not self._tokenizer.normalizer.normalize_str(character).strip("\u2581 ")
-        return self._blank[character]
+        return self._symbols_of(encoding), self._fitter.fit(text, offsets[:, 0], offsets[:, 1])
 
 
 def tokenizers_library() -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.tokenizers.base import SPECIAL, UNKNOWN, is_dictionary_symbol, without_surrogates
-from fairseq_littlebird.text.tokenizers.offsets import fit_offsets
+from fairseq_littlebird.text.tokenizers.offsets import OffsetFitter
 
 
 class SentencePieceTokenizer:
@@ -46,7 +46,7 @@ class SentencePieceTokenizer:
         # BigBird's model has both [CLS] and an unused <s>
         self._numbers = numbers | {ours: numbers[theirs] for theirs, ours in SPECIAL.items() if theirs in numbers}
         self._known = set(self._symbols)
-        self._blank: dict[str, bool] = {}
+        self._fitter = OffsetFitter(self._normalized)
 
     def symbols(self) -> list[str]:
         return list(self._symbols)
@@ -84,10 +84,7 @@ class SentencePieceTokenizer:
         spaces = np.fromiter((not piece.strip("\u2581") for piece in pieces), bool, len(pieces))
         ends = np.where(spaces, aligned[bounds[1:]], ends)
         character = np.concatenate([[0], np.cumsum((np.frombuffer(source, np.uint8) & 0xC0) != 0x80)])
-        offsets = fit_offsets(text, character[begins], character[ends], self._is_blank)
-        return self._known_only(pieces), offsets
+        return self._known_only(pieces), self._fitter.fit(text, character[begins], character[ends])
 
-    def _is_blank(self, character: str) -> bool:
-        if character not in self._blank:
-            self._blank[character] = not self._model.normalize(character).strip("\u2581 ")
-        return self._blank[character]
+    def _normalized(self, text: str) -> str:
+        return self._model.normalize(text).replace("\u2581", " ")
