@@ -21,7 +21,6 @@ from fairseq_littlebird.data.dictionary import read_dictionary
 from fairseq_littlebird.data.encoded_document import DocumentEncoder, EncodedDocument, EncodedQuestion, cut
 from fairseq_littlebird.data.prepared import PARTS, SPLITS, VERSION
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.inputs import check_rereadable
 from fairseq_littlebird.output import check_folder, whole_folder
 from fairseq_littlebird.text.example import NULL_TYPE, Answer, QAExample
 from fairseq_littlebird.text.readers import DATA_SETS, read_questions
