@@ -10,7 +10,8 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
 from fairseq_littlebird.data.dictionary import load_dictionary
-from fairseq_littlebird.data.prepared import PreparedQuestions, read_settings
+from fairseq_littlebird.data.model_folder import carried_files, settings_in
+from fairseq_littlebird.data.prepared import PreparedQuestions, longest_answer, read_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.data.shards import check_words, folder_of, folders_read
 from fairseq_littlebird.errors import UserError
@@ -60,12 +61,22 @@ class QuestionAnsweringTask(CarriedFiles, Watched, FairseqTask):
         settings = read_settings(folder_of(cfg.data))
         self.dataset_name: str = settings["dataset"]
         self.data_set: DataSet = DATA_SETS[self.dataset_name]
+        self.max_answer_length = longest_answer(settings)
         self.virtual_paddings = cfg.virtual_paddings
 
     @classmethod
     def setup_task(cls, cfg: QuestionAnsweringConfig, **kwargs: Any) -> "QuestionAnsweringTask":
         check_words(cfg.data)
         return cls(cfg, load_dictionary(folder_of(cfg.data)))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """A trained model's limit goes before the folder's, unless that is of another data set, with a rule."""
+        super().load_state_dict(state_dict)
+        carried = carried_files(state_dict).get("prepared.json")
+        if carried is not None:
+            trained = settings_in(carried.numpy().tobytes())
+            if self.data_set.measured or trained["dataset"] == self.dataset_name:
+                self.max_answer_length = longest_answer(trained | {"dataset": self.dataset_name})
 
     def load_dataset(self, split: str, epoch: int = 1, combine: bool = False, **kwargs: Any) -> None:
         for other in folders_read(self.cfg.data, split, epoch):

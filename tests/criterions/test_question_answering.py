@@ -46,7 +46,7 @@ def batch(examples, windows):
 
 
 def criterion(dataset="squad", **options):
-    task = SimpleNamespace(dataset_name=dataset, data_set=DATA_SETS[dataset])
+    task = SimpleNamespace(dataset_name=dataset, data_set=DATA_SETS[dataset], max_answer_length=30)
     return QuestionAnsweringCriterion(QuestionAnsweringCriterionConfig(**options), task)
 
 
