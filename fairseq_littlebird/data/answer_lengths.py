@@ -104,12 +104,13 @@ def reach_line(summary: Mapping[str, Any]) -> str:
     if not summary["unreachable"]:
         return ""
     reasons = {
-        f"{summary['too_long']:,} with answers longer than {summary['max_answer_length']} tokens": summary["too_long"],
-        "others not found, or whole in no window": summary["unreachable"] - summary["too_long"],
+        "have longer answers": summary["too_long"],
+        "answers not found, or whole in no window": summary["unreachable"] - summary["too_long"],
     }
     return (
-        f"{summary['unreachable']:,} of {summary['answered']:,} questions with answers can never be answered exactly: "
-        + ", ".join(reason for reason, count in reasons.items() if count)
+        f"{summary['unreachable']:,} of {summary['answered']:,} questions with answers can never be answered exactly in "
+        f"{summary['max_answer_length']} tokens: "
+        + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
     )
 
 
