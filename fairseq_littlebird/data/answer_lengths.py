@@ -108,8 +108,8 @@ def reach_line(summary: Mapping[str, Any]) -> str:
         "answers not found, or whole in no window": summary["unreachable"] - summary["too_long"],
     }
     return (
-        f"{summary['unreachable']:,} of {summary['answered']:,} questions with answers can never be answered exactly in "
-        f"{summary['max_answer_length']} tokens: "
+        f"{summary['unreachable']:,} of {summary['answered']:,} questions with answers can never be answered exactly "
+        f"in {summary['max_answer_length']} tokens: "
         + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
     )
 

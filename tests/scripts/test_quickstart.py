@@ -45,8 +45,8 @@ def test_own_files(environment, tiny, tmp_path):
 def test_bad_arguments_are_one_line(environment, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
-    cases = [["--data", __file__], ["--max-answer-length", "0"], ["--what", "x"], ["--data"], ["--out", tmp_path / "mine"],
-             ["--data", tmp_path / "none.json", "--text", __file__]]  # fmt: skip
+    cases = [["--data", __file__], ["--max-answer-length", "0"], ["--what", "x"], ["--data"],
+             ["--out", tmp_path / "mine"], ["--data", tmp_path / "none.json", "--text", __file__]]  # fmt: skip
     for arguments in cases:
         done = quickstart(environment, *arguments)
         assert done.returncode == 2 and done.stderr.startswith("quickstart: ") and len(done.stderr.splitlines()) == 1
