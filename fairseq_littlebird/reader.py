@@ -15,7 +15,7 @@ from torch import Tensor
 from fairseq_littlebird.data.batch import pad
 from fairseq_littlebird.data.encoded_document import DocumentEncoder
 from fairseq_littlebird.data.given_questions import GivenQuestions
-from fairseq_littlebird.data.model_folder import default_settings, model_folder, model_tokenizer, named_dataset
+from fairseq_littlebird.data.model_folder import default_settings, model_folder, model_tokenizer, trained_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.inference.answering import by_tokens
@@ -127,13 +127,14 @@ class LittleBird:
             UserError: nothing there, a damaged checkpoint, a classifier, a missing tokenizer or another model's.
         """
         with model_folder(path, tokenizer) as (checkpoint, folder):
-            dataset = named_dataset(folder, str(path)) or "squad"
+            trained = {"dataset": "squad"} | trained_settings(folder, str(path))
+            dataset = trained["dataset"]
             if dataset not in DATA_SETS:
                 remedy = f"take the version that trained it; this one knows {', '.join(DATA_SETS)}"
                 raise UserError(f"of an unknown data set, {dataset!r}", str(path), remedy)
             settings = folder / "prepared.json"
             settings.unlink(missing_ok=True)  # it may be a link to the user's own, of any version
-            settings.write_text(default_settings(dataset), "utf-8")
+            settings.write_text(default_settings(**trained), "utf-8")
             model, task = load_model(checkpoint, folder, device, precision, own_files=True)
             own = model_tokenizer(folder, tokenizer, str(path), "give tokenizer=FILE or FOLDER")
         return cls(model, task, own, max_tokens, stride)
@@ -146,6 +147,7 @@ class LittleBird:
         null_threshold: float | None = None,
         overlaps: bool = False,
         progress: bool | None = None,
+        max_answer_length: int | None = None,
     ) -> Any:
         """The best answers, most probable first: a list of :class:`Candidate`, or one such list a question.
 
@@ -158,6 +160,7 @@ class LittleBird:
             null_threshold: no answer where the log odds of there being none are above this; None always answers.
             overlaps: keep answers that overlap a better one.
             progress: show a bar; None shows one for several questions.
+            max_answer_length: in tokens; None takes that of the model's training.
         Raises:
             UserError: the model is no reader, there are neither as many documents as questions, nor one, or an
                 argument is of another type.
@@ -165,7 +168,8 @@ class LittleBird:
         check_positive(top_k, "top_k")
         if null_threshold is not None and not isinstance(null_threshold, Real):
             raise UserError(f"expected a number or None, got {shown(null_threshold)}", "null_threshold", "give one")
-        found = self.predict(question, document, n_best=top_k if overlaps else 20 * top_k, progress=progress)
+        n_best = top_k if overlaps else 20 * top_k
+        found = self.predict(question, document, n_best, max_answer_length, progress)
         chosen: list[list[Candidate]] = []
         for prediction in found:
             candidates = prediction.candidates
@@ -203,7 +207,7 @@ class LittleBird:
         Args:
             question, document, progress: see :meth:`answer`.
             n_best: candidates a question at most.
-            max_answer_length: in tokens; None takes the data set's.
+            max_answer_length: in tokens; None takes that of the model's training.
             explained: with where the attention of each best candidate goes, as :meth:`explain` gives it.
         """
         check_positive(n_best, "n_best")

@@ -9,11 +9,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-data=() text=() test=() join=() out=quickstart dataset=squad rss_updates=500 qa_updates=1300 vocabulary=4000
+data=() text=() test=() join=() longest=() out=quickstart dataset=squad rss_updates=500 qa_updates=1300 vocabulary=4000
 usage() {
     cat <<EOF
 usage: scripts/quickstart.sh [--data FILE --text FILE] [--test FILE] [--dataset NAME] [--join-articles] [--out DIR]
-                             [--vocab-size N] [--rss-updates N] [--qa-updates N]
+                             [--vocab-size N] [--rss-updates N] [--qa-updates N] [--max-answer-length N]
   --data FILE      questions in SQuAD format, split by article into train, dev and test; may be given several times
   --test FILE      questions to test on, instead of a part of --data
   --text FILE      UTF-8 text for pretraining: a paragraph a line, empty lines between documents; several times too
@@ -21,6 +21,7 @@ usage: scripts/quickstart.sh [--data FILE --text FILE] [--test FILE] [--dataset 
   --join-articles  test on whole articles, all their paragraphs joined; training windows come from them too
   --out DIR        where everything is written (default: quickstart); an earlier run there is replaced
   --vocab-size N   SentencePiece pieces (default: $vocabulary)
+  --max-answer-length N   tokens of an answer at most (default: from the training answers, no fewer than 30)
   --rss-updates N, --qa-updates N   training updates (defaults: $rss_updates, $qa_updates)
 EOF
 }
@@ -40,6 +41,10 @@ while [ $# -gt 0 ]; do
         --text) text+=("$2") ;;
         --dataset) dataset=$2 ;;
         --out) out=$2 ;;
+        --max-answer-length)
+            [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "--max-answer-length $2; give a positive number of tokens"
+            longest=(--max-answer-length "$2")
+            ;;
         --vocab-size) vocabulary=$2 ;;
         --rss-updates) rss_updates=$2 ;;
         --qa-updates) qa_updates=$2 ;;
@@ -100,7 +105,7 @@ train "$out/text-bin" --task recurring_span_selection --criterion recurring_span
 step "Questions as numbers: windows of 512 tokens to train on, whole pages of up to 8K to answer"
 run littlebird-prepare qa --dataset "$dataset" --train "$out/corpus/train.json" --valid "$out/corpus/dev.json" \
     --tokenizer "$out/tokenizer" --dict "$out/tokenizer/dict.txt" "${join[@]}" --max-tokens 512 --stride 128 --workers 2 \
-    --destdir "$out/qa-512"
+    "${longest[@]}" --destdir "$out/qa-512"
 run littlebird-prepare qa --dataset "$dataset" --test "$out/corpus/test.json" \
     --tokenizer "$out/tokenizer" --dict "$out/tokenizer/dict.txt" "${join[@]}" --max-tokens 8192 --stride 4096 --workers 2 \
     --destdir "$out/qa-8k"

@@ -42,7 +42,7 @@ def _onnx(options: argparse.Namespace) -> None:
 def _trained(options: argparse.Namespace) -> Any:
     from fairseq_littlebird.export.trained_model import trained_model
 
-    return trained_model(options.checkpoint, options.tokenizer)
+    return trained_model(options.checkpoint, options.tokenizer, options.max_answer_length)
 
 
 def _description(trained: Any) -> str:
@@ -105,7 +105,19 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokenizer", metavar="PATH", help="file or folder (the checkpoint's own, or what lies beside it)"
     )
+    parser.add_argument(
+        "--max-answer-length",
+        type=_positive,
+        metavar="N",
+        help="tokens of an answer at most, kept in config.json (default: that of the training)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from fairseq_littlebird.cli.numbers import count as _count
 from fairseq_littlebird.cli.numbers import positive as _positive
@@ -41,10 +43,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         workers=options.num_workers,
         explained=options.html,
     )
-    where = options.output, answers, options.null_threshold, options.overwrite, task.dataset_name, options.html
+    reached: Counter[bool | None] = Counter()
+    where = (
+        options.output,
+        _counted(answers, reached),
+        options.null_threshold,
+        options.overwrite,
+        task.dataset_name,
+        options.html,
+    )
     count = write_predictions(*where)
     pages = f" and {PAGES}/index.html" if options.html else ""
     print(f"{options.output}: {count:,} answers, in {', '.join(FILES)}{pages}")
+    if reached[False]:
+        limit = options.max_answer_length or task.max_answer_length
+        print(
+            f"{reached[False]:,} of {reached[True] + reached[False]:,} questions with answers can never be answered "
+            f"exactly: no answer is whole in a window with at most {limit} tokens (--max-answer-length)"
+        )
+
+
+def _counted(predictions: Iterable[Any], reached: Counter[bool | None]) -> Iterator[Any]:
+    """The same, and how many have a gold answer that can be predicted."""
+    for prediction in predictions:
+        reached[prediction.reachable] += 1
+        yield prediction
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,7 +87,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--gen-subset", default="test", metavar="SPLIT", help="split to answer or label")
     parser.add_argument(
-        "--max-answer-length", type=_positive, metavar="N", help="tokens at most; by default as the data set has it"
+        "--max-answer-length",
+        type=_positive,
+        metavar="N",
+        help="tokens of an answer at most; by default what the model's training answers gave (littlebird-prepare qa)",
     )
     parser.add_argument("--n-best", type=_positive, default=20, metavar="N", help="candidates kept a question")
     parser.add_argument(

@@ -142,6 +142,14 @@ def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="context tokens from one window's start to the next one's (%(default)s)",
     )
     parser.add_argument(
+        "--max-answer-length",
+        type=_positive,
+        metavar="N",
+        help="tokens of an answer at most that a model trained on this folder predicts (default: what 99.5%% of the "
+        "training answers have at most, and no less than 30; of hotpotqa, natural_questions, triviaqa and korquad2 "
+        "their own)",
+    )
+    parser.add_argument(
         "--join-articles",
         action="store_true",
         help="all paragraphs of an article as one document, with a blank line between them",
@@ -166,9 +174,15 @@ def _qa(options: argparse.Namespace) -> None:
         join_articles=options.join_articles,
         workers=options.workers,
         overwrite=options.overwrite,
+        max_answer_length=options.max_answer_length,
     )
     for split, summary in summaries.items():
         print("\n".join(summary_lines(split, summary)))
+    if "train" not in summaries and any(summary["too_long"] for summary in summaries.values()):
+        print(f"{options.destdir}: a model whose training answers were longer gives longer ones (--max-answer-length)")
+    elif summaries.get("train", {}).get("answered"):
+        limit = summaries["train"]["max_answer_length"]
+        print(f"{options.destdir}: a model trained on it gives answers of at most {limit} tokens (--max-answer-length)")
     print(f"{options.destdir}: written; repaired and dropped answers are listed by id in report.jsonl")
 
 

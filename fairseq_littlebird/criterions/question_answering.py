@@ -13,7 +13,9 @@ from fairseq.logging import metrics
 from torch import Tensor
 
 from fairseq_littlebird.criterions.recurring_span_selection import logging_output, reduce_span_metrics
+from fairseq_littlebird.data.answer_lengths import reachable
 from fairseq_littlebird.data.batch import SpanBatch
+from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.metrics import korquad1, korquad2, squad, triviaqa
@@ -33,7 +35,8 @@ class QuestionAnsweringCriterionConfig(FairseqDataclass):
         metadata={"help": "whose normalisation exact match and F1 use in validation; the data set's own or squad's"},
     )
     max_answer_length: Optional[int] = field(  # noqa: UP045
-        default=None, metadata={"help": "tokens of an answer at most, in validation; by default as the data set has it"}
+        default=None,
+        metadata={"help": "tokens of an answer at most, in validation; by default as littlebird-prepare qa chose"},
     )
     null_threshold: Optional[float] = field(  # noqa: UP045 (fairseq reads no other spelling)
         default=None,
@@ -51,7 +54,9 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         super().__init__(task)
         self.data_set: DataSet = task.data_set
         self.metric = METRICS.get(str(cfg.metric or task.dataset_name), squad)
-        self.max_answer_length = cfg.max_answer_length or self.data_set.longest
+        self.max_answer_length: int = cfg.max_answer_length or task.max_answer_length
+        if self.max_answer_length < 1:
+            raise UserError(f"--max-answer-length {self.max_answer_length}", remedy="give a positive number of tokens")
         self.null_threshold = cfg.null_threshold
 
     def forward(self, model: Any, sample: SpanBatch, reduce: bool = True) -> tuple[Tensor, int, dict[str, float | int]]:
@@ -97,6 +102,9 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             log |= {name: log.get(name, 0) + value for name, value in counts.items()}
         log["loss"] += sum(float(part) for part, _ in parts)
         log |= {"qa_exact": 0.0, "qa_f1": 0.0, "qa_count": len(predictions)}
+        questions = zip(sample["examples"], sample["windows"], strict=True)
+        reached = [reachable(*question, self.max_answer_length, self.data_set) for question in questions]
+        log["qa_unreachable"] = reached.count(False)
         for example, prediction in zip(sample["examples"], predictions, strict=True):
             text = spoken(prediction, self.data_set.segments, self.null_threshold)
             golds = [answer.text for answer in example.answers] or [spoken_type(example.answer_type)]
@@ -110,7 +118,8 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         """Logs the losses; in validation ``exact_match`` and ``f1`` in percent of the questions.
 
         ``evidence_accuracy`` is the share of segments judged right, or of windows whose long answer is chosen right;
-        ``type_accuracy`` that of the kinds of answers.
+        ``type_accuracy`` that of the kinds of answers. ``unreachable``, where there are any: questions none of whose
+        answers can be predicted, as they are too long, not found in the document, or whole in no window.
         """
         reduce_span_metrics(logging_outputs)
         for name, of in (("evidence", "segments"), ("type", "types")):
@@ -123,6 +132,9 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             for name, key in (("exact_match", "qa_exact"), ("f1", "qa_f1")):
                 total = sum(log.get(key, 0) for log in logging_outputs)
                 metrics.log_scalar(name, 100 * total / count, count, round=2)
+            unreachable = sum(log.get("qa_unreachable", 0) for log in logging_outputs)
+            if unreachable:
+                metrics.log_scalar("unreachable", 100 * unreachable / count, count, round=2)
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:

@@ -21,7 +21,7 @@ from fairseq_littlebird.checkpoints.dictionary import (
     members,
 )
 from fairseq_littlebird.checkpoints.tensors import find_checkpoint, load_tensors
-from fairseq_littlebird.data.prepared import VERSION
+from fairseq_littlebird.data.prepared import VERSION, is_limit
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, load_tokenizer
 
@@ -47,8 +47,8 @@ def carried_files(content: Mapping[str, Any]) -> dict[str, bytes]:
     return {name: file for name, file in files.items() if file is not None}
 
 
-def named_dataset(folder: Path, where: str) -> str:
-    """The data set that a folder's ``prepared.json`` names, of whatever version; empty where there is none.
+def trained_settings(folder: Path, where: str) -> dict[str, Any]:
+    """What :func:`settings_in` finds in a folder's ``prepared.json``; {} where there is none.
 
     Args:
         folder: see :func:`model_folder`.
@@ -57,12 +57,26 @@ def named_dataset(folder: Path, where: str) -> str:
         UserError: it is damaged.
     """
     settings = folder / "prepared.json"
-    if not settings.exists():
-        return ""
+    return settings_in(settings.read_bytes(), where) if settings.exists() else {}
+
+
+def settings_in(content: bytes, where: str = "") -> dict[str, Any]:
+    """``dataset`` and ``max_answer_length`` of a ``prepared.json`` of whatever version.
+
+    Args:
+        content: of the file.
+        where: the model, for messages.
+    Raises:
+        UserError: it is damaged.
+    """
     try:
-        return "" + json.loads(settings.read_text("utf-8-sig"))["dataset"]
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        settings = json.loads(content)
+        found = {"dataset": "" + settings["dataset"], "max_answer_length": settings.get("max_answer_length")}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError("its prepared.json is damaged", where, "copy or train it again") from error
+    if not is_limit(found["max_answer_length"]):
+        raise UserError("its prepared.json is damaged", where, "copy or train it again")
+    return found
 
 
 @contextmanager
@@ -158,9 +172,9 @@ def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, reme
     return found
 
 
-def default_settings(dataset: str = "squad") -> str:
+def default_settings(dataset: str = "squad", max_answer_length: int | None = None) -> str:
     """A ``prepared.json`` for a model that was not trained on a prepared folder."""
-    return json.dumps({"version": VERSION, "dataset": dataset})
+    return json.dumps({"version": VERSION, "dataset": dataset, "max_answer_length": max_answer_length})
 
 
 def _folder_of(folders: Iterable[Path], own: Sequence[str] | None) -> Path | None:

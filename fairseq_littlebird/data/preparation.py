@@ -17,6 +17,7 @@ from fairseq.data import Dictionary
 from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
 from tqdm import tqdm
 
+from fairseq_littlebird.data.answer_lengths import AnswerLengths, reach_line
 from fairseq_littlebird.data.dictionary import read_dictionary
 from fairseq_littlebird.data.encoded_document import DocumentEncoder, EncodedDocument, EncodedQuestion, cut
 from fairseq_littlebird.data.prepared import PARTS, SPLITS, VERSION
@@ -42,6 +43,7 @@ def prepare_questions(
     join_articles: bool = False,
     workers: int = 1,
     overwrite: bool = False,
+    max_answer_length: int | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Writes a prepared folder; the same one for any number of workers.
 
@@ -57,6 +59,7 @@ def prepare_questions(
         join_articles: one document an article instead of one a paragraph.
         workers: processes that tokenize; 0 or 1 for none.
         overwrite: whether to replace a prepared folder.
+        max_answer_length: tokens of an answer that a model of this folder predicts; None measures training answers.
 
     Returns:
         split -> its summary (see :func:`summary_lines`).
@@ -79,6 +82,7 @@ def prepare_questions(
     check_match(symbols, tokenizer, Path(dictionary))
     encode = DocumentEncoder(tokenizer, symbols.indices, symbols.unk(), DATA_SETS[dataset].answer_types, max_tokens)
     summaries: dict[str, dict[str, Any]] = {}
+    lengths = {split: AnswerLengths(DATA_SETS[dataset]) for split in paths}
     with whole_folder(destination, _names(), overwrite) as folder:
         text = dictionary_text(tokenizer, Path(dictionary))
         (folder / "dict.txt").write_text(text, encoding="utf-8")
@@ -87,7 +91,7 @@ def prepare_questions(
         with (folder / "report.jsonl").open("w", encoding="utf-8") as report:
             for split, names in paths.items():
                 examples = _read_split(dataset, names, join_articles)
-                with _SplitWriter(folder, split, symbols.unk(), max_tokens, stride, report) as writer:
+                with _SplitWriter(folder, split, symbols.unk(), max_tokens, stride, report, lengths[split]) as writer:
                     progress = tqdm(desc=split, unit=" questions", mininterval=0.5)
                     with progress:
                         for document in ordered_map(encode, _by_document(examples), workers):
@@ -100,6 +104,10 @@ def prepare_questions(
                         where=", ".join(map(str, names)),
                         remedy="check the files and --max-tokens",
                     )
+        if "train" in lengths:
+            max_answer_length = max_answer_length or lengths["train"].limit()
+        for split, summary in summaries.items():
+            summary |= lengths[split].summary(max_answer_length or DATA_SETS[dataset].longest)
         settings = {
             "version": VERSION,
             "dataset": dataset,
@@ -107,6 +115,7 @@ def prepare_questions(
             "max_tokens": max_tokens,
             "stride": stride,
             "join_articles": join_articles,
+            "max_answer_length": max_answer_length,
             "answer_types": DATA_SETS[dataset].answer_types,
             "symbols": {symbol: symbols.index(symbol) for symbol in SYMBOLS},
             "splits": summaries,
@@ -134,7 +143,7 @@ def summary_lines(split: str, summary: Mapping[str, Any]) -> list[str]:
             f"{split}: kept for scoring only: {sum(summary['untrainable'].values()):,}"
             + _reasons(summary["untrainable"], ": ")
         )
-    return lines
+    return [*lines, *([f"{split}: {reach_line(summary)}"] if summary["unreachable"] else [])]
 
 
 def _reasons(counts: Mapping[str, int], lead: str = "") -> str:
@@ -206,11 +215,14 @@ _COUNTS = (
 class _SplitWriter:
     """Cuts windows and appends them to the split's files; a context manager that closes them."""
 
-    def __init__(self, folder: Path, split: str, unknown: int, max_tokens: int, stride: int, report: Any) -> None:
+    def __init__(
+        self, folder: Path, split: str, unknown: int, max_tokens: int, stride: int, report: Any, lengths: AnswerLengths
+    ) -> None:
         self._split = split
         self._stride = stride
         self._max_tokens = max_tokens
         self._report = report
+        self._lengths = lengths
         self._unknown = unknown
         self._count: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
@@ -262,6 +274,7 @@ class _SplitWriter:
                 written = True
             self._count["short_stride"] += stride_cut
             self._count["answered_windows"] += int(answered.sum())
+            self._lengths.add(question.example, question.spans, pieces, document.offsets)
             self._write(question, pieces)
 
     def _fault(self, document: EncodedDocument, question: EncodedQuestion, answered: np.ndarray) -> str:

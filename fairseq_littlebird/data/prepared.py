@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ import numpy as np
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
+from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.window import GAP, NOT_CONTEXT, SYMBOLS, Window, assemble, holds
 
 VERSION = 3
@@ -242,6 +244,16 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
         raise UserError("damaged", where=str(path), remedy="prepare the folder again") from error
     if not isinstance(settings, dict) or settings.get("version") != VERSION:
         raise UserError("of another version", where=str(path), remedy="prepare the folder again")
-    if not isinstance(settings.get("dataset"), str):
+    if not isinstance(settings.get("dataset"), str) or not is_limit(settings.get("max_answer_length")):
         raise UserError("damaged", where=str(path), remedy="prepare the folder again")
     return settings
+
+
+def longest_answer(settings: Mapping[str, Any]) -> int:
+    """Tokens of an answer at most, from the content of ``prepared.json``; the data set's own where it has no limit."""
+    return settings.get("max_answer_length") or DATA_SETS[settings["dataset"]].longest
+
+
+def is_limit(value: Any) -> bool:
+    """Whether it can stand in ``prepared.json`` as ``max_answer_length``."""
+    return value is None or (type(value) is int and value > 0)

@@ -12,11 +12,12 @@ from torch import Tensor
 from fairseq_littlebird.checkpoints.dictionary import members
 from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.data.dictionary import load_dictionary
-from fairseq_littlebird.data.model_folder import model_folder, model_tokenizer, named_dataset
+from fairseq_littlebird.data.model_folder import model_folder, model_tokenizer, trained_settings
+from fairseq_littlebird.data.prepared import longest_answer
 from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.export.fast_tokenizer import MASK, FastTokenizer, fast_tokenizer
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
-from fairseq_littlebird.text.readers import DATA_SETS
+from fairseq_littlebird.text.readers import DATA_SETS, DataSet
 from fairseq_littlebird.text.tokenizers import QUESTION, UNKNOWN
 
 WORDS, BIAS = "encoder.embeddings.words.weight", "lm_head.bias"
@@ -58,12 +59,15 @@ class TrainedModel:
     left_out: list[str]
 
 
-def trained_model(path: str | Path, tokenizer: str | Path | None = None) -> TrainedModel:
+def trained_model(
+    path: str | Path, tokenizer: str | Path | None = None, max_answer_length: int | None = None
+) -> TrainedModel:
     """Reads a checkpoint, its dictionary and its tokenizer.
 
     Args:
         path: a checkpoint, or a folder with one; see :func:`model_folder`.
         tokenizer: file or folder; None takes the checkpoint's, or what lies beside it.
+        max_answer_length: in tokens; None takes that of the training.
     Raises:
         UserError: nothing there, a damaged checkpoint, another model than LittleBird, a head or a tokenizer that
             transformers has not, or transformers is missing.
@@ -87,9 +91,12 @@ def trained_model(path: str | Path, tokenizer: str | Path | None = None) -> Trai
             raise UserError("no span head in a checkpoint of --task question_answering", where, "train it again")
         own = model_tokenizer(folder, tokenizer, where, "add --tokenizer FILE or FOLDER")
         symbols = _symbols(folder, len(weights[WORDS]), where)
-        fast, dataset = fast_tokenizer(own, symbols), named_dataset(folder, where)
+        fast, settings = fast_tokenizer(own, symbols), trained_settings(folder, where)
+    dataset = settings.get("dataset", "")
     weights = _reordered(weights, fast.rows, symbols.index(UNKNOWN))
-    config = _config(options, weights, fast, dataset)
+    data_set = dataset if dataset in DATA_SETS else "squad"
+    longest = max_answer_length or longest_answer(settings | {"dataset": data_set})
+    config = _config(options, weights, fast, DATA_SETS[data_set], longest)
     model: Any = models.LittleBirdModel
     kind = ""
     if "span_head" in heads:
@@ -133,19 +140,20 @@ def _symbols(folder: Path, rows: int, where: str) -> list[str]:
     return symbols
 
 
-def _config(options: dict[str, Any], weights: dict[str, Tensor], fast: FastTokenizer, dataset: str) -> Any:
+def _config(
+    options: dict[str, Any], weights: dict[str, Tensor], fast: FastTokenizer, data_set: DataSet, longest: int
+) -> Any:
     from fairseq_littlebird.export.configuration_littlebird import LittleBirdConfig
 
     sizes = {theirs: options[ours] for ours, theirs in SIZES.items() if ours in options}
     positions = weights.get("encoder.embeddings.positions.weight")
-    data_set = DATA_SETS.get(dataset, DATA_SETS["squad"])
     return LittleBirdConfig(
         len(weights[WORDS]),
         **sizes,
         window=not options.get("no_window", False),
         max_position_embeddings=None if positions is None else len(positions),
         question_token_id=fast.ids[QUESTION],
-        max_answer_length=data_set.longest,
+        max_answer_length=longest,
         max_answer_words=data_set.longest_words,
         null_answer=not data_set.noisy,
         pad_token_id=fast.ids["<pad>"],

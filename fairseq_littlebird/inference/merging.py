@@ -39,6 +39,8 @@ class Prediction:
         document: what ``start`` and ``end`` of the candidates count in.
         question, title: the question's, and its document's.
         explanation: where the attention of the best candidate goes, where that was asked for.
+        windows: the first character of each window's part of the document, and the one after its last.
+        reachable: whether a gold answer could have been predicted; None where no gold answer is a span.
     """
 
     id: str
@@ -52,6 +54,8 @@ class Prediction:
     question: str = field(default="", repr=False)
     title: str = field(default="", repr=False)
     explanation: Explanation | None = field(default=None, repr=False)
+    windows: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    reachable: bool | None = None
 
     def text(self, null_threshold: float | None = None) -> str:
         """The best answer; empty if there is none, or if ``null_odds`` is above the threshold."""

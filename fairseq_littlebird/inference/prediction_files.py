@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from fairseq_littlebird.inference.classifying import Classification
 from fairseq_littlebird.inference.merging import Prediction
-from fairseq_littlebird.inference.pages import Pages
+from fairseq_littlebird.inference.pages.index_page import Pages
 from fairseq_littlebird.inference.reply import REPLIES, Reply, best_passage, span
 from fairseq_littlebird.output import whole_folder
 from fairseq_littlebird.text.readers.natural_questions import predicted_span, predicted_tokens

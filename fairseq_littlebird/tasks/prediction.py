@@ -16,6 +16,7 @@ from tqdm import tqdm
 from fairseq_littlebird.attention import BiALiBi
 from fairseq_littlebird.checkpoints.dictionary import TrainedDictionary, carrying, trained_dictionary
 from fairseq_littlebird.checkpoints.tensors import find_checkpoint
+from fairseq_littlebird.data.answer_lengths import reachable
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.errors import UserError, fault_line, first_line
@@ -26,6 +27,7 @@ from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.tasks.explanation import check_explained, explain
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
+from fairseq_littlebird.text.window import Window
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -149,7 +151,7 @@ def predictions(
         model, task: from :func:`load_trained`.
         dataset: of the task, not for training.
         max_tokens: tokens encoded together.
-        max_answer_length: in tokens; None takes the data set's.
+        max_answer_length: in tokens; None takes that of the model's training.
         n_best: candidates a question.
         workers: processes that load data.
         quiet: show no bar.
@@ -159,8 +161,12 @@ def predictions(
     """
     if explained:
         check_explained(model)
+    limit = max_answer_length or task.max_answer_length
+    if limit < 1:
+        raise UserError(f"answers of {limit} tokens", remedy="give a positive number as max_answer_length")
     max_batch = max(LOADED * max_tokens, int(dataset.sizes.max(initial=1)))
-    with tqdm(total=dataset.prepared.num_windows, desc="answering", unit=" windows", disable=quiet) as progress:
+    total = dataset.prepared.num_windows
+    with tqdm(total=total, desc="answering", unit=" windows", disable=quiet or not total) as progress:
         for batch in batches(model, dataset, max_batch, workers):
             del batch["net_input"]["starts"]  # ends are scored given the best starts alone
             rows, spans, judged = [], [], []
@@ -168,7 +174,7 @@ def predictions(
                 model,
                 batch["net_input"],
                 batch["selectable"],
-                max_answer_length or task.data_set.longest,
+                limit,
                 n_best,
                 max_tokens,
                 task.data_set.segments,
@@ -178,12 +184,19 @@ def predictions(
                 judged.append(extra["judgements"])
                 progress.update(len(part))
             merged = merge_batch(batch["examples"], batch["windows"], rows, spans, n_best, judged, task.data_set)
-            for prediction, windows in zip(merged, batch["windows"], strict=True):
+            for example, prediction, windows in zip(batch["examples"], merged, batch["windows"], strict=True):
                 best = prediction.candidates[0] if explained and prediction.candidates else None
-                if best is not None:
-                    found = explain(model, prediction.document, windows[best.window], best)
-                    prediction = replace(prediction, explanation=found)
-                yield prediction
+                yield replace(
+                    prediction,
+                    explanation=None if best is None else explain(model, example.document, windows[best.window], best),
+                    windows=tuple(part_read(window) for window in windows),
+                    reachable=reachable(example, windows, limit, task.data_set),
+                )
+
+
+def part_read(window: Window) -> tuple[int, int]:
+    """The first character of a window's part of the document, and the one after its last."""
+    return int(window.offsets[:, 0].min(initial=0)), int(window.offsets[:, 1].max(initial=0))
 
 
 @torch.inference_mode()
@@ -212,7 +225,7 @@ def classifications(
     max_batch = max(max_tokens, int(dataset.sizes[0].max(initial=1)))
     probabilities = torch.zeros(len(dataset), len(task.labels), dtype=torch.double)
     head = task.cfg.classification_head_name
-    with tqdm(total=len(dataset), desc="classifying", unit=" texts") as progress:
+    with tqdm(total=len(dataset), desc="classifying", unit=" texts", disable=not len(dataset)) as progress:
         for batch in batches(model, dataset, max_batch, workers):
             logits, _ = model(**batch["net_input"], features_only=True, classification_head_name=head)
             logits = logits.double()

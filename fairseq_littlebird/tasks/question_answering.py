@@ -13,7 +13,8 @@ from omegaconf import II, MISSING
 
 from fairseq_littlebird.checkpoints.dictionary import carried_file
 from fairseq_littlebird.data.dictionary import load_dictionary
-from fairseq_littlebird.data.prepared import PreparedQuestions, read_settings
+from fairseq_littlebird.data.model_folder import settings_in
+from fairseq_littlebird.data.prepared import PreparedQuestions, longest_answer, read_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.data.shards import check_words, folder_of, folders_read
 from fairseq_littlebird.errors import UserError
@@ -64,6 +65,7 @@ class QuestionAnsweringTask(CarriedFiles, Watched, SplitUse, FairseqTask):
         settings = read_settings(folder_of(cfg.data))
         self.dataset_name: str = settings["dataset"]
         self.data_set: DataSet = DATA_SETS[self.dataset_name]
+        self.max_answer_length = longest_answer(settings)
         self.virtual_paddings = cfg.virtual_paddings
 
     @classmethod
@@ -94,11 +96,18 @@ class QuestionAnsweringTask(CarriedFiles, Watched, SplitUse, FairseqTask):
             dataset.sizes[prepared.untrainable()] = 0
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Raises UserError as :class:`CarriedFiles`, or where the windows that it read had other special symbols."""
+        """A trained model's limit goes before the folder's, unless that is of another data set, with a rule.
+
+        Raises:
+            UserError: as :class:`CarriedFiles`, or where the windows that it read had other special symbols.
+        """
         file = carried_file({"task_state": state_dict}, "prepared.json")
-        settings = parsed(file) if file else {}
-        check_windows(settings, self.dictionary, "the checkpoint")
+        check_windows(parsed(file) if file else {}, self.dictionary, "the checkpoint")
         super().load_state_dict(state_dict)
+        if file:
+            trained = settings_in(file)
+            if self.data_set.measured or trained["dataset"] == self.dataset_name:
+                self.max_answer_length = longest_answer(trained | {"dataset": self.dataset_name})
 
     def build_model(self, model: Any, from_checkpoint: bool = False) -> Any:
         built = super().build_model(model, from_checkpoint)

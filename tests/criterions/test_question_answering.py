@@ -13,6 +13,7 @@ from fairseq_littlebird.criterions.question_answering import (
     QuestionAnsweringCriterionConfig,
 )
 from fairseq_littlebird.data.batch import span_batch
+from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample
 from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.window import Window
@@ -45,8 +46,8 @@ def batch(examples, windows):
     return sample | {"nsentences": len(examples), "examples": examples, "windows": windows}
 
 
-def criterion(dataset="squad", **options):
-    task = SimpleNamespace(dataset_name=dataset, data_set=DATA_SETS[dataset])
+def criterion(dataset="squad", limit=30, **options):
+    task = SimpleNamespace(dataset_name=dataset, data_set=DATA_SETS[dataset], max_answer_length=limit)
     return QuestionAnsweringCriterion(QuestionAnsweringCriterionConfig(**options), task)
 
 
@@ -117,6 +118,23 @@ def test_answers_are_no_longer_than_allowed(known_model):
     sample = batch([example("a", "zero one two three")], [[window(0, 0, [(3, 6)])]])
     assert criterion(max_answer_length=4)(model, sample)[2]["qa_exact"] == 1.0
     assert criterion(max_answer_length=3)(model, sample)[2]["qa_exact"] == 0.0
+    assert criterion(limit=4)(model, sample)[2]["qa_exact"] == 1.0  # as the folder has it
+    assert criterion(limit=3)(model, sample)[2]["qa_exact"] == 0.0
+    with pytest.raises(UserError, match="--max-answer-length -1"):
+        criterion(max_answer_length=-1)
+
+
+def test_answers_that_cannot_be_predicted_are_counted(known_model):
+    """One too long, one within the limit, one in no window, one question without an answer."""
+    examples = [example("long", "zero one two three"), example("short", "one"), example("gone", "seven"), example("b")]
+    windows = [[window(0, 0, [(3, 6)])], [window(1, 0, [(4, 4)])], [window(2, 0)], [window(3, 0)]]
+    sample, model = batch(examples, windows), known_model([3] * 4, [3] * 4)
+    for limit, count in ((3, 2), (4, 1)):
+        _, _, log = criterion(limit=limit)(model, sample)
+        assert log["qa_unreachable"] == count
+        with metrics.aggregate() as values:
+            QuestionAnsweringCriterion.reduce_metrics([log])
+        assert values.get_smoothed_values()["unreachable"] == 100 * count / 4
 
 
 def test_a_question_without_windows_counts_as_unanswered(known_model):

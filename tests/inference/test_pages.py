@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -15,7 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_littlebird.inference.merging import Prediction
-from fairseq_littlebird.inference.pages import AROUND, WHOLE, Mark, Pages, around, marked, page
+from fairseq_littlebird.inference.pages.edges import Edges, edges
+from fairseq_littlebird.inference.pages.index_page import Pages
+from fairseq_littlebird.inference.pages.marks import AROUND, Mark, around, marked
+from fairseq_littlebird.inference.pages.question_page import WHOLE, page
 from fairseq_littlebird.inference.prediction_files import write_predictions
 from fairseq_littlebird.inference.reply import span, word_or_span
 
@@ -66,7 +70,7 @@ def test_a_page_shows_the_text_and_nothing_else(explained):
     prediction = explained(document, "answer <b> here", question=HOSTILE, title=HOSTILE)
     tree = Tree(page(prediction, span(prediction)))
     assert {tag for tag, _ in tree.tags} <= set(
-        "html head meta title style body p a h1 h2 b bdi table tr th td div span mark svg rect path".split()
+        "html head meta title style body nav p a h1 h2 b bdi table tr th td div span mark svg rect path".split()
     )
     for tag, attributes in tree.tags:
         assert not any(name.startswith("on") or name in ("src", "srcset", "xlink:href") for name in attributes)
@@ -168,11 +172,12 @@ def test_pages_and_index_say_what_the_predictions_say(explained, tmp_path, datas
     assert ("Attention of the answer along" in shown) == ("the answer itself" in shown) == best
     assert ("Attention of the best candidate along" in shown) == ("the best candidate itself" in shown) == (not best)
     assert [a for tag, a in tree.tags if tag == "mark"] == [
-        {"id": "answer"} if best else {"class": "candidate", "title": "best candidate"}
+        {"id": "answer"} if best else {"id": "candidate", "title": "best candidate"}
     ]
     assert ("Long answer (0.625): <bdi>the other one</bdi>" in shown) == (dataset == "natural_questions")
     row = (tmp_path / "out" / "html" / "index.html").read_text("utf-8").split("Who?</a>")[1].splitlines()[0]
-    assert html.unescape(row) == f'<td>{text}<td class="n">{probability or ""}'
+    shown = f'<a href="q1.html#answer">{text}</a>' if best else text
+    assert html.unescape(row) == f'<td class="quiet">{document}<td>{shown}<td class="n">{probability or ""}'
 
 
 def test_names_that_every_file_system_takes(explained, tmp_path):
@@ -205,7 +210,8 @@ def test_names_that_every_file_system_takes(explained, tmp_path):
     assert len(texts) == len(names) + 1 == len({name.lower() for name in texts})
     assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,90}\.html", name) for name in texts)
     assert "56be4db0acb8001400a502ec.html" in texts and "same.html" in texts
-    links = re.findall(r'href="([^"]*)"', texts["index.html"])
+    links = re.findall(r'href="([^"#]*)"', texts["index.html"])
+    assert [f"{link}#answer" for link in links] == re.findall(r'href="([^"]*#answer)"', texts["index.html"])
     assert len(links) == len(names) and set(links) | {"index.html"} == set(texts)
     for name, link in zip(names, links, strict=True):
         assert html.escape(name[:20].replace("\x00", "�")) in texts[link]
@@ -221,6 +227,69 @@ def test_answers_that_are_no_spans(explained, tmp_path):
     assert "no answer" in texts["none.html"] and "no answer" in texts["null.html"]
     assert "<b>yes</b>" in texts["spoken.html"] and "kind yes (0.90)" in texts["spoken.html"]
     assert Tree(texts["null.html"]).texts["document"] == "It is so."
+
+
+def test_links_lead_to_what_is_there(explained, tmp_path):
+    """From the index and from the top of a page to the answer in the document, however long that is."""
+    long = "word and other. " * 20_000 + "THE ANSWER. " + "word and other. " * 14_000
+    predictions = [
+        explained(long, "THE ANSWER", name="long", words=(59_000, 62_000)),
+        replace(explained("It is so.", "so", name="null"), null_odds=9.0),
+        explained("It is so.", "so", name="plain", explanation=None),
+        Prediction("none", (), 0.0, document="", question="What?"),
+    ]
+    trees = {name: Tree(text) for name, text in written(tmp_path, *predictions, null_threshold=0.0).items()}
+    ids = {name: [a["id"] for _, a in tree.tags if "id" in a] for name, tree in trees.items()}
+    for name, tree in trees.items():
+        for file, _, part in ((a["href"].partition("#")) for tag, a in tree.tags if tag == "a"):
+            assert (file or name) in trees and (not part or part in ids[file or name]), (name, file, part)
+    first = {name: [a["href"] for tag, a in tree.tags if tag == "a"][1:2] for name, tree in trees.items()}
+    assert first["long.html"] == first["plain.html"] == ["#answer"] and first["null.html"] == ["#candidate"]
+    assert first["none.html"] == ["#document"]
+
+
+def test_the_index_names_the_document(explained, tmp_path):
+    untitled = f" {HEBREW}" * 9
+    predictions = [explained("It is so.", "so", name="a", title="A <b>title"), explained(untitled, "NATO", name="b")]
+    rows = written(tmp_path, *predictions)["index.html"].split("<tr>")[2:]
+    cells = [html.unescape(row.split("<td")[2]) for row in rows]
+    assert cells[0] == ' class="quiet">A <b>title' and "<b>" not in rows[0]
+    shown = cells[1].removeprefix(' class="quiet">').removesuffix("…")
+    assert 40 < len(shown) <= 60 and " ".join(untitled.split()).startswith(shown)
+
+
+@pytest.mark.parametrize(
+    ("window", "start", "end"),
+    [(0, False, True), (1, True, False), (2, True, True), (3, False, False)],
+)
+def test_an_answer_at_the_edge_of_its_window(explained, tmp_path, window, start, end):
+    """The document goes on there: marked on both pages, with the windows that hold more of it."""
+    document = "one two three four five six seven"
+    windows = ((0, 18), (14, 33), (14, 18), (8, 27))
+    prediction = explained(document, "four", windows=windows)
+    [candidate, *others] = prediction.candidates
+    prediction = replace(prediction, candidates=(replace(candidate, window=window), *others))
+    assert edges(prediction, prediction.candidates[0]) == Edges(start, end)
+    texts = written(tmp_path, prediction)
+    touched = start or end
+    assert ("at the edge of its window" in texts["index.html"]) == touched
+    notes = re.findall(r'<p class="edge">(.*)</p>', texts["q1.html"])
+    assert len(notes) == touched
+    if touched:
+        does = " and ".join(["begins"] * start + ["ends"] * end)
+        assert notes[0].startswith(f"The answer {does} at the edge of window {window + 1},")
+        assert "stands in window 4, which" in notes[0]
+        alone = replace(prediction, windows=(*windows[:3], (0, 18)))
+        assert "No window holds it with the text around it" in page(alone, span(alone))
+
+
+def test_the_ends_of_the_document_are_no_edges(explained):
+    """Nor is white space more of it."""
+    for document in ("one two", "  one two \n"):
+        prediction = explained(document, "one two", windows=((0, len(document)), (2, len(document))))
+        assert edges(prediction, prediction.candidates[0]) == Edges()
+    two = explained("one two. \nthree", "two.", windows=((0, 10), (4, 15)))
+    assert edges(two, two.candidates[0]) == Edges(end=True)
 
 
 def browser():

@@ -77,6 +77,26 @@ def test_equals_brute_force(seed, W, L, longest, beam, n_best):
         assert math.isclose(float(decoded.null_log_probability[w]), null, rel_tol=1e-4, abs_tol=1e-5)
 
 
+def test_a_long_limit_costs_no_more_than_the_ends(largest_tensor):
+    """Answers of 500 tokens in 8,192: found, and no tensor larger than the ends' scores of the starts kept."""
+    L, K, first, last = 8192, 16, 5000, 5499
+
+    class Head:
+        def start_logits(self, hidden, questions):
+            return torch.zeros(1, 1, L).index_fill(2, torch.tensor([first]), 9.0)
+
+        def end_logits(self, hidden, questions, starts):
+            return torch.zeros(1, K, L).index_fill(2, torch.tensor([last]), 9.0)
+
+    inputs = Head(), torch.zeros(1, L, 2), torch.ones(1, 1, dtype=torch.long), torch.ones(1, L, dtype=torch.bool)
+    with largest_tensor() as largest:
+        decoded = decode_spans(*inputs, max_answer_length=500)
+    assert (int(decoded.starts[0, 0]), int(decoded.ends[0, 0])) == (first, last)
+    assert largest.numel <= K * L
+    shorter = decode_spans(*inputs, max_answer_length=499)
+    assert int(shorter.ends[0, 0]) != last
+
+
 def test_probabilities_of_all_spans_and_none_sum_to_one():
     """With ends anywhere (before the start too) p(s) p(e|s) is a distribution; nothing is lost but backward spans."""
     torch.manual_seed(0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
+
+from fairseq_littlebird.text.tokenizers import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,6 +20,7 @@ def test_own_files(environment, tiny, tmp_path):
     out = tmp_path / "out"
     arguments = ["--data", tiny / "train.json", "--test", tiny / "valid.json", "--text", tiny / "text.train.txt"]
     short = ["--vocab-size", 350, "--rss-updates", 2, "--qa-updates", 2, "--join-articles", "--out", out]
+    short += ["--max-answer-length", 4]
     done = quickstart(environment, *arguments, *short)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     for command in (
@@ -27,6 +31,12 @@ def test_own_files(environment, tiny, tmp_path):
         "littlebird-evaluate",
     ):
         assert f"+ {command} " in done.stdout
+    n_best = json.loads((out / "predictions" / "nbest_predictions.json").read_text("utf-8"))
+    tokenizer = load_tokenizer(out / "tokenizer")
+    assert max(len(tokenizer.tokenize(c["text"])) for own in n_best.values() for c in own) in (
+        4,
+        5,
+    )  # 5: a "▁" of its own
     assert (
         "page length" in done.stdout and "in place" in done.stdout and (out / "predictions" / "null_odds.json").exists()
     )
@@ -35,8 +45,8 @@ def test_own_files(environment, tiny, tmp_path):
 def test_bad_arguments_are_one_line(environment, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
-    cases = [["--data", __file__], ["--what", "x"], ["--data"], ["--out", tmp_path / "mine"],
-             ["--data", tmp_path / "none.json", "--text", __file__]]  # fmt: skip
+    cases = [["--data", __file__], ["--max-answer-length", "0"], ["--what", "x"], ["--data"],
+             ["--out", tmp_path / "mine"], ["--data", tmp_path / "none.json", "--text", __file__]]  # fmt: skip
     for arguments in cases:
         done = quickstart(environment, *arguments)
         assert done.returncode == 2 and done.stderr.startswith("quickstart: ") and len(done.stderr.splitlines()) == 1

@@ -7,10 +7,13 @@ import json
 import pytest
 import torch
 
+from fairseq_littlebird import LittleBird
 from fairseq_littlebird.cli.evaluate import main as evaluate
 from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.data.prepared import PreparedQuestions
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.export.trained_model import trained_model
 
 READER = """--task question_answering --criterion question_answering --arch littlebird_tiny --span-head qass
     --encoder-layers 2 --encoder-embed-dim 64 --encoder-ffn-embed-dim 128 --encoder-attention-heads 4 --pack-size 16
@@ -56,6 +59,51 @@ def test_batch_composition_and_answer_length(reader, tiny, tmp_path):
     predict([*common, "--output", f"{tmp_path / 'null'}", "--null-threshold", "-1000000000"])
     nothing = json.loads((tmp_path / "null" / "predictions.json").read_text("utf-8"))
     assert set(nothing.values()) == {""}
+
+
+def trained_to(limit, reader, path):
+    """A checkpoint whose folder was prepared with that limit; None: by an older version."""
+    state = torch.load(reader, weights_only=True)
+    files = state["task_state"]["files"]
+    settings = json.loads(files["prepared.json"].numpy().tobytes())
+    del settings["max_answer_length"]
+    settings |= {} if limit is None else {"max_answer_length": limit}
+    files["prepared.json"] = torch.frombuffer(bytearray(json.dumps(settings).encode()), dtype=torch.uint8)
+    torch.save(state, path)
+    return path
+
+
+def test_the_limit_comes_with_the_checkpoint(reader, tiny, tmp_path, capsys):
+    """In littlebird-predict, in a program and in what is exported, whatever folder is answered."""
+    prepared = PreparedQuestions(tiny / "questions", "valid")
+    questions = [prepared.example(i)[0] for i in range(len(prepared))]
+    for limit in (2, None):
+        path = trained_to(limit, reader, tmp_path / f"{limit}.pt")
+        out, wanted = tmp_path / f"out{limit}", limit or 30
+        arguments = [f"{tiny}/questions", "--path", f"{path}", "--gen-subset", "valid", "--device", "cpu"]
+        predict([*arguments, "--output", f"{out}"])
+        unreachable = "3 of 3 questions with answers can never be answered exactly" in capsys.readouterr().out
+        assert unreachable == (limit == 2)
+        littlebird = LittleBird.from_pretrained(path, max_tokens=64, stride=24, device="cpu")
+        assert littlebird.task.max_answer_length == wanted
+        n_best = json.loads((out / "nbest_predictions.json").read_text("utf-8"))
+        most = 0
+        for example in questions:
+            found = littlebird.answer(example.question, example.document, top_k=5, overlaps=True)
+            assert [(c.start, c.end) for c in found] == [(c["start"], c["end"]) for c in n_best[example.id][:5]]
+            most = max(most, *(len(littlebird.tokenizer.tokenize(c.text)) for c in found))
+        assert most <= 3 if limit else most > 3  # alone, a word may begin with a mark of its own
+    one = littlebird.answer(questions[0].question, questions[0].document, overlaps=True, max_answer_length=1)
+    assert all(len(littlebird.tokenizer.tokenize(c.text)) <= 2 for c in one)
+    with pytest.raises(UserError, match="answers of -1 tokens"):
+        littlebird.answer("Who?", "They.", max_answer_length=-1)
+
+
+def test_an_exported_model_has_the_limit(transformers, reader, tmp_path):
+    for limit, wanted in ((7, 7), (None, 30)):
+        path = trained_to(limit, reader, tmp_path / f"{limit}.pt")
+        assert trained_model(path).model.config.max_answer_length == wanted
+    assert trained_model(path, max_answer_length=500).model.config.max_answer_length == 500
 
 
 def test_a_reader_from_another_machine(reader, tiny, tmp_path):

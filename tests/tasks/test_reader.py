@@ -70,7 +70,13 @@ def test_alone_or_in_a_batch(littlebird, questions):
     asked = littlebird.answer([q.question for q in several], one, progress=False)
     for question, answers in zip(several, asked, strict=True):
         same(answers, littlebird.answer(question.question, one))
-    assert littlebird.answer([], []) == []
+
+
+def test_nothing_asked_shows_nothing(littlebird, capsys):
+    for progress in (None, True):
+        assert littlebird.answer([], [], progress=progress) == littlebird.predict([], "", progress=progress) == []
+        assert littlebird.answer(["Who?", "When?"], "", progress=progress) == [[], []]
+    assert capsys.readouterr() == ("", "")
 
 
 def test_options(littlebird, questions):

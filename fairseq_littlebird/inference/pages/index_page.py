@@ -1,0 +1,77 @@
+"""A folder of pages, and the page that lists them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TextIO
+
+from fairseq_littlebird.inference.merging import Prediction
+from fairseq_littlebird.inference.pages.edges import edges
+from fairseq_littlebird.inference.pages.question_page import page
+from fairseq_littlebird.inference.pages.style import PAGE, STYLE, short
+from fairseq_littlebird.inference.reply import Reply
+
+LONGEST_NAME = 60
+LONGEST_TITLE = 100
+OPENING = 60
+"""Characters of a document without a title."""
+AT_EDGE = '<div class="edge" dir="ltr">at the edge of its window: it may be cut off</div>'
+INDEX = PAGE.substitute(title="Answers", style=STYLE, body="<h1>Answers</h1>\n<table>\n<!-- rows --></table>")
+
+
+class Pages:
+    """A folder of pages and their index, written one by one.
+
+    Args:
+        folder: to be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._taken = {"index"}
+        before, self._after = INDEX.split("<!-- rows -->")
+        self._index: TextIO = (folder / "index.html").open("w", encoding="utf-8", newline="\n")
+        self._index.write(before + '<tr><th>question<th>document<th>answer<th class="w">probability\n')
+
+    def __enter__(self) -> Pages:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._index.write(self._after)
+        self._index.close()
+
+    def add(self, prediction: Prediction, reply: Reply) -> None:
+        """Writes the page of a prediction, with what it answers."""
+        name = f"{self._name(prediction.id)}.html"
+        (self._folder / name).write_text(page(prediction, reply), encoding="utf-8", newline="\n")
+        probability = f"{reply.probability:.3f}" if reply.text else ""
+        answer = short(reply.text)
+        if reply.span:
+            answer = f'<a href="{name}#answer">{answer}</a>'
+            if any(edges(prediction, prediction.candidates[0])):
+                answer += AT_EDGE
+        self._index.write(
+            f'<tr><td><a href="{name}">{short(prediction.question or prediction.id)}</a>'
+            f'<td class="quiet">{_document(prediction)}<td>{answer}<td class="n">{probability}\n'
+        )
+
+    def _name(self, identifier: str) -> str:
+        """A name that every file system takes: the id where it is such, else what it has of such and a digest."""
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", identifier)[:LONGEST_NAME].strip("_") or "question"
+        if name != identifier or name.lower() in self._taken:
+            name += "-" + hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+        free, copies = name, 1
+        while free.lower() in self._taken:  # the same id again
+            copies += 1
+            free = f"{name}-{copies}"
+        self._taken.add(free.lower())
+        return free
+
+
+def _document(prediction: Prediction) -> str:
+    """What a person knows the document by: its title, or the words that it begins with."""
+    words = (prediction.title or prediction.document[: 20 * OPENING]).split()
+    return short(" ".join(words), LONGEST_TITLE if prediction.title else OPENING)

@@ -1,0 +1,108 @@
+"""The page of a question: its answer, where the answer's attention goes, and both in the document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fairseq_littlebird.inference.merging import Prediction
+from fairseq_littlebird.inference.pages.attention import LEAST, along, evidence, packed_rows, ways
+from fairseq_littlebird.inference.pages.edges import edge_note, edges
+from fairseq_littlebird.inference.pages.marks import Mark, around, marked
+from fairseq_littlebird.inference.pages.style import PAGE, STYLE, escape, percent, short
+from fairseq_littlebird.inference.reply import Reply
+
+WHOLE = 200_000
+"""Characters of a document that is shown in full; of a longer one only what stands around the marks."""
+CANDIDATES = 10
+MARKS = {"answer": "answer", "best candidate": "candidate"}
+"""The ids of their marks in the document."""
+AT_EDGE = ' <span class="edge" title="at the edge of this window: it may be cut off">edge</span>'
+
+
+def page(prediction: Prediction, reply: Reply) -> str:
+    """The page of one question."""
+    explanation, best = prediction.explanation, "answer" if reply.span else "best candidate"
+    parts = [*_links(prediction, best), *_head(prediction, reply, best)]
+    if explanation is not None:
+        parts += along(explanation, len(prediction.document), best)
+        parts += evidence(explanation)
+        parts += ways(explanation, best)
+        parts += packed_rows(explanation)
+    parts += _candidates(prediction)
+    parts += _document(prediction, reply)
+    title = escape(" ".join(prediction.question.split())[:100] or prediction.id[:100])
+    return PAGE.substitute(title=title, style=STYLE, body="\n".join(parts))
+
+
+def _links(prediction: Prediction, best: str) -> Iterator[str]:
+    """To the index and to the parts of the page; they stay at the top of the screen."""
+    targets = {
+        f"{best} in the document": f"#{MARKS[best]}" if prediction.candidates else "",
+        "evidence": "#evidence" if prediction.explanation is not None else "",
+        "candidates": "#candidates" if prediction.candidates else "",
+        "document": "#document",
+    }
+    links = "".join(f'<a href="{target}">{name}</a>' for name, target in targets.items() if target)
+    yield f'<nav><a href="index.html">all answers</a>{links}</nav>'
+
+
+def _head(prediction: Prediction, reply: Reply, best: str) -> Iterator[str]:
+    yield f'<h1 dir="auto">{short(prediction.question or prediction.id, 2_000)}</h1>'
+    said = f"<b>{short(reply.text, 500)}</b>" if reply.text else "no short answer" if reply.passage else "no answer"
+    yield f'<p class="answer" dir="auto">{said}</p>'
+    note = edge_note(prediction, best) if prediction.candidates else ""
+    if note:
+        yield f'<p class="edge">{note}</p>'
+    if reply.passage:
+        yield f"<p>Long answer ({reply.passage_probability:.3f}): <bdi>{short(reply.passage, 500)}</bdi></p>"
+    about = [f"question {short(prediction.id, 100)}"]
+    if prediction.title:
+        about.append(f"<bdi>{short(prediction.title, 100)}</bdi>")
+    about.append(f"{len(prediction.document):,} characters")
+    if reply.text:
+        about.append(f"probability {reply.probability:.3f}")
+    if reply.span:
+        about.append(f"window {prediction.candidates[0].window + 1}")
+    if prediction.answer_type:
+        about.append(f"kind {escape(prediction.answer_type)} ({prediction.type_probability:.2f})")
+    yield f'<p class="quiet">{" · ".join(about)} · log odds of no answer {prediction.null_odds:.2f}</p>'
+
+
+def _candidates(prediction: Prediction) -> Iterator[str]:
+    if not prediction.candidates:
+        return
+    yield '<h2 id="candidates">Candidates</h2>\n<table>'
+    yield '<tr><th class="w">probability<th class="w">characters<th class="w">window<th>answer'
+    for candidate in prediction.candidates[:CANDIDATES]:
+        edge = AT_EDGE if any(edges(prediction, candidate)) else ""
+        yield (
+            f'<tr><td class="n">{candidate.probability:.4f}<td class="n">{candidate.start:,} – {candidate.end:,}'
+            f'<td class="n">{candidate.window + 1}{edge}<td dir="auto">{short(candidate.text)}'
+        )
+    yield "</table>"
+
+
+def _document(prediction: Prediction, reply: Reply) -> Iterator[str]:
+    document = prediction.document
+    opening = '<mark id="answer">' if reply.span else '<mark id="candidate" title="best candidate">'
+    marks = [Mark(c.start, c.end, opening, "</mark>") for c in prediction.candidates[:1]]
+    passages = prediction.explanation.passages if prediction.explanation else ()
+    for n, passage in enumerate(passages):
+        if passage.weight < LEAST:
+            continue
+        weight = f"--w:{passage.weight / (passages[0].weight or 1.0):.2f}"
+        opening = f'<span id="p{n}" style="{weight}" title="{percent(passage.weight)}">'
+        marks.append(Mark(passage.start, passage.end, opening, "</span>"))
+    parts, shown = [(0, len(document))], 0
+    if len(document) > WHOLE:
+        parts = around([end for mark in marks for end in mark[:2]], len(document))
+    pieces, begun = [], set[Mark]()
+    for start, stop in parts:
+        pieces += [_left_out(start - shown), marked(document, start, stop, marks, begun)]
+        shown = stop
+    pieces.append(_left_out(len(document) - shown))
+    yield f'<h2>Document</h2>\n<div id="document" class="document" dir="auto">{"".join(pieces)}</div>'
+
+
+def _left_out(characters: int) -> str:
+    return f'<p class="gap" dir="ltr">… {characters:,} characters left out …</p>' if characters else ""
