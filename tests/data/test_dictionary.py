@@ -69,8 +69,7 @@ def test_windows_texts_and_model_agree_on_overwritten_symbols(overwritten, tiny,
     shutil.copyfile(overwritten / "dict.txt", tmp_path / "text" / "dict.txt")
     cfg = RecurringSpanSelectionConfig(data=str(tmp_path / "text"), tokens_per_sample=128, seed=1)
     texts = RecurringSpanSelectionTask.setup_task(OmegaConf.structured(cfg))
-    texts.load_dataset("valid")
-    assert texts.dataset("valid")[0]["tokens"][0] == window.tokens[0]
+    assert texts._load_dataset_split("valid", 1, False)[0][0] == window.tokens[0]
 
 
 def test_exported_rows_of_overwritten_symbols(overwritten):
