@@ -123,7 +123,7 @@ def test_existing_vocabularies(tmp_path, data_dir, capsys):
     assert symbols[4:] == [piece for piece in pieces if piece not in special] + ["[QUESTION]"]
     main(["tokenizer", "--from", str(vocab / "gpt2_bpe"), "--destdir", str(tmp_path / "gpt2")])
     original = (vocab / "gpt2_bpe" / "dict.txt").read_text().splitlines()
-    assert (tmp_path / "gpt2" / "dict.txt").read_text().splitlines() == [*original, "[QUESTION] 0"]
+    assert (tmp_path / "gpt2" / "dict.txt").read_text().splitlines() == [*original, "<mask> 0", "[QUESTION] 0"]
     assert load_tokenizer(tmp_path / "gpt2").tokenize("Hello world") == ["15496", "995"]
 
 

@@ -516,7 +516,7 @@ def test_the_question_symbol_is_appended_where_the_dictionary_lacks_it(tmp_path,
     (tmp_path / "dict.txt").write_text("\n".join(lines), encoding="utf-8")
     file = write_squad(tmp_path / "f.json", ("A value.", ("a", "What?", [("value", 2)])))
     prepare_questions("squad", {"train": [file]}, tokenizer, tmp_path / "dict.txt", tmp_path / "out")
-    assert (tmp_path / "out" / "dict.txt").read_text("utf-8").splitlines() == [*lines, "[QUESTION] 0"]
+    assert (tmp_path / "out" / "dict.txt").read_text("utf-8").splitlines() == [*lines, "<mask> 0", "[QUESTION] 0"]
 
 
 def test_answers_inside_a_token_grow_to_it_and_are_counted(tmp_path, tokenizers):

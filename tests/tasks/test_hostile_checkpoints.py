@@ -48,6 +48,7 @@ def test_refused(name, tiny, commands, tmp_path):
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-3000:]
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith(f"{words[0]}: ") and str(file) in last
+    assert f"it holds {os.system.__module__}.system" in last and "weights_only" not in done.stderr
 
 
 def test_no_torch_is_allowed_whose_safe_reader_is_not_its_default():
