@@ -1,8 +1,9 @@
 """Tokenizers as the ``tokenizers`` library has them, with the packing of this plugin's tasks.
 
-Text becomes the tokens that :mod:`fairseq_littlebird.text.tokenizers` gives, with the same starts. Ends leave out
-combining marks that the library composes or strips, and tokens of white space alone may lie beside it. Each vocabulary
-keeps its own order; words of the dictionary that it lacks follow, as special ones, which text never becomes.
+Text becomes the tokens that :mod:`fairseq_littlebird.text.tokenizers` gives. The library's offsets leave out marks and
+jamo that it composes or strips; ``exact_offsets``, which comes with an exported model, adds them. Tokens of white space
+alone may lie beside it. Each vocabulary keeps its own order; words of the dictionary that it lacks follow, as special
+ones, which text never becomes.
 """
 
 from __future__ import annotations
@@ -164,9 +165,7 @@ def _sentencepiece(path: Path) -> Any:
     tokenizer = Tokenizer(model)
     if normalizer.precompiled_charsmap:
         rules = normalizers.Precompiled(normalizer.precompiled_charsmap)
-        # the library's reading of these rules does not compose what takes more than a few bytes
-        composed = normalizer.name in ("nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf")
-        tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), rules]) if composed else rules
+        tokenizer.normalizer = _followed(rules, normalizer.name)
     splits = [
         pre_tokenizers.Split(" ", "removed"),
         pre_tokenizers.Metaspace(prepend_scheme="always", split=False),
@@ -181,6 +180,30 @@ def _sentencepiece(path: Path) -> Any:
         [decoders.ByteFallback(), decoders.Metaspace(prepend_scheme="always", split=False)]
     )
     return tokenizer
+
+
+def _followed(rules: Any, name: str) -> Any:
+    """A normalizer that does what SentencePiece does by its rules.
+
+    The library's reading of them does not compose what takes more than a few bytes, such as Hangul, and loses the mark
+    of a letter that they change. Little is left for them after NFKC. Marks are composed in canonical order, where
+    SentencePiece goes from left to right: a letter with marks in another order becomes other tokens.
+    """
+    from tokenizers import normalizers
+
+    if name not in ("nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf"):
+        return rules
+    folding = name.endswith("_cf")
+    kept = {"\uff5e": "\ufdd0"} | ({"\u0130": "\ufdd1"} if folding else {})  # as they are until the rules, or by them
+    return normalizers.Sequence(
+        [
+            *(normalizers.Replace(character, unused) for character, unused in kept.items()),
+            normalizers.NFKC(),
+            *([normalizers.Lowercase()] if folding else []),
+            *(normalizers.Replace(unused, character) for character, unused in kept.items()),
+            rules,
+        ]
+    )
 
 
 def _ranges(characters: set[str]) -> str:

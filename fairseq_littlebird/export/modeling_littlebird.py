@@ -1,4 +1,4 @@
-"""LittleBird's models for transformers. Goes with each exported model: imports PyTorch and transformers alone.
+"""LittleBird's models for transformers. Goes with each exported model: imports transformers and what it needs alone.
 
 Legend: B batch, L tokens, C hidden width, V words.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from fairseq_littlebird.heads.span_selection import SPAN_HEADS, QuestionAwareSpa
 from fairseq_littlebird.inference.span_decoding import decode_spans
 from fairseq_littlebird.modules.config import LittleBirdConfig as EncoderConfig
 from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.text.tokenizers.offsets import OffsetFitter
 
 
 def encoder_config(config: LittleBirdConfig) -> EncoderConfig:
@@ -241,6 +242,8 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
         nothing = {"answer": "", "start": 0, "end": 0, "score": 0.0}
         if not any(inside):
             return nothing | {"no_answer": 1.0}
+        first_inside, stop_inside = inside.index(True), len(inside) - inside[::-1].index(True)
+        offsets[first_inside:stop_inside] = exact_offsets(tokenizer, texts[1], offsets[first_inside:stop_inside])
         tokens = {name: tensor.to(self.device) for name, tensor in encoded.items()}
         hidden = self.littlebird(**tokens, **inputs).last_hidden_state
         selectable = torch.tensor([inside], device=self.device)
@@ -250,7 +253,7 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
         spans = decode_spans(self.span_head, hidden, questions, selectable, longest)  # type: ignore[arg-type]
         none = {"no_answer": float(spans.null_log_probability.exp())}
         for first, last, score in zip(*(part[0].tolist() for part in spans[:3]), strict=True):
-            start, end = offsets[first][0], with_marks(context, offsets, last)
+            start, end = offsets[first][0], offsets[last][1]
             if score > float("-inf") and (words is None or len(context[start:end].split()) <= words):
                 return {"answer": context[start:end], "start": start, "end": end, "score": math.exp(score)} | none
         return nothing | none
@@ -261,20 +264,22 @@ def readable(text: str) -> str:
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
-def with_marks(text: str, offsets: Sequence[Sequence[int]], last: int) -> int:
-    """The character after a token, with marks and parts of its last letter, which the library may leave out.
+def exact_offsets(tokenizer: Any, text: str, offsets: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """[start, end) of tokens, with all characters that they were made of, some of which the library leaves out.
+
+    Of a decomposed Hangul syllable it tells the first jamo alone (huggingface/tokenizers#1201).
 
     Args:
+        tokenizer: the one that came with the model.
         text: of the tokens.
-        offsets: first character of each token, and the one after its last.
-        last: the token.
+        offsets: as the tokenizer tells them.
     """
-    end = offsets[last][1]
-    following = next((start for start, _ in offsets[last + 1 :] if start >= end), len(text))
-    # Korean vowels and final consonants that follow their first as characters of their own
-    while end < following and (unicodedata.category(text[end])[0] == "M" or "\u1160" <= text[end] <= "\u11ff"):
-        end += 1
-    return end
+    if not text or not offsets:
+        return []
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    places = np.array(offsets, dtype=np.int64)
+    fitter = OffsetFitter(None if normalizer is None else normalizer.normalize_str)
+    return fitter.fit(text, places[:, 0], places[:, 1])
 
 
 def context_starts(token_type_ids: Tensor) -> Tensor:

@@ -42,6 +42,9 @@ class OffsetFitter:
             begins: int64[t], the first character of each token, as the tokenizer tells it.
             ends: int64[t], the character after its last.
         """
+        # an empty token stands before those that follow it, whichever side of white space it was told at
+        later = np.minimum.accumulate(begins[::-1])[::-1]
+        begins, ends = np.where(begins == ends, later, begins), np.where(begins == ends, later, ends)
         starts = grapheme_starts(text)
         blank = self._blank(text, starts)
         begins, ends, solid = _trimmed(begins, ends, blank)
