@@ -40,8 +40,8 @@ class Clock:
         if done and (not self._seen or done > self._seen[-1][1]):
             self._first = now if not self._seen else self._first
             self._seen.append((now, done))
-        while len(self._seen) > 2 and now - self._seen[0][0] > KEPT:
-            self._seen.popleft()
+            while len(self._seen) > 2 and now - self._seen[0][0] > KEPT:
+                self._seen.popleft()
         if len(self._seen) < 2 or now - self._first < FIRST or now - self._told < BETWEEN:
             return None
         (begun, before), (_, latest) = self._seen[0], self._seen[-1]
