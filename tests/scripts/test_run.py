@@ -86,7 +86,8 @@ def test_other_work_on_the_machine_moves_the_end(clock):
 
 def test_a_training_that_stands_still_gets_later(clock):
     lines = seen(clock(1000), (100, 2), (900, 0))
-    assert len(lines) > 1 and len({line.split(" updates")[0] for _, line in lines}) == 1
+    assert all(line.startswith("200 of 1,000 updates") for _, line in lines[1:])
+    assert lines[1][1].endswith("in 13 min") and lines[-1][1].endswith("in 1 h 6 min")
 
 
 def test_nothing_without_two_sights_of_updates(clock):
