@@ -22,6 +22,8 @@ def check_text(data: str, split: str, epoch: int = 1, part: str = "", training: 
     for folder in folders_read(data, training, epoch):
         path = folder / part / split
         if not indexed_dataset.dataset_exists(str(path), impl=None):
-            raise UserError("no such split", str(path), "binarize it: fairseq-preprocess --only-source")
+            there = sorted({file.stem for file in path.parent.glob("*.idx")})
+            remedy = f"name one of {', '.join(there)}" if there else "binarize it: fairseq-preprocess --only-source"
+            raise UserError("no such split", str(path), remedy)
         if indexed_dataset.infer_dataset_impl(str(path)) == "mmap":
             MappedItems(path)
