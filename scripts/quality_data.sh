@@ -41,10 +41,7 @@ done
 for part in text_en squad/train.json squad/train_xquad_en.json squad/dev.json; do
     [ -z "$data" ] || [ -r "$data/$part" ] || fail "$data/$part: cannot be read; check --data"
 done
-run() {
-    printf '+ %s\n' "$*"
-    "$@"
-}
+source scripts/run.sh
 if [ -z "$(command -v littlebird-prepare)" ] || [ -n "${LITTLEBIRD_VENV:-}" ]; then
     source scripts/environment.sh
 fi

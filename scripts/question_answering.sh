@@ -78,7 +78,10 @@ done
     fail "--dataset $dataset: no such data set; see --help"
 [ ${#train[@]} -gt 0 ] || fail "--train is missing: files to train on; see --help"
 [ ${#dev[@]} -gt 0 ] || fail "--dev is missing: files to score; see --help"
-for file in "${train[@]}" "${dev[@]}"; do [ -r "$file" ] || fail "$file: cannot be read; check the path"; done
+for file in "${train[@]}" "${dev[@]}"; do
+    [ -r "$file" ] || fail "$file: cannot be read; check the path"
+    [ -f "$file" ] || [ -d "$file" ] || fail "$file: not a file; save what a pipe gives as one"
+done
 [ -n "$model" ] || fail "--model is missing: a folder of littlebird-warm-start, or a checkpoint; see --help"
 [ ! -d "$model" ] || model=$model/checkpoint.pt
 [ -r "$model" ] || fail "$model: cannot be read; check --model"
@@ -99,28 +102,15 @@ if [ -z "$dry" ] && [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
     [ "$(cat "$out/.recipe")" = "$arguments" ] || fail "$out: from a run with other arguments; choose another with --out"
 fi
 
-started=$SECONDS
-step() { printf '\n\033[1m== %s\033[0m  [%d:%02d]\n' "$1" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
-# prints a command, quoted where it must be, and runs it
-run() {
-    local word line="+"
-    for word in "$@"; do
-        [[ $word =~ ^[A-Za-z0-9_./:=,+-]+$ ]] || word=${word@Q}
-        line+=" $word"
-    done
-    echo "$line"
-    [ -n "$dry" ] || "$@"
-}
-# make FILE COMMAND…: runs the command, unless an earlier run has made the file
-make() {
-    if [ -z "$dry" ] && [ -e "$1" ]; then echo "$1: there already"; else run "${@:2}"; fi
-}
+source scripts/run.sh
 
 if [ -z "$dry" ]; then
     step "Environment"
     set -- # a sourced script would take what is left of ours
     source scripts/environment.sh
-    mkdir -p "$out" && printf '%s' "$arguments" >"$out/.recipe"
+    mkdir -p "$out"
+    lock "$out/.recipe"
+    printf '%s' "$arguments" >"$out/.recipe"
 fi
 
 if [ "$dataset" = classification ]; then
@@ -137,18 +127,33 @@ step "Prepare $dataset"
 make "$out/data" littlebird-prepare "${prepare[@]}" --train "${train[@]}" --valid "${dev[@]}" --tokenizer "$student" \
     --dict "$student/dict.txt" --max-tokens "$max_tokens" --workers "$workers" --destdir "$out/data"
 
+if [ ${#dev[@]} -gt 1 ] && [ "$dataset" != classification ]; then
+    gold=$out/gold # one folder, as littlebird-evaluate reads several files
+    run mkdir -p "$gold"
+    for file in "${dev[@]}"; do run ln -sf "$(realpath "$file")" "$gold"; done
+fi
+case $dataset in # the scorer reads the files now, and not after days of training
+    hotpotqa) none='{"answer": {}, "sp": {}}' ;;
+    natural_questions) none='{"predictions": []}' ;;
+    *) none='{}' ;;
+esac
+if [ -z "$dry" ] && [ ! -e "$out/gold-checked" ]; then
+    echo "$none" >"$out/none.json"
+    quiet littlebird-evaluate --dataset "$dataset" --gold "$gold" --predictions "$out/none.json"
+    touch "$out/gold-checked"
+fi
+
 step "Train, $updates updates"
-arch="--arch littlebird_base" progress=simple
+arch="--arch littlebird_base"
 [ ! -e "$student/model.args" ] || arch=$(cat "$student/model.args")
-[ ! -t 2 ] || progress=tqdm
 # shellcheck disable=SC2086  # model.args is several words
-make "$out/trained/done" fairseq-train "$out/data" --user-dir fairseq_littlebird $arch "${task[@]}" \
-    --finetune-from-model "$model" --padding-insertion --batch-size "$batch_size" --update-freq "$update_freq" \
+make "$out/trained/done" run_training "$updates" fairseq-train "$out/data" --user-dir fairseq_littlebird $arch \
+    "${task[@]}" --finetune-from-model "$model" --padding-insertion --batch-size "$batch_size" --update-freq "$update_freq" \
     --max-update "$updates" --total-num-update "$updates" --warmup-updates $((updates / 10)) --lr "$lr" \
     --lr-scheduler polynomial_decay --optimizer adam --adam-betas '(0.9, 0.98)' --adam-eps 1e-6 --weight-decay 0.01 \
     --clip-norm 1.0 --num-workers 1 --seed 1 --ddp-backend legacy_ddp --validate-interval 1000000 \
     --validate-interval-updates 1000 --best-checkpoint-metric "$metric" --maximize-best-checkpoint-metric \
-    --no-epoch-checkpoints --save-interval-updates 1000 --keep-interval-updates 1 --log-format "$progress" \
+    --no-epoch-checkpoints --save-interval-updates 1000 --keep-interval-updates 1 --log-format simple \
     --log-interval 50 --log-file "$out/trained.log" --save-dir "$out/trained" "${more[@]}"
 [ -n "$dry" ] || touch "$out/trained/done"
 
@@ -157,9 +162,4 @@ make "$out/predictions" littlebird-predict "$out/data" --path "$out/trained/chec
     --output "$out/predictions"
 
 step "Scores"
-if [ ${#dev[@]} -gt 1 ] && [ "$dataset" != classification ]; then
-    gold=$out/gold # one folder, as littlebird-evaluate reads several files
-    run mkdir -p "$gold"
-    for file in "${dev[@]}"; do run ln -sf "$(realpath "$file")" "$gold"; done
-fi
 run littlebird-evaluate --dataset "$dataset" --gold "$gold" --predictions "$out/predictions/predictions.json"

@@ -54,21 +54,24 @@ while [ $# -gt 0 ]; do
 done
 [ ${#data[@]} -eq 0 ] || [ ${#text[@]} -gt 0 ] || fail "--data needs --text too: a text to pretrain on"
 [ ${#data[@]} -gt 0 ] || [ ${#text[@]} -eq 0 ] || fail "--text needs --data too: questions to fine-tune on"
-for file in "${data[@]}" "${text[@]}" "${test[@]}"; do [ -r "$file" ] || fail "$file: cannot be read; check the path"; done
+for file in "${data[@]}" "${text[@]}" "${test[@]}"; do
+    [ -r "$file" ] || fail "$file: cannot be read; check the path"
+    [ -f "$file" ] || fail "$file: not a file; save what a pipe gives as one"
+done
 if [ -e "$out" ] && [ ! -e "$out/.quickstart" ] && [ -n "$(ls -A "$out")" ]; then
     fail "$out: not empty and not from an earlier quickstart; choose another with --out"
 fi
 
-started=$SECONDS
-step() { printf '\n\033[1m== %s\033[0m  [%d:%02d]\n' "$1" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
-run() {
-    printf '+ %s\n' "$*"
-    "$@"
-}
+source scripts/run.sh
 
+# a tiny model gains next to nothing from a second thread, and loses most of its speed where that has to wait for other
+# work on the cores (docs/performance.md)
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+mkdir -p "$out"
+lock "$out/.quickstart"
 step "Environment"
 source scripts/environment.sh
-rm -rf "$out" && mkdir -p "$out" && touch "$out/.quickstart"
+find "$out" -mindepth 1 -maxdepth 1 ! -name .quickstart -exec rm -rf {} +
 
 step "Text and questions"
 if [ ${#data[@]} -eq 0 ]; then
@@ -78,30 +81,10 @@ else
     cat "${text[@]}" >"$out/corpus/text.txt"
 fi
 
-step "Vocabulary, and text as numbers"
+step "Vocabulary"
 run littlebird-prepare tokenizer --input "$out/corpus/text.txt" --vocab-size "$vocabulary" --destdir "$out/tokenizer"
-run littlebird-prepare text --tokenizer "$out/tokenizer" --input "$out/corpus/text.txt" --output "$out/text.tok"
-run fairseq-preprocess --only-source --srcdict "$out/tokenizer/dict.txt" --trainpref "$out/text.tok" \
-    --destdir "$out/text-bin" --workers 2
 
-# one command line for both trainings; the model is littlebird_tiny with a few options of its own
-train() {
-    local progress=simple
-    [ -t 2 ] && progress=tqdm
-    run fairseq-train "$@" --user-dir fairseq_littlebird --arch littlebird_tiny --padding-insertion \
-        --dropout 0 --attention-dropout 0 --optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 1.0 \
-        --lr-scheduler polynomial_decay --batch-size 16 --num-workers 1 --seed 1 \
-        --no-epoch-checkpoints --log-format "$progress" --log-interval 50
-}
-
-free_end=()                                               # Korean writes particles onto words
-[ "$dataset" != korquad1 ] || free_end=(--free-end)
-step "Pretraining: recurring span selection at 512 tokens, with padding insertion"
-train "$out/text-bin" --task recurring_span_selection --criterion recurring_span_selection \
-    --tokens-per-sample 512 --sample-break-mode complete --shorten-method truncate \
-    --lr 4e-3 --warmup-updates 100 --total-num-update "$rss_updates" --max-update "$rss_updates" \
-    --disable-validation --save-dir "$out/pretrained" "${free_end[@]}"
-
+# before the text, so that a fault in them shows now
 step "Questions as numbers: windows of 512 tokens to train on, whole pages of up to 8K to answer"
 run littlebird-prepare qa --dataset "$dataset" --train "$out/corpus/train.json" --valid "$out/corpus/dev.json" \
     --tokenizer "$out/tokenizer" --dict "$out/tokenizer/dict.txt" "${join[@]}" --max-tokens 512 --stride 128 --workers 2 \
@@ -109,11 +92,36 @@ run littlebird-prepare qa --dataset "$dataset" --train "$out/corpus/train.json" 
 run littlebird-prepare qa --dataset "$dataset" --test "$out/corpus/test.json" \
     --tokenizer "$out/tokenizer" --dict "$out/tokenizer/dict.txt" "${join[@]}" --max-tokens 8192 --stride 4096 --workers 2 \
     --destdir "$out/qa-8k"
+echo '{}' >"$out/none.json"
+quiet littlebird-evaluate --dataset "$dataset" --gold "$out/corpus/test.json" --predictions "$out/none.json"
+
+step "Text as numbers"
+run littlebird-prepare text --tokenizer "$out/tokenizer" --input "$out/corpus/text.txt" --output "$out/text.tok"
+run fairseq-preprocess --only-source --srcdict "$out/tokenizer/dict.txt" --trainpref "$out/text.tok" \
+    --destdir "$out/text-bin" --workers 2
+
+# one command line for both trainings; the model is littlebird_tiny with a few options of its own
+train() {
+    local updates=$1
+    shift
+    run_training "$updates" fairseq-train "$@" --max-update "$updates" --total-num-update "$updates" \
+        --user-dir fairseq_littlebird --arch littlebird_tiny --padding-insertion --dropout 0 --attention-dropout 0 --optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 1.0 \
+        --lr-scheduler polynomial_decay --batch-size 16 --num-workers 1 --seed 1 \
+        --no-epoch-checkpoints --log-format simple --log-interval 10
+}
+
+free_end=()                                               # Korean writes particles onto words
+[ "$dataset" != korquad1 ] || free_end=(--free-end)
+step "Pretraining: recurring span selection at 512 tokens, with padding insertion"
+train "$rss_updates" "$out/text-bin" --task recurring_span_selection --criterion recurring_span_selection \
+    --tokens-per-sample 512 --sample-break-mode complete --shorten-method truncate \
+    --lr 4e-3 --warmup-updates 100 --log-file "$out/pretrained.log" \
+    --disable-validation --save-dir "$out/pretrained" "${free_end[@]}"
 
 step "Fine-tuning: question answering at 512 tokens, with padding insertion"
-train "$out/qa-512" --task question_answering --criterion question_answering --span-head qass --unanswered-windows 0 \
-    --finetune-from-model "$out/pretrained/checkpoint_last.pt" --metric "$dataset" \
-    --lr 4e-3 --warmup-updates 100 --total-num-update "$qa_updates" --max-update "$qa_updates" \
+train "$qa_updates" "$out/qa-512" --task question_answering --criterion question_answering --span-head qass \
+    --unanswered-windows 0 --finetune-from-model "$out/pretrained/checkpoint_last.pt" --metric "$dataset" \
+    --lr 4e-3 --warmup-updates 100 --log-file "$out/reader.log" \
     --validate-interval 1000 --max-valid-steps 5 --save-dir "$out/reader"
 
 step "Answers"

@@ -91,21 +91,14 @@ if [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
     [ "$(cat "$out/.reuse")" = "$arguments" ] || fail "$out: from a run with other arguments; choose another with --out"
 fi
 
-started=$SECONDS
-step() { printf '\n\033[1m== %s\033[0m  [%d:%02d]\n' "$1" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
-run() {
-    printf '+ %s\n' "$*"
-    "$@"
-}
-# make FILE COMMAND…: runs the command, unless an earlier run has made the file
-make() {
-    if [ -e "$1" ]; then echo "$1: there already"; else run "${@:2}"; fi
-}
+source scripts/run.sh
 
 step "Environment"
 set -- # a sourced script would take what is left of ours
 source scripts/environment.sh
-mkdir -p "$out" && printf '%s' "$arguments" >"$out/.reuse"
+mkdir -p "$out"
+lock "$out/.reuse"
+printf '%s' "$arguments" >"$out/.reuse"
 
 step "Step 1: warm start of the teacher"
 make "$out/teacher" littlebird-warm-start --from "$source" --to full --out "$out/teacher"
@@ -127,19 +120,18 @@ touch "$out/text-bin/done"
 
 # train NAME FOLDER START LENGTH UPDATES OPTION…: the model of FOLDER/model.args from START, saved in NAME
 train() {
-    local name=$1 model=$2 start=$3 length=$4 updates=$5 progress=simple measure=(--disable-validation) optimizer=adam
+    local name=$1 model=$2 start=$3 length=$4 updates=$5 measure=(--disable-validation) optimizer=adam
     local batch=$((batch_tokens > length ? batch_tokens / length : 1))
-    [ -t 2 ] && progress=tqdm
     [ "$model" = "$out/teacher" ] || optimizer=littlebird_adam # slopes learn faster
     [ -z "$valid" ] || measure=(--validate-interval 1000000) # not after each epoch
     # shellcheck disable=SC2046  # model.args is several words
-    make "$out/$name/done" fairseq-train "$out/text-bin" --user-dir fairseq_littlebird $(cat "$model/model.args") \
-        --finetune-from-model "$start" --tokens-per-sample "$length" --batch-size "$batch" \
+    make "$out/$name/done" run_training "$updates" fairseq-train "$out/text-bin" --user-dir fairseq_littlebird \
+        $(cat "$model/model.args") --finetune-from-model "$start" --tokens-per-sample "$length" --batch-size "$batch" \
         --required-batch-size-multiple 1 --max-update "$updates" --total-num-update "$updates" \
         --warmup-updates $((updates / 10)) --lr "$lr" --lr-scheduler polynomial_decay \
         --optimizer "$optimizer" --adam-betas '(0.9, 0.98)' --clip-norm 1.0 --num-workers 1 --seed 1 \
         "${measure[@]}" --no-epoch-checkpoints --save-interval-updates 1000 --keep-interval-updates 1 \
-        --log-format "$progress" --log-interval 50 --log-file "$out/$name.log" --save-dir "$out/$name" \
+        --log-format simple --log-interval 50 --log-file "$out/$name.log" --save-dir "$out/$name" \
         "${@:6}" "${more[@]}"
     touch "$out/$name/done"
 }

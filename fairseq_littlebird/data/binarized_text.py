@@ -29,6 +29,8 @@ def check_text(data: str, split: str, epoch: int = 1, part: str = "", training: 
             fault = "begins with a byte-order mark, so that its first symbol was taken for an unknown one in the text"
             raise UserError(fault, str(dictionary), "save it without the mark, and binarize the text again")
         if not indexed_dataset.dataset_exists(str(path), impl=None):
-            raise UserError("no such split", str(path), "binarize it: fairseq-preprocess --only-source")
+            there = sorted({file.stem for file in path.parent.glob("*.idx")})
+            remedy = f"name one of {', '.join(there)}" if there else "binarize it: fairseq-preprocess --only-source"
+            raise UserError("no such split", str(path), remedy)
         if indexed_dataset.infer_dataset_impl(str(path)) == "mmap":
             MappedItems(path)

@@ -139,12 +139,12 @@ class PreparedQuestions:
             return np.zeros(0, dtype=np.int64)
         answered = np.zeros(len(self), dtype=bool)
         answered[self.window_examples()[self.window_answered(0, self.num_windows)]] = True
-        return np.array([i for i in np.flatnonzero(~answered) if self._lacks_answer(int(i))], dtype=np.int64)
+        return np.array([i for i, there in enumerate(answered) if self._is_untrainable(i, there)], dtype=np.int64)
 
-    def _lacks_answer(self, index: int) -> bool:
-        """Of an example without an answer in a window: whether it should have one, or asks nothing."""
+    def _is_untrainable(self, index: int, answered: bool) -> bool:
         example, _ = self.example(index)
-        return bool(example.answers) or len(self._answers(index)) > 0 or not example.question.strip()
+        should = bool(example.answers) or len(self._answers(index)) > 0
+        return not example.question.strip() or (should and not answered)
 
     def example(self, index: int) -> tuple[QAExample, range]:
         """An example and the indices of its windows (none if no window could be made)."""

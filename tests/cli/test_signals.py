@@ -145,6 +145,13 @@ main()
     assert not os.listdir(tmp_path)
 
 
+def test_fairseqs_commands_end_on_ctrl_c_as_ours_do():
+    code = "import sys; sys.argv[0] = 'fairseq-train'; import fairseq_littlebird; raise KeyboardInterrupt"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 130 and done.stderr.splitlines()[-1] == "fairseq-train: ended by SIGINT"
+    assert "Traceback" not in done.stderr
+
+
 def test_results_and_errors_come_out_of_it():
     assert signals.interruptible(lambda: 3) == 3
     with pytest.raises(ZeroDivisionError):

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.cli.prepare import main as prepare
+from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.errors import UserError
 
@@ -104,6 +105,13 @@ def test_a_split_that_is_not_there_names_those_that_are(tiny, tmp_path):
     shutil.copy(tiny / "questions" / "prepared.json", tmp_path)
     with pytest.raises(UserError, match="no split 'dev' here; prepare some with littlebird-prepare qa$"):
         PreparedQuestions(tmp_path, "dev")
+
+
+def test_binarized_splits_that_are_there_are_named(tiny, tmp_path):
+    with pytest.raises(UserError, match="text/dev: no such split; name one of train, valid$"):
+        check_text(f"{tiny}/text", "dev")
+    with pytest.raises(UserError, match="no such split; binarize it: fairseq-preprocess --only-source$"):
+        check_text(f"{tmp_path}", "dev")
 
 
 @pytest.mark.parametrize("split", ["train", "valid"])

@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# What the scripts share, to be sourced; where `dry` is set commands are printed alone:
+#
+#   step TEXT                 a heading with the time since the script began
+#   run COMMAND…              prints a command, quoted where it must be, and runs it
+#   run_training UPDATES COMMAND…   run, of a training with a --log-file: after a minute a line says when it will end
+#   make FILE COMMAND…        COMMAND, which may be one of these two, unless an earlier run has made the file
+#   quiet COMMAND…            shows what the command prints only where it fails, and then ends
+#   lock FILE                 fails where another script holds it; opened before anything is written
+#
+# SIGINT, SIGTERM and SIGHUP end the command that runs and then the script, with 128 + their number.
+
+started=$SECONDS child='' clock='' script=${0##*/}
+script=${script%.sh}
+step() { printf '\n\033[1m== %s\033[0m  [%d:%02d]\n' "$1" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
+
+run() {
+    local word line="+"
+    for word in "$@"; do
+        [[ $word =~ ^[A-Za-z0-9_./:=,+-]+$ ]] || word=${word@Q}
+        line+=" $word"
+    done
+    echo "$line"
+    [ -z "${dry:-}" ] || return 0
+    child=begins
+    "$@" & # in the background, as bash hears no signal while it waits for a command in the foreground
+    child=$!
+    local status=0
+    wait "$child" || status=$?
+    child=''
+    return "$status"
+}
+
+run_training() {
+    local updates=$1 log='' last='' word status=0
+    shift
+    for word in "$@"; do
+        [ "$last" != --log-file ] || log=$word
+        last=$word
+    done
+    if [ -z "${dry:-}" ]; then
+        python "$(dirname "${BASH_SOURCE[0]}")/training_clock.py" "$log" "$updates" &
+        clock=$!
+    fi
+    run "$@" || status=$?
+    [ -z "$clock" ] || kill "$clock" 2>/dev/null || true
+    clock=''
+    return "$status"
+}
+
+make() {
+    if [ -z "${dry:-}" ] && [ -e "$1" ]; then
+        echo "$1: there already"
+    elif [ "$2" = run_training ]; then
+        "${@:2}"
+    else
+        run "${@:2}"
+    fi
+}
+
+quiet() {
+    local said
+    [ -z "${dry:-}" ] || return 0
+    said=$("$@" 2>&1) || {
+        printf '%s\n' "$said" | tail -n 1 >&2
+        exit 2
+    }
+}
+
+lock() {
+    exec 8>>"$1"
+    ! command -v flock >/dev/null || flock -n 8 || {
+        echo "$script: $1: another run is at work there; wait for it, or choose another folder with --out" >&2
+        exit 2
+    }
+}
+
+ended() {
+    trap '' INT TERM HUP
+    local process
+    [ "$child" != begins ] || child=${!:-} # the signal came between the two lines
+    for process in $child $clock; do kill -TERM "$process" 2>/dev/null || true; done
+    [ -z "$child" ] || wait "$child" || true
+    echo "$script: ended by SIG$1" >&2
+    exit "$2"
+}
+trap 'ended INT 130' INT
+trap 'ended TERM 143' TERM
+trap 'ended HUP 129' HUP

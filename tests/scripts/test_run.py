@@ -1,0 +1,105 @@
+"""What the scripts share: commands that end with the script, and when a training will end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).resolve().parents[2] / "scripts" / "run.sh"
+
+
+def start(tmp_path, body, **options):
+    file = tmp_path / "script.sh"
+    file.write_text(f"set -euo pipefail\nsource {RUN}\n{body}\n")
+    return subprocess.Popen(["bash", file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_command_and_the_script(tmp_path, number):
+    """The command is told, and the script waits for it."""
+    own = f"trap 'sleep 0.2; echo cleaned >{tmp_path}/cleaned; exit 1' TERM; echo $$ >{tmp_path}/pid"
+    own += "; while :; do sleep 0.05; done"
+    process = start(tmp_path, f'run bash -c "{own.replace("$$", chr(92) + "$" + chr(92) + "$")}"\necho "goes on"')
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and "goes on" not in out
+    assert error == f"script: ended by {signal.Signals(number).name}\n"
+    assert (tmp_path / "cleaned").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_failure_ends_the_script_with_its_status(tmp_path):
+    process = start(tmp_path, "run bash -c 'exit 3'\necho 'goes on'")
+    assert process.communicate() == ("+ bash -c 'exit 3'\n", "") and process.returncode == 3
+
+
+def test_two_runs_in_one_folder(tmp_path):
+    body = f"lock {tmp_path}/mark; echo locked; read -r"
+    first = start(tmp_path, body, stdin=subprocess.PIPE)
+    assert first.stdout.readline() == "locked\n"
+    second = start(tmp_path, body, stdin=subprocess.DEVNULL)
+    error = second.communicate()[1]
+    assert second.returncode == 2 and error.count("\n") == 1 and f"{tmp_path}/mark: another run is at work" in error
+    first.communicate("\n")
+    third = start(tmp_path, body, stdin=subprocess.PIPE)
+    third.communicate("\n")
+    assert (first.returncode, third.returncode) == (0, 0)
+
+
+def seen(clock, *parts, every=1.0):
+    """Lines of a training whose parts are (seconds, updates a second), with the seconds that they come at."""
+    now = updates = 0.0
+    lines = []
+    for seconds, speed in parts:
+        for _ in range(int(seconds / every)):
+            now, updates = now + every, updates + speed * every
+            if line := clock.see(now, int(updates) // 10 * 10):  # as --log-interval 10 tells it
+                lines.append((now, line))
+    return lines
+
+
+@pytest.fixture(scope="module")
+def clock(script):
+    return script("scripts/training_clock.py").Clock
+
+
+def test_an_estimate_a_minute_after_the_first_updates(clock):
+    lines = seen(clock(1300), (30, 0), (400, 2))
+    assert lines == [(95.0, "130 of 1,300 updates; at this speed it ends in 10 min")]
+
+
+def test_other_work_on_the_machine_moves_the_end(clock):
+    lines = seen(clock(3000), (300, 2), (300, 0.2), (600, 2))
+    assert lines[0][1].endswith("ends in 24 min") and len(lines) > 2
+    assert any("h " in line for _, line in lines[1:])  # slower
+    assert lines[-1] == (956.0, "1,370 of 3,000 updates; at this speed it ends in 14 min")  # and as before
+
+
+def test_a_training_that_stands_still_gets_later(clock):
+    lines = seen(clock(1000), (100, 2), (900, 0))
+    assert all(line.startswith("200 of 1,000 updates") for _, line in lines[1:])
+    assert lines[1][1].endswith("in 13 min") and lines[-1][1].endswith("in 1 h 6 min")
+
+
+def test_nothing_without_two_sights_of_updates(clock):
+    assert seen(clock(100), (500, 0)) == [] and seen(clock(100), (300, 0.05)) == []
+
+
+def test_updates_are_those_of_this_run(script, tmp_path):
+    done, log = script("scripts/training_clock.py").done, tmp_path / "log"
+    assert done(log, 0) == 0
+    log.write_text("epoch 001: 10 / 99 loss=3, num_updates=10, lr=1\n")
+    before = log.stat().st_size
+    assert done(log, 0) == 10 and done(log, before) == 0
+    with log.open("a") as file:
+        file.write("epoch 002: 20 / 99 loss=3, num_updates=12, lr=1\nepoch 002: 30 / 99 loss=3, num_upd")
+    assert done(log, before) == 12
