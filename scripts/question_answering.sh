@@ -9,12 +9,12 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 name=${0##*/} name=${name%.sh} dataset="" train=() dev=() model="" student="" out="" dry="" more=()
-max_tokens=4096 stride="" updates=5000 batch_size=4 update_freq=4 lr=5e-5 workers=2
+max_tokens=4096 stride="" longest=() updates=5000 batch_size=4 update_freq=4 lr=5e-5 workers=2
 usage() {
     cat <<EOF
 usage: scripts/$name.sh --dataset NAME --train FILE… --dev FILE… --model PATH --out DIR [--student DIR]
            [--max-tokens N] [--stride N] [--updates N] [--batch-size N] [--update-freq N] [--lr RATE] [--workers N]
-           [--dry-run] [-- OPTIONS]
+           [--max-answer-length N] [--dry-run] [-- OPTIONS]
   --dataset NAME    hotpotqa, natural_questions, triviaqa, wikihop, korquad2, squad, korquad1, mrqa or classification
                     (default: ${dataset:-none})
   --train FILE…     to train on, as the data set's authors publish it
@@ -25,6 +25,8 @@ usage: scripts/$name.sh --dataset NAME --train FILE… --dev FILE… --model PAT
   --out DIR         where everything is written
   --max-tokens N    tokens of a window (default: $max_tokens)
   --stride N        tokens from one window's start to the next one's (default: ${stride:-half of --max-tokens})
+  --max-answer-length N
+                    tokens of an answer at most (default: the data set's, or measured on the training answers)
   --updates N       of training (default: $updates)
   --batch-size N    questions that a device takes at a time (default: $batch_size)
   --update-freq N   such batches an update, on one device; on four devices give a quarter (default: $update_freq)
@@ -47,7 +49,7 @@ while [ $# -gt 0 ]; do
         --*) [ $# -gt 1 ] && [[ $2 != --* ]] || fail "$1 needs a value; see --help" ;;
     esac
     case "$1" in
-        --max-tokens | --stride | --updates | --batch-size | --update-freq | --workers)
+        --max-tokens | --stride | --max-answer-length | --updates | --batch-size | --update-freq | --workers)
             [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "$1 $2: not a positive whole number; see --help" ;;
     esac
     case "$1" in
@@ -64,6 +66,7 @@ while [ $# -gt 0 ]; do
         --out) out=$2 ;;
         --max-tokens) max_tokens=$2 ;;
         --stride) stride=$2 ;;
+        --max-answer-length) longest=("$1" "$2") ;;
         --updates) updates=$2 ;;
         --batch-size) batch_size=$2 ;;
         --update-freq) update_freq=$2 ;;
@@ -118,7 +121,7 @@ if [ "$dataset" = classification ]; then
     task=(--task littlebird_sentence_prediction --criterion littlebird_classification)
     metric=macro_f1 gold=$out/data/valid.gold.json
 else
-    prepare=(qa --dataset "$dataset" --stride "${stride:-$((max_tokens / 2))}")
+    prepare=(qa --dataset "$dataset" --stride "${stride:-$((max_tokens / 2))}" "${longest[@]}")
     task=(--task question_answering --criterion question_answering --batch-size-valid 1)
     metric=f1 gold=${dev[0]}
     [ "$dataset" != wikihop ] || metric=exact_match # accuracy

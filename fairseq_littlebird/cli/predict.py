@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         limit = options.max_answer_length or task.max_answer_length
         print(
             f"{reached[False]:,} of {reached[True] + reached[False]:,} questions with answers can never be answered "
-            f"exactly: no answer is whole in a window with at most {limit} tokens (--max-answer-length)"
+            f"exactly in {limit} tokens: answers longer, not found, or whole in no window (--max-answer-length)"
         )
 
 

@@ -104,8 +104,8 @@ def reach_line(summary: Mapping[str, Any]) -> str:
     if not summary["unreachable"]:
         return ""
     reasons = {
-        "have longer answers": summary["too_long"],
-        "answers not found, or whole in no window": summary["unreachable"] - summary["too_long"],
+        "with longer answers": summary["too_long"],
+        "with answers not found, or whole in no window": summary["unreachable"] - summary["too_long"],
     }
     return (
         f"{summary['unreachable']:,} of {summary['answered']:,} questions with answers can never be answered exactly "

@@ -120,13 +120,13 @@ def test_the_summary_counts_what_batches_find(long_answers, capsys):
     few = settings["splits"]["valid"]["too_long"]
     assert 0 < few < count
     start = f"valid: {count} of 6 questions with answers can never be answered exactly in {limit} tokens: "
-    assert line == [f"{start}{few} have longer answers, {count - few} answers not found, or whole in no window"]
+    assert line == [f"{start}{few} with longer answers, {count - few} with answers not found, or whole in no window"]
 
 
 def test_a_limit_of_ones_own(long_answers, capsys):
     settings = read_settings(long_answers("--max-answer-length", "40", valid=()))
     assert settings["max_answer_length"] == 40 and settings["splits"]["train"]["unreachable"] == 4
-    line = "train: 4 of 5 questions with answers can never be answered exactly in 40 tokens: 4 have longer answers\n"
+    line = "train: 4 of 5 questions with answers can never be answered exactly in 40 tokens: 4 with longer answers\n"
     assert line in capsys.readouterr().out
 
 

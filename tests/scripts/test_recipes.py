@@ -105,7 +105,7 @@ def test_several_files(student, tmp_path):
     for name in ("dev 0.json", "dev1.json"):
         (tmp_path / name).touch()
     given = ["--train", __file__, "--dev", tmp_path / "dev 0.json", tmp_path / "dev1.json", "--model", student]
-    given += ["--out", tmp_path / "out", "--max-tokens", 512, "--stride", 256, "--dry-run"]
+    given += ["--out", tmp_path / "out", "--max-tokens", 512, "--stride", 256, "--max-answer-length", 99, "--dry-run"]
     for name, scored in (("korquad2", True), ("hotpotqa", False)):
         done = recipe(name, *given)
         if not scored:
@@ -115,6 +115,7 @@ def test_several_files(student, tmp_path):
         at = prepare.index("--valid")
         assert prepare[at + 1 : at + 3] == [str(tmp_path / "dev 0.json"), str(tmp_path / "dev1.json")]
         assert value(prepare, "--max-tokens") == "512" and value(prepare, "--stride") == "256"
+        assert value(prepare, "--max-answer-length") == "99"
         assert value(evaluate, "--gold") == str(tmp_path / "out" / "gold")
 
 

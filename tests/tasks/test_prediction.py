@@ -11,9 +11,12 @@ from fairseq_littlebird import LittleBird
 from fairseq_littlebird.cli.evaluate import main as evaluate
 from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.cli.prepare import main as prepare
+from fairseq_littlebird.data.dictionary import load_dictionary
+from fairseq_littlebird.data.model_folder import default_settings
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.export.trained_model import trained_model
+from fairseq_littlebird.tasks.question_answering import QuestionAnsweringConfig, QuestionAnsweringTask
 
 READER = """--task question_answering --criterion question_answering --arch littlebird_tiny --span-head qass
     --encoder-layers 2 --encoder-embed-dim 64 --encoder-ffn-embed-dim 128 --encoder-attention-heads 4 --pack-size 16
@@ -97,6 +100,29 @@ def test_the_limit_comes_with_the_checkpoint(reader, tiny, tmp_path, capsys):
     assert all(len(littlebird.tokenizer.tokenize(c.text)) <= 2 for c in one)
     with pytest.raises(UserError, match="answers of -1 tokens"):
         littlebird.answer("Who?", "They.", max_answer_length=-1)
+
+
+@pytest.mark.parametrize(
+    ("folder", "trained", "limit", "wanted"),
+    [
+        ("squad", "squad", 83, 83),
+        ("squad", "mrqa", 83, 83),
+        ("squad", "squad", None, 30),
+        ("hotpotqa", "hotpotqa", 90, 90),  # somebody's own choice
+        ("hotpotqa", "squad", 83, 60),
+        ("triviaqa", "squad", 83, 32),
+    ],
+)
+def test_limits_between_data_sets(tiny, tmp_path, folder, trained, limit, wanted):
+    """A data set with a rule keeps it when a model of another one answers its questions."""
+    (tmp_path / "prepared.json").write_text(default_settings(folder))
+    task = QuestionAnsweringTask(QuestionAnsweringConfig(data=str(tmp_path)), load_dictionary(tiny / "tokenizer"))
+    settings = bytearray(default_settings(trained, limit).encode())
+    task.load_state_dict({"files": {"prepared.json": torch.frombuffer(settings, dtype=torch.uint8)}})
+    assert task.max_answer_length == wanted
+    with pytest.raises(UserError, match="prepared.json is damaged"):
+        damaged = bytearray(default_settings(trained).replace("null", "-3").encode())
+        task.load_state_dict({"files": {"prepared.json": torch.frombuffer(damaged, dtype=torch.uint8)}})
 
 
 def test_an_exported_model_has_the_limit(transformers, reader, tmp_path):

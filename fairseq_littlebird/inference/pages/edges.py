@@ -44,19 +44,17 @@ def edge_note(prediction: Prediction, best: str) -> str:
     if not any(touched):
         return ""
     does = " and ".join(verb for verb, there in zip(("begins", "ends"), touched, strict=True) if there)
-    name = f"window {candidate.window + 1}"
-    others = [
-        f"window {w + 1}"
+    others = sum(
+        first <= candidate.start and candidate.end <= stop and not any(edges(prediction, candidate, w))
         for w, (first, stop) in enumerate(prediction.windows)
-        if first <= candidate.start and candidate.end <= stop and not any(edges(prediction, candidate, w))
-    ]
+    )
     beyond = (
-        f"More of the document around it stands in {' and '.join(others)}, which gave it no higher probability."
+        f"Windows that hold it with the text around it: {others:,}; they gave it no higher probability."
         if others
         else "No window holds it with the text around it: littlebird-prepare qa with a larger --max-tokens or a "
         "smaller --stride makes some that do."
     )
     return (
-        f"The {best} {does} at the edge of {name}, the part of the document it was read in, and may be cut off. "
-        + beyond
+        f"The {best} {does} at the edge of window {candidate.window + 1}, the part of the document it was read in, and "
+        f"may be cut off. {beyond}"
     )

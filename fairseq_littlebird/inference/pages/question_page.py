@@ -65,7 +65,9 @@ def _head(prediction: Prediction, reply: Reply, best: str) -> Iterator[str]:
         about.append(f"window {prediction.candidates[0].window + 1}")
     if prediction.answer_type:
         about.append(f"kind {escape(prediction.answer_type)} ({prediction.type_probability:.2f})")
-    yield f'<p class="quiet">{" · ".join(about)} · log odds of no answer {prediction.null_odds:.2f}</p>'
+    if prediction.candidates:
+        about.append(f"log odds of no answer {prediction.null_odds:.2f}")
+    yield f'<p class="quiet">{" · ".join(about)}</p>'
 
 
 def _candidates(prediction: Prediction) -> Iterator[str]:

@@ -18,7 +18,7 @@ mark[id], .document span[id] { scroll-margin-top: 40vh; } :target:not(div, h2) {
 .edge { border-inline-start: .3rem solid #c2410c; padding-inline-start: .5rem;
   font-size: .9rem; unicode-bidi: isolate; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-td, th { text-align: start; vertical-align: top; padding: .2rem .5rem .2rem 0; border-top: 1px solid #e4e4e4; }
+td, th { text-align: start; vertical-align: top; padding: .2rem .8rem .2rem 0; border-top: 1px solid #e4e4e4; }
 th { font-weight: 600; border: 0; } .n { white-space: nowrap; font-variant-numeric: tabular-nums; }
 th { overflow-wrap: normal; } .w { white-space: nowrap; }
 .strip { display: block; width: 100%; height: 6rem; background: #f6f6f6; } .bars { height: 1rem; width: 16rem; }
