@@ -48,6 +48,7 @@ def whole_folder(path: str | Path, names: Collection[str], overwrite: bool = Fal
         new, old = folder / "new", folder / "old"
         new.mkdir()
         yield new
+        _follow_umask(new)
         if path.exists():
             os.replace(path, old)
         try:
@@ -56,6 +57,14 @@ def whole_folder(path: str | Path, names: Collection[str], overwrite: bool = Fal
             if old.exists():
                 os.replace(old, path)
             raise
+
+
+def _follow_umask(folder: Path) -> None:
+    """Lets files be read by whom a new file lets: safetensors makes its own for the user alone."""
+    allowed = folder.stat().st_mode & 0o666  # a new folder's permissions are what the umask leaves
+    for file in folder.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            file.chmod(file.stat().st_mode | allowed)
 
 
 def check_folder(path: str | Path, names: Collection[str], overwrite: bool = False) -> None:
