@@ -60,8 +60,17 @@ def whole_folder(path: str | Path, names: Collection[str], overwrite: bool = Fal
     with temporary_folder(path) as folder:
         (folder / "new").mkdir()
         yield folder / "new"
+        _follow_umask(folder / "new")
         with held_back():
             _place_folder(folder, path, names, overwrite)
+
+
+def _follow_umask(folder: Path) -> None:
+    """Lets files be read by whom a new file lets: safetensors makes its own for the user alone."""
+    allowed = folder.stat().st_mode & 0o666  # a new folder's permissions are what the umask leaves
+    for file in folder.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            file.chmod(file.stat().st_mode | allowed)
 
 
 def check_folder(path: str | Path, names: Collection[str], overwrite: bool = False) -> None:

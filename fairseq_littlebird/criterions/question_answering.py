@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fairseq_littlebird.criterions.recurring_span_selection import logging_output, reduce_span_metrics
 from fairseq_littlebird.data.answer_lengths import reachable
-from fairseq_littlebird.data.batch import SpanBatch
+from fairseq_littlebird.data.batch import SpanBatch, SpanTarget
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
 from fairseq_littlebird.inference.merging import Prediction
@@ -47,8 +47,8 @@ class QuestionAnsweringCriterionConfig(FairseqDataclass):
 @register_criterion("question_answering", dataclass=QuestionAnsweringCriterionConfig)
 class QuestionAnsweringCriterion(FairseqCriterion):
     """-log p(start) - log p(end | start), averaged over the windows of a batch; a window without an answer
-    points at [CLS]. Noisy answers: one loss a question, over all its windows. Where the model judges segments and
-    kinds of answers, their losses are added."""
+    points at [CLS]. Where windows of a question share a normaliser: one loss a question. Where the model judges
+    segments and kinds of answers, their losses are added, means over a question's windows."""
 
     def __init__(self, cfg: QuestionAnsweringCriterionConfig, task: Any) -> None:
         super().__init__(task)
@@ -60,12 +60,13 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         self.null_threshold = cfg.null_threshold
 
     def forward(self, model: Any, sample: SpanBatch, reduce: bool = True) -> tuple[Tensor, int, dict[str, float | int]]:
-        """Returns the summed loss, the number of windows (noisy: of questions), and what to log (plain numbers)."""
+        """Returns the summed loss, the number of windows (questions if theirs share), and what to log (numbers)."""
         if "examples" in sample:
             return self.evaluate(model, sample)
         _, extra = model(**sample["net_input"], features_only=True)
         loss = answer_loss(extra["start_logits"], extra["end_logits"], sample)
         judged, counts = judgement_losses(extra, sample["target"], self.data_set.segments)
+        judged = judged * losses_a_window(sample["target"])
         log = logging_output(loss, sample) | counts
         log["loss"] += float(judged.detach())
         return loss.start + loss.end + judged, int(loss.questions), log
@@ -100,7 +101,8 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         log = logging_output(loss, sample)
         for _, counts in parts:
             log |= {name: log.get(name, 0) + value for name, value in counts.items()}
-        log["loss"] += sum(float(part) for part, _ in parts)
+        judgement = sum(part for part, _ in parts) * losses_a_window(target)
+        log["loss"] += float(judgement)
         log |= {"qa_exact": 0.0, "qa_f1": 0.0, "qa_count": len(predictions)}
         questions = zip(sample["examples"], sample["windows"], strict=True)
         reached = [reachable(*question, self.max_answer_length, self.data_set) for question in questions]
@@ -110,8 +112,7 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             golds = [answer.text for answer in example.answers] or [spoken_type(example.answer_type)]
             log["qa_exact"] += max(float(self.metric.exact_match(text, gold)) for gold in golds)
             log["qa_f1"] += max(float(self.metric.f1(text, gold)) for gold in golds)
-        total = loss.start + loss.end + sum(part for part, _ in parts)
-        return total, int(loss.questions), log
+        return loss.start + loss.end + judgement, int(loss.questions), log
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
@@ -155,6 +156,12 @@ def answer_loss(start_logits: Tensor, end_logits: Tensor, sample: SpanBatch) -> 
         selectable,
         target["owners"],
     )
+
+
+def losses_a_window(target: SpanTarget) -> float:
+    """1, or less where the windows of a question have one loss of spans together."""
+    owners = target.get("owners")
+    return 1.0 if owners is None or not len(owners) else len(owners.unique()) / len(owners)
 
 
 def judgement_losses(

@@ -36,8 +36,8 @@ class SpanTarget(TypedDict, total=False):
     ends: Tensor  # <int64>[B, Q]
     segments: Tensor  # <int64>[B, M], 1 where gold, NO_SEGMENT where there is none
     answer_types: Tensor  # <int64>[B], NO_QUESTION where it has none
-    gold_starts: Tensor  # <bool>[B, L], every token that starts an answer; of noisy answers alone
-    owners: Tensor  # <int64>[B], the item that each sequence belongs to; of noisy answers alone
+    gold_starts: Tensor  # <bool>[B, L], every token that starts an answer; where windows share a normaliser
+    owners: Tensor  # <int64>[B], the item that each sequence belongs to; where windows share a normaliser
 
 
 class SpanBatch(TypedDict, total=False):

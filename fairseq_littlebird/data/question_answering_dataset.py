@@ -1,6 +1,6 @@
-"""Prepared questions as batches: in training one window of each question, at evaluation all of them.
+"""Prepared questions as batches: in training one window of each question or several, at evaluation all of them.
 
-Noisy answers want all windows in training too, as these share one normaliser.
+Several windows of a question share one normaliser of starts in training, as all do at evaluation.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class QuestionAnsweringDataset(EveryItemBatched):
     """One item a question.
 
     In training each epoch draws one of a question's windows: one without an answer with probability
-    ``unanswered``, else one with an answer; a question with windows of one kind alone gives that kind.
+    ``unanswered``, else one with an answer; a question with windows of one kind alone gives that kind. Or it draws
+    several, one with an answer among them, and they share one normaliser: the answer is any of its places in them, or,
+    where the question has none, any [CLS].
 
     Args:
         prepared: the split.
@@ -37,12 +39,11 @@ class QuestionAnsweringDataset(EveryItemBatched):
         seed: of the drawing.
         padding_insertion: of the training split, or None.
         judged: there are segments or kinds of answers to judge, if not in each batch.
-        noisy: the answers are all places where their text stands; an item has all its windows.
-        windows_per_question: of noisy answers in training, at most so many windows, one of them with an answer;
-            0 for all.
+        noisy: the answers are all places where their text stands; a question without any has no loss.
+        windows_per_question: in training at most so many windows; 0 for all. None: one; all where answers are noisy.
     """
 
-    smaller_items = "raise it, or draw fewer windows with --windows-per-question where answers are noisy"
+    smaller_items = "raise it, or draw fewer windows with --windows-per-question"
 
     def __init__(
         self,
@@ -54,12 +55,14 @@ class QuestionAnsweringDataset(EveryItemBatched):
         padding_insertion: PaddingInsertion | None = None,
         judged: bool = False,
         noisy: bool = False,
-        windows_per_question: int = 0,
+        windows_per_question: int | None = None,
     ) -> None:
         super().__init__()
         self.prepared, self.pad_id, self.training = prepared, pad_id, training
         self.unanswered, self.seed, self.padding_insertion = unanswered, seed, padding_insertion
-        self.judged, self.noisy, self.windows_per_question = judged, noisy, windows_per_question
+        self.judged, self.noisy = judged, noisy
+        self.windows_per_question = (0 if noisy else 1) if windows_per_question is None else windows_per_question
+        self.shared = noisy or self.windows_per_question != 1  # one normaliser for the windows of a question
         self.epoch = 1
         owner = prepared.window_examples()
         self.first_window = np.searchsorted(owner, np.arange(len(prepared) + 1))
@@ -68,7 +71,7 @@ class QuestionAnsweringDataset(EveryItemBatched):
         np.maximum.at(self.sizes, owner, prepared.window_sizes)
         self.rows: np.ndarray = np.diff(self.first_window)
         if training:
-            self.rows = np.minimum(self.rows, (windows_per_question or len(owner)) if noisy else 1)
+            self.rows = np.minimum(self.rows, self.windows_per_question or len(owner))
 
     def __len__(self) -> int:
         return len(self.prepared)
@@ -99,13 +102,13 @@ class QuestionAnsweringDataset(EveryItemBatched):
         if not self.training:
             example, _ = self.prepared.example(index)
             windows = [self.prepared.window(w) for w in range(first, stop)]
-            gold = [some_spans(w.spans) if self.noisy else (w.spans or [(NULL, NULL)])[:1] for w in windows]
+            gold = self._gold(windows) if self.shared else [(w.spans or [(NULL, NULL)])[:1] for w in windows]
             return {"id": index, "example": example, "windows": windows, "gold": gold}
         rng = np.random.default_rng([self.seed, self.epoch, index])
-        if self.noisy:
+        if self.shared:
             drawn = self._draw_several(first, stop, rng)
             windows = [self.prepared.window(w) for w in drawn]
-            gold = [some_spans(w.spans, rng) for w in windows]
+            gold = self._gold(windows, rng)
             streams = [len(self) + w for w in drawn]  # gaps of their own
         else:
             windows = [self.prepared.window(self._draw(first, stop, rng))]
@@ -114,6 +117,12 @@ class QuestionAnsweringDataset(EveryItemBatched):
             streams = [index]
         positions = [self._positions(w, stream) for w, stream in zip(windows, streams, strict=True)]
         return {"id": index, "windows": windows, "positions": positions, "gold": gold}
+
+    def _gold(self, windows: Sequence[Window], rng: np.random.Generator | None = None) -> list[list[tuple[int, int]]]:
+        """The gold spans of each of a question's windows, which share one normaliser."""
+        if not self.noisy and not any(w.spans for w in windows):
+            return [[(NULL, NULL)] for _ in windows]
+        return [some_spans(w.spans, rng) for w in windows]
 
     def _draw(self, first: int, stop: int, rng: np.random.Generator) -> int:
         answered = self.prepared.window_answered(first, stop)
@@ -154,10 +163,10 @@ class QuestionAnsweringDataset(EveryItemBatched):
         batch["net_input"]["context_starts"] = torch.tensor([w.context_start for w in windows])
         if self.judged:
             add_judgements(batch, windows)
-        if self.noisy:
+        if self.shared:
             owners = np.repeat(np.arange(len(samples)), [len(s["windows"]) for s in samples])
             batch["target"]["owners"] = torch.from_numpy(owners)
-            batch["target"]["gold_starts"] = pad([gold_starts(w) for w in windows], 0).bool()
+            batch["target"]["gold_starts"] = pad([gold_starts(*w) for w in zip(windows, gold, strict=True)], 0).bool()
         batch["id"] = torch.tensor([s["id"] for s in samples])
         batch["nsentences"] = len(samples)
         if not self.training:
@@ -173,10 +182,10 @@ def some_spans(spans: Sequence[tuple[int, int]], rng: np.random.Generator | None
     return [span for span in spans if span[0] in kept]
 
 
-def gold_starts(window: Window) -> np.ndarray:
-    """The tokens that start an answer: bool[L]."""
+def gold_starts(window: Window, gold: Sequence[tuple[int, int]]) -> np.ndarray:
+    """The tokens that start an answer, or [CLS] where that is gold: bool[L]."""
     there = np.zeros(len(window.tokens), dtype=bool)
-    there[[start for start, _ in window.spans]] = True
+    there[[start for start, _ in (*window.spans, *gold)]] = True
     return there
 
 

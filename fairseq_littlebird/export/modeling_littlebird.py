@@ -5,7 +5,6 @@ Legend: B batch, L tokens, C hidden width, V words.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput, Quest
 from fairseq_littlebird.export.configuration_littlebird import LittleBirdConfig
 from fairseq_littlebird.heads.language_model import LanguageModelHead
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS, QuestionAwareSpanHead
-from fairseq_littlebird.inference.span_decoding import decode_spans
+from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
 from fairseq_littlebird.modules.config import LittleBirdConfig as EncoderConfig
 from fairseq_littlebird.modules.encoder import LittleBirdEncoder
 from fairseq_littlebird.text.tokenizers.offsets import OffsetFitter
@@ -187,7 +186,8 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
             start_positions: <int64>[B], the starts to score ends for; None takes the best start in each context.
             end_positions: <int64>[B]; with ``start_positions`` adds ``loss``. Both 0 where there is no answer.
         Returns:
-            ``start_logits`` and ``end_logits`` <float>[B, L], the latter given the start.
+            ``start_logits`` and ``end_logits`` <float>[B, L], the latter given the start: not enough to find the best
+            span, for which see :meth:`spans`.
         """
         output = self.littlebird(input_ids, attention_mask, token_type_ids, position_ids, output_hidden_states)
         hidden, questions = output.last_hidden_state, self.questions(input_ids)
@@ -220,6 +220,54 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
         return (before - separators > 0) & (behind > 0)
 
     @torch.no_grad()
+    def spans(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        max_answer_length: int | None = None,
+        n_best: int = 20,
+    ) -> DecodedSpans:
+        """The best spans of each context, ends given each of the best starts; as ``littlebird-predict`` has them.
+
+        The probability of a span is exp(score - log_normaliser), with the logsumexp of all rows' normalisers where the
+        rows are windows of one document, and that of no answer the same of ``null_score``.
+
+        Args:
+            input_ids, attention_mask, token_type_ids, position_ids: as :meth:`forward`'s.
+            max_answer_length: in tokens; None for that of the data set it was trained on.
+            n_best: N, spans a row.
+        Returns:
+            ``starts`` and ``ends`` <int64>[B, N], inclusive, and ``scores`` <float32>[B, N], best first, -inf where
+            there are fewer; ``null_score`` and ``log_normaliser`` <float32>[B].
+        """
+        hidden = self.littlebird(input_ids, attention_mask, token_type_ids, position_ids).last_hidden_state
+        return self.decode(hidden, input_ids, attention_mask, max_answer_length, n_best)
+
+    def decode(
+        self,
+        hidden: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        max_answer_length: int | None = None,
+        n_best: int = 20,
+    ) -> DecodedSpans:
+        """:meth:`spans` of hidden states <float>[B, L, C]."""
+        first = torch.arange(input_ids.shape[1], device=input_ids.device) == 0
+        selectable = self.context(input_ids, attention_mask)
+        if self.config.null_answer:
+            selectable = selectable | first
+        return decode_spans(
+            self.span_head,  # type: ignore[arg-type]
+            hidden,
+            self.questions(input_ids),
+            selectable,
+            max_answer_length or self.config.max_answer_length,
+            n_best=n_best,
+        )
+
+    @torch.no_grad()
     def answer(
         self, tokenizer: Any, question: str, context: str, max_answer_length: int | None = None, **inputs: Any
     ) -> dict[str, Any]:
@@ -245,17 +293,14 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
         first_inside, stop_inside = inside.index(True), len(inside) - inside[::-1].index(True)
         offsets[first_inside:stop_inside] = exact_offsets(tokenizer, texts[1], offsets[first_inside:stop_inside])
         tokens = {name: tensor.to(self.device) for name, tensor in encoded.items()}
-        hidden = self.littlebird(**tokens, **inputs).last_hidden_state
-        selectable = torch.tensor([inside], device=self.device)
-        selectable[:, 0] = self.config.null_answer
-        longest, words = max_answer_length or self.config.max_answer_length, self.config.max_answer_words
-        questions = self.questions(tokens["input_ids"])
-        spans = decode_spans(self.span_head, hidden, questions, selectable, longest)  # type: ignore[arg-type]
-        none = {"no_answer": float(spans.null_log_probability.exp())}
-        for first, last, score in zip(*(part[0].tolist() for part in spans[:3]), strict=True):
+        spans = self.spans(**tokens, **inputs, max_answer_length=max_answer_length)
+        words, normaliser = self.config.max_answer_words, spans.log_normaliser
+        none = {"no_answer": float((spans.null_score - normaliser).exp())}
+        probabilities = (spans.scores - normaliser[:, None]).exp()
+        for first, last, score in zip(*(part[0].tolist() for part in (*spans[:2], probabilities)), strict=True):
             start, end = offsets[first][0], offsets[last][1]
-            if score > float("-inf") and (words is None or len(context[start:end].split()) <= words):
-                return {"answer": context[start:end], "start": start, "end": end, "score": math.exp(score)} | none
+            if score > 0 and (words is None or len(context[start:end].split()) <= words):
+                return {"answer": context[start:end], "start": start, "end": end, "score": score} | none
         return nothing | none
 
 

@@ -81,8 +81,8 @@ class LinearSpanHead(nn.Module):
         """hidden <float>[B, L, C], questions and starts <int64>[B, Q] to <float>[B, Q, L]."""
         from_end = self.end_from_end(hidden)
         from_starts = self.end_from_start(take(hidden, starts))
-        if is_exporting():  # no loop over what may have any size
-            return self.end(F.gelu(from_end.unsqueeze(1) + from_starts.unsqueeze(2))).squeeze(-1)
+        if is_exporting():  # a graph loops over nothing but starts, whose number is fixed
+            return torch.stack([self._one_start(from_end, s) for s in from_starts.unbind(1)], dim=1)
         if not torch.is_grad_enabled():
             return self._all_starts(from_end, from_starts)
         # one start at a time, computed again in the backward pass: [B, Q, L, C] would not fit

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.inference.judging import Judgements, for_each, judge, judgements, span_probability
+from fairseq_littlebird.inference.judging import Judgements, for_each, judge, judgements, span_scores
 from fairseq_littlebird.inference.merging import Prediction, merge_windows
 from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
 from fairseq_littlebird.text.example import QAExample
@@ -53,7 +53,7 @@ def decode_windows(
         # a segment never ends at token 0
         extra["judgements"] = judgements(extra, inputs["segments"][..., 1] > 0 if segments == LONG_ANSWERS else None)
         if segments == CANDIDATES:
-            scored = span_probability(model.span_head, hidden, question, allowed, inputs["segments"])
+            scored = span_scores(model.span_head, hidden, question, allowed, inputs["segments"])
             extra["judgements"] = extra["judgements"]._replace(segments=scored)
         yield (
             rows,
@@ -102,13 +102,12 @@ def merge_batch(
     back = torch.cat(list(rows)).argsort()
     parts = [torch.cat(parts)[back].cpu().split(counts) for parts in zip(*spans, strict=True)]
     per_question = [DecodedSpans(*fields) for fields in zip(*parts, strict=True)]
-    merged = [
-        merge_windows(*question, n_best, shared=data_set.noisy, longest_words=data_set.longest_words)
-        for question in zip(examples, windows, per_question, strict=True)
-    ]
-    kinds = data_set.answer_types
-    verdicts = [judge(*q, kinds) for q in zip(examples, windows, for_each(judged, back, counts), strict=True)]
-    return [
-        replace(p, segments=s, answer_type=kind, type_probability=probability)
-        for p, (s, kind, probability) in zip(merged, verdicts, strict=True)
-    ]
+    predictions = []
+    for example, own, decoded, verdict in zip(
+        examples, windows, per_question, for_each(judged, back, counts), strict=True
+    ):
+        found = merge_windows(example, own, decoded, n_best, data_set.longest_words)
+        normaliser = decoded.log_normaliser.logsumexp(dim=0).item()
+        segments, kind, probability = judge(example, own, verdict, data_set, normaliser)
+        predictions.append(replace(found, segments=segments, answer_type=kind, type_probability=probability))
+    return predictions

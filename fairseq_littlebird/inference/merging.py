@@ -19,7 +19,7 @@ class Candidate:
     text: str
     start: int
     end: int
-    probability: float  # of this span in its window, or among all windows if they share a normaliser
+    probability: float  # of this span among those of all windows of the question
     window: int  # the window's index among the question's
 
 
@@ -30,8 +30,8 @@ class Prediction:
     Args:
         id: the question's.
         candidates: best first, no span twice.
-        null_odds: log probability of "no answer" minus that of the best candidate; positive where no answer is
-            the likelier.
+        null_odds: log odds of "no answer" against the best candidate, see :func:`null_odds`; positive where no
+            answer is the likelier.
         segments: the probability of each of the example's segments.
         answer_type: the name of the kind of answer, in data sets that have some.
         segment_names: of those segments.
@@ -73,35 +73,44 @@ def without_overlaps(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     return tuple(kept)
 
 
+def null_odds(spans: DecodedSpans, best: float) -> float:
+    """Log odds of "no answer" against the best span, both on the scale that the windows share.
+
+    "No answer" is a start at the [CLS] of any window.
+
+    Args:
+        spans: of a question's windows.
+        best: score of its best span; -inf where there is none.
+    Returns:
+        at most 1e9, also where there is no span.
+    """
+    null = spans.null_score.logsumexp(dim=0).item() if len(spans.null_score) else 0.0
+    return max(-1e9, min(1e9, null - best))
+
+
 def merge_windows(
     example: QAExample,
     windows: Sequence[Window],
     spans: DecodedSpans,
     n_best: int = 20,
-    shared: bool = False,
     longest_words: int | None = None,
 ) -> Prediction:
-    """Ranks the spans of all windows by their probability within their own window, or among all windows.
+    """Ranks the spans of all windows by their scores, under one normaliser of starts.
 
-    A window that lacks the answer gives its probability to "no answer", so windows compare. The document answers
-    the question if any window does: its null score is the smallest of its windows'.
+    A probability within a window says nothing of the others: a window that lacks the answer has a best span, too, and
+    may be the surer of it.
 
     Args:
         example: the question.
         windows: its windows, in order.
         spans: their decoded spans, one row a window.
         n_best: candidates kept.
-        shared: the windows share one normaliser, as in training with noisy answers.
         longest_words: words of a candidate at most; None for any number.
     """
     best: dict[tuple[int, int], tuple[float, int]] = {}
-    shares = (
-        spans.log_normaliser.log_softmax(dim=0) if shared else spans.log_normaliser.new_zeros(len(windows))
-    ).tolist()
     for w, window in enumerate(windows):
-        rows = zip(*(t[w].tolist() for t in spans[:3]), strict=True)
-        for first, last, log_probability in rows:
-            if log_probability == -math.inf:
+        for first, last, score in zip(*(t[w].tolist() for t in spans[:3]), strict=True):
+            if score == -math.inf:
                 continue
             characters = (
                 int(window.offsets[first - window.context_start, 0]),
@@ -111,23 +120,20 @@ def merge_windows(
                 continue
             if longest_words is not None and len(example.document[slice(*characters)].split()) > longest_words:
                 continue
-            if log_probability + shares[w] > best.get(characters, (-math.inf, 0))[0]:
-                best[characters] = (log_probability + shares[w], w)
-    # equal probabilities: the earlier span, whatever the order of the windows
+            if score > best.get(characters, (-math.inf, 0))[0]:
+                best[characters] = (score, w)
+    # equal scores: the earlier span, whatever the order of the windows
     ranked = sorted(best.items(), key=lambda item: (-item[1][0], item[0]))[:n_best]
+    normaliser = spans.log_normaliser.logsumexp(dim=0).item()
     candidates = tuple(
-        Candidate(example.document[start:end], start, end, math.exp(log_probability), w)
-        for (start, end), (log_probability, w) in ranked
+        Candidate(example.document[start:end], start, end, math.exp(score - normaliser), w)
+        for (start, end), (score, w) in ranked
     )
-    null = min(spans.null_log_probability.tolist(), default=0.0)
-    best_log = ranked[0][1][0] if ranked else -math.inf
-    names = tuple(segment.name for segment in example.segments)
-    odds = max(-1e9, min(1e9, null - best_log))
     return Prediction(
         example.id,
         candidates,
-        odds,
-        segment_names=names,
+        null_odds(spans, ranked[0][1][0] if ranked else -math.inf),
+        segment_names=tuple(segment.name for segment in example.segments),
         document=example.document,
         question=example.question,
         title=example.title,

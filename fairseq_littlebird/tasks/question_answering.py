@@ -4,7 +4,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum
@@ -40,11 +40,17 @@ class QuestionAnsweringConfig(CarriedFilesConfig, PaddingInsertionConfig):
         },
     )
     unanswered_windows: float = field(
-        default=0.1, metadata={"help": "share of training windows that lack the answer, where a question has such"}
+        default=0.1,
+        metadata={
+            "help": "share of training windows that lack the answer, where a question has such and one window trains"
+        },
     )
-    windows_per_question: int = field(
-        default=0,
-        metadata={"help": "windows of a question that train together where answers are noisy (TriviaQA); 0: all"},
+    windows_per_question: Optional[int] = field(  # noqa: UP045 (fairseq reads no other spelling)
+        default=None,
+        metadata={
+            "help": "windows of a question that train together, one with the answer among them, under one normaliser "
+            "of starts; 0: all. By default 1, and all where answers are noisy (TriviaQA)"
+        },
     )
     virtual_paddings: int = field(
         default=GAP, metadata={"help": "positions skipped between paragraphs (HotpotQA, TriviaQA, WikiHop)"}
@@ -55,7 +61,7 @@ class QuestionAnsweringConfig(CarriedFilesConfig, PaddingInsertionConfig):
 
 @register_task("question_answering", dataclass=QuestionAnsweringConfig)
 class QuestionAnsweringTask(CarriedFiles, Watched, SplitUse, FairseqTask):
-    """Training batches hold one window a question, or all where answers are noisy; those of evaluation hold all."""
+    """Training batches hold one window a question or several; those of evaluation hold all."""
 
     cfg: QuestionAnsweringConfig
 

@@ -67,7 +67,10 @@ def test_training_points_at_cls_where_there_is_no_answer(known_model, rows):
 
 
 def test_questions_count_once_whatever_their_windows(known_model):
-    """Question a: right in its second window. b: unanswerable, and the model says so. c: half of the words."""
+    """Question a: right in its second window. b: unanswerable, and the model says so. c: half of the words.
+
+    The [CLS] of a window without the answer scores as its answer does here: odds of 1 a window, for c of 2.
+    """
     examples = [example("a", "five"), example("b"), example("c", "six seven")]
     windows = [
         [window(0, 0), window(1, 4, [(CONTEXT + 1, CONTEXT + 1)])],
@@ -75,7 +78,7 @@ def test_questions_count_once_whatever_their_windows(known_model):
         [window(3, 0), window(4, 2), window(5, 4, [(CONTEXT + 2, CONTEXT + 3)])],
     ]
     model = known_model([0, CONTEXT + 1, 0, 0, 0, CONTEXT + 2], [0, CONTEXT + 1, 0, 0, 0, CONTEXT + 2])
-    loss, size, log = criterion(null_threshold=0.0)(model, batch(examples, windows))
+    loss, size, log = criterion(null_threshold=1.0)(model, batch(examples, windows))
     assert (log["qa_count"], log["qa_exact"]) == (3, 2.0)
     assert log["qa_f1"] == pytest.approx(2 + 2 / 3)
     assert (size, log["exact"]) == (6, 5)

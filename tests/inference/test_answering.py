@@ -63,7 +63,7 @@ def test_pieces_make_no_difference(net_input, selectable, max_tokens):
     assert sorted(torch.cat([rows for rows, _, _ in pieces]).tolist()) == list(range(W))
     assert all(rows * length <= max(max_tokens, L) for rows, length in model.seen)
     for rows, _, spans in pieces:
-        there = spans.log_probability > -math.inf  # the others may be any span
+        there = spans.scores > -math.inf  # the others may be any span
         for part, every in zip(spans, whole[0][2], strict=True):
             same = every[whole[0][0].argsort()[rows]]
             torch.testing.assert_close(*((x[there] if x.ndim == 2 else x) for x in (part, same)))

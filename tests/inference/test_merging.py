@@ -24,10 +24,8 @@ def window(first: int, stop: int) -> Window:
     return Window(tokens, CONTEXT, np.array(WORDS[first:stop]).reshape(-1, 2), [], 0)
 
 
-def spans(
-    *rows: list[tuple[int, int, float]], null: list[float], normalisers: list[float] | None = None
-) -> DecodedSpans:
-    """Per window (start, end, probability), in tokens of the window's context."""
+def spans(*rows: list[tuple[int, int, float]], null: list[float], normalisers: list[float]) -> DecodedSpans:
+    """Per window (start, end, exp(score)), in tokens of the window's context; nothing is a logarithm."""
     n = max(map(len, rows))
     filled = [row + [(0, 0, 0.0)] * (n - len(row)) for row in rows]
     return DecodedSpans(
@@ -35,29 +33,50 @@ def spans(
         torch.tensor([[CONTEXT + e for _, e, _ in row] for row in filled]),
         torch.tensor([[math.log(p) if p else -math.inf for _, _, p in row] for row in filled]),
         torch.tensor(null).log(),
-        torch.zeros(len(null)) if normalisers is None else torch.tensor(normalisers).log(),
+        torch.tensor(normalisers).log(),
     )
 
 
-def test_a_span_in_two_windows_is_there_once_with_its_best_probability():
+def test_a_span_in_two_windows_is_there_once_with_its_best_score():
     windows = [window(0, 4), window(2, 6)]
-    decoded = spans([(2, 2, 0.5), (0, 0, 0.1)], [(0, 0, 0.7), (2, 2, 0.2)], null=[0.3, 0.05])
+    decoded = spans([(2, 2, 0.5), (0, 0, 0.1)], [(0, 0, 0.7), (2, 2, 0.2)], null=[0.3, 0.05], normalisers=[1, 1])
     prediction = merge_windows(EXAMPLE, windows, decoded)
     got = [(c.text, c.start, c.end, round(c.probability, 4), c.window) for c in prediction.candidates]
-    assert got == [("Bob", 8, 11, 0.7, 1), ("Rome", 15, 19, 0.2, 1), ("Ann", 0, 3, 0.1, 0)]
+    assert got == [("Bob", 8, 11, 0.35, 1), ("Rome", 15, 19, 0.1, 1), ("Ann", 0, 3, 0.05, 0)]
     assert prediction.id == "q1"
     assert all(c.text == DOCUMENT[c.start : c.end] for c in prediction.candidates)
-    # the window surest of holding an answer decides: 0.05 against 0.7
-    assert math.isclose(prediction.null_odds, math.log(0.05 / 0.7), rel_tol=1e-5)
+    # a start at either [CLS], against the best span
+    assert math.isclose(prediction.null_odds, math.log(0.35 / 0.7), rel_tol=1e-5)
+
+
+def test_a_window_without_the_answer_cannot_outbid_the_right_one():
+    """However sure the one is of what it has, and the other unsure: scores decide."""
+    windows = [window(0, 4), window(2, 6)]
+    decoded = spans([(0, 0, 0.9)], [(2, 2, 1.2), (3, 3, 1.1)], null=[0.05, 0.1], normalisers=[1, 3])
+    prediction = merge_windows(EXAMPLE, windows, decoded)
+    assert [(c.text, round(c.probability, 4)) for c in prediction.candidates] == [
+        ("Rome", 0.3), (".", 0.275), ("Ann", 0.225)
+    ]  # fmt: skip
+
+
+def test_a_constant_added_to_all_scores_of_a_question_changes_nothing():
+    windows = [window(0, 4), window(2, 6)]
+    decoded = spans([(2, 2, 0.5)], [(2, 2, 0.2)], null=[0.3, 0.05], normalisers=[1, 1])
+    moved = DecodedSpans(*decoded[:2], *(part + 70 for part in decoded[2:]))
+    one, other = (merge_windows(EXAMPLE, windows, d) for d in (decoded, moved))
+    assert [c.text for c in one.candidates] == [c.text for c in other.candidates]
+    for a, b in zip(one.candidates, other.candidates, strict=True):
+        assert math.isclose(a.probability, b.probability, rel_tol=1e-4)
+    assert math.isclose(one.null_odds, other.null_odds, rel_tol=1e-4)
 
 
 def test_a_span_of_several_words_keeps_what_stands_between():
-    prediction = merge_windows(EXAMPLE, [window(1, 5)], spans([(1, 3, 0.9)], null=[0.1]))
+    prediction = merge_windows(EXAMPLE, [window(1, 5)], spans([(1, 3, 0.9)], null=[0.1], normalisers=[1]))
     assert prediction.candidates[0].text == "Bob in Rome"
 
 
 def test_the_threshold_decides_between_an_answer_and_none():
-    prediction = merge_windows(EXAMPLE, [window(0, 4)], spans([(0, 0, 0.2)], null=[0.8]))
+    prediction = merge_windows(EXAMPLE, [window(0, 4)], spans([(0, 0, 0.2)], null=[0.8], normalisers=[1]))
     assert math.isclose(prediction.null_odds, math.log(4), rel_tol=1e-5)
     assert prediction.text() == "Ann"
     assert prediction.text(null_threshold=0.0) == ""
@@ -66,19 +85,20 @@ def test_the_threshold_decides_between_an_answer_and_none():
 
 def test_at_most_n_best_and_ties_by_place():
     rows = [(i, i, 0.1) for i in (3, 1, 0, 2)]
-    prediction = merge_windows(EXAMPLE, [window(0, 4)], spans(rows, null=[0.5]), n_best=3)
+    prediction = merge_windows(EXAMPLE, [window(0, 4)], spans(rows, null=[0.5], normalisers=[1]), n_best=3)
     assert [c.text for c in prediction.candidates] == ["Ann", "met", "Bob"]
 
 
 def test_spans_without_text_are_no_answers():
     parted = Window(np.arange(7), CONTEXT, np.array([(0, 3), (3, 3), (4, 7)]), [], 0)
-    prediction = merge_windows(EXAMPLE, [parted], spans([(1, 1, 0.6), (0, 1, 0.3)], null=[0.1]))
+    decoded = spans([(1, 1, 0.6), (0, 1, 0.3)], null=[0.1], normalisers=[1])
+    prediction = merge_windows(EXAMPLE, [parted], decoded)
     assert [c.text for c in prediction.candidates] == ["Ann"]
     assert math.isclose(prediction.null_odds, math.log(0.1 / 0.3), rel_tol=1e-5)
 
 
 def test_no_span_and_no_window():
-    empty = merge_windows(EXAMPLE, [window(0, 4)], spans([(0, 0, 0.0)], null=[1.0]))
+    empty = merge_windows(EXAMPLE, [window(0, 4)], spans([(0, 0, 0.0)], null=[1.0], normalisers=[1]))
     assert empty.candidates == () and empty.text() == "" and empty.null_odds == 1e9
     none = DecodedSpans(
         *(torch.zeros(0, 1, dtype=torch.long) for _ in range(2)), torch.zeros(0, 1), torch.zeros(0), torch.zeros(0)
@@ -87,16 +107,12 @@ def test_no_span_and_no_window():
     assert nothing.text() == "" and nothing.null_odds > 0 and math.isfinite(nothing.null_odds)
 
 
-def test_windows_that_share_a_normaliser_are_weighed_by_it():
-    windows = [window(0, 4), window(2, 6)]
-    decoded = spans([(0, 0, 0.9)], [(2, 2, 0.4)], null=[0.1, 0.1], normalisers=[1.0, 3.0])
-    alone = merge_windows(EXAMPLE, windows, decoded)
-    assert [(c.text, round(c.probability, 4)) for c in alone.candidates] == [("Ann", 0.9), ("Rome", 0.4)]
-    shared = merge_windows(EXAMPLE, windows, decoded, shared=True)
-    assert [(c.text, round(c.probability, 4)) for c in shared.candidates] == [("Rome", 0.3), ("Ann", 0.225)]
+def test_a_model_that_always_answers_has_no_odds_of_none():
+    prediction = merge_windows(EXAMPLE, [window(0, 4)], spans([(0, 0, 0.5)], null=[0.0], normalisers=[1]))
+    assert prediction.text(null_threshold=-1e6) == "Ann" and prediction.null_odds == -1e9
 
 
 def test_candidates_of_too_many_words_are_left_out():
-    decoded = spans([(0, 2, 0.6), (0, 0, 0.3)], null=[0.1])
+    decoded = spans([(0, 2, 0.6), (0, 0, 0.3)], null=[0.1], normalisers=[1])
     prediction = merge_windows(EXAMPLE, [window(0, 6)], decoded, longest_words=2)
     assert [c.text for c in prediction.candidates] == ["Ann"] and prediction.document == DOCUMENT

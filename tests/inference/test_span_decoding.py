@@ -25,7 +25,7 @@ class TableHead:
 
 
 def enumerate_spans(start, end, selectable, longest, beam):
-    """All spans of one window as (log probability, start, end), best first; only of the ``beam`` best starts."""
+    """All spans of one window as (score, start, end), best first, of the ``beam`` best starts; and its normaliser."""
     L = len(start)
     allowed = [j for j in range(L) if selectable[j]]
     context = [j for j in allowed if j]
@@ -37,8 +37,8 @@ def enumerate_spans(start, end, selectable, longest, beam):
     for s in sorted(context, key=lambda s: -float(start[s]))[:beam]:
         for e in context:
             if s <= e < s + longest:
-                spans.append((log_softmax(start, s) + log_softmax(end[s], e), s, e))
-    return sorted(spans, reverse=True), log_softmax(start, 0)
+                spans.append((float(start[s]) + log_softmax(end[s], e), s, e))
+    return sorted(spans, reverse=True), float(start[0]) - log_softmax(start, 0)
 
 
 @settings(max_examples=80)
@@ -65,16 +65,15 @@ def test_equals_brute_force(seed, W, L, longest, beam, n_best):
         n_best,
     )
     for w in range(W):
-        wanted, null = enumerate_spans(start[w], end[w], selectable[w], longest, beam)
+        wanted, normaliser = enumerate_spans(start[w], end[w], selectable[w], longest, beam)
         wanted = wanted[:n_best]
-        got = list(
-            zip(decoded.log_probability[w].tolist(), decoded.starts[w].tolist(), decoded.ends[w].tolist(), strict=True)
-        )
+        got = list(zip(decoded.scores[w].tolist(), decoded.starts[w].tolist(), decoded.ends[w].tolist(), strict=True))
         real = [span for span in got if span[0] > -math.inf]
         assert [span[1:] for span in real] == [span[1:] for span in wanted]
         torch.testing.assert_close(torch.tensor([s[0] for s in real]), torch.tensor([s[0] for s in wanted]))
         assert all(span[0] == -math.inf for span in got[len(wanted) :])
-        assert math.isclose(float(decoded.null_log_probability[w]), null, rel_tol=1e-4, abs_tol=1e-5)
+        assert float(decoded.null_score[w]) == float(start[w, 0])
+        assert math.isclose(float(decoded.log_normaliser[w]), normaliser, rel_tol=1e-4, abs_tol=1e-5)
 
 
 def test_a_long_limit_costs_no_more_than_the_ends(largest_tensor):
@@ -105,5 +104,5 @@ def test_probabilities_of_all_spans_and_none_sum_to_one():
     end[0, torch.arange(L), torch.arange(L)] = 50.0  # every span is one token
     selectable = torch.ones(1, L, dtype=torch.bool)
     decoded = decode_spans(TableHead(start, end), torch.zeros(1, L, 2), torch.ones(1, 1, dtype=torch.long), selectable)
-    total = decoded.log_probability.exp().sum() + decoded.null_log_probability.exp().sum()
-    assert math.isclose(float(total), 1.0, rel_tol=1e-5)
+    total = decoded.scores.exp().sum() + decoded.null_score.exp().sum()
+    assert math.isclose(float(total), float(decoded.log_normaliser.exp()), rel_tol=1e-5)
