@@ -69,11 +69,11 @@ def dictionary_lines(content: bytes, where: str) -> list[tuple[str, str]]:
     for number, line in enumerate(io.StringIO(text, newline=None), 1):
         if line == "\n":
             continue
-        symbol, _, count = line.rstrip().removesuffix(OVERWRITE).rstrip(" ").rpartition(" ")
-        if not symbol or not count.removeprefix("-").isdecimal():
+        parts = line.rstrip().removesuffix(OVERWRITE).rstrip(" ").rsplit(" ", 1)
+        if len(parts) != 2 or not parts[1].removeprefix("-").isdecimal():
             fault = f"{line.rstrip()!r} is not a symbol and its count"
             raise UserError(fault, f"{where}, line {number}", "one symbol a line")
-        lines.append((symbol, count))
+        lines.append((parts[0], parts[1]))
     return lines
 
 

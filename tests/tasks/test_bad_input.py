@@ -71,7 +71,7 @@ def test_a_checkpoint_of_another_dictionary(train, tiny, words, tmp_path):
     done = train(
         "recurring_span_selection", tmp_path, 1, "--finetune-from-model", words, data=tmp_path / "text", status=None
     )
-    assert_one_line(done, "353 words", "352")
+    assert_one_line(done, str(words), "(353 symbols, 352 there): id 44 is ")
 
 
 def test_a_checkpoint_of_another_size(train, words, tmp_path):

@@ -74,3 +74,13 @@ def test_a_folder_is_taken(reader, tiny, tmp_path):
         predict([*common, "--path", f"{path}", "--output", f"{tmp_path / name}"])
     one, two = ((tmp_path / name / "nbest_predictions.json").read_text() for name in ("file", "folder"))
     assert one == two
+
+
+def test_the_export_refuses(reader, transformers, tmp_path):
+    from fairseq_littlebird.export.trained_model import trained_model
+
+    state = torch.load(reader, weights_only=True)
+    state["model"] = {key: value for key, value in state["model"].items() if not key.startswith("span_head.")}
+    torch.save(state, tmp_path / "x.pt")
+    with pytest.raises(UserError, match="x.pt: no span head in a checkpoint of --task question_answering"):
+        trained_model(tmp_path / "x.pt")
