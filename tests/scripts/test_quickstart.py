@@ -51,3 +51,14 @@ def test_bad_arguments_are_one_line(environment, tmp_path):
         done = quickstart(environment, *arguments)
         assert done.returncode == 2 and done.stderr.startswith("quickstart: ") and len(done.stderr.splitlines()) == 1
     assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_a_fault_in_the_questions_shows_before_any_training(environment, tiny, tmp_path):
+    content = json.loads((tiny / "train.json").read_text("utf-8"))
+    content["data"][3]["paragraphs"][0]["qas"][0]["answers"][0]["answer_start"] = "two"
+    (tmp_path / "mine.json").write_text(json.dumps(content))
+    own = ["--data", tmp_path / "mine.json", "--test", tiny / "valid.json", "--text", tiny / "text.train.txt"]
+    done = quickstart(environment, *own, "--vocab-size", 350, "--out", tmp_path / "out")
+    assert done.returncode == 2 and "answer_start" in done.stderr.splitlines()[-1]
+    assert "== Vocabulary" in done.stdout and "+ fairseq" not in done.stdout
+    assert not (tmp_path / "out" / "text-bin").exists()
