@@ -65,8 +65,8 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             return self.evaluate(model, sample)
         _, extra = model(**sample["net_input"], features_only=True)
         loss = answer_loss(extra["start_logits"], extra["end_logits"], sample)
-        judged, counts = judgement_losses(extra, sample["target"], self.data_set.segments)
-        judged = judged * losses_a_window(sample["target"])
+        target = sample["target"]
+        judged, counts = judgement_losses(extra, target, self.data_set.segments, window_weights(target))
         log = logging_output(loss, sample) | counts
         log["loss"] += float(judged.detach())
         return loss.start + loss.end + judged, int(loss.questions), log
@@ -75,6 +75,7 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         """As forward, with exact match and F1 summed over the questions (not the windows) of the batch."""
         target = sample["target"]
         every, spans, judged, parts = [], [], [], []
+        weights = window_weights(target)
         # the loss of noisy answers is of all windows together
         W, L = sample["selectable"].shape
         logits = torch.zeros(2, W, target["starts"].shape[1], L, device=target["starts"].device)
@@ -90,7 +91,7 @@ class QuestionAnsweringCriterion(FairseqCriterion):
                 all_logits[rows, :, : extra[name].shape[-1]] = extra[name].to(all_logits)
             every.append(rows)
             own = {name: t[rows] for name, t in target.items()}  # type: ignore[index]
-            parts.append(judgement_losses(extra, own, self.data_set.segments))
+            parts.append(judgement_losses(extra, own, self.data_set.segments, weights[rows]))
             spans.append(decoded)
             judged.append(extra["judgements"])
         nothing = SpanLoss(*torch.zeros(4).unbind())  # of a batch whose questions have no window
@@ -101,7 +102,7 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         log = logging_output(loss, sample)
         for _, counts in parts:
             log |= {name: log.get(name, 0) + value for name, value in counts.items()}
-        judgement = sum(part for part, _ in parts) * losses_a_window(target)
+        judgement = sum(part for part, _ in parts)
         log["loss"] += float(judgement)
         log |= {"qa_exact": 0.0, "qa_f1": 0.0, "qa_count": len(predictions)}
         questions = zip(sample["examples"], sample["windows"], strict=True)
@@ -158,14 +159,16 @@ def answer_loss(start_logits: Tensor, end_logits: Tensor, sample: SpanBatch) -> 
     )
 
 
-def losses_a_window(target: SpanTarget) -> float:
-    """1, or less where the windows of a question have one loss of spans together."""
+def window_weights(target: SpanTarget) -> Tensor:
+    """<float32>[W]: 1, or its share in its question where the windows of a question have one loss together."""
     owners = target.get("owners")
-    return 1.0 if owners is None or not len(owners) else len(owners.unique()) / len(owners)
+    if owners is None:
+        return torch.ones(len(target["starts"]), device=target["starts"].device)
+    return 1 / owners.bincount()[owners]
 
 
 def judgement_losses(
-    extra: Mapping[str, Any], target: Mapping[str, Any], segments: str
+    extra: Mapping[str, Any], target: Mapping[str, Any], segments: str, weights: Tensor
 ) -> tuple[Tensor, dict[str, int]]:
     """The losses of segments and of kinds of answers, summed over the windows, and how many were judged right.
 
@@ -173,23 +176,25 @@ def judgement_losses(
         extra: what the model gave; without its judgements the loss is 0.
         target: see ``SpanTarget``.
         segments: what they are, see ``DataSet``.
+        weights: <float32>[W], of the windows.
     """
     loss, counts = extra["start_logits"].new_zeros((), dtype=torch.float32), {}
     if "segment_logits" in extra and "segments" in target:
         logits, gold = extra["segment_logits"], target["segments"]
         gold = gold[:, : logits.shape[1]]
         if segments == LONG_ANSWERS:
-            loss = loss + choice_loss(logits, gold)
+            loss = loss + (choice_loss(logits, gold) * weights).sum()
             best = choice_log_probability(logits, gold.ne(NO_SEGMENT)).argmax(dim=-1)
             counts["segments"] = len(gold)
             counts["evidence_right"] = int(best.eq(F.pad(gold.eq(1).int(), (1, 0)).argmax(dim=-1)).sum())
         else:
-            loss = loss + evidence_loss(logits, gold)
+            loss = loss + (evidence_loss(logits, gold) * weights).sum()
             counts["segments"] = int(gold.ne(NO_SEGMENT).sum())
             counts["evidence_right"] = int((logits > 0).eq(gold.eq(1))[gold.ne(NO_SEGMENT)].sum())
     if "type_logits" in extra and "answer_types" in target:
         logits, kinds = extra["type_logits"], target["answer_types"]
-        loss = loss + F.cross_entropy(logits.float(), kinds, reduction="sum", ignore_index=NO_QUESTION)
+        types = F.cross_entropy(logits.float(), kinds, reduction="none", ignore_index=NO_QUESTION)
+        loss = loss + (types * weights).sum()
         counts["types"] = int(kinds.ne(NO_QUESTION).sum())
         counts["type_right"] = int(logits.argmax(dim=-1).eq(kinds).sum())
     return loss, counts

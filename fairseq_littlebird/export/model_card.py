@@ -71,7 +71,7 @@ def model_card(
     if kind == "LittleBirdForQuestionAnswering":
         parts.append(
             "The tokenizer packs a pair as the model was trained: `<s> [QUESTION] question </s> context </s>`. Give "
-            "the whole document as the context. `end_logits` are those given the best start; `model.answer` tries "
-            "several starts."
+            "the whole document as the context. `end_logits` are those given the best start alone, not enough to "
+            "find the best span; `model.answer` and `model.spans` try several starts."
         )
     return "\n\n".join(parts) + "\n"

@@ -12,17 +12,17 @@ NO_SEGMENT = -1
 
 
 def evidence_loss(logits: Tensor, gold: Tensor) -> Tensor:
-    """Each segment by itself: binary cross-entropy, mean over a sequence's segments, summed over the sequences.
+    """Each segment by itself: binary cross-entropy, mean over a sequence's segments.
 
     Args:
         logits: <float>[B, M].
         gold: <int64>[B, M], 1 for evidence, 0 for none, ``NO_SEGMENT`` where there is no segment.
     Returns:
-        <float32 or wider>, a scalar.
+        <float32 or wider>[B]
     """
     there = gold.ne(NO_SEGMENT)
     loss = F.binary_cross_entropy_with_logits(logits.float(), gold.clamp(min=0).float(), reduction="none")
-    return ((loss * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)).sum()
+    return (loss * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
 
 
 def choice_log_probability(logits: Tensor, there: Tensor) -> Tensor:
@@ -39,13 +39,13 @@ def choice_log_probability(logits: Tensor, there: Tensor) -> Tensor:
 
 
 def choice_loss(logits: Tensor, gold: Tensor) -> Tensor:
-    """One of the segments or none: cross-entropy, summed over the sequences.
+    """One of the segments or none: cross-entropy.
 
     Args:
         logits: <float>[B, M].
         gold: <int64>[B, M], 1 for the right one, 0 for others, ``NO_SEGMENT`` where there is no segment.
     Returns:
-        <float32 or wider>, a scalar.
+        <float32 or wider>[B]
     """
     chosen = F.pad(gold.eq(1).int(), (1, 0)).argmax(dim=-1)  # 0, none, where no segment is gold
-    return F.nll_loss(choice_log_probability(logits, gold.ne(NO_SEGMENT)), chosen, reduction="sum")
+    return F.nll_loss(choice_log_probability(logits, gold.ne(NO_SEGMENT)), chosen, reduction="none")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from fairseq.logging import metrics
 
 from fairseq_littlebird.criterions.question_answering import (
@@ -64,6 +66,20 @@ def test_training_points_at_cls_where_there_is_no_answer(known_model, rows):
     _, size, log = criterion()(known_model([0, 4], [0, 5]), sample)
     assert (size, log["exact"]) == (2, 2) and "qa_exact" not in log
     assert log["loss"] < 1e-5
+
+
+def test_windows_that_share_a_normaliser_have_one_loss(known_model, rows):
+    """Two windows of a question: with a gold start in the second alone, and with none, where either [CLS] is right."""
+    own = rows(2, L)
+    for starts, found, mass in (([[], [4]], [0, 4], 1 / 2), ([[], [4]], [4, 4], 1 / 2), ([[0], [0]], [0, 4], 1 / 2)):
+        gold = [np.array(row, dtype=int) for row in starts]
+        sample = span_batch(own.tokens, None, [np.array([1])] * 2, gold, gold, own.selectable, pad_id=1)
+        golds = torch.zeros(2, L, dtype=torch.bool)
+        for row, places in zip(golds, starts, strict=True):
+            row[places] = True
+        sample["target"] |= {"owners": torch.tensor([0, 0]), "gold_starts": golds}
+        loss, size, _ = criterion()(known_model(found, found), sample)
+        assert size == 1 and float(loss) == pytest.approx(-math.log(mass), abs=1e-4)
 
 
 def test_questions_count_once_whatever_their_windows(known_model):

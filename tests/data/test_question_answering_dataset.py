@@ -156,6 +156,37 @@ def test_as_many_windows_as_asked_one_with_the_answer(questions):
         assert bool(window.spans) == any(w.spans for w in everything[index]["windows"])
 
 
+def test_windows_that_train_together_share_the_answer_or_none(questions):
+    """The gold starts are those of the answer in every window that holds it; without an answer, every [CLS]."""
+    data = questions(windows_per_question=0)
+    batch = data.collater([data[i] for i in range(len(data))])
+    owners, starts = batch["target"]["owners"], batch["target"]["gold_starts"]
+    assert batch["selectable"][:, 0].all() and batch["nsentences"] == len(data) < len(owners)
+    lacking = 0
+    for index in range(len(data)):
+        example, own = data.prepared.example(index)[0], owners == index
+        windows = data[index]["windows"]
+        assert int(own.sum()) == len(windows) == data.num_tokens(index) // data.size(index)
+        wanted = [{start for start, _ in w.spans} if example.answers else {0} for w in windows]
+        assert [set(row.nonzero().flatten().tolist()) for row in starts[own]] == wanted
+        ends = batch["target"]["ends"][own]
+        assert example.answers or ends.max() == 0
+        lacking += len(windows) > 1 and bool(example.answers) and set() in wanted
+    assert lacking  # a window that lacks the answer has no gold start
+
+
+def test_some_windows_train_together(questions):
+    data, everything = questions(windows_per_question=2), questions(windows_per_question=0)
+    for index in range(len(data)):
+        windows, whole = data[index]["windows"], everything[index]["windows"]
+        assert len(windows) == min(2, len(whole))
+        assert any(w.spans for w in windows) == any(w.spans for w in whole)
+    one = questions(windows_per_question=1, unanswered=1.0)
+    assert (
+        all(len(one[i]["windows"]) == 1 for i in range(len(one))) and "owners" not in one.collater([one[0]])["target"]
+    )
+
+
 def test_ends_are_scored_for_some_starts_with_all_their_spans():
     spans = [(start, end) for start in range(20) for end in (start, start + 1)]
     assert some_spans(spans) == spans[: 2 * NOISY_STARTS]

@@ -99,6 +99,12 @@ def best(candidates):
     return [(c.start, c.end) for c in candidates if c.probability > candidates[0].probability * (1 - 1e-5)]
 
 
+def all_follow_the_umask(folder):
+    (folder.parent / "new").touch()
+    wanted = (folder.parent / "new").stat().st_mode
+    return {file.stat().st_mode for file in folder.iterdir() if file.is_file()} == {wanted}
+
+
 def test_transformers_computes_what_fairseq_does(transformers, checkpoint, read, tmp_path):
     """Logits to 1e-5, hidden states, answers; every folder in one process."""
     models, out = {}, {}
@@ -107,6 +113,7 @@ def test_transformers_computes_what_fairseq_does(transformers, checkpoint, read,
         models[head], folder = checkpoint(head, kind, **options)
         out[head] = tmp_path / f"out-{head or 'words'}"
         main(["hf", str(folder), str(out[head])])
+    assert all(map(all_follow_the_umask, out.values()))
     for head, found in zip(HEADS, read(out.values()).values(), strict=True):
         trained = tmp_path / f"trained-{head or 'words'}"
         rows = trained_model(trained).tokenizer.rows
@@ -220,6 +227,31 @@ def test_answers_are_the_readers(transformers, checkpoint, tmp_path, monkeypatch
             assert dataset != "hotpotqa" or len(found["answer"].split()) <= 2
 
 
+def test_windows_of_a_document_share_a_normaliser(transformers, checkpoint, tmp_path):
+    """Cut by transformers' tokenizer, merged by the sums that the documentation gives: what the reader finds."""
+    model, folder = checkpoint("linear", "wordpiece")
+    task = QuestionAnsweringTask(QuestionAnsweringConfig(data=str(folder)), load_dictionary(folder))
+    reader = LittleBird(model, task, load_tokenizer(folder), max_tokens=96, stride=32)
+    main(["hf", str(folder), str(tmp_path / "out")])
+    exported = trained_model(folder).model
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    for question in QUESTIONS:
+        [said] = reader.predict(question, DOCUMENT)
+        room = 96 - 4 - len(tokenizer(question, add_special_tokens=False).input_ids)
+        cut = {"truncation": "only_second", "max_length": 96, "stride": room - 32, "return_overflowing_tokens": True}
+        rows = tokenizer(question, DOCUMENT, **cut, padding=True, return_tensors="pt", return_offsets_mapping=True)
+        places = rows.pop("offset_mapping")
+        spans = exported.spans(rows.input_ids, rows.attention_mask)
+        total = spans.log_normaliser.logsumexp(0)
+        assert len({c.window for c in said.candidates}) > 1
+        row = int(spans.scores[:, 0].argmax())
+        found = int(places[row, spans.starts[row, 0], 0]), int(places[row, spans.ends[row, 0], 1])
+        assert found in best(said.candidates)
+        assert float((spans.scores[row, 0] - total).exp()) == pytest.approx(said.candidates[0].probability, rel=1e-3)
+        none = math.exp(said.null_odds) * said.candidates[0].probability
+        assert float((spans.null_score.logsumexp(0) - total).exp()) == pytest.approx(none, rel=1e-3)
+
+
 def test_other_folders_are_not_replaced(transformers, checkpoint, tmp_path, capsys):
     _, folder = checkpoint()
     out = tmp_path / "other"
@@ -270,9 +302,12 @@ def test_onnx_of_any_size(transformers, checkpoint, tmp_path, capsys):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
-    _, folder = checkpoint("linear", "wordpiece", context_type=True)
+    trained, folder = checkpoint("linear", "wordpiece", context_type=True)
+    task = QuestionAnsweringTask(QuestionAnsweringConfig(data=str(folder)), load_dictionary(folder))
+    reader = LittleBird(trained, task, load_tokenizer(folder))
     out = tmp_path / "onnx"
     main(["onnx", str(folder), str(out)])
+    assert all_follow_the_umask(out)
     assert "as model.onnx" in capsys.readouterr().out
     assert {file.name for file in out.iterdir()} == {
         "model.onnx",
@@ -284,15 +319,34 @@ def test_onnx_of_any_size(transformers, checkpoint, tmp_path, capsys):
     session = onnxruntime.InferenceSession(str(out / "model.onnx"))
     names = ["input_ids", "attention_mask", "token_type_ids"]
     assert [node.name for node in session.get_inputs()] == names
-    for B, L in ((1, 1), (3, 37), (2, 300), (1, 1000), (2, 2500)):
+    outputs = [node.name for node in session.get_outputs()]
+    assert outputs == [
+        "start_logits", "end_logits", "span_starts", "span_ends", "span_scores", "null_score", "log_normaliser"
+    ]  # fmt: skip
+    # a question and a document: the answer of the model of fairseq, its probability and that of none
+    tokenizer = transformers.AutoTokenizer.from_pretrained(out)
+    for question in QUESTIONS:
+        encoded = tokenizer(question, DOCUMENT, return_offsets_mapping=True, return_tensors="np")
+        (places,) = encoded.pop("offset_mapping").tolist()
+        found = dict(zip(outputs, session.run(None, dict(encoded)), strict=True))
+        [said] = reader.predict(question, DOCUMENT)
+        place = places[found["span_starts"][0, 0]][0], places[found["span_ends"][0, 0]][1]
+        assert place in best(said.candidates)
+        scores = [found["span_scores"][0, 0], found["null_score"][0]] - found["log_normaliser"]
+        none = math.exp(said.null_odds) * said.candidates[0].probability
+        assert list(map(math.exp, scores)) == pytest.approx([said.candidates[0].probability, none], rel=1e-3)
+    for B, L in ((1, 1), (3, 37), (2, 300), (1, 1000), (2, 2500)):  # rows without a context, too
         tokens = torch.randint(len(trained_model(folder).tokenizer.rows), (B, L))
         mask = (torch.arange(L) < L - torch.arange(B)[:, None] * (L // 3)).long()
         types = (torch.arange(L) > L // 4).long().expand(B, L)
         with torch.no_grad():
             wanted = model(tokens, mask, types)
         inputs = dict(zip(names, (tokens.numpy(), mask.numpy(), types.numpy()), strict=True))
-        for name, found in zip(("start_logits", "end_logits"), session.run(None, inputs), strict=True):
-            close = {"rtol": 0, "atol": 1e-4}
-            torch.testing.assert_close(torch.from_numpy(found)[mask == 1], wanted[name][mask == 1], **close)
+        found = dict(zip(outputs, map(torch.from_numpy, session.run(None, inputs)), strict=True))
+        close = {"rtol": 0, "atol": 1e-4}
+        for name in outputs[:2]:
+            torch.testing.assert_close(found[name][mask == 1], wanted[name][mask == 1], **close)
+        spans = model.spans(tokens, mask, types)
+        torch.testing.assert_close([found[name] for name in outputs[4:]], list(spans[2:]), **close)
     _, learned = checkpoint("qass", positions="learned", max_positions=64)
     assert "learned positions" in refused(capsys, "onnx", learned, tmp_path / "x")

@@ -46,7 +46,7 @@ CASES = {
     "questions": f"questions {QA} --padding-insertion {LITTLEBIRD}",
     "questions, qass": f"questions {QA} --span-head qass --unanswered-windows 0.5 {LITTLEBIRD}",
     "hotpotqa": f"hotpotqa {QA} --padding-insertion {LITTLEBIRD}",
-    "natural_questions": f"natural_questions {QA} --unanswered-windows 0.5 {LITTLEBIRD}",
+    "natural_questions": f"natural_questions {QA} --windows-per-question 3 {LITTLEBIRD}",
     "triviaqa": f"triviaqa {QA} --windows-per-question 3 {LITTLEBIRD}",
     "wikihop": f"wikihop {QA} {LITTLEBIRD}",
     "sentence_prediction": "classes --task sentence_prediction --criterion sentence_prediction --num-classes 2 "
