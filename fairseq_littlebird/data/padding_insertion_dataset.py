@@ -30,6 +30,10 @@ class PaddingInsertion:
     max_gap: int = 256
     seed: int = 1
 
+    def gaps(self, tokens: np.ndarray, epoch: int, index: int) -> np.ndarray:
+        """How much later than without gaps each of ``tokens`` <int>[L] stands: <int64>[L]."""
+        return self.positions(tokens, epoch, index) - np.arange(len(tokens))
+
     def positions(self, tokens: np.ndarray, epoch: int, index: int) -> np.ndarray:
         """Position ids <int64>[L] of ``tokens`` <int>[L] (section 3.4)."""
         # a stream of its own: the question or window of the same item is drawn from (seed, epoch, index)

@@ -139,11 +139,16 @@ class QuestionAnsweringDataset(EveryItemBatched):
         return sorted((first + np.append(certain, order[order != certain][: count - 1])).tolist())
 
     def _positions(self, window: Window, stream: int) -> np.ndarray | None:
-        """Position ids int64[L] or None for 0 … L-1; gaps between paragraphs and inserted ones add up."""
+        """Position ids int64[L] or None for 0 … L-1; gaps between paragraphs and inserted ones add up.
+
+        Gaps are inserted into the context: no document is longer by its question.
+        """
         if self.padding_insertion is None:
             return window.positions
-        inserted = self.padding_insertion.positions(window.tokens, self.epoch, stream)
-        return inserted if window.positions is None else inserted + window.positions - np.arange(len(inserted))
+        own = np.arange(len(window.tokens)) if window.positions is None else window.positions.copy()
+        context = window.tokens[window.context_start :]
+        own[window.context_start :] += self.padding_insertion.gaps(context, self.epoch, stream)
+        return own
 
     def collater(self, samples: list[dict[str, Any]]) -> SpanBatch:
         if not samples:

@@ -22,6 +22,7 @@ from fairseq_littlebird.heads.span_selection import SPAN_HEADS, QuestionAwareSpa
 from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
 from fairseq_littlebird.modules.config import LittleBirdConfig as EncoderConfig
 from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.left_padding import first_tokens, shifted
 from fairseq_littlebird.text.tokenizers.offsets import OffsetFitter
 
 
@@ -111,13 +112,25 @@ class LittleBirdModel(LittleBirdPreTrainedModel):
             ``last_hidden_state`` <float>[B, L, C]; what stands at padding is undefined.
         """
         states: list[Tensor] | None = [] if output_hidden_states else None
+        padding = input_ids == self.config.pad_token_id if attention_mask is None else attention_mask == 0
+        left = padding_on_the_left(padding)
+        if left is not None:  # as if it stood on the right; a graph does so for all batches
+            input_ids, padding = shifted(input_ids, left), shifted(padding, left)
+            token_type_ids = None if token_type_ids is None else shifted(token_type_ids, left)
+            if position_ids is not None:
+                position_ids = shifted(position_ids.expand(input_ids.shape), left)
+                last = position_ids.masked_fill(padding, 0).amax(dim=1, keepdim=True)
+                position_ids = torch.where(padding, last, position_ids)
         hidden = self.encoder(
             input_ids,
             position_ids,
-            None if attention_mask is None else attention_mask == 0,
+            padding,
             states,
             context_starts=None if token_type_ids is None else context_starts(token_type_ids),
         )
+        if left is not None:
+            hidden = shifted(hidden, -left)
+            states = None if states is None else [shifted(state, -left) for state in states]
         output = BaseModelOutput(hidden, None if states is None else tuple(states))
         return output.to_tuple() if return_dict is False else output
 
@@ -199,7 +212,9 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
         end_logits = self.span_head.end_logits(hidden, questions, starts[:, None])[:, 0]  # type: ignore[operator]
         loss = None
         if start_positions is not None and end_positions is not None:
-            inside = inside | (torch.arange(inside.shape[1], device=inside.device) == 0)  # <s> for no answer
+            padding = torch.zeros_like(inside) if attention_mask is None else attention_mask == 0
+            places = torch.arange(inside.shape[1], device=inside.device)
+            inside = inside | (places == first_tokens(padding)[:, None])  # <s> for no answer
             both = ((start_logits, start_positions), (end_logits, end_positions))
             parts = [F.cross_entropy(s.float().masked_fill(~inside, -1e30), gold) for s, gold in both]
             loss = (parts[0] + parts[1]) / 2
@@ -254,11 +269,14 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
         n_best: int = 20,
     ) -> DecodedSpans:
         """:meth:`spans` of hidden states <float>[B, L, C]."""
-        first = torch.arange(input_ids.shape[1], device=input_ids.device) == 0
-        selectable = self.context(input_ids, attention_mask)
+        padding = torch.zeros_like(input_ids).bool() if attention_mask is None else attention_mask == 0
+        left = padding_on_the_left(padding)
+        if left is not None:
+            hidden, input_ids, padding = shifted(hidden, left), shifted(input_ids, left), shifted(padding, left)
+        selectable = self.context(input_ids, ~padding)
         if self.config.null_answer:
-            selectable = selectable | first
-        return decode_spans(
+            selectable = selectable | (torch.arange(input_ids.shape[1], device=input_ids.device) == 0)
+        spans = decode_spans(
             self.span_head,  # type: ignore[arg-type]
             hidden,
             self.questions(input_ids),
@@ -266,6 +284,9 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
             max_answer_length or self.config.max_answer_length,
             n_best=n_best,
         )
+        if left is None:
+            return spans
+        return spans._replace(starts=spans.starts + left[:, None], ends=spans.ends + left[:, None])
 
     @torch.no_grad()
     def answer(
@@ -325,6 +346,16 @@ def exact_offsets(tokenizer: Any, text: str, offsets: Sequence[Sequence[int]]) -
     places = np.array(offsets, dtype=np.int64)
     fitter = OffsetFitter(None if normalizer is None else normalizer.normalize_str)
     return fitter.fit(text, places[:, 0], places[:, 1])
+
+
+def padding_on_the_left(padding: Tensor) -> Tensor | None:
+    """How many places of each sequence come before its first token, <bool>[B, L] to <int64>[B]; None for none at all.
+
+    A graph cannot tell.
+    """
+    if not torch.compiler.is_compiling() and not padding[:, 0].any():
+        return None
+    return first_tokens(padding)
 
 
 def context_starts(token_type_ids: Tensor) -> Tensor:

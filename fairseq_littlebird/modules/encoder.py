@@ -14,6 +14,7 @@ from fairseq_littlebird.attention.routing import LittleBirdRouting
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.embeddings import Embeddings
 from fairseq_littlebird.modules.layout import Layout
+from fairseq_littlebird.modules.left_padding import refuse_left_padding
 from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer
 from fairseq_littlebird.modules.rows import rows_of
 
@@ -51,14 +52,15 @@ class LittleBirdEncoder(nn.Module):
             tokens: <integer>[B, L].
             positions: position ids <integer>[B, L], non-decreasing along L, or None for 0 … L-1; gaps are virtual
                 padding (section 3.4).
-            padding_mask: <bool>[B, L], True = padding; None takes ``tokens == padding_idx``.
+            padding_mask: <bool>[B, L], True = padding, never before a sequence's first token; None takes
+                ``tokens == padding_idx``.
             states: a list to add the embeddings and every layer's output to, each <float>[B, L, C].
             routing: a list to add to what decides where each layer attends.
             context_starts: <int64>[B], where the context begins after the question, or None; see :class:`Embeddings`.
         Returns:
             the last layer's output <float>[B, L, C]; what stands at padding is undefined.
         Raises:
-            ValueError: learned positions, and an id past their table.
+            ValueError: learned positions, and an id past their table; or padding on the left.
         """
         if padding_mask is None:
             padding_mask = tokens.eq(self.config.padding_idx)
@@ -86,6 +88,7 @@ class LittleBirdEncoder(nn.Module):
         """What the layers share; arguments as :meth:`forward`'s, x <float>[B, L, C]."""
         if not torch.compiler.is_compiling() and not padding_mask.any():
             return Layout(positions, None, self.features(x, positions, None))
+        refuse_left_padding(padding_mask)
         return Layout(positions, padding_mask, self.features(x, positions, padding_mask), rows_of(padding_mask))
 
     def features(self, x: Tensor, positions: Tensor | None, padding_mask: Tensor | None) -> Tensor | None:

@@ -14,6 +14,7 @@ from fairseq_littlebird.attention.etc.labels import owners, without_tokens
 from fairseq_littlebird.attention.routing import FullRouting
 from fairseq_littlebird.modules.config import ETCConfig
 from fairseq_littlebird.modules.etc_layer import ETCLayer, ETCLayout
+from fairseq_littlebird.modules.left_padding import refuse_left_padding
 from fairseq_littlebird.modules.rows import rows_of
 from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
 
@@ -69,6 +70,7 @@ class ETCEncoder(TransformerEncoder):
             segments: first and last token of sentences or paragraphs <int64>[B, M, 2], 0 where there is none; or None:
                 see :func:`owners`.
         """
+        refuse_left_padding(padding_mask)
         G = self.config.global_tokens
         owner = owners(padding_mask, G, segments)
         padding_mask = torch.cat([without_tokens(owner, padding_mask, G), padding_mask], dim=1)

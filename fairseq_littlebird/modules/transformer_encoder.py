@@ -16,6 +16,7 @@ from fairseq_littlebird.modules.config import EncoderConfig
 from fairseq_littlebird.modules.embeddings import Embeddings
 from fairseq_littlebird.modules.encoder import reset_linear
 from fairseq_littlebird.modules.layout import Layout
+from fairseq_littlebird.modules.left_padding import refuse_left_padding
 from fairseq_littlebird.modules.rows import rows_of
 from fairseq_littlebird.modules.transformer_layer import TransformerLayer
 
@@ -51,7 +52,8 @@ class TransformerEncoder(nn.Module):
         Args:
             tokens: <integer>[B, L].
             positions: <integer>[B, L], or None for 0 … L-1.
-            padding_mask: <bool>[B, L], True = padding; None takes ``tokens == padding_idx``.
+            padding_mask: <bool>[B, L], True = padding, never before a sequence's first token; None takes
+                ``tokens == padding_idx``.
             states: a list to add the embeddings and every layer's output to, each <float>[B, L, C].
             routing: a list to add each layer's queries and keys to.
             context_starts: <int64>[B], where the context begins after the question, or None; see :class:`Embeddings`.
@@ -59,7 +61,7 @@ class TransformerEncoder(nn.Module):
         Returns:
             the last layer's output <float>[B, L, C]; what stands at padding is undefined.
         Raises:
-            ValueError: a position past the learned ones.
+            ValueError: a position past the learned ones, or padding on the left.
         """
         if padding_mask is None:
             padding_mask = tokens.eq(self.config.padding_idx)
@@ -91,4 +93,5 @@ class TransformerEncoder(nn.Module):
         """What the layers share of a batch, made of its padding mask <bool>[B, L]."""
         if not torch.compiler.is_compiling() and not padding_mask.any():
             return Layout()
+        refuse_left_padding(padding_mask)
         return Layout(padding_mask=padding_mask, rows=rows_of(padding_mask))

@@ -12,6 +12,7 @@ from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
 from fairseq_littlebird.data.shards import check_words, folder_of
+from fairseq_littlebird.data.unmasked_dataset import UnmaskedDataset
 from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
@@ -43,7 +44,9 @@ class LittleBirdMaskedLMTask(CarriedFiles, Watched, SplitUse, MaskedLMTask):
     def _regular_dataset(self, src_dataset: Any, target_dataset: Any) -> Any:
         dataset = super()._regular_dataset(src_dataset, target_dataset)
         if self.padding_insertion is not None:
-            dataset.defn["net_input.positions"] = PaddingInsertionDataset(src_dataset, self.padding_insertion)
+            # a masked token ends its sentence, too
+            text = UnmaskedDataset(src_dataset, target_dataset, self.dictionary.pad())
+            dataset.defn["net_input.positions"] = PaddingInsertionDataset(text, self.padding_insertion)
         return dataset
 
     def get_batch_iterator(self, *arguments: Any, **options: Any) -> Any:

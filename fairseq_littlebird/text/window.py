@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_littlebird.text.example import NULL_TYPE
+from fairseq_littlebird.text.readers import CANDIDATES, DATA_SETS
 from fairseq_littlebird.text.tokenizers import QUESTION
 
 SYMBOLS = ("<s>", QUESTION, "</s>")
@@ -65,7 +66,7 @@ def assemble(
         question: integer[q], token ids.
         context: integer[n], token ids of the part.
         offsets: int64[n, 2], [start, end) characters of each.
-        settings: ``symbols``, the ids of ``SYMBOLS``, and ``answer_types``.
+        settings: ``symbols``, the ids of ``SYMBOLS``, ``answer_types``, and the name of the ``dataset``.
         spans: integer[a, 2], first and last token of each answer in the document, inclusive.
         segments: integer[m, 3], first and last token of each segment, and whether it is gold.
         kind: of the answer, an index of ``answer_types``; -1 for none.
@@ -76,7 +77,11 @@ def assemble(
     context_start = len(question) + 3
     inside = spans[holds(here, spans)[0]] + (context_start - start)
     tokens = np.concatenate([[bos, mark], question, [eos], context, [eos]], dtype=np.int64)
-    gaps = np.flatnonzero(context == eos) + context_start
+    separators = np.flatnonzero(context == eos)
+    data_set = DATA_SETS.get(settings.get("dataset", ""))
+    if data_set is not None and data_set.segments == CANDIDATES and len(segments):  # candidates are no paragraphs
+        separators = separators[separators + start > segments[:, 1].max() + 1]
+    gaps = separators + context_start
     kept = np.flatnonzero(holds(here, segments[:, :2])[0])
     answered = len(inside) or segments[kept, 2].any()
     if kind >= 0 and not answered and NULL_TYPE in settings["answer_types"]:

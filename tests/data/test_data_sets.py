@@ -63,6 +63,25 @@ def test_virtual_paddings_stand_between_paragraphs(prepare, tokenizer):
     assert (data.collater([data[0]])["net_input"]["positions"].numpy() == window.positions).all()
 
 
+def test_no_virtual_paddings_between_candidates(prepare, tokenizer):
+    """The first paragraph stands where its tokens do, the second 32 positions after its own."""
+    candidates = [f"tree {n}" for n in range(11)]
+    record = {
+        "id": "a", "query": "lives_in owl 3", "answer": "tree 3", "candidates": candidates, "supports": SENTENCES[3:6],
+    }  # fmt: skip
+    folder, _ = prepare("wikihop", json.dumps([record]))
+    window = PreparedQuestions(folder, "train").window(0)
+    first = window.segments[-1, 1] + 2
+    stops = [
+        window.context_start + n for n in np.flatnonzero(window.tokens[window.context_start :] == window.tokens[-1])
+    ]
+    assert len(stops) == 11 + 3 and stops[10] == first - 1
+    assert (window.positions[: stops[11] + 1] == np.arange(stops[11] + 1)).all()
+    assert window.positions[stops[11] + 1] == stops[11] + 1 + 32
+    assert window.positions[stops[12] + 1] == stops[12] + 1 + 64
+    assert len(window.tokens) == window.positions[-1] + 1 - 64
+
+
 def test_sentences_are_evidence(prepare):
     folder, summary = prepare("hotpotqa", hotpotqa("yes", [["T0", 3], ["T2", 0]]))
     questions = PreparedQuestions(folder, "train")

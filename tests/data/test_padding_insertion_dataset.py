@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fairseq.data import ListDataset
+from fairseq.data import Dictionary, ListDataset, MaskTokensDataset
 
 from fairseq_littlebird.data.batch import pad
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion, PaddingInsertionDataset
+from fairseq_littlebird.data.unmasked_dataset import UnmaskedDataset
 
 END = 5
 BOUNDARY = np.arange(10) == END
@@ -53,6 +54,30 @@ def test_batches_stay_non_decreasing():
     assert batch.shape == (3, 36) and batch.dtype == torch.int64
     assert (batch.diff(dim=1) >= 0).all()
     assert (batch[0, 8:] == batch[0, 7]).all()
+
+
+def test_masked_boundaries_are_boundaries():
+    """Whatever is masked, kept or replaced, the positions are those of the text."""
+    dictionary = Dictionary()
+    for word in "abcdefg":
+        dictionary.add_symbol(word)
+    mask = dictionary.add_symbol("<mask>")
+    end = dictionary.index("b")
+    texts = [torch.tensor([dictionary.index(c) for c in "ab" * n]) for n in (40, 9)]
+    gaps = PaddingInsertion(np.arange(len(dictionary)) == end, 1.0, 7, 7)
+    text = ListDataset(texts, [len(t) for t in texts])
+    masked, target = MaskTokensDataset.apply_mask(
+        text, dictionary, dictionary.pad(), mask, mask_prob=0.5, random_token_prob=0.3, leave_unmasked_prob=0.2
+    )
+    unmasked = UnmaskedDataset(masked, target, dictionary.pad())
+    for epoch in (1, 2):
+        unmasked.set_epoch(epoch)
+        assert (masked[0] == mask).sum() > 5 and (masked[0][1::2] != end).any()
+        assert all((unmasked[i] == texts[i]).all() for i in range(2))
+        for i in range(2):
+            found = PaddingInsertionDataset(unmasked, gaps)[i]
+            assert (found == PaddingInsertionDataset(text, gaps)[i]).all()
+            assert (np.diff(found) == np.where(texts[i][:-1] == end, 8, 1)).all()
 
 
 def test_batches_of_an_epoch_may_serve_the_next():

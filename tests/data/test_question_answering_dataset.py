@@ -96,6 +96,15 @@ def test_training_batch(questions):
     assert "examples" not in batch and batch["nsentences"] == 4
 
 
+@pytest.mark.parametrize("noisy", [False, True])
+def test_gaps_are_inserted_into_the_context_alone(questions, noisy):
+    data = questions(noisy=noisy, padding_insertion=PaddingInsertion(np.ones(400, dtype=bool), 1.0, 7, 7))
+    for item in (data[i] for i in range(len(data))):
+        for window, positions in zip(item["windows"], item["positions"], strict=True):
+            steps = np.diff(positions)
+            assert (steps[: window.context_start] == 1).all() and (steps[window.context_start :] == 8).all()
+
+
 def test_evaluation_batch_holds_all_windows_of_each_question(questions, tiny):
     data = questions("valid", training=False)
     batch = data.collater([data[i] for i in range(len(data))])

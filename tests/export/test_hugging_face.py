@@ -297,6 +297,43 @@ def test_what_cannot_be_exported(transformers, checkpoint, tmp_path, capsys):
     assert (out / "model.safetensors").exists()
 
 
+def on_the_left(tensor, mask):
+    """Each sequence with its padding before it."""
+    return torch.stack([torch.cat([row[m == 0], row[m == 1]]) for row, m in zip(tensor, mask, strict=True)])
+
+
+@pytest.mark.parametrize("positions", ["bialibi", "learned"])
+def test_padding_on_the_left_is_as_good_as_on_the_right(transformers, checkpoint, positions):
+    """Blocks, the global one, distances and learned positions count from the first token."""
+    _, folder = checkpoint("qass", "wordpiece", context_type=True, positions=positions, max_positions=256)
+    trained = trained_model(folder)
+    model, L = trained.model, 90
+    config = model.config
+    tokens = torch.randint(10, len(trained.tokenizer.rows), (3, L))
+    tokens[:, 1], tokens[:, 8] = config.question_token_id, config.sep_token_id
+    mask = (torch.arange(L) < torch.tensor([L, 50, 17])[:, None]).long()
+    tokens[mask == 0] = config.pad_token_id
+    types = (torch.arange(L) > 8).long() * mask
+    gaps = torch.randint(1, 3, (3, L)).cumsum(1)
+    starts = torch.tensor([12, 0, 11])
+    given = [dict(attention_mask=mask, token_type_ids=types), dict(token_type_ids=types)]
+    given += [dict(attention_mask=mask, token_type_ids=types, position_ids=gaps)]
+    for inputs in given:
+        right = model(tokens, **inputs, start_positions=starts, end_positions=starts, output_hidden_states=True)
+        inputs = {name: on_the_left(tensor, mask) for name, tensor in inputs.items()}
+        moved = starts + (L - mask.sum(1))
+        left = model(
+            on_the_left(tokens, mask), **inputs, start_positions=moved, end_positions=moved, output_hidden_states=True
+        )
+        real = on_the_left(mask, mask) == 1
+        close = {"rtol": 0, "atol": 1e-5}
+        for name in ("start_logits", "end_logits"):
+            torch.testing.assert_close(left[name][real], right[name][mask == 1], **close)
+        for one, other in zip(left.hidden_states, right.hidden_states, strict=True):
+            torch.testing.assert_close(one[real], other[mask == 1], **close)
+    torch.testing.assert_close(left.loss, right.loss)
+
+
 def test_onnx_of_any_size(transformers, checkpoint, tmp_path, capsys):
     """Odd lengths and other batches than the traced one, with padding; linear in the length."""
     pytest.importorskip("onnx")
@@ -338,6 +375,7 @@ def test_onnx_of_any_size(transformers, checkpoint, tmp_path, capsys):
     for B, L in ((1, 1), (3, 37), (2, 300), (1, 1000), (2, 2500)):  # rows without a context, too
         tokens = torch.randint(len(trained_model(folder).tokenizer.rows), (B, L))
         mask = (torch.arange(L) < L - torch.arange(B)[:, None] * (L // 3)).long()
+        tokens[:, [min(5, L - 1), min(12, L - 1)]] = model.config.sep_token_id
         types = (torch.arange(L) > L // 4).long().expand(B, L)
         with torch.no_grad():
             wanted = model(tokens, mask, types)
@@ -348,5 +386,21 @@ def test_onnx_of_any_size(transformers, checkpoint, tmp_path, capsys):
             torch.testing.assert_close(found[name][mask == 1], wanted[name][mask == 1], **close)
         spans = model.spans(tokens, mask, types)
         torch.testing.assert_close([found[name] for name in outputs[4:]], list(spans[2:]), **close)
+        left = [on_the_left(tensor, mask) for tensor in (tokens, mask, types)]
+        inputs = dict(zip(names, (tensor.numpy() for tensor in left), strict=True))
+        answerable = model.context(tokens, mask).any(dim=1)  # without a context there is no best start
+        for name, logits in zip(outputs[:2], session.run(outputs[:2], inputs), strict=True):
+            for row in range(B):
+                if answerable[row] or name == "start_logits":
+                    one, other = torch.from_numpy(logits)[row][left[1][row] == 1], wanted[name][row][mask[row] == 1]
+                    torch.testing.assert_close(one, other, **close)
+        for one, other in zip(session.run(outputs[4:], inputs), spans[2:], strict=True):
+            torch.testing.assert_close(torch.from_numpy(one), other, **close)
+        moved = model.spans(*left)
+        torch.testing.assert_close(list(moved[2:]), list(spans[2:]), **close)
+        assert torch.equal(
+            moved.starts[spans.scores > -math.inf],
+            (spans.starts + (mask == 0).sum(1)[:, None])[spans.scores > -math.inf],
+        )
     _, learned = checkpoint("qass", positions="learned", max_positions=64)
     assert "learned positions" in refused(capsys, "onnx", learned, tmp_path / "x")

@@ -68,7 +68,7 @@ def test_seven_projections_and_three_norms_a_layer():
 def test_backends_agree_at_any_length(L, S, b, pads, gap, window, positions, backend):
     changes = dict(pack_size=S, block_size=b, positions=positions, window=window or S == 0, max_positions=4096)
     tokens = text(2, L)
-    tokens[0, : min(pads[0], L)], tokens[1, L - min(pads[1], L) :] = PAD, PAD
+    tokens[0, 1 : 1 + pads[0]], tokens[1, L - min(pads[1], L) :] = PAD, PAD
     ids = None
     if gap:
         ids = torch.randint(1, gap, (2, L), generator=torch.Generator().manual_seed(L)).cumsum(1)

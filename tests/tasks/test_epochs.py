@@ -23,7 +23,10 @@ CLASSES = {"num_classes": 2, "regression_target": False, "classification_head_na
 TASKS = {
     "littlebird_masked_lm": ("text", {"tokens_per_sample": 128, "padding_insertion": True}),
     "recurring_span_selection": ("text", {"tokens_per_sample": 128, "padding_insertion": True}),
-    "question_answering": ("questions", {"padding_insertion": True, "unanswered_windows": 0.5}),
+    "question_answering": (
+        "questions",
+        {"padding_insertion": True, "padding_insertion_probability": 1.0, "unanswered_windows": 0.5},
+    ),
     "littlebird_sentence_prediction": (
         "classes",
         {"padding_insertion": True, "padding_insertion_probability": 1.0, **CLASSES},
