@@ -24,6 +24,9 @@ class JsonStream:
         stream: the text, whose line ends must be as they are in the file.
         path: its file, for errors.
         remedy: what an error tells the user to do.
+
+    Attributes:
+        position: the characters read so far.
     """
 
     def __init__(self, stream: TextIO, path: str, remedy: str) -> None:
@@ -34,6 +37,7 @@ class JsonStream:
         self._at = 0
         self._line = 1  # that of the buffer's first character
         self._ended = False
+        self.position = 0
 
     def peek(self) -> str:
         """The next character that is not white space; empty at the end."""
@@ -128,6 +132,7 @@ class JsonStream:
     def _read(self, size: int) -> None:
         more = self._stream.read(size)
         self._ended = not more
+        self.position += len(more)
         self._line += self._buffer.count("\n", 0, self._at)
         self._buffer, self._at = self._buffer[self._at :] + more, 0
 

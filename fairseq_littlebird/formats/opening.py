@@ -11,10 +11,10 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TextIO
+from typing import IO, Any, TextIO
 
 from fairseq_littlebird.errors import UserError
 
@@ -35,16 +35,16 @@ def open_binary(path: str | Path) -> Iterator[io.BufferedReader]:
     Raises:
         UserError: a file that is missing, unreadable, damaged, or a zip of several.
     """
-    with ExitStack() as stack:
+    with ExitStack() as stack:  # which closes what the functions below open
         raw = _opened(path, stack)
         head = raw.peek(_HEAD)[:_HEAD]
-        unpacked: IO[bytes]
+        unpacked: Any
         if head.startswith(b"\x1f\x8b"):
-            kind, unpacked = "gzip", gzip.GzipFile(fileobj=raw)
+            kind, unpacked = "gzip", gzip.open(raw)  # noqa: SIM115
         elif head.startswith(b"BZh"):
-            kind, unpacked = "bz2", bz2.BZ2File(raw)
+            kind, unpacked = "bz2", bz2.open(raw)  # noqa: SIM115
         elif head.startswith(b"\xfd7zXZ\0"):
-            kind, unpacked = "xz", lzma.LZMAFile(raw)
+            kind, unpacked = "xz", lzma.open(raw)  # noqa: SIM115
         elif head.startswith((b"PK\3\4", b"PK\5\6")):
             kind, unpacked = "zip", _only_member(raw, path, stack)
         else:
@@ -75,9 +75,24 @@ def open_text(path: str | Path, newline: str | None = None) -> Iterator[TextIO]:
             raise UserError("not UTF-8 text", str(path), remedy) from error
 
 
+@contextmanager
+def kept(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    """Files that can be read several times: the same ones, or copies of those that can be read once."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for path in paths:
+            if not is_rereadable(path):
+                copy = Path(folder) / (path.name.replace(STDIN, "standard_input"))
+                with open_binary(path) as source, copy.open("wb") as sink:
+                    shutil.copyfileobj(source, sink)
+                path = copy
+            files.append(path)
+        yield files
+
+
 def is_rereadable(path: str | Path) -> bool:
     """Whether a file can be opened again from its beginning: standard input and pipes cannot."""
-    return str(path) != STDIN and (Path(path).is_file() or not Path(path).exists())
+    return str(path) != STDIN and (Path(path).is_file() or Path(path).is_dir() or not Path(path).exists())
 
 
 class _Reading(io.RawIOBase):
@@ -110,7 +125,7 @@ def _opened(path: str | Path, stack: ExitStack) -> io.BufferedReader:
     if str(path) == STDIN:
         return _buffered(sys.stdin.buffer, path, stack)
     try:
-        stream = stack.enter_context(Path(path).open("rb", buffering=0))
+        stream = Path(path).open("rb", buffering=0)  # noqa: SIM115
     except OSError as error:
         raise _unreadable(error, path) from error
     except ValueError as error:  # a name with a zero byte
@@ -119,16 +134,16 @@ def _opened(path: str | Path, stack: ExitStack) -> io.BufferedReader:
 
 
 def _buffered(stream: IO[bytes], path: str | Path, stack: ExitStack, kind: str = "") -> io.BufferedReader:
-    buffered = io.BufferedReader(_Reading(stream, path, kind), _CHUNK)
     if str(path) != STDIN:
         stack.callback(stream.close)
-    return buffered
+    reading: Any = _Reading(stream, path, kind)
+    return io.BufferedReader(reading, _CHUNK)
 
 
 def _only_member(raw: io.BufferedReader, path: str | Path, stack: ExitStack) -> IO[bytes]:
     file: IO[bytes] = raw
     if not raw.seekable():  # a zip's directory is at its end
-        file = stack.enter_context(tempfile.TemporaryFile())
+        file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         shutil.copyfileobj(raw, file)
     try:
         archive = stack.enter_context(zipfile.ZipFile(file))

@@ -31,6 +31,7 @@ class ReadingLog:
         option: the command's option that skips bad records, for errors to mention; empty where it has none.
         notes: what was read leniently, by kind.
         skipped: the errors of the records left out.
+        characters: those read so far.
         formats: the format of each file, as people call it.
     """
 
@@ -38,6 +39,7 @@ class ReadingLog:
     option: str = ""
     notes: dict[str, Note] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    characters: int = 0
     formats: dict[str, str] = field(default_factory=dict)
 
     def note(self, what: str, where: str) -> None:
@@ -52,7 +54,7 @@ class ReadingLog:
         except UserError as error:
             if self.skip_bad:
                 self.skipped.append(str(error))
-            elif self.option:
+            elif self.option and self.option not in str(error):  # records lie within records
                 raise UserError(f"{error}, or leave bad records out with {self.option}") from error
             else:
                 raise

@@ -50,6 +50,11 @@ class Records:
             yield self._pending.pop()
             self._pending = list(self._next())
 
+    @property
+    def position(self) -> int:
+        """The characters of the file read so far."""
+        return self._text.position
+
     def where(self, number: int, noun: str = "record") -> str:
         """What errors call a record."""
         return (

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats import json_stream
 from fairseq_littlebird.text.example import Answer
-from fairseq_littlebird.text.readers import json_stream, read_questions
+from fairseq_littlebird.text.readers import read_questions
 from fairseq_littlebird.text.readers.paragraphs import PARAGRAPH_BREAK
 
 

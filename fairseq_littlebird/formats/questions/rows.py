@@ -54,7 +54,7 @@ def _passage(record: Any, number: int, records: Records, log: ReadingLog) -> Pas
     where = f"{where} (id {name})"
     title = text_member(record, "title", where, remedy, log)
     impossible = truth(record.get("is_impossible"), "is_impossible", where, remedy, log)
-    answers = _answers(record, where, remedy, log)
+    answers = _answers(record, records.layout == "table", where, remedy, log)
     if answers is None and impossible:
         answers = ()
     if answers == ():
@@ -62,14 +62,19 @@ def _passage(record: Any, number: int, records: Records, log: ReadingLog) -> Pas
     return Passage(context, title, title or context, (Question(where, name, question, answers, impossible),))
 
 
-def _answers(record: dict[str, Any], where: str, remedy: str, log: ReadingLog) -> tuple[GivenAnswer, ...] | None:
+def _answers(
+    record: dict[str, Any], table: bool, where: str, remedy: str, log: ReadingLog
+) -> tuple[GivenAnswer, ...] | None:
     name = first_name(record, ANSWERS)
     value = _cell(record.get(name))
     if value is None:
         if name not in record and alike(record, "answers"):
             field(record, "answers", list, where, remedy)
         return None
-    return answers_of(value, _cell(record.get(first_name(record, _STARTS))), where, remedy, log)
+    start = _cell(record.get(first_name(record, _STARTS)))
+    if isinstance(start, str) and start.isdecimal() and table:
+        start = int(start)  # a table has nothing but text
+    return answers_of(value, start, where, remedy, log)
 
 
 def _cell(value: Any) -> Any:

@@ -82,6 +82,7 @@ class QuestionFile:
     Attributes:
         path: the file.
         dataset: a key of ``DATA_SETS``.
+        used: whether its reading has begun.
     """
 
     def __init__(self, dataset: str, records: Records) -> None:
@@ -93,11 +94,19 @@ class QuestionFile:
         self.path = records.path
         self.dataset = dataset
         self._records = records
+        self.used = False
         records.remedy = DATA_SETS[dataset].remedy
 
     def read(self, join_articles: bool, log: ReadingLog) -> Iterator[QAExample]:
         """The examples, once; see :func:`read_questions`."""
-        return DATA_SETS[self.dataset].read(self._records, join_articles, log)
+        self.used = True
+        other = recognised(self._records.first)
+        if other:
+            log.formats[str(self.path)] = other.title
+        before = log.characters
+        for example in DATA_SETS[self.dataset].read(self._records, join_articles, log):
+            log.characters = before + self._records.position
+            yield example
 
 
 @contextmanager
