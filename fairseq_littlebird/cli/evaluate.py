@@ -95,15 +95,19 @@ def main(argv: list[str] | None = None) -> None:
             "supporting facts that are not [title, sentence index], scored as wrong ones, as the official script does"
         )
         _warn(benchmark.malformed(predictions), what, args.predictions)
+    missing_ids: list[list[str]] = []
+    identifiers = {str(identifier): None for identifier in identifiers}
     for where, predicted in maps.items():
+        predicted = {str(identifier): None for identifier in predicted}
         unknown = [identifier for identifier in predicted if identifier not in identifiers]
         _warn(unknown, f"answers to questions that {args.gold} does not have", where)
         missing = [identifier for identifier in identifiers if identifier not in predicted]
+        missing_ids.append(missing)
         _warn(missing, "questions without a prediction, which score 0", where)
     if args.json:
         print(json.dumps(scores))
     else:
-        incomplete = sum(any(key not in predicted for predicted in maps.values()) for key in identifiers)
+        incomplete = len(set().union(*missing_ids))
         print(_table({**scores, "questions": len(identifiers), "missing": incomplete}))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from fairseq_littlebird.errors import UserError, shown
-from fairseq_littlebird.formats.opening import open_text
+from fairseq_littlebird.formats.opening import open_binary, open_text
 
 FORMAT_REMEDY = "check that the file has the data set's own format"
 
@@ -35,12 +35,17 @@ def read_json_lines(path: str) -> list[dict[str, Any]]:
 
 def each_json_line(path: str) -> Iterator[dict[str, Any]]:
     """The objects of `read_json_lines` one by one, for files that are larger than the memory."""
-    with open_text(path, newline="\n") as lines:
+    with open_binary(path) as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
             where = f"{path}, line {number}"
-            record = _parse(line, where)
+            try:
+                text = line.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                remedy = "convert the file to UTF-8"
+                raise UserError(f"not UTF-8 text at byte {error.start}", where, remedy) from error
+            if not text.strip():
+                continue
+            record = _parse(text, where)
             if not isinstance(record, dict):
                 raise UserError("expected one JSON object a line", where, FORMAT_REMEDY)
             yield record

@@ -29,7 +29,7 @@ def locate(document: str, answer: Answer) -> Place | None:
         return None
     low, high = answer.within or (0, len(document))
     stop = answer.start + len(answer.text)
-    if stop <= high and document.startswith(answer.text, answer.start):
+    if low <= answer.start and stop <= high and document.startswith(answer.text, answer.start):
         return Place(answer.start, stop)
     part = document[low:high]
     found = find_normalised(part, answer.text, near=answer.start - low)
