@@ -255,5 +255,5 @@ def test_gold_files_of_another_format_are_said(tmp_path):
     assert message(path).startswith(f"{path}, line 2: not UTF-8 text at byte 0")
     path.write_bytes(gzip.compress(good * 50)[:-12])
     assert message(path).startswith(f"{path}: damaged gzip file")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UserError, match="No such file"):
         nq.read_gold(str(tmp_path / "absent.jsonl"))

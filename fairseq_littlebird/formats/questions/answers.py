@@ -73,7 +73,8 @@ def _answer(item: Any, where: str, remedy: str, log: ReadingLog) -> GivenAnswer:
         if "text" not in item:
             field(item, "text", str, where, remedy)
         raise UserError(f"another JSON format (an answer is {shown(text)})", where, remedy)
-    return GivenAnswer(text, whole_number(item.get(_START), _START, where, remedy, log))
+    start = whole_number(item.get(_START), _START, where, remedy, log)
+    return GivenAnswer(text, None if start is not None and start < 0 else start)
 
 
 def _with_text(answers: Iterator[GivenAnswer], where: str, log: ReadingLog) -> Iterator[GivenAnswer]:
