@@ -207,14 +207,18 @@ TEXTS = {
     "hub": ('{"text": "a", "label": 1}\n{"text": "b", "label": 0}\n', [("1",), ("0",)], [False, False]),
     "floats": ([{"text": "a", "label": 1.0}, {"text": "b", "label": 2.5}], [("1",), ("2.5",)], [False, False]),
     "truths": ([{"text": "a", "label": True}, {"text": "b", "label": False}], [("true",), ("false",)], [False, False]),
-    "doccano": ([{"data": "a", "label": ["x"]}, {"data": "b", "label": ["x", "y"]}], [("x",), ("x", "y")], [None, True]),
+    "doccano": (
+        [{"data": "a", "label": ["x"]}, {"data": "b", "label": ["x", "y"]}],
+        [("x",), ("x", "y")],
+        [None, True],
+    ),
     "table": ('text,label\na,x\n"b",\n', [("x",), None], [False, False]),
     "Label Studio": (
-        [{"id": i, "data": {"text": t}, "annotations": [{"result": [{"value": {"choices": ["x"]}}]}]} for i, t in ((1, "a"), (2, "b"))],
+        [{"data": {"text": t}, "annotations": [{"result": [{"value": {"choices": ["x"]}}]}]} for t in "ab"],
         [("x",), ("x",)],
         [None, None],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -100,7 +100,8 @@ SCORES = [
     ("classification", '{"a": "x"}', '{"a": ' + DEEP + "}", 2, "predictions: "),
     ("hotpotqa", "[]", '{"answer": {}, "sp": {"a": ' + DEEP + "}}", 2, "no question"),
     ("squad", '{"version": ' + DEEP + ', "data": []}', "{}", 2, "gold, line 1: "),
-    ("korquad1", '{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "a", "question": "?", "answers": [{"text": "x"}]}]}]}]}',
+    ("korquad1", '{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "a", "question": "?", '
+     '"answers": [{"text": "x"}]}]}]}]}',
      '{"b\\nc": ""}', 0,
      "first b c\n"),
 ]  # fmt: skip
