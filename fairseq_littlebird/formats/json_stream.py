@@ -125,7 +125,7 @@ class JsonStream:
                     self._at = end
                     return value
             held = len(self._buffer) - self._at
-            if limit is not None and held > limit and not self._ended:
+            if limit is not None and held >= limit and not self._ended:
                 raise _LongerError
             self._read(max(_CHUNK, (_GROWTH - 1) * held))
 

@@ -13,7 +13,7 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.json_stream import JsonStream
 from fairseq_littlebird.formats.opening import open_text
 
-LONG = 1 << 24
+LONG = 1 << 22
 """Characters; of a longer record the parts are read one by one."""
 
 _LISTS = ("data", "Data", "rows")  # members of a top object that are the list of its records
