@@ -155,7 +155,11 @@ class Records:
     def _table(self) -> Iterator[tuple[int, Any]]:
         header = self._text.rest_of_line()
         delimiter = max(_DELIMITERS, key=header.count)
-        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+        csv.field_size_limit((1 << 31) - 1)  # a document may be longer than the usual 128 KiB
+        try:
+            names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+        except csv.Error:
+            names = []
         kind = next((kind for mark, kind in _BINARY.items() if header.startswith(mark)), None)
         if kind or len(names) < 2 or len(set(names)) < len(names) or not all(name.isprintable() for name in names):
             what = (
@@ -166,7 +170,6 @@ class Records:
                 else "an empty file"
             )
             raise UserError(what, str(self.path), self.remedy)
-        csv.field_size_limit((1 << 31) - 1)  # a document may be longer than the usual 128 KiB
         lines = iter(self._text.rest_of_line, "")
         try:
             for number, row in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
