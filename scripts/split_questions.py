@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fairseq_littlebird.errors import UserError, exit_on_user_error
-from fairseq_littlebird.metrics.json_files import read_json
+from fairseq_littlebird.metrics.gold_files import read_squad_gold
 from fairseq_littlebird.output import check_folder, whole_folder
 
 
@@ -58,13 +58,15 @@ def main() -> None:
 
 
 def read_articles(files: list[str]) -> tuple[str, list[Any]]:
-    """The version and the articles of SQuAD-format files; 2.0 if any question may have no answer."""
+    """The version and the articles of files of questions in any format; 2.0 if any question may have no answer."""
     articles: list[Any] = []
     for file in files:
-        content = read_json(file)
-        if not isinstance(content, dict) or not isinstance(content.get("data"), list):
-            raise UserError("no list 'data' of articles", file, "give a SQuAD-format file")
-        articles += content["data"]
+        for article in read_squad_gold(file)["data"]:
+            for question in (q for p in article["paragraphs"] for q in p["qas"]):
+                if "answers" not in question:
+                    where = f"{file}, question {question['id']}"
+                    raise UserError("nothing says what its answer is", where, "give its answers, or an empty list")
+            articles.append(article)
     return ("v2.0" if "is_impossible" in json.dumps(articles) else "1.1"), articles
 
 

@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fairseq_littlebird.errors import UserError, exit_on_user_error
+from fairseq_littlebird.formats.datasets import recognised
+from fairseq_littlebird.formats.records import open_records
+from fairseq_littlebird.inputs import is_rereadable
 from fairseq_littlebird.metrics import (
     classification,
     hotpotqa,
@@ -20,7 +23,10 @@ from fairseq_littlebird.metrics import (
     triviaqa,
     wikihop,
 )
+from fairseq_littlebird.metrics.gold_files import read_squad_gold
 from fairseq_littlebird.metrics.json_files import read_json, read_json_lines, read_numbers, read_texts
+
+AUTO = "auto"
 
 
 class Benchmark(NamedTuple):
@@ -32,14 +38,20 @@ class Benchmark(NamedTuple):
     evaluate: Callable[..., dict[str, float]]
     takes_null_odds: bool = False
     parts: tuple[str, ...] = ()  # the maps in a prediction file; none where it is one map itself
+    malformed: Callable[[Any], list[str]] | None = None  # ids of predictions that are scored though malformed
 
 
 BENCHMARKS = {
-    "squad": Benchmark(read_json, read_texts, squad.answers, squad.evaluate, takes_null_odds=True),
-    "korquad1": Benchmark(read_json, read_texts, korquad1.answers, korquad1.evaluate),
+    "squad": Benchmark(read_squad_gold, read_texts, squad.answers, squad.evaluate, takes_null_odds=True),
+    "korquad1": Benchmark(read_squad_gold, read_texts, korquad1.answers, korquad1.evaluate),
     "mrqa": Benchmark(read_json_lines, read_texts, mrqa.answers, mrqa.evaluate),
     "hotpotqa": Benchmark(
-        read_json, hotpotqa.read_predictions, hotpotqa.answers, hotpotqa.evaluate, parts=hotpotqa.PARTS
+        read_json,
+        hotpotqa.read_predictions,
+        hotpotqa.answers,
+        hotpotqa.evaluate,
+        parts=hotpotqa.PARTS,
+        malformed=hotpotqa.malformed,
     ),
     "triviaqa": Benchmark(read_json, read_texts, triviaqa.answers, triviaqa.evaluate),
     "wikihop": Benchmark(read_json, read_texts, wikihop.answers, wikihop.evaluate),
@@ -60,7 +72,7 @@ BENCHMARKS = {
 def main(argv: list[str] | None = None) -> None:
     """Prints the scores; exit status 2 and one line on stderr where a file is wrong."""
     args = _parser().parse_args(argv)
-    benchmark = BENCHMARKS[args.dataset]
+    benchmark = BENCHMARKS[_recognised(args.gold) if args.dataset == AUTO else args.dataset]
     options: dict[str, Any] = {}
     if args.null_odds is not None:
         if not benchmark.takes_null_odds:
@@ -78,15 +90,24 @@ def main(argv: list[str] | None = None) -> None:
         where = ", ".join(path for path in (args.predictions, args.null_odds) if path)
         raise UserError(str(error), where) from error
 
+    if benchmark.malformed:
+        what = (
+            "supporting facts that are not [title, sentence index], scored as wrong ones, as the official script does"
+        )
+        _warn(benchmark.malformed(predictions), what, args.predictions)
+    missing_ids: list[list[str]] = []
+    identifiers = {str(identifier): None for identifier in identifiers}
     for where, predicted in maps.items():
+        predicted = {str(identifier): None for identifier in predicted}
         unknown = [identifier for identifier in predicted if identifier not in identifiers]
         _warn(unknown, f"answers to questions that {args.gold} does not have", where)
         missing = [identifier for identifier in identifiers if identifier not in predicted]
+        missing_ids.append(missing)
         _warn(missing, "questions without a prediction, which score 0", where)
     if args.json:
         print(json.dumps(scores))
     else:
-        incomplete = sum(any(key not in predicted for predicted in maps.values()) for key in identifiers)
+        incomplete = len(set().union(*missing_ids))
         print(_table({**scores, "questions": len(identifiers), "missing": incomplete}))
 
 
@@ -94,10 +115,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="littlebird-evaluate",
         description="Scores a prediction file, digit for digit as the data set's official script does. "
-        "Files are UTF-8 and may be gzipped.",
+        "Files are UTF-8, plain or compressed (gzip, bz2, xz, zip); - is standard input.",
     )
     parser.add_argument(
-        "--dataset", required=True, choices=BENCHMARKS, help="whose format and scores (squad: 1.1 and 2.0)"
+        "--dataset",
+        required=True,
+        choices=[AUTO, *BENCHMARKS],
+        help="whose format and scores (squad: 1.1 and 2.0, and rows of questions, CSV and annotation exports); "
+        "auto: the one whose format the gold file has",
     )
     parser.add_argument(
         "--gold",
@@ -124,6 +149,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object with the official keys")
     return parser
+
+
+def _recognised(path: str) -> str:
+    """The data set whose format the gold file has."""
+    if not is_rereadable(path):
+        raise UserError("standard input is read once", path, "name its --dataset")
+    with open_records(path, "give the data set's own file") as records:
+        found = recognised(records.first)
+    name = found.name if found else "squad"
+    print(f"littlebird-evaluate: --dataset auto: {name}", file=sys.stderr)
+    return name
 
 
 def _table(rows: dict[str, float]) -> str:

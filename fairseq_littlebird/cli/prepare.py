@@ -10,7 +10,7 @@ from pathlib import Path
 from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.errors import exit_on_user_error
 from fairseq_littlebird.output import whole_file, whole_folder
-from fairseq_littlebird.text.readers import DATA_SETS
+from fairseq_littlebird.text.readers import AUTO, DATA_SETS
 from fairseq_littlebird.text.tokenizers import FILES, dictionary_text, load_tokenizer
 
 
@@ -120,9 +120,16 @@ def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="binarize questions about documents",
         description="Writes the folder that --task question_answering and littlebird-predict read.",
     )
-    parser.add_argument("--dataset", required=True, choices=sorted(DATA_SETS), help="format of the files")
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        choices=[AUTO, *sorted(DATA_SETS)],
+        help="the data set, or auto for the one whose format the first file has; squad and korquad1 also read rows of "
+        "questions (JSON, JSON lines, CSV) and exports of Haystack, cdQA, Label Studio and doccano",
+    )
     for split in ("train", "valid", "test"):
-        parser.add_argument(f"--{split}", nargs="+", default=[], metavar="FILE", help=f"{split} files")
+        help = f"{split} files, plain or compressed, or - for standard input"
+        parser.add_argument(f"--{split}", nargs="+", default=[], metavar="FILE", help=help)
     parser.add_argument("--tokenizer", required=True, metavar="PATH", help="tokenizer file or folder")
     parser.add_argument("--dict", required=True, metavar="FILE", help="dict.txt of the tokenizer")
     parser.add_argument("--destdir", required=True, metavar="DIR", help="folder to write")
@@ -154,6 +161,12 @@ def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         action="store_true",
         help="all paragraphs of an article as one document, with a blank line between them",
     )
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out records that cannot be read (no context, an evidence file that is missing) and name them in "
+        "report.jsonl, instead of ending with an error",
+    )
     parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
     parser.set_defaults(run=_qa)
@@ -175,7 +188,10 @@ def _qa(options: argparse.Namespace) -> None:
         workers=options.workers,
         overwrite=options.overwrite,
         max_answer_length=options.max_answer_length,
+        skip_bad=options.skip_bad,
     )
+    if options.dataset == AUTO:
+        print(f"--dataset auto: {next(iter(summaries.values()))['dataset']}")
     for split, summary in summaries.items():
         print("\n".join(summary_lines(split, summary)))
     if "train" not in summaries and any(summary["too_long"] for summary in summaries.values()):
@@ -192,7 +208,8 @@ def _add_classification(commands: argparse._SubParsersAction[argparse.ArgumentPa
         help="binarize labelled texts",
         description="Writes the folder that --task littlebird_sentence_prediction and littlebird-predict read. "
         'A file is JSON lines, {"text": …, "label": …} or {"text": …, "labels": […]} with "id" and "text2" (the '
-        "second of a pair) where there are any; a folder has a subfolder for each label, with text files in it. "
+        "second of a pair) where there are any, a JSON list or a table (CSV, TSV) of the same, or an export of Label "
+        "Studio or doccano, plain or compressed; a folder has a subfolder for each label, with text files in it. "
         "Texts of the test split may have no label.",
     )
     for split in ("train", "valid", "test"):
@@ -213,6 +230,9 @@ def _add_classification(commands: argparse._SubParsersAction[argparse.ArgumentPa
         help="the most tokens of a text, <s> and </s> included; what is longer is cut at its end, of a pair the longer "
         "text first (default: nothing is cut)",
     )
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="leave out records that cannot be read, instead of ending with an error"
+    )
     parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
     parser.set_defaults(run=_classification)
@@ -228,6 +248,7 @@ def _classification(options: argparse.Namespace) -> None:
         options.dict,
         options.destdir,
         labels=options.labels,
+        skip_bad=options.skip_bad,
         max_tokens=options.max_tokens,
         workers=options.workers,
         overwrite=options.overwrite,

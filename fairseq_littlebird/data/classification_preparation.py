@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import itertools
 import json
 import shutil
 from array import array
@@ -24,10 +23,11 @@ from fairseq_littlebird.data.preparation import SMALLEST_WINDOW, check_match
 from fairseq_littlebird.data.prepared import SPLITS
 from fairseq_littlebird.data.prepared_classes import DATASET, VERSION, PreparedClasses, read_classes
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.inputs import check_rereadable
+from fairseq_littlebird.formats.opening import kept, open_text
+from fairseq_littlebird.formats.reading_log import ReadingLog
+from fairseq_littlebird.formats.texts import Text
 from fairseq_littlebird.output import check_folder, whole_folder
-from fairseq_littlebird.text.readers.files import open_text
-from fairseq_littlebird.text.readers.labelled import LabelledText, read_labelled
+from fairseq_littlebird.text.readers.labelled import read_labelled
 from fairseq_littlebird.text.striding import cut_longest
 from fairseq_littlebird.text.tokenizers import Tokenizer
 from fairseq_littlebird.text.workers import ordered_map
@@ -47,11 +47,12 @@ def prepare_texts(
     max_tokens: int | None = None,
     workers: int = 1,
     overwrite: bool = False,
+    skip_bad: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Writes a folder of labelled texts; the same one for any number of workers.
 
     Args:
-        files: split -> its files and folders, see ``text.readers.labelled``.
+        files: split -> its files and folders, see ``text.readers.labelled``; ``-`` is standard input.
         tokenizer: its symbols are the dictionary's.
         dictionary: dict.txt, copied as it is.
         destination: the folder.
@@ -60,6 +61,7 @@ def prepare_texts(
         max_tokens: the most tokens of an item, ``<s>`` and ``</s>`` included; of a pair the longer text is cut first.
         workers: processes that tokenize; 0 or 1 for none.
         overwrite: whether to replace a prepared folder.
+        skip_bad: whether bad records are left out and counted; otherwise they are errors.
 
     Returns:
         split -> its summary (see :func:`summary_lines`).
@@ -73,47 +75,49 @@ def prepare_texts(
     if max_tokens is not None and max_tokens < SMALLEST_WINDOW:
         raise UserError(f"--max-tokens {max_tokens}", remedy=f"give at least {SMALLEST_WINDOW}")
     check_folder(destination, NAMES, overwrite)
-    for file in itertools.chain(*paths.values()):  # before labels are known, and when texts are written
-        check_rereadable(file)
     words = read_dictionary(Path(dictionary))
     check_match(words, tokenizer, Path(dictionary))
-    survey = _Survey(labels)
-    for split, names in paths.items():
-        survey.read(split, names)
-    classes, summaries = survey.classes(), {}
-    encode = _Encoder(tokenizer, words, max_tokens)
-    numbers = {label: number for number, label in enumerate(classes.labels)}
-    with whole_folder(destination, NAMES, overwrite) as folder:
-        parts = [part for part in PARTS if part != "input1" or survey.pairs]
-        begin_folder(folder, parts, tokenizer, Path(dictionary), len(classes.labels))
+    with ExitStack() as stack:
+        paths = {split: stack.enter_context(kept(names)) for split, names in paths.items()}
+        survey = _Survey(labels, skip_bad)
         for split, names in paths.items():
-            labelled = split not in classes.unlabelled
-            writer = SplitWriter(folder, split, [part for part in parts if labelled or part != "label"])
-            with writer, _Gold(folder / f"{split}.gold.json", labelled) as gold:
-                count: Counter[str] = Counter()
-                with tqdm(desc=split, unit=" texts", mininterval=0.5) as progress:
-                    for item in ordered_map(encode, _texts(names), workers):
-                        own = {} if item.labels is None else {"label": [numbers[label] for label in item.labels]}
-                        writer.add(*item.tokens, id=item.id, **own)
-                        gold.add(item, classes.multi_label)
-                        count.update(item.counts)
-                        count["longest"] = max(count["longest"], item.counts["tokens"])
-                        progress.update()
-            summaries[split] = {name: count[name] for name in _COUNTS} | {
-                "labelled": labelled,
-                "labels": {label: survey.count[split][label] for label in classes.labels} if labelled else {},
+            survey.read(split, names)
+        classes, summaries = survey.classes(), {}
+        encode = _Encoder(tokenizer, words, max_tokens)
+        numbers = {label: number for number, label in enumerate(classes.labels)}
+        with whole_folder(destination, NAMES, overwrite) as folder:
+            parts = [part for part in PARTS if part != "input1" or survey.pairs]
+            begin_folder(folder, parts, tokenizer, Path(dictionary), len(classes.labels))
+            for split, names in paths.items():
+                labelled = split not in classes.unlabelled
+                writer = SplitWriter(folder, split, [part for part in parts if labelled or part != "label"])
+                with writer, _Gold(folder / f"{split}.gold.json", labelled) as gold:
+                    count: Counter[str] = Counter()
+                    with tqdm(desc=split, unit=" texts", mininterval=0.5) as progress:
+                        for item in ordered_map(encode, _texts(names, ReadingLog(skip_bad)), workers):
+                            own = {} if item.labels is None else {"label": [numbers[label] for label in item.labels]}
+                            writer.add(*item.tokens, id=item.id, **own)
+                            gold.add(item, classes.multi_label)
+                            count.update(item.counts)
+                            count["longest"] = max(count["longest"], item.counts["tokens"])
+                            progress.update()
+                summaries[split] = {name: count[name] for name in _COUNTS} | {
+                    "skipped": survey.logs[split].skipped,
+                    "notes": {what: note.count for what, note in survey.logs[split].notes.items()},
+                    "labelled": labelled,
+                    "labels": {label: survey.count[split][label] for label in classes.labels} if labelled else {},
+                }
+            settings = {
+                "version": VERSION,
+                "dataset": DATASET,
+                "tokenizer": {"kind": tokenizer.kind, "files": sorted(tokenizer.files)},
+                "max_tokens": max_tokens,
+                "multi_label": classes.multi_label,
+                "labels": classes.labels,
+                "splits": summaries,
             }
-        settings = {
-            "version": VERSION,
-            "dataset": DATASET,
-            "tokenizer": {"kind": tokenizer.kind, "files": sorted(tokenizer.files)},
-            "max_tokens": max_tokens,
-            "multi_label": classes.multi_label,
-            "labels": classes.labels,
-            "splits": summaries,
-        }
-        text = json.dumps(settings, indent=1, ensure_ascii=False)
-        (folder / "prepared.json").write_text(text + "\n", encoding="utf-8")
+            text = json.dumps(settings, indent=1, ensure_ascii=False)
+            (folder / "prepared.json").write_text(text + "\n", encoding="utf-8")
     return summaries
 
 
@@ -132,6 +136,11 @@ def summary_lines(split: str, summary: Mapping[str, Any], shown: int = 10) -> li
         lines.append(f"{split}: {told}{more}")
     else:
         lines.append(f"{split}: without labels")
+    if summary["skipped"]:
+        lines.append(f"{split}: {len(summary['skipped']):,} bad records left out, the first: {summary['skipped'][0]}")
+    if summary["notes"]:
+        told = ", ".join(f"{count:,} x {what}" for what, count in summary["notes"].items())
+        lines.append(f"{split}: read leniently: {told}")
     return lines
 
 
@@ -213,10 +222,13 @@ class _Survey:
 
     Args:
         source: see ``labels`` of :func:`prepare_texts`.
+        skip_bad: see there.
     """
 
-    def __init__(self, source: str | Path | None) -> None:
+    def __init__(self, source: str | Path | None, skip_bad: bool) -> None:
         self._source = source
+        self._skip_bad = skip_bad
+        self.logs: dict[str, ReadingLog] = {}
         self._known: dict[str, None] | None = None  # in the order of their numbers
         self._several: bool | None = None
         self._pairs: bool | None = None
@@ -237,9 +249,10 @@ class _Survey:
     def read(self, split: str, files: Sequence[Path]) -> None:
         """Checks a split; the training split comes first, as its labels are those of all."""
         count = self.count[split] = Counter()
+        log = self.logs[split] = ReadingLog(self._skip_bad, "--skip-bad")
         seen: set[str] = set()
         labelled: bool | None = None
-        for text in _texts(files):
+        for text in _texts(files, log):
             if text.id in seen:
                 raise UserError(f"the id {text.id!r} comes twice in this split", text.where, "make the ids distinct")
             seen.add(text.id)
@@ -267,17 +280,17 @@ class _Survey:
     def classes(self) -> PreparedClasses:
         return PreparedClasses(tuple(self._known or ()), bool(self._several), frozenset(self._unlabelled))
 
-    def _check_pair(self, text: LabelledText) -> None:
+    def _check_pair(self, text: Text) -> None:
         pair = text.second is not None
         if self._pairs not in (None, pair):
             raise UserError('"text2" here and none elsewhere, or the other way', text.where, "give pairs alone or none")
         self._pairs = pair
 
-    def _check_labels(self, text: LabelledText) -> None:
-        if self._several not in (None, text.several):
+    def _check_labels(self, text: Text) -> None:
+        if text.several is not None and self._several not in (None, text.several):
             wanted = '"labels" with a list' if self._several else '"label"'
             raise UserError("one label here, lists of labels there", text.where, f"give {wanted} as elsewhere")
-        self._several = text.several
+        self._several = self._several if text.several is None else text.several
         if self._known is None:
             return
         for label in text.labels or ():
@@ -287,10 +300,10 @@ class _Survey:
                 raise UserError(f"the label {label!r} is {origin}", text.where, remedy)
 
 
-def _texts(files: Sequence[Path]) -> Iterator[LabelledText]:
+def _texts(files: Sequence[Path], log: ReadingLog) -> Iterator[Text]:
     for file in files:
         empty = True
-        for text in read_labelled(file):
+        for text in read_labelled(file, log):
             empty = False
             yield text
         if empty:
@@ -332,7 +345,7 @@ class _Encoder:
         self._indices, self._unknown = words.indices, words.unk()
         self._max_tokens = max_tokens
 
-    def __call__(self, text: LabelledText) -> _Item:
+    def __call__(self, text: Text) -> _Item:
         parts = [self._encode(part) for part in (text.text, text.second) if part is not None]
         lengths, special = [len(part) for part in parts], SPECIAL * len(parts)
         kept = lengths if self._max_tokens is None else cut_longest(lengths, self._max_tokens - special)

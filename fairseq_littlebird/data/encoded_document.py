@@ -9,7 +9,7 @@ from itertools import chain, repeat
 import numpy as np
 
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.answers import locate, token_span
+from fairseq_littlebird.text.answers import Place, locate, token_span
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
 from fairseq_littlebird.text.pieces import encode_pieces
 from fairseq_littlebird.text.readers.paragraphs import SEPARATOR
@@ -31,7 +31,7 @@ class EncodedQuestion:
     tokens: np.ndarray
     answers: list[Answer]
     spans: np.ndarray
-    repaired: list[tuple[Answer, int]]
+    repaired: list[tuple[Answer, Place]]
     lost: list[Answer]
     segments: np.ndarray
     answer_type: int
@@ -123,18 +123,17 @@ class DocumentEncoder:
         )
         spans = []
         for answer in dict.fromkeys(example.answers):
-            start = locate(example.document, answer)
-            span = None
-            if start is not None:
-                span = token_span(offsets, example.document, start, start + len(answer.text))
-            if start is None or span is None:
+            place = locate(example.document, answer)
+            span = token_span(offsets, example.document, place.start, place.stop) if place else None
+            if place is None or span is None:
                 result.lost.append(answer)
                 continue
-            if start != answer.start:
-                result.repaired.append((answer, start))
+            text = example.document[place.start : place.stop]
+            if place.start != answer.start:
+                result.repaired.append((answer, place))
             covered = example.document[offsets[span[0], 0] : offsets[span[1], 1]]
-            result.snapped += covered.strip() != answer.text.strip()
-            result.answers.append(Answer(answer.text, start))
+            result.snapped += covered.strip() != text.strip()
+            result.answers.append(Answer(text, place.start))
             spans.append(span)
         result.spans = np.array(spans, dtype=np.int32).reshape(-1, 2)
         return result

@@ -22,9 +22,11 @@ from fairseq_littlebird.data.dictionary import read_dictionary
 from fairseq_littlebird.data.encoded_document import DocumentEncoder, EncodedDocument, EncodedQuestion, cut
 from fairseq_littlebird.data.prepared import PARTS, SPLITS, VERSION
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats.questions.squad import SQUAD
+from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.output import check_folder, whole_folder
 from fairseq_littlebird.text.example import NULL_TYPE, Answer, QAExample
-from fairseq_littlebird.text.readers import DATA_SETS, read_questions
+from fairseq_littlebird.text.readers import DATA_SETS, QuestionFile, open_questions
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, dictionary_text
 from fairseq_littlebird.text.window import NOT_CONTEXT, SYMBOLS, holds
 from fairseq_littlebird.text.workers import ordered_map
@@ -44,12 +46,13 @@ def prepare_questions(
     workers: int = 1,
     overwrite: bool = False,
     max_answer_length: int | None = None,
+    skip_bad: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Writes a prepared folder; the same one for any number of workers.
 
     Args:
-        dataset: a key of ``text.readers.DATA_SETS``.
-        files: split -> its files.
+        dataset: a key of ``text.readers.DATA_SETS``, or ``text.readers.AUTO``.
+        files: split -> its files; ``-`` is standard input.
         tokenizer: its symbols are the dictionary's.
         dictionary: dict.txt; ``[QUESTION]`` is appended to the copy where it lacks it.
         destination: the folder.
@@ -60,6 +63,7 @@ def prepare_questions(
         workers: processes that tokenize; 0 or 1 for none.
         overwrite: whether to replace a prepared folder.
         max_answer_length: tokens of an answer that a model of this folder predicts; None measures training answers.
+        skip_bad: whether bad records are left out, and told in the summary and the report; otherwise they are errors.
 
     Returns:
         split -> its summary (see :func:`summary_lines`).
@@ -80,30 +84,37 @@ def prepare_questions(
     check_folder(destination, _names(), overwrite)
     symbols = read_dictionary(Path(dictionary))
     check_match(symbols, tokenizer, Path(dictionary))
-    encode = DocumentEncoder(tokenizer, symbols.indices, symbols.unk(), DATA_SETS[dataset].answer_types, max_tokens)
     summaries: dict[str, dict[str, Any]] = {}
-    lengths = {split: AnswerLengths(DATA_SETS[dataset]) for split in paths}
-    with whole_folder(destination, _names(), overwrite) as folder:
+    with ExitStack() as stack:
+        # the first file says what an unnamed data set is; it may be a pipe, which is opened once
+        first = stack.enter_context(open_questions(dataset, next(iter(paths.values()))[0], join_articles))
+        dataset = first.dataset
+        kinds = DATA_SETS[dataset].answer_types
+        encode = DocumentEncoder(tokenizer, symbols.indices, symbols.unk(), kinds, max_tokens)
+        lengths = {split: AnswerLengths(DATA_SETS[dataset]) for split in paths}
+        folder = stack.enter_context(whole_folder(destination, _names(), overwrite))
         text = dictionary_text(tokenizer, Path(dictionary))
         (folder / "dict.txt").write_text(text, encoding="utf-8")
         for name, file in tokenizer.files.items():
             shutil.copyfile(file, folder / name)
-        with (folder / "report.jsonl").open("w", encoding="utf-8") as report:
-            for split, names in paths.items():
-                examples = _read_split(dataset, names, join_articles)
-                with _SplitWriter(folder, split, symbols.unk(), max_tokens, stride, report, lengths[split]) as writer:
-                    progress = tqdm(desc=split, unit=" questions", mininterval=0.5)
-                    with progress:
-                        for document in ordered_map(encode, _by_document(examples), workers):
-                            writer.add(document)
-                            progress.update(len(document.questions))
-                    summaries[split] = writer.summary()
-                if not summaries[split]["kept"]:
-                    raise UserError(
-                        f"no example of the {split} split is left: {_reasons(summaries[split]['dropped'])}",
-                        where=", ".join(map(str, names)),
-                        remedy="check the files and --max-tokens",
-                    )
+        report = stack.enter_context((folder / "report.jsonl").open("w", encoding="utf-8"))
+        for split, names in paths.items():
+            log = ReadingLog(skip_bad, "--skip-bad")
+            examples = _read_split(_opened(dataset, names, join_articles, first), split, join_articles, log)
+            with _SplitWriter(folder, split, symbols.unk(), max_tokens, stride, report, lengths[split]) as writer:
+                progress = tqdm(desc=split, unit=" questions", mininterval=0.5)
+                with progress:
+                    for document in ordered_map(encode, _by_document(examples), workers):
+                        writer.add(document)
+                        progress.set_postfix_str(f"{log.characters / 1e6:,.1f} M characters", refresh=False)
+                        progress.update(len(document.questions))
+                summaries[split] = writer.summary(dataset, log)
+            if not summaries[split]["kept"]:
+                raise UserError(
+                    f"no example of the {split} split is left: {_reasons(summaries[split]['dropped'])}",
+                    where=", ".join(map(str, names)),
+                    remedy="check the files and --max-tokens",
+                )
         if "train" in lengths:
             max_answer_length = max_answer_length or lengths["train"].limit()
         for split, summary in summaries.items():
@@ -116,7 +127,7 @@ def prepare_questions(
             "stride": stride,
             "join_articles": join_articles,
             "max_answer_length": max_answer_length,
-            "answer_types": DATA_SETS[dataset].answer_types,
+            "answer_types": kinds,
             "symbols": {symbol: symbols.index(symbol) for symbol in SYMBOLS},
             "splits": summaries,
         }
@@ -129,13 +140,14 @@ def summary_lines(split: str, summary: Mapping[str, Any]) -> list[str]:
     """What :func:`prepare_questions` counted, for people to read."""
     lines = [
         f"{split}: {summary['read']:,} questions on {summary['documents']:,} documents read, "
-        f"{summary['kept']:,} kept ({summary['unanswerable']:,} unanswerable), "
+        f"{summary['kept']:,} kept ({_answered(summary)}), "
         f"{sum(summary['dropped'].values()):,} dropped{_reasons(summary['dropped'], ': ')}",
         f"{split}: {summary['windows']:,} windows; {summary['cut']:,} questions have several"
         + (f", {summary['short_stride']:,} a shorter stride" if summary["short_stride"] else "")
         + f"; {summary['answered_windows']:,} windows hold an answer",
-        f"{split}: {summary['answers']:,} answers in place, {summary['repaired']:,} of them repaired and "
-        f"{summary['snapped']:,} grown to whole tokens; {summary['lost']:,} not found; "
+        f"{split}: {summary['answers']:,} answers in place, {summary['repaired']:,} of them repaired "
+        f"({summary['nearest']:,} to the nearest of several places) and {summary['snapped']:,} grown to whole tokens; "
+        f"{summary['lost']:,} not found; "
         f"{summary['unknown_share']:.3%} unknown tokens",
     ]
     if summary["untrainable"]:
@@ -143,7 +155,20 @@ def summary_lines(split: str, summary: Mapping[str, Any]) -> list[str]:
             f"{split}: kept for scoring only: {sum(summary['untrainable'].values()):,}"
             + _reasons(summary["untrainable"], ": ")
         )
-    return [*lines, *([f"{split}: {reach_line(summary)}"] if summary["unreachable"] else [])]
+    if summary["formats"] not in ([], [SQUAD.name]):
+        lines.insert(0, f"{split}: read as {', '.join(summary['formats'])}")
+    if summary["skipped"]:
+        lines.append(f"{split}: {summary['skipped']:,} bad records left out, named in report.jsonl")
+    if summary["notes"]:
+        lines.append(f"{split}: read leniently: {_reasons({f'x {what}': n for what, n in summary['notes'].items()})}")
+    if summary["unreachable"]:
+        lines.append(f"{split}: {reach_line(summary)}")
+    return lines
+
+
+def _answered(summary: Mapping[str, Any]) -> str:
+    unanswerable = f"{summary['unanswerable']:,} unanswerable"
+    return unanswerable + (f", {summary['unlabelled']:,} without answers to score" if summary["unlabelled"] else "")
 
 
 def _reasons(counts: Mapping[str, int], lead: str = "") -> str:
@@ -166,22 +191,45 @@ def check_match(dictionary: Dictionary, tokenizer: Tokenizer, path: Path) -> Non
         )
 
 
-def _read_split(dataset: str, files: Iterable[Path], join_articles: bool) -> Iterator[QAExample]:
+def _opened(dataset: str, files: Iterable[Path], join_articles: bool, first: QuestionFile) -> Iterator[QuestionFile]:
+    """The files of a split, each open until the next one is asked for."""
+    for file in files:
+        if file == first.path and not first.used:
+            yield first
+            continue
+        with open_questions(dataset, file, join_articles) as opened:
+            yield opened
+
+
+def _read_split(files: Iterable[QuestionFile], split: str, join_articles: bool, log: ReadingLog) -> Iterator[QAExample]:
     """The files' examples one after the other; an id that comes twice or a file without one is an error."""
     seen: set[str] = set()
+    labelled: bool | None = None
     for file in files:
         before = len(seen)
-        for example in read_questions(dataset, file, join_articles):
+        for example in file.read(join_articles, log):
+            where = f"{file.path}, question {example.id}"
             if example.id in seen:
                 raise UserError(
                     f"the id {example.id!r} comes twice in this split",
-                    where=str(file),
+                    where=str(file.path),
                     remedy="make the ids of a split distinct",
                 )
-            seen.add(example.id)
-            yield example
+            with log.record():
+                if not example.labelled and (split != "test" or labelled):
+                    other = "" if split != "test" else ", unlike others in this split"
+                    remedy = "give its answers, an empty list if there are none"
+                    raise UserError(f"nothing says what its answer is{other}", where, remedy)
+                if labelled is False and example.labelled:
+                    raise UserError(
+                        "it has answers, unlike others in this split", where, "give all or none their answers"
+                    )
+                labelled = example.labelled
+                seen.add(example.id)
+                yield example
         if len(seen) == before:
-            raise UserError("no question in this file", where=str(file), remedy="leave the file out")
+            left = f"; {len(log.skipped):,} bad ones left out" if log.skipped else ""
+            raise UserError(f"no question in this file{left}", where=str(file.path), remedy="leave the file out")
 
 
 def _by_document(examples: Iterable[QAExample]) -> Iterator[list[QAExample]]:
@@ -200,6 +248,7 @@ _COUNTS = (
     "read",
     "kept",
     "unanswerable",
+    "unlabelled",
     "cut",
     "short_stride",
     "windows",
@@ -207,6 +256,7 @@ _COUNTS = (
     "answers",
     "snapped",
     "repaired",
+    "nearest",
     "lost",
     "tokens",
 )
@@ -249,8 +299,10 @@ class _SplitWriter:
         written = False
         for question in document.questions:
             self._count["read"] += 1
-            for answer, start in question.repaired:
-                self._tell(question, "answer moved to its text", answer, repaired=start)
+            for answer, place in question.repaired:
+                what = "answer moved to its text" if place.certain else "answer moved to the nearest place of its text"
+                self._tell(question, what, answer, repaired=place.start)
+                self._count["nearest"] += not place.certain
             for answer in question.lost:
                 self._tell(question, "answer not found", answer)
             self._count["answers"] += len(question.answers)
@@ -314,7 +366,10 @@ class _SplitWriter:
             self._add("windows", np.array([self._count["kept"], start, stop], np.int32))
         self._count["windows"] += len(pieces)
         self._count["kept"] += 1
-        self._count["unanswerable"] += not example.answers and example.answer_type in ("", NULL_TYPE)
+        self._count["unlabelled"] += not example.labelled
+        self._count["unanswerable"] += (
+            example.labelled and not example.answers and example.answer_type in ("", NULL_TYPE)
+        )
         self._count["cut"] += len(pieces) > 1
 
     def _add(self, name: str, items: np.ndarray) -> None:
@@ -324,11 +379,23 @@ class _SplitWriter:
         record: dict[str, Any] = {"split": self._split, "id": question.example.id, "what": what}
         if answer is not None:
             record |= {"answer": answer.text, "start": answer.start} | more
+        self._report_line(record)
+
+    def _report_line(self, record: Mapping[str, Any]) -> None:
         self._report.write(json.dumps(record, ensure_ascii=False) + "\n")
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, dataset: str, log: ReadingLog) -> dict[str, Any]:
+        """The counts; what the log noticed goes into the report as well."""
+        for what, note in log.notes.items():
+            self._report_line({"split": self._split, "what": what, "where": note.where, "count": note.count})
+        for error in log.skipped:
+            self._report_line({"split": self._split, "what": f"bad record left out: {error}"})
         return {name: self._count[name] for name in _COUNTS} | {
             "dropped": dict(self._dropped),
             "untrainable": dict(self._untrainable),
             "unknown_share": self._count["unknown"] / max(1, self._count["tokens"]),
+            "skipped": len(log.skipped),
+            "notes": {what: note.count for what, note in log.notes.items()},
+            "dataset": dataset,
+            "formats": sorted(set(log.formats.values())),
         }

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from fairseq_littlebird.errors import UserError, shown
+from fairseq_littlebird.formats.texts import scalar_label
 from fairseq_littlebird.metrics.json_files import FORMAT_REMEDY, is_number, read_json
 
 PROBABILITIES = "probabilities"
@@ -175,9 +176,10 @@ def _is_single(gold: Mapping[str, Any]) -> bool:
 
 
 def _label(value: Any, where: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
+    name = scalar_label(value)
+    if name is None:
         raise UserError(f"expected a label, found {shown(value)}", where, FORMAT_REMEDY)
-    return str(value)
+    return name
 
 
 def _ratio(part: float, whole: float) -> float:

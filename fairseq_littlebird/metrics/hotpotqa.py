@@ -42,7 +42,7 @@ def answer_scores(prediction: str, gold: str) -> Scores:
 
 def fact_scores(prediction: Sequence[Any], gold: frozenset[Fact]) -> Scores:
     """Scores over the supporting facts, [title, sentence index] each, in any order; a repeated one counts once."""
-    predicted = frozenset((title, sentence) for title, sentence in prediction)
+    predicted = frozenset(map(tuple, prediction))  # whatever it holds, as the official script does
     common = len(predicted & gold)
     return _scores(predicted == gold, _share(common, predicted), _share(common, gold))
 
@@ -88,11 +88,17 @@ def read_predictions(path: str) -> dict[str, dict[str, Any]]:
             raise UserError(f"no object under {part!r}", path, remedy)
     check_texts(content["answer"], f"{path}, answer")
     for identifier, facts in content["sp"].items():
-        if not _are_facts(facts):
-            found = shown(facts)
+        try:
+            fact_scores(facts, frozenset())
+        except TypeError as error:  # the official script ends here too
             spot = f"{path}, sp, question {identifier}"
-            raise UserError(f"expected the supporting facts, found {found}", spot, _FACT_REMEDY)
+            raise UserError(f"expected the supporting facts, found {shown(facts)}", spot, _FACT_REMEDY) from error
     return content
+
+
+def malformed(predictions: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The questions with a predicted fact that is not [title, sentence index], which counts as a wrong one."""
+    return [identifier for identifier, facts in predictions["sp"].items() if not _are_facts(facts)]
 
 
 def evaluate(gold: Any, predictions: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

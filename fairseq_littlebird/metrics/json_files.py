@@ -3,56 +3,52 @@
 from __future__ import annotations
 
 import glob
-import gzip
 import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from fairseq_littlebird.errors import UserError, shown
+from fairseq_littlebird.formats.opening import open_binary, open_text
 
 FORMAT_REMEDY = "check that the file has the data set's own format"
-_GZIP = b"\x1f\x8b"
 
 
 def read_json(path: str) -> Any:
-    """The value in a UTF-8 JSON file, gzipped or not.
+    """The value in a UTF-8 JSON file, plain or compressed; ``-`` is standard input.
 
     Raises:
-        UserError: the file is not UTF-8 or not JSON.
-        OSError: it cannot be read.
+        UserError: the file cannot be read, is not UTF-8 or not JSON.
     """
-    return _parse(_read_text(path), path)
+    with open_text(path, newline="\n") as stream:
+        return _parse(stream.read(), path)
 
 
 def read_json_lines(path: str) -> list[dict[str, Any]]:
-    """The objects of a UTF-8 file with one JSON object a line, gzipped or not; blank lines are skipped.
+    """The objects of a UTF-8 file with one JSON object a line, plain or compressed; blank lines are skipped.
 
     Raises:
-        UserError: the file is not UTF-8, or a line holds something else.
-        OSError: it cannot be read.
+        UserError: the file cannot be read, is not UTF-8, or a line holds something else.
     """
     return list(each_json_line(path))
 
 
 def each_json_line(path: str) -> Iterator[dict[str, Any]]:
     """The objects of `read_json_lines` one by one, for files that are larger than the memory."""
-    with open(path, "rb") as raw:
-        gzipped = raw.peek(2)[:2] == _GZIP  # of a pipe, what is read is gone
-        try:
-            with gzip.open(raw) if gzipped else raw as lines:
-                for number, line in enumerate(lines, 1):
-                    where = f"{path}, line {number}"
-                    text = _decode(line, where)
-                    if not text.strip():
-                        continue
-                    record = _parse(text, where)
-                    if not isinstance(record, dict):
-                        raise UserError("expected one JSON object a line", where, FORMAT_REMEDY)
-                    yield record
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise UserError(f"damaged gzip file ({error})", path, "download it again") from error
+    with open_binary(path) as lines:
+        for number, line in enumerate(lines, 1):
+            where = f"{path}, line {number}"
+            try:
+                text = line.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                remedy = "convert the file to UTF-8"
+                raise UserError(f"not UTF-8 text at byte {error.start}", where, remedy) from error
+            if not text.strip():
+                continue
+            record = _parse(text, where)
+            if not isinstance(record, dict):
+                raise UserError("expected one JSON object a line", where, FORMAT_REMEDY)
+            yield record
 
 
 def files_of(path: str, *endings: str) -> list[str]:
@@ -120,10 +116,12 @@ def items(record: Any, key: str, where: str) -> list[dict[str, Any]]:
 
 
 def question_id(question: dict[str, Any], key: str, where: str, seen: dict[str, Any]) -> str:
-    """The question's id, a string that ``seen`` does not have yet."""
+    """The question's id as text, also where it is a number, which ``seen`` does not have yet."""
     value = question.get(key)
+    if type(value) is int or isinstance(value, float) and value.is_integer():
+        value = str(int(value))
     if not isinstance(value, str):
-        raise UserError(f"a question without a text under {key!r}", where, FORMAT_REMEDY)
+        raise UserError(f"a question without an id under {key!r}", where, FORMAT_REMEDY)
     if value in seen:
         raise UserError("more than one question has this id", f"{where}, question {value}", "keep one of them")
     return value
@@ -136,26 +134,8 @@ def _read_map(path: str, value: str) -> dict[str, Any]:
     return content
 
 
-def _read_text(path: str) -> str:
-    content = Path(path).read_bytes()
-    if content[:2] == _GZIP:
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise UserError(f"damaged gzip file ({error})", path, "download it again") from error
-    return _decode(content, path)
-
-
-def _decode(content: bytes, where: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        remedy = "convert the file to UTF-8"
-        raise UserError(f"not UTF-8 text at byte {error.start}", where, remedy) from error
-
-
 def _parse(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, strict=False)  # line ends inside strings, as preparation reads them
     except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON ({error})", where, FORMAT_REMEDY) from error

@@ -26,7 +26,7 @@ def answers(gold: Sequence[dict[str, Any]], where: str = "gold") -> dict[str, li
             continue
         spot = f"{where}, record {number}"
         for question in items(record, "qas", spot):
-            identifier = question_id(question, "qid", spot, texts)
+            identifier = question_id(question, "qid" if "qid" in question else "id", spot, texts)
             found = question.get("answers")
             if not isinstance(found, list) or not found or not all(isinstance(text, str) for text in found):
                 spot = f"{where}, question {identifier}"

@@ -135,6 +135,8 @@ def evaluate(gold: Sequence[dict[str, Any]], predictions: Mapping[Any, dict[str,
         UserError: see `answers`; a prediction has another format, or the examples are not the gold's.
     """
     annotated = answers(gold)
+    own = {str(key): key for key in annotated}  # 7 and "7" are one id
+    predictions = {own.get(str(key), key): record for key, record in predictions.items()}
     _require_same_ids(annotated, predictions)
     answered = {key: _prediction(predictions[key], f"example {key}") for key in annotated}
     _require_common_offsets(gold, [answer for answer, _, _ in answered.values()])

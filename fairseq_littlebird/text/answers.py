@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from typing import NamedTuple
+
 import numpy as np
 
 from fairseq_littlebird.text.example import Answer
-
-NEAR = 50
-"""Characters on either side of a wrong offset in which an answer's text is searched."""
+from fairseq_littlebird.text.matching import find_normalised, normalised_occurrences
 
 
-def locate(document: str, answer: Answer) -> int | None:
-    """Character offset of the answer's text, or None where it cannot be known.
+class Place(NamedTuple):
+    """[start, stop) characters of an answer; ``certain`` unless its text stands in several places, none as given."""
 
-    An offset that matches its text is kept. One that does not is repaired if the text starts exactly once
-    within ``NEAR`` characters of it; a negative offset says nothing and is never repaired.
+    start: int
+    stop: int
+    certain: bool = True
+
+
+def locate(document: str, answer: Answer) -> Place | None:
+    """Where an answer stands, or None where its text does not or it has no place.
+
+    An offset that matches its text is kept. Otherwise the text is looked for in any normalisation form, and of several
+    places the one nearest to the offset is taken. A negative offset says that there is no place.
     """
     if answer.start < 0 or not answer.text.strip():
         return None
-    if document.startswith(answer.text, answer.start):
-        return answer.start
-    low, high = max(0, answer.start - NEAR), answer.start + NEAR + len(answer.text)
-    first = document.find(answer.text, low, high)
-    return first if first >= 0 and document.find(answer.text, first + 1, high) < 0 else None
+    low, high = answer.within or (0, len(document))
+    stop = answer.start + len(answer.text)
+    if low <= answer.start and stop <= high and document.startswith(answer.text, answer.start):
+        return Place(answer.start, stop)
+    part = document[low:high]
+    found = find_normalised(part, answer.text, near=answer.start - low)
+    if found is None:
+        return None
+    several = len(list(islice(normalised_occurrences(part, answer.text), 2))) > 1
+    return Place(low + found[0], low + found[1], certain=not several)
 
 
 def token_span(offsets: np.ndarray, document: str, start: int, stop: int) -> tuple[int, int] | None:

@@ -14,11 +14,13 @@ class Answer:
 
     Args:
         text: the answer as the data set gives it.
-        start: character offset of ``text`` in the document; negative where the data set gives none.
+        start: character offset of ``text`` in the document; negative where it has no place there.
+        within: [start, stop) characters that it stands within, where its offset is wrong; None for the whole document.
     """
 
     text: str
     start: int
+    within: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class QAExample:
         segments: parts to judge, in order.
         fixed_pieces: so many of the pieces, from the first, are never cut off; 0 where all may be.
         answer_type: one of the data set's kinds of answer, such as ``yes``; empty where it has none.
+        labelled: whether the data set says what the answer is, or that there is none; otherwise ``answers`` is empty.
     """
 
     id: str
@@ -81,3 +84,4 @@ class QAExample:
     segments: tuple[Segment, ...] = ()
     fixed_pieces: int = 0
     answer_type: str = ""
+    labelled: bool = True

@@ -156,10 +156,10 @@ def test_bad_input_is_one_line_that_names_it(tmp_path, trained, corpus, capsys):
     latin = tmp_path / "latin.json"
     latin.write_bytes(b'{"data": "\xe9"}')
     assert f"{latin}: not UTF-8" in qa(latin)
-    assert "answer_start" in qa(squad_file(tmp_path / "f.json", answer_start="2"))
-    assert "1 answer not found" in qa(squad_file(tmp_path / "f.json", answer_start=2000))
+    assert "answer_start" in qa(squad_file(tmp_path / "f.json", answer_start="two"))
+    assert "1 answer not found" in qa(squad_file(tmp_path / "f.json", text="none"))
     assert "1 empty context" in qa(squad_file(tmp_path / "f.json", context=""))
-    assert "line 1" in qa(good, dataset="mrqa")
+    assert "no 'context'" in qa(good, dataset="mrqa")
     assert "none.json" in qa(tmp_path / "none.json")
     assert "no such tokenizer" in qa(good, tokenizer=tmp_path / "none")
     assert "dict.txt" in qa(good, dict=tmp_path / "dict.txt")

@@ -148,7 +148,7 @@ FAULTS = {
     "line 2: a label here, none there": {"train": [A], "test": [{"text": "wa"}, A]},
     'line 2: "text2" here and none elsewhere': {"train": [A, {**A, "text2": "wb"}]},
     "line 2: the id '1' comes twice": {"train": [{**A, "id": 1}, {**B, "id": "1"}]},
-    "train.jsonl: no text in it": {"train": []},
+    "train.jsonl: an empty file": {"train": []},
     "nothing says which labels there are": {"test": [A]},
     "no label in the training split": {"train": [{"text": "wa", "labels": []}]},
     "no input files": {},

@@ -308,7 +308,7 @@ def hard_cases(tmp_path) -> Path:
         tmp_path / "hard.json",
         ("the gold is here", ("good", "q", [("gold", 4), ("gold", 4)]), ("moved", "q", [("gold", 9)])),
         ("gold gold", ("twice", "q", [("gold", 2)]), ("half", "q", [("gold", 2), ("gold", 5)])),
-        ("gold" + far, ("far", "q", [("gold", 150)]), ("outside", "q", [("gold", 10**9)])),
+        ("gold" + far, ("far", "q", [("gold", 150)]), ("outside", "q", [("silver", 0)])),
         ("", ("no context", "q", [])),
         ("\u200b \t", ("blank context", "q", [])),
         ("a gold one", ("no question", " ", [("gold", 2)]), ("negative", "q", [("gold", -3)])),
@@ -326,7 +326,7 @@ def test_every_example_is_counted(tmp_path, tokenizers):
     )
     train, valid = summaries["train"], summaries["valid"]
     dropped = {
-        "answer not found": 4,
+        "answer not found": 1,
         "empty context": 2,
         "empty question": 1,
         "question leaves less than 8 tokens of context": 1,
@@ -336,23 +336,23 @@ def test_every_example_is_counted(tmp_path, tokenizers):
     assert train["untrainable"] == valid["dropped"] == {}
     assert train["read"] == 13 == train["kept"] + sum(dropped.values())
     assert valid["kept"] == valid["read"] == 13
-    assert (train["repaired"], train["lost"], train["unanswerable"]) == (1, 5, 1)
+    assert (train["repaired"], train["nearest"], train["lost"], train["unanswerable"]) == (5, 2, 1, 1)
     prepared = PreparedQuestions(out, "train")
-    assert {prepared.example(i)[0].id for i in range(len(prepared))} == {"good", "moved", "half", "null"}
+    kept = {"good", "moved", "twice", "half", "far", "negative", "null"}
+    assert {prepared.example(i)[0].id for i in range(len(prepared))} == kept
     for i in range(len(prepared)):
         example, _ = prepared.example(i)
         assert predictions(prepared, i) == {answer.text for answer in example.answers}
         assert all(example.document.startswith(a.text, a.start) for a in example.answers)
     lines = "\n".join(line for split in summaries for line in summary_lines(split, summaries[split]))
-    assert "9 dropped: 4 answer not found" in lines and "kept for scoring only: 9" in lines
+    assert "6 dropped: 1 answer not found" in lines and "kept for scoring only: 6" in lines
     report = [json.loads(line) for line in (out / "report.jsonl").read_text("utf-8").splitlines()]
     assert {"split": "train", "id": "moved", "what": "answer moved to its text", "answer": "gold"} | {
         "start": 9,
         "repaired": 4,
     } in report
-    assert {r["id"] for r in report if r["what"] == "answer not found"} == {
-        *("twice", "half", "far", "outside", "negative")
-    }
+    assert {r["id"] for r in report if r["what"] == "answer not found"} == {"outside"}
+    assert {r.get("id") for r in report if "nearest" in r["what"]} == {"twice", "half"}
 
 
 def test_evaluation_keeps_every_question_and_its_gold_text(tmp_path, tokenizers):
@@ -361,9 +361,9 @@ def test_evaluation_keeps_every_question_and_its_gold_text(tmp_path, tokenizers)
     prepare_questions("squad", {"test": [hard_cases(tmp_path)]}, tokenizer, dictionary, out, max_tokens=64, stride=32)
     prepared = PreparedQuestions(out, "test")
     examples = {prepared.example(i)[0].id: (i, *prepared.example(i)) for i in range(len(prepared))}
-    _, example, windows = examples["twice"]
-    assert example.answers == (Answer("gold", -1),) and len(windows) == 1
-    assert predictions(prepared, examples["twice"][0]) == set()
+    _, example, windows = examples["outside"]
+    assert example.answers == (Answer("silver", -1),) and len(windows) > 0
+    assert predictions(prepared, examples["outside"][0]) == set()
     assert len(examples["long"][2]) == len(examples["no context"][2]) == 0
     assert examples["long"][1].answers == (Answer("gold", 2),)
     assert examples["no context"][1].document == ""

@@ -54,7 +54,7 @@ HALF = {"version": 3, "dataset": "squad", "symbols": {"<s>": 0}, "answer_types":
 FOUND = [
     (squad, {"x.json": '{"data": [], }'}, "not valid JSON"),
     (squad, {"x.json": '{"data": [{"paragraphs": []}, ]}'}, "not valid JSON"),
-    (squad, {"x.json": '{1: 2, "data": []}'}, "a name expected"),
+    (squad, {"x.json": '{1: 2, "data": []}'}, "expected a name"),
     (mrqa, {"x.jsonl": '{"context": "c", "qas": [{"qid": true, "question": "?"}]}'}, "'qid' is bool"),
     (words, {"dict.txt": b"\xed\xa0\x80 1\n"}, "not UTF-8"),
     (words, {"dict.txt": NUMBERS, "encoder.json": "{"}, "not JSON"),
@@ -99,8 +99,10 @@ SCORES = [
     ("classification", '{"a": "x"}', '{"a": {"x": 1' + "0" * 400 + "}}", 0, "accuracy"),
     ("classification", '{"a": "x"}', '{"a": ' + DEEP + "}", 2, "predictions: "),
     ("hotpotqa", "[]", '{"answer": {}, "sp": {"a": ' + DEEP + "}}", 2, "no question"),
-    ("squad", '{"version": ' + DEEP + ', "data": []}', "{}", 2, "gold: "),
-    ("korquad1", '{"data": [{"paragraphs": [{"qas": [{"id": "a", "answers": [{"text": "x"}]}]}]}]}', '{"b\\nc": ""}', 0,
+    ("squad", '{"version": ' + DEEP + ', "data": []}', "{}", 2, "gold, line 1: "),
+    ("korquad1", '{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "a", "question": "?", '
+     '"answers": [{"text": "x"}]}]}]}]}',
+     '{"b\\nc": ""}', 0,
      "first b c\n"),
 ]  # fmt: skip
 

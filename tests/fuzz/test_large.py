@@ -76,7 +76,7 @@ def test_answers_that_recur(hostile, tmp_path):
     with hostile.bounded(SECONDS):
         assert sum(1 for _ in occurrences(document, ["a-a"])) == N - 1
         assert not list(occurrences(document, [document[: LONGEST + 1]]))
-        assert locate("a" * N, Answer("a" * (N // 2), N)) is None
+        assert locate("a" * N, Answer("a" * (N // 2), N)) == (N // 2, N, False)
         squad.normalize("the " * N)
     for letter, answer in (("-", "-" * (N // 2) + "x"), ("x", "x" * (N // 2))):
         record = {"_id": "a", "question": "?", "answer": answer, "context": [["t", [letter * N]]]}

@@ -78,7 +78,7 @@ def test_auroc_counts_pairs(pairs):
         ([], {}, "gold: no example"),
         ({"a": "x", "b": ["x"]}, {}, "gold, example b: one label here, a list of labels there"),
         ({"a": None}, {}, "gold, example a: expected a label, found null"),
-        ({"a": ["x", 0.5]}, {}, "gold, example a: expected a label, found 0.5"),
+        ({"a": ["x", {}]}, {}, "gold, example a: expected a label, found {}"),
         ({"a": "x"}, {"a": ["x"]}, 'example a: found ."x".; give one label'),
         ({"a": ["x"]}, {"a": "x"}, 'example a: found "x"; give a list of labels'),
         ({"a": "x"}, {"a": None}, "example a: expected a label, found null"),

@@ -146,7 +146,7 @@ def test_real_records_equal_the_official_script(data_dir, derived):
         ([], "gold: no question"),
         ({"data": []}, "gold: expected one list of records"),
         (["x"], "gold: expected one list of records"),
-        ([{"id": "q0"}], "gold, record 1: a question without a text under '_id'"),
+        ([{"id": "q0"}], "gold, record 1: a question without an id under '_id'"),
         ([record(), record()], "gold, record 2, question q0: more than one"),
         ([{"_id": "q0", "supporting_facts": []}], "gold, question q0: no text under 'answer'; take the question out"),
         ([{"_id": "q0", "answer": "x"}], "gold, question q0: no list of .* under 'supporting_facts'"),
@@ -165,11 +165,9 @@ def test_what_cannot_be_scored_is_said(gold, message):
         ([], ": no object under 'answer'; give {"),
         ({"answer": {}}, ": no object under 'sp'"),
         ({"answer": {"q0": None}, "sp": {}}, ", answer, question q0: expected the answer's text, found null"),
-        ({"answer": {}, "sp": {"q0": "Oslo"}}, ', sp, question q0: expected the supporting facts, found "Oslo"'),
-        ({"answer": {}, "sp": {"q0": [["Oslo", 0.5]]}}, ", sp, question q0: expected the supporting facts"),
-        ({"answer": {}, "sp": {"q0": [["Oslo", True]]}}, ", sp, question q0: expected the supporting facts"),
+        ({"answer": {}, "sp": {"q0": 5}}, ", sp, question q0: expected the supporting facts, found 5"),
+        ({"answer": {}, "sp": {"q0": [1]}}, ", sp, question q0: expected the supporting facts"),
         ({"answer": {}, "sp": {"q0": [[["Oslo"], 0]]}}, ", sp, question q0: expected the supporting facts"),
-        ({"answer": {}, "sp": {"q0": [["Oslo", 0, 1]]}}, ", sp, question q0: expected the supporting facts"),
     ],
 )
 def test_a_prediction_file_of_another_format(tmp_path, content, message):
@@ -178,3 +176,25 @@ def test_a_prediction_file_of_another_format(tmp_path, content, message):
     with pytest.raises(UserError) as raised:
         hotpotqa.read_predictions(str(path))
     assert str(raised.value).startswith(f"{path}{message}")
+
+
+@pytest.mark.parametrize(
+    ("facts", "right"),
+    [
+        ([["Oslo", 0], "Lima", ["Lima", 2, 3]], 1),
+        ([["Oslo", 0], ["Lima", "2"]], 1),
+        ([["Oslo", False], ["Lima", 2.0]], 2),  # equal in Python, so equal there
+        ([["Oslo"], []], 0),
+        ("Oslo", 0),
+    ],
+)
+def test_malformed_facts_are_scored_as_the_official_script_does(tmp_path, facts, right):
+    """Its set of tuples: each that is no fact of the gold counts as a wrong one."""
+    content = {"answer": {"q0": "red"}, "sp": {"q0": facts, "q1": [["Oslo", 0]]}}
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(content))
+    predictions = hotpotqa.read_predictions(str(path))
+    assert hotpotqa.malformed(predictions) == ["q0"]
+    scores = hotpotqa.evaluate([record()], predictions)
+    predicted = set(map(tuple, facts))
+    assert scores["sp_prec"] == right / len(predicted) and scores["sp_recall"] == right / 2

@@ -119,7 +119,7 @@ def test_a_folder_is_read_as_one_file(data_dir):
         ([], "gold: no list of objects under 'data'"),
         ({"data": []}, "gold: no question"),
         ({"data": [{"paragraphs": []}]}, "gold, page 1: no list of objects under 'qas'"),
-        ({"data": [{"qas": [{"answer": {"text": "x"}}]}]}, "gold, page 1: a question without a text under 'id'"),
+        ({"data": [{"qas": [{"answer": {"text": "x"}}]}]}, "gold, page 1: a question without an id under 'id'"),
         ({"data": [{"qas": [{"id": "q", "answers": [{"text": "x"}]}]}]}, "gold, question q: no 'answer' with a 'text'"),
         ({"data": korquad_file("가")["data"] * 2}, "gold, page 2, question q0: more than one"),
     ],

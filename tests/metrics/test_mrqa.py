@@ -35,7 +35,7 @@ def test_takes_the_best_answer_and_counts_missing_ones():
         ([], "gold: no question"),
         ([{"data": []}], "gold, record 1: no list of objects under 'qas'"),
         ([{"qas": []}, {"header": {}}], "gold, record 2: no list of objects under 'qas'"),
-        ([{"qas": [{"id": "q", "answers": ["x"]}]}], "gold, record 1: a question without a text under 'qid'"),
+        ([{"qas": [{"_id": "q", "answers": ["x"]}]}], "gold, record 1: a question without an id under 'id'"),
         ([{"qas": [{"qid": "q", "answers": []}]}], "gold, question q: no list of answer texts"),
         ([{"qas": [{"qid": "q", "answers": [{"text": "x"}]}]}], "gold, question q: no list of answer texts"),
         ([{"qas": [{"qid": "q", "answers": ["x"]}]}] * 2, "gold, record 2, question q: more than one"),

@@ -208,7 +208,7 @@ def test_gold_that_cannot_be_scored_is_said(gold, message):
     [
         ({}, "no prediction for 2 of 2 examples, first 1; give one for each"),
         ({1: prediction(), 3: prediction()}, "1 of 2 examples, first 2 and 1 predictions for other examples, first 3"),
-        ({"1": prediction(), 2: prediction()}, 'first 1 and 1 predictions for other examples, first "1"'),
+        ({"3": prediction(), 2: prediction()}, 'first 1 and 1 predictions for other examples, first "3"'),
         ({1: annotation(), 2: prediction()}, "example 1: no number under 'long_answer_score'"),
         ({1: prediction(score=float("nan")), 2: prediction()}, "example 1: no number"),
         ({1: prediction(), 2: prediction(short=[span(1, 2)], yes_no="NO")}, "example 2: both short answers and yes"),
@@ -255,5 +255,5 @@ def test_gold_files_of_another_format_are_said(tmp_path):
     assert message(path).startswith(f"{path}, line 2: not UTF-8 text at byte 0")
     path.write_bytes(gzip.compress(good * 50)[:-12])
     assert message(path).startswith(f"{path}: damaged gzip file")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UserError, match="No such file"):
         nq.read_gold(str(tmp_path / "absent.jsonl"))

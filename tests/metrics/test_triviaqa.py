@@ -158,7 +158,7 @@ def test_real_records_equal_the_official_script(real_file, derived, name, exact_
         ([], "gold: no list of objects under 'Data'"),
         (trivia_file(), "gold: no question"),
         (trivia_file(question("q0", "x", verified=False), verified=True), "gold: no question"),
-        (trivia_file({"id": "q0"}), "gold, record 1: a question without a text under 'QuestionId'"),
+        (trivia_file({"id": "q0"}), "gold, record 1: a question without an id under 'QuestionId'"),
         (trivia_file({"QuestionId": "q0"}), "gold, question q0: no object under 'Answer'; take the question out"),
         (trivia_file({"QuestionId": "q0", "Answer": {}}), "gold, question q0: no list .* 'NormalizedAliases'"),
         (trivia_file(question("q0", "x", human="y")), "gold, question q0: no list .* 'HumanAnswers'"),

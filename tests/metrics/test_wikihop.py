@@ -41,7 +41,7 @@ def test_gold_as_prediction(data_dir):
         ([], "gold: no question"),
         ({"data": []}, "gold: expected one list of records"),
         ([1], "gold: expected one list of records"),
-        ([{"_id": "q0"}], "gold, record 1: a question without a text under 'id'"),
+        ([{"_id": "q0"}], "gold, record 1: a question without an id under 'id'"),
         ([record(), record()], "gold, record 2, question q0: more than one"),
         ([{"id": "q0", "candidates": ["x"]}], "gold, question q0: no text under 'answer'; take the question out"),
         ([{"id": "q0", "answer": "x"}], "gold, question q0: the answer is none of the candidates"),

@@ -1,45 +1,46 @@
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_littlebird.text.answers import NEAR, locate, token_span
+from fairseq_littlebird.text.answers import Place, locate, token_span
 from fairseq_littlebird.text.example import Answer
 
 
 @given(st.text(max_size=80), st.data())
 def test_a_right_offset_is_kept(document, data):
     start = data.draw(st.integers(0, len(document)))
-    text = document[start : data.draw(st.integers(start, len(document)))]
-    expected = start if text.strip() else None
-    assert locate(document, Answer(text, start)) == expected
+    stop = data.draw(st.integers(start, len(document)))
+    expected = Place(start, stop) if document[start:stop].strip() else None
+    assert locate(document, Answer(document[start:stop], start)) == expected
 
 
-@given(st.text("ab ", max_size=60), st.text("ab", min_size=1, max_size=3), st.integers(-5, 70))
-def test_a_repaired_answer_stands_where_it_says_and_nowhere_else_near(document, text, start):
-    found = locate(document, Answer(text, start))
-    if found is None:
-        places = [i for i in range(len(document)) if document.startswith(text, i)]
-        assert start < 0 or len([i for i in places if abs(i - start) <= NEAR]) != 1
+@given(st.text("ab ", max_size=60), st.text("ab", min_size=1, max_size=3), st.integers(-5, 70), st.data())
+def test_a_wrong_offset_becomes_the_nearest_place_of_the_text(document, text, start, data):
+    bounds = [data.draw(st.integers(0, len(document))) for _ in "lh"]
+    within = (min(bounds), max(bounds))
+    inside = [i for i in range(within[0], within[1] - len(text) + 1) if document.startswith(text, i)]
+    found = locate(document, Answer(text, start, within))
+    if start < 0 or not inside:
+        assert found is None
     else:
-        assert document[found : found + len(text)] == text
+        nearest = min(abs(i - start) for i in inside)
+        assert found.start in inside and abs(found.start - start) == nearest
+        assert document[found.start : found.stop] == text
+        assert found.certain == (start in inside or len(inside) == 1)
 
 
-def test_near_ends_at_its_last_character():
-    for distance, expected in ((NEAR, 100), (NEAR + 1, None)):
-        document = "." * 100 + "gold" + "." * 200
-        assert locate(document, Answer("gold", 100 - distance)) == expected
-        assert locate(document, Answer("gold", 100 + distance)) == expected
-
-
-def test_two_occurrences_near_are_not_guessed_between():
-    assert locate("gold and gold", Answer("gold", 3)) is None
-    assert locate("gold" + " " * 2 * NEAR + "gold", Answer("gold", 3)) == 0
-    assert locate("aaa", Answer("aa", 2)) is None  # overlapping ones count as two
-    assert locate("gold", Answer("gold", -1)) is None
-    assert locate("gold", Answer("gold", 20)) == 0
-    assert locate("gold", Answer("gold", 10**12)) is None
+def test_answers_are_found_in_another_normalisation_form():
+    document = unicodedata.normalize("NFD", "서울은 수도이다. Mañana")
+    for text in ("수도이다", "Mañana"):
+        place = locate(document, Answer(text, 3))
+        assert unicodedata.normalize("NFC", document[place.start : place.stop]) == text
+    assert locate(document, Answer("수", 3)) is not None and locate(document, Answer("도", 3)) is not None
+    assert locate(document, Answer("이다", 10**12)) is not None
+    assert locate(document, Answer("Manana", 3)) is None
 
 
 def test_spans_snap_to_the_tokens_that_cover_them():

@@ -12,14 +12,14 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from fairseq_littlebird.errors import UserError, shown
+from fairseq_littlebird.formats.reading_log import ReadingLog
+from fairseq_littlebird.formats.records import Records
+from fairseq_littlebird.formats.scalars import field, identity
 from fairseq_littlebird.text.example import NULL_TYPE, Answer, Piece, QAExample, Segment
 from fairseq_littlebird.text.html import WORDS
-from fairseq_littlebird.text.readers.files import open_text
-from fairseq_littlebird.text.readers.json_stream import field, lines
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
 ANSWER_TYPES = (NULL_TYPE, "yes", "no", "short", "long")
@@ -30,11 +30,11 @@ LONGEST_ANSWER = 38
 ANNOTATORS_THAT_AGREE = 2
 """So many of several must have seen an answer, or there is none, as in the official script."""
 
-_REMEDY = "give a Natural Questions .jsonl or .jsonl.gz file, original or simplified"
+REMEDY = "give a Natural Questions .jsonl or .jsonl.gz file, original or simplified"
 _TAG = re.compile(r"<(/?[a-z][a-z0-9]*)(?:[\s_/][^>]*)?>", re.IGNORECASE)
 
 
-def read_natural_questions(path: Path, join_articles: bool = False) -> Iterator[QAExample]:
+def read_natural_questions(records: Records, join_articles: bool, log: ReadingLog) -> Iterator[QAExample]:
     """The questions of a Natural Questions file, in its order.
 
     The model reads the words, and of the tags those that open one of ``html.WORDS``. Segments are the candidates for
@@ -46,16 +46,19 @@ def read_natural_questions(path: Path, join_articles: bool = False) -> Iterator[
     short answers are those of the first annotator who gave that type.
 
     Args:
-        path: ``.jsonl`` or ``.jsonl.gz``; with annotations or without.
+        records: the file's; with answers or without.
+        log: skips bad records if it is to.
         join_articles: must be False: a page is a document anyway.
     Raises:
         UserError: the file is not UTF-8, not JSON lines, or not of this format (names line and example).
     """
     if join_articles:
-        raise UserError("a Natural Questions page is one document", where=str(path), remedy="leave out --join-articles")
-    with open_text(path) as stream:
-        for number, record in lines(stream, path, _REMEDY):
-            yield _example(record, f"{path}, line {number}")
+        raise UserError(
+            "a Natural Questions page is one document", where=str(records.path), remedy="leave out --join-articles"
+        )
+    for number, record in records:
+        with log.record():
+            yield _example(record, records.where(number))
 
 
 def token_starts(document: str) -> list[int]:
@@ -105,47 +108,47 @@ class _Annotation(NamedTuple):
 
 
 def _example(record: Any, where: str) -> QAExample:
-    identity = without_surrogates(str(field(record, "example_id", (int, str), where, _REMEDY)))
-    where = f"{where} (id {identity})"
+    name = without_surrogates(identity(record, "example_id", where, REMEDY))
+    where = f"{where} (id {name})"
     document, tags = _page(record, where)
     starts = token_starts(document)
     candidates = [
-        _span(candidate, len(tags), where)
-        for candidate in field(record, "long_answer_candidates", list, where, _REMEDY)
+        _span(candidate, len(tags), where) for candidate in field(record, "long_answer_candidates", list, where, REMEDY)
     ]
     annotations = [
         _annotation(annotation, len(candidates), len(tags), where)
-        for annotation in field(record, "annotations", list, where, _REMEDY, default=[])
+        for annotation in field(record, "annotations", list, where, REMEDY, default=[])
     ]
     chosen = _chosen(annotations) if annotations else _Annotation("", -1, [])
     return QAExample(
-        id=identity,
-        question=without_surrogates(field(record, "question_text", str, where, _REMEDY)),
+        id=name,
+        question=without_surrogates(field(record, "question_text", str, where, REMEDY)),
         document=document,
         answers=_answers(document, starts, chosen) if chosen.type == "short" else (),
-        title=without_surrogates(field(record, "document_title", str, where, _REMEDY, default="")),
+        title=without_surrogates(field(record, "document_title", str, where, REMEDY, default="")),
         pieces=_pieces(starts, tags),
         segments=tuple(
             Segment(*character_range(starts, first, end), gold=i == chosen.candidate, name=json.dumps([first, end]))
             for i, (first, end) in enumerate(candidates)
         ),
         answer_type=chosen.type,
+        labelled=bool(annotations),
     )
 
 
 def _page(record: Any, where: str) -> tuple[str, list[str | None]]:
     """The document, and what each of its tokens is: None for a word, else its tag, empty if it has no name."""
     if "document_tokens" not in record:
-        document = without_surrogates(field(record, "document_text", str, where, _REMEDY))
+        document = without_surrogates(field(record, "document_text", str, where, REMEDY))
         return document, [_tag(token) if token.startswith("<") else None for token in document.split(" ")]
-    tokens = field(record, "document_tokens", list, where, _REMEDY)
+    tokens = field(record, "document_tokens", list, where, REMEDY)
     try:
         # a cell that spans columns has a blank in its tag, for which the simplified format has the same
         texts = [token["token"].replace(" ", "_") for token in tokens]
         tags = [(_tag(text) or "") if token["html_token"] else None for text, token in zip(texts, tokens, strict=True)]
     except (AttributeError, KeyError, TypeError) as error:
         raise UserError(
-            "another JSON format (a document token is not {token, html_token})", where=where, remedy=_REMEDY
+            "another JSON format (a document token is not {token, html_token})", where=where, remedy=REMEDY
         ) from error
     return without_surrogates(" ".join(texts)), tags
 
@@ -173,12 +176,12 @@ def _pieces(starts: Sequence[int], tags: Sequence[str | None]) -> tuple[Piece, .
 
 
 def _annotation(annotation: Any, candidates: int, tokens: int, where: str) -> _Annotation:
-    candidate = field(field(annotation, "long_answer", dict, where, _REMEDY), "candidate_index", int, where, _REMEDY)
+    candidate = field(field(annotation, "long_answer", dict, where, REMEDY), "candidate_index", int, where, REMEDY)
     if not -1 <= candidate < candidates:
-        raise UserError(f"its long answer is candidate {candidate} of {candidates}", where=where, remedy=_REMEDY)
-    listed = field(annotation, "short_answers", list, where, _REMEDY)
+        raise UserError(f"its long answer is candidate {candidate} of {candidates}", where=where, remedy=REMEDY)
+    listed = field(annotation, "short_answers", list, where, REMEDY)
     short = [_span(answer, tokens, where) for answer in listed if not _is_null(answer)]
-    yes_no = field(annotation, "yes_no_answer", str, where, _REMEDY)
+    yes_no = field(annotation, "yes_no_answer", str, where, REMEDY)
     if yes_no.lower() not in ("yes", "no", "none"):
         raise UserError(f"yes_no_answer is {shown(yes_no)}", where=where, remedy="give YES, NO or NONE")
     if yes_no.lower() != "none":
@@ -191,9 +194,9 @@ def _is_null(span: Any) -> bool:
 
 
 def _span(span: Any, tokens: int, where: str) -> tuple[int, int]:
-    first, end = (field(span, name, int, where, _REMEDY) for name in ("start_token", "end_token"))
+    first, end = (field(span, name, int, where, REMEDY) for name in ("start_token", "end_token"))
     if not 0 <= first < end <= tokens:
-        raise UserError(f"no tokens {first} to {end} in a page of {tokens}", where=where, remedy=_REMEDY)
+        raise UserError(f"no tokens {first} to {end} in a page of {tokens}", where=where, remedy=REMEDY)
     return first, end
 
 

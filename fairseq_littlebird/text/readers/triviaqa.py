@@ -8,21 +8,23 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats.opening import open_text
+from fairseq_littlebird.formats.reading_log import ReadingLog
+from fairseq_littlebird.formats.records import Records
+from fairseq_littlebird.formats.scalars import field, identity
 from fairseq_littlebird.text.example import Answer, QAExample
 from fairseq_littlebird.text.matching import occurrences
-from fairseq_littlebird.text.readers.files import open_text
-from fairseq_littlebird.text.readers.json_stream import elements, field
 from fairseq_littlebird.text.readers.paragraphs import Paragraphs
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
 LONGEST_ANSWER = 16
 """Words; longer aliases are not looked for (appendix A.2 of the BigBird paper)."""
 
-_REMEDY = "give a TriviaQA JSON file of the release with evidence"
+REMEDY = "give a TriviaQA JSON file of the release with evidence"
 _SOURCES = (("EntityPages", "wikipedia"), ("SearchResults", "web"))
 
 
-def read_triviaqa(path: Path, join_articles: bool = False) -> Iterator[QAExample]:
+def read_triviaqa(records: Records, join_articles: bool, log: ReadingLog) -> Iterator[QAExample]:
     """The questions of a TriviaQA file, in its order.
 
     Wikipedia: a question is about all its pages, one after the other, and has the id ``QuestionId``. Web: it is asked
@@ -30,32 +32,32 @@ def read_triviaqa(path: Path, join_articles: bool = False) -> Iterator[QAExample
     answers are all places where an alias stands as whole words, whatever the case; a place of -1 if there is none.
 
     Args:
-        path: ``qa/….json`` of the release; ``evidence/`` lies beside it or beside its folder.
+        records: of ``qa/….json`` of the release; ``evidence/`` lies beside it or beside its folder.
         join_articles: must be False: the format decides.
     Raises:
         UserError: the file is not UTF-8, not JSON, or not of this format, or an evidence document is missing.
     """
     if join_articles:
-        raise UserError("TriviaQA has no articles to join", where=str(path), remedy="leave out --join-articles")
-    evidence = _evidence(path)
-    with open_text(path) as stream:
-        for number, record in enumerate(elements(stream, path, _REMEDY, "Data"), start=1):
-            yield from _examples(record, evidence, f"{path}, record {number}")
+        raise UserError("TriviaQA has no articles to join", where=str(records.path), remedy="leave out --join-articles")
+    evidence = _evidence(records.path)
+    for number, record in records:
+        with log.record():
+            yield from _examples(record, evidence, records.where(number))
 
 
 def _examples(record: Any, evidence: Path, where: str) -> Iterator[QAExample]:
-    identity = without_surrogates(field(record, "QuestionId", str, where, _REMEDY))
-    where = f"{where} (id {identity})"
-    question = without_surrogates(field(record, "Question", str, where, _REMEDY))
-    aliases = _aliases(field(record, "Answer", dict, where, _REMEDY, default={}), where)
+    identifier = without_surrogates(identity(record, "QuestionId", where, REMEDY))
+    where = f"{where} (id {identifier})"
+    question = without_surrogates(field(record, "Question", str, where, REMEDY))
+    aliases = _aliases(field(record, "Answer", dict, where, REMEDY, default={}), where)
     names = [
-        (without_surrogates(field(page, "Filename", str, where, _REMEDY)), folder)
+        (without_surrogates(field(page, "Filename", str, where, REMEDY)), folder)
         for key, folder in _SOURCES
-        for page in field(record, key, list, where, _REMEDY, default=[])
+        for page in field(record, key, list, where, REMEDY, default=[])
     ]
     for name, _ in names:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise UserError(f"its evidence document {name!r} is not in evidence/", where=where, remedy=_REMEDY)
+            raise UserError(f"its evidence document {name!r} is not in evidence/", where=where, remedy=REMEDY)
     documents = {name: evidence / folder / name for name, folder in names}
     groups = [[name] for name in documents] if "SearchResults" in record else [list(documents)]
     for group in groups:
@@ -65,11 +67,12 @@ def _examples(record: Any, evidence: Path, where: str) -> Iterator[QAExample]:
                 paragraphs.add(line)
         document = paragraphs.document
         yield QAExample(
-            id=f"{identity}--{group[0]}" if "SearchResults" in record else identity,
+            id=f"{identifier}--{group[0]}" if "SearchResults" in record else identifier,
             question=question,
             document=document,
             answers=_places(document, aliases),
             pieces=paragraphs.pieces,
+            labelled="Answer" in record,
         )
 
 
@@ -77,7 +80,7 @@ def _aliases(answer: dict[str, Any], where: str) -> list[str]:
     keys = ("Value", "Aliases", "NormalizedAliases", "HumanAnswers")
     values = [value for key in keys for value in _listed(answer.get(key, []))]
     if not all(isinstance(value, str) for value in values):
-        raise UserError("another JSON format (an alias is not a text)", where=where, remedy=_REMEDY)
+        raise UserError("another JSON format (an alias is not a text)", where=where, remedy=REMEDY)
     return [without_surrogates(value) for value in values]
 
 

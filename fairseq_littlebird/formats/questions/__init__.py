@@ -1,0 +1,35 @@
+"""Formats of questions about a document, answered by a part of it. One format a file; the first that matches reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats.datasets import recognised
+from fairseq_littlebird.formats.questions.record import Format, Passage
+from fairseq_littlebird.formats.questions.rows import ROWS
+from fairseq_littlebird.formats.questions.spans import LABEL_STUDIO, MARKED_TEXTS
+from fairseq_littlebird.formats.questions.squad import SQUAD
+from fairseq_littlebird.formats.reading_log import ReadingLog
+from fairseq_littlebird.formats.records import Records
+
+FORMATS: tuple[Format, ...] = (SQUAD, LABEL_STUDIO, MARKED_TEXTS, ROWS)
+
+REMEDY = "give SQuAD's JSON, rows with question, context and answers (JSON or CSV), or a Label Studio or doccano export"
+
+
+def parse_passages(records: Records, log: ReadingLog) -> Iterator[Passage]:
+    """The passages of a file in any of ``FORMATS``, in its order; the log learns in which.
+
+    Raises:
+        UserError: another format, or a record that is not of the first one's.
+    """
+    if records.first is None:
+        return
+    other = recognised(records.first)
+    if other:
+        raise UserError(f"this is {other.title}", str(records.path), f"give --dataset {other.name}, or auto")
+    # where none matches, SQuAD's says what is missing
+    form = next((form for form in FORMATS if form.matches(records.first)), SQUAD)
+    log.formats[str(records.path)] = form.name
+    yield from form.parse(records, log)

@@ -1,0 +1,92 @@
+"""A question a row, with its document: rows of Hugging Face's datasets, of a table, of pandas."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from fairseq_littlebird.formats.questions.answers import answers_of
+from fairseq_littlebird.formats.questions.record import Format, GivenAnswer, Passage, Question, merged
+from fairseq_littlebird.formats.reading_log import ReadingLog
+from fairseq_littlebird.formats.records import Records
+from fairseq_littlebird.formats.scalars import alike, field, identity, text_member, truth
+
+_IDS = ("id", "qid", "question_id", "_id")
+_CONTEXTS = ("context", "document", "passage", "text")
+ANSWERS = ("answers", "answer", "answer_text", "answer_texts")
+_STARTS = ("answer_start", "answer_starts", "start")
+
+
+def first_name(record: dict[str, Any], names: tuple[str, ...]) -> str:
+    """The first of the names that the record has; the first of all where it has none."""
+    return next((name for name in names if name in record), names[0])
+
+
+def row_id(record: dict[str, Any], number: int, records: Records) -> str:
+    """The id of a row, or the file's name and the row's number."""
+    name = first_name(record, _IDS)
+    if record.get(name) is None:
+        return f"{records.path.name}:{number}"
+    return identity(record, name, records.where(number), records.remedy)
+
+
+def _matches(record: Any) -> bool:
+    return isinstance(record, dict) and "question" in record and any(name in record for name in _CONTEXTS)
+
+
+def _parse(records: Records, log: ReadingLog) -> Iterator[Passage]:
+    yield from merged(_passages(records, log))
+
+
+def _passages(records: Records, log: ReadingLog) -> Iterator[Passage]:
+    for number, record in records:
+        with log.record():
+            yield _passage(record, number, records, log)
+
+
+def _passage(record: Any, number: int, records: Records, log: ReadingLog) -> Passage:
+    where, remedy = records.where(number), records.remedy
+    question = field(record, "question", str, where, remedy)
+    context = field(record, first_name(record, _CONTEXTS), str, where, remedy)
+    name = row_id(record, number, records)
+    where = f"{where} (id {name})"
+    title = text_member(record, "title", where, remedy, log)
+    impossible = truth(record.get("is_impossible"), "is_impossible", where, remedy, log)
+    answers = _answers(record, records.layout == "table", where, remedy, log)
+    if answers is None and impossible:
+        answers = ()
+    if answers == ():
+        impossible = True  # Hugging Face's rows have empty lists, and nothing else to say so
+    return Passage(context, title, title or context, (Question(where, name, question, answers, impossible),))
+
+
+def _answers(
+    record: dict[str, Any], table: bool, where: str, remedy: str, log: ReadingLog
+) -> tuple[GivenAnswer, ...] | None:
+    name = first_name(record, ANSWERS)
+    value = _cell(record.get(name))
+    if value is None:
+        if name not in record and alike(record, "answers"):
+            field(record, "answers", list, where, remedy)
+        return None
+    start = _cell(record.get(first_name(record, _STARTS)))
+    if isinstance(start, str) and start.isdecimal() and table:
+        start = int(start)  # a table has nothing but text
+    return answers_of(value, start, where, remedy, log)
+
+
+def _cell(value: Any) -> Any:
+    """A value of a table that is a list or an object written as text; any other as it is."""
+    if not isinstance(value, str) or not value.startswith(("{", "[")):
+        return value
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(value)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return value
+
+
+ROWS = Format("rows of questions", _matches, _parse)

@@ -1,0 +1,60 @@
+"""What is noticed while files are read: values taken leniently, and records left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from fairseq_littlebird.errors import UserError
+
+
+@dataclass
+class Note:
+    """A way in which values were not as the format has them.
+
+    Args:
+        where: the first place.
+        count: of all places.
+    """
+
+    where: str
+    count: int = 0
+
+
+@dataclass
+class ReadingLog:
+    """Collects the notes on a split's files, and decides what becomes of a bad record.
+
+    Args:
+        skip_bad: whether a bad record is left out; otherwise its error ends the reading.
+        option: the command's option that skips bad records, for errors to mention; empty where it has none.
+        notes: what was read leniently, by kind.
+        skipped: the errors of the records left out.
+        characters: those read so far.
+        formats: the format of each file, as people call it.
+    """
+
+    skip_bad: bool = False
+    option: str = ""
+    notes: dict[str, Note] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    characters: int = 0
+    formats: dict[str, str] = field(default_factory=dict)
+
+    def note(self, what: str, where: str) -> None:
+        """Counts one more value of this kind."""
+        self.notes.setdefault(what, Note(where)).count += 1
+
+    @contextmanager
+    def record(self) -> Iterator[None]:
+        """Around the reading of a record: its error is kept where bad records are skipped."""
+        try:
+            yield
+        except UserError as error:
+            if self.skip_bad:
+                self.skipped.append(str(error))
+            elif self.option and self.option not in str(error):  # records lie within records
+                raise UserError(f"{error}, or leave bad records out with {self.option}") from error
+            else:
+                raise

@@ -1,0 +1,216 @@
+"""The records of a file, one at a time, whatever holds them: a JSON list, JSON lines, columns or a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats.json_stream import JsonStream
+from fairseq_littlebird.formats.opening import open_text
+
+LONG = 1 << 22
+"""Characters; of a longer record the parts are read one by one."""
+
+_LISTS = ("data", "Data", "rows")  # members of a top object that are the list of its records
+_PART = "paragraphs"  # the member of a long record that is read one by one
+_DELIMITERS = ",\t;|"
+_BINARY = {"PAR1": "Parquet", "ARRO": "Arrow", "\x89HDF": "HDF5", "SQLi": "SQLite", "%PDF": "PDF"}
+
+
+class Records:
+    """A file's records, read once, from first to last; see :func:`open_records`.
+
+    Iterating gives ``(number, record)``, the number from 1.
+
+    Attributes:
+        path: the file.
+        layout: what holds the records: ``list``, ``lines``, ``columns`` or ``table``.
+        first: the first record, None where there is none.
+        top: the other members of the object that holds the list; all of them after the last record.
+    """
+
+    def __init__(self, path: Path, remedy: str, text: JsonStream, whole: bool) -> None:
+        self.path = path
+        self.remedy = remedy
+        self.layout = "list"
+        self.top: dict[str, Any] = {}
+        self._text = text
+        self._whole = whole
+        self._records = self._read()
+        self._pending = list(self._next())
+        self.first = self._pending[0][1] if self._pending else None
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        while self._pending:
+            yield self._pending.pop()
+            self._pending = list(self._next())
+
+    @property
+    def position(self) -> int:
+        """The characters of the file read so far."""
+        return self._text.position
+
+    def where(self, number: int, noun: str = "record") -> str:
+        """What errors call a record."""
+        return (
+            f"{self.path}, {'line' if self.layout == 'lines' else 'row' if self.layout == 'table' else noun} {number}"
+        )
+
+    def _next(self) -> Iterator[tuple[int, Any]]:
+        for item in self._records:
+            yield item
+            return
+
+    def _read(self) -> Iterator[tuple[int, Any]]:
+        start = self._text.peek()
+        if start == "[":
+            yield from self._list()
+            self._end()
+        elif start == "{":
+            yield from self._object()
+        else:
+            self.layout = "table"
+            yield from self._table()
+
+    def _list(self) -> Iterator[tuple[int, Any]]:
+        for number, _ in enumerate(self._text.elements(), start=1):
+            fits, value = (True, self._text.value()) if self._whole else self._text.value_within(LONG)
+            if fits:
+                row = value.get("row") if isinstance(value, dict) and "row_idx" in value else None
+                yield number, value if row is None else row
+            else:
+                yield from ((number, part) for part in self._parts())
+
+    def _parts(self) -> Iterator[Any]:
+        """A long record as several with one paragraph each, and the members that stand before its paragraphs."""
+        if self._text.peek() != "{":
+            yield self._text.value()
+            return
+        others: dict[str, Any] = {}
+        found = False
+        for name in self._text.members():
+            if name == _PART and self._text.peek() == "[":
+                found = True
+                for _ in self._text.elements():
+                    yield {**others, _PART: [self._text.value()]}
+            else:
+                others[name] = self._text.value()
+        if not found:
+            yield others
+
+    def _object(self) -> Iterator[tuple[int, Any]]:
+        """The records in the object that comes first, or it and those in the lines after it."""
+        line = self._text.line()
+        record: dict[str, Any] = {}
+        inside = False
+        for name in self._text.members():
+            if name in _LISTS and self._text.peek() == "[":
+                inside = True
+                yield from self._list()
+            else:
+                record[name] = self.top[name] = self._text.value()
+        if inside:
+            self._end()
+            return
+        self.top = {}
+        columns = _columns(record)
+        if columns:
+            self.layout = "columns"
+            yield from enumerate(columns, start=1)
+            self._end()
+        else:
+            yield from self._lines(line, record)
+
+    def _lines(self, line: int, record: dict[str, Any]) -> Iterator[tuple[int, Any]]:
+        if self._text.line() > line:  # objects over several lines, one after the other
+            yield 1, record
+            number = 1
+            while self._text.peek():
+                number += 1
+                yield number, self._text.value()
+            return
+        self.layout = "lines"
+        yield line, record
+        rest = self._text.rest_of_line()
+        if rest.strip():
+            raise UserError("not valid JSON (text after the end of the object)", self.where(line), self.remedy)
+        for number, text in enumerate(iter(self._text.rest_of_line, ""), start=line + 1):
+            if text.strip():
+                yield number, self._decoded(text, number)
+
+    def _decoded(self, text: str, line: int) -> Any:
+        try:
+            return json.loads(text, strict=False)
+        except RecursionError as error:
+            raise UserError("not valid JSON (nested too deeply)", self.where(line), self.remedy) from error
+        except ValueError as error:
+            what = f"not valid JSON ({str(error).partition(':')[0]})"
+            raise UserError(what, self.where(line), self.remedy) from error
+
+    def _table(self) -> Iterator[tuple[int, Any]]:
+        header = self._text.rest_of_line()
+        delimiter = max(_DELIMITERS, key=header.count)
+        csv.field_size_limit((1 << 31) - 1)  # a document may be longer than the usual 128 KiB
+        try:
+            names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+        except csv.Error:
+            names = []
+        kind = next((kind for mark, kind in _BINARY.items() if header.startswith(mark)), None)
+        if kind or len(names) < 2 or len(set(names)) < len(names) or not all(name.isprintable() for name in names):
+            what = (
+                f"a {kind} file"
+                if kind
+                else "neither JSON nor a table with named columns"
+                if header
+                else "an empty file"
+            )
+            raise UserError(what, str(self.path), self.remedy)
+        lines = iter(self._text.rest_of_line, "")
+        try:
+            for number, row in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
+                if row and len(row) != len(names):
+                    what = f"{len(row)} cells under {len(names)} names"
+                    raise UserError(what, self.where(number), "quote cells that hold the delimiter or line ends")
+                if row:
+                    yield number, dict(zip(names, row, strict=True))
+        except csv.Error as error:
+            raise UserError(f"not a table ({error})", str(self.path), self.remedy) from error
+
+    def _end(self) -> None:
+        if self._text.peek():
+            self._text.fail("text after the end")
+
+
+@contextmanager
+def open_records(path: str | Path, remedy: str, whole: bool = False) -> Iterator[Records]:
+    """The records of a file, whatever it is packed in.
+
+    Args:
+        path: the file, or ``-`` for standard input.
+        remedy: what an error tells the user to do.
+        whole: whether even a record of more than ``LONG`` characters comes in one; otherwise it comes as several with
+            one of its paragraphs each.
+
+    Raises:
+        UserError: a file that cannot be read, or holds no records, or something else than its beginning says.
+    """
+    with ExitStack() as stack:
+        # line ends as they are: offsets count characters
+        stream = stack.enter_context(open_text(path, newline="\n"))
+        yield Records(Path(path), remedy, JsonStream(stream, str(path), remedy), whole)
+
+
+def _columns(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of an object of columns, each a list or, as pandas writes them, an object of row number to cell."""
+    columns = {name: list(c.values()) if isinstance(c, dict) else c for name, c in record.items()}
+    if not {"question", "text"} & columns.keys() or not all(isinstance(column, list) for column in columns.values()):
+        return []
+    lengths = {len(column) for column in columns.values()}
+    if len(lengths) != 1 or len(columns) < 2:
+        return []
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -1,0 +1,229 @@
+"""Files of questions and of labelled texts as annotation tools and data set hubs write them; all content invented."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats import json_stream, records
+from fairseq_littlebird.formats.opening import kept, open_text
+from fairseq_littlebird.formats.reading_log import ReadingLog
+from fairseq_littlebird.metrics import squad
+from fairseq_littlebird.metrics.gold_files import read_squad_gold
+from fairseq_littlebird.metrics.json_files import read_json
+from fairseq_littlebird.text.answers import locate
+from fairseq_littlebird.text.readers import open_questions, read_questions
+from fairseq_littlebird.text.readers.labelled import read_labelled
+
+CONTEXT = "The old mill of Delft was built by Ada Noor in 1802.\r\nIt burned twice. Ada Noor lived there."
+START = CONTEXT.index("Ada Noor")
+ANSWER = {"text": "Ada Noor", "answer_start": START}
+ASKED = {"question": "Who built it?", "context": CONTEXT}
+NOT_ASKED = {"question": "Who sold it?", "context": CONTEXT}
+
+
+def paragraphs(*questions):
+    return {"data": [{"paragraphs": [{"context": CONTEXT, "qas": list(questions)}]}]}
+
+
+def question(number, **more):
+    return {"id": number, "question": (NOT_ASKED if number == 2 else ASKED)["question"], **more}
+
+
+HUB = [
+    {"id": "1", **ASKED, "answers": {"text": ["Ada Noor"], "answer_start": [START]}},
+    {"id": "2", **NOT_ASKED, "answers": {"text": [], "answer_start": []}},
+]
+TABLE = (
+    "id\tquestion\tcontext\tanswer\tanswer_start\n"
+    f'1\tWho built it?\t"{CONTEXT}"\tAda Noor\t{START}\n2\tWho sold it?\t"{CONTEXT}"\t\t\n'
+)
+SPAN = {"start": START, "end": START + 8, "text": "Ada Noor", "labels": ["answer"]}
+QUESTIONS = {
+    "Haystack": paragraphs(
+        question(1, answers=[ANSWER | {"answer_id": 3}], is_impossible=False),
+        question(2, answers=[{"text": "", "answer_start": 0, "answer_category": "NOT_GIVEN"}], is_impossible=False),
+    ),
+    "lenient scalars": paragraphs(
+        question(1.0, answers=[{"text": "Ada Noor", "answer_start": f"{START}"}], is_impossible=0),
+        question("2", answers=[], is_impossible="True"),
+    ),
+    "a dict of lists": paragraphs(question("1", answers=HUB[0]["answers"]), question("2", answers=HUB[1]["answers"])),
+    "a list of paragraphs": [
+        {"context": CONTEXT, "qas": [question("1", answers=[ANSWER]), question("2", answers=[], is_impossible=True)]}
+    ],
+    "rows in lines": "".join(json.dumps(row) + "\n" for row in HUB),
+    "rows in a list": HUB,
+    "rows under data": {"data": HUB, "version": "0.1"},
+    "rows of a server": {"features": [], "rows": [{"row_idx": i, "row": row} for i, row in enumerate(HUB)]},
+    "columns": {name: [row[name] for row in HUB] for name in HUB[0]},
+    "pandas": {name: {str(i): row[name] for i, row in enumerate(HUB)} for name in HUB[0]},
+    "objects over several lines": "\n".join(json.dumps(row, indent=1) for row in HUB),
+    "a single answer": [{"id": 1, **ASKED, "answer": ANSWER}, {"id": 2, **NOT_ASKED, "answer": ""}],
+    "a table": TABLE,
+    "Label Studio": [
+        {
+            "id": 1,
+            "data": {"text": CONTEXT, "question": "Who built it?"},
+            "annotations": [{"result": [{"value": SPAN}]}],
+        },
+        {"id": 2, "data": {"text": CONTEXT, "question": "Who sold it?"}, "annotations": [{"result": []}]},
+    ],
+    "doccano": [
+        {"id": 1, "text": CONTEXT, "question": "Who built it?", "label": [[START, START + 8, "answer"]]},
+        {"id": 2, "text": CONTEXT, "meta": {"question": "Who sold it?"}, "annotations": []},
+    ],
+}
+
+
+def written(path, content):
+    path.write_bytes((content if isinstance(content, str) else json.dumps(content)).encode())
+    return path
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_questions_and_gold_answers(tmp_path, name):
+    path = written(tmp_path / "x", QUESTIONS[name])
+    with open_questions("auto", path) as file:
+        assert file.dataset == "squad"
+    first, second = read_questions("auto", path)
+    assert (first.id, first.question, first.document) == ("1", "Who built it?", CONTEXT)
+    assert [locate(CONTEXT, answer)[:2] for answer in first.answers] == [(START, START + 8)]
+    assert (second.id, second.answers, second.labelled) == ("2", (), True)
+    assert second.document is first.document
+    scores = squad.evaluate(read_squad_gold(str(path)), {"1": "Ada Noor", "2": ""})
+    assert (scores["exact"], scores["HasAns_total"], scores["NoAns_total"]) == (100.0, 1, 1)
+
+
+def test_lenient_values_are_noted(tmp_path):
+    log = ReadingLog()
+    list(read_questions("squad", written(tmp_path / "x", QUESTIONS["lenient scalars"]), log=log))
+    assert {what: note.count for what, note in log.notes.items()} == {
+        "'answer_start' is text, taken as a whole number": 1,
+        "'is_impossible' is a number, taken as true or false": 1,
+        "'is_impossible' is text, taken as true or false": 1,
+    }
+    title = paragraphs() | {}
+    title["data"][0]["title"] = float("nan")
+    list(read_questions("squad", written(tmp_path / "x", title), log=log))
+    assert "'title' is NaN, taken as missing" in log.notes
+
+
+@pytest.mark.parametrize("given", ["answer", "Answers", "anwsers"])
+def test_misspelt_answers_are_an_error(tmp_path, given):
+    path = written(tmp_path / "x", paragraphs(question("1", **{given: [ANSWER]})))
+    with pytest.raises(UserError, match=f"no 'answers' here, but '{given}'"):
+        list(read_questions("squad", path))
+
+
+def test_questions_without_answers_are_told_apart_from_unanswerable_ones(tmp_path):
+    content = paragraphs(question("1"), question("2", is_impossible=True))
+    assert [e.labelled for e in read_questions("squad", written(tmp_path / "x", content))] == [False, True]
+
+
+def test_bad_records_are_skipped_and_named(tmp_path):
+    content = paragraphs(question("1", answers=[ANSWER]), {"id": "3"})
+    content["data"][0]["paragraphs"].append({"context": None, "qas": []})
+    path = written(tmp_path / "x", content)
+    log = ReadingLog(skip_bad=True)
+    assert [example.id for example in read_questions("squad", path, log=log)] == ["1"]
+    assert ["(id 3)" in log.skipped[0], "paragraph 2" in log.skipped[1], len(log.skipped)] == [True, True, 2]
+    with pytest.raises(UserError, match="or leave bad records out with --skip-bad$"):
+        list(read_questions("squad", path, log=ReadingLog(option="--skip-bad")))
+
+
+def zipped(data):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("x.json", data)
+        archive.writestr("__MACOSX/._x.json", b"junk")
+    return buffer.getvalue()
+
+
+PACKED = {"plain": bytes, "gzip": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zip": zipped}
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_packed_files_are_known_by_content(tmp_path, monkeypatch, kind):
+    data = PACKED[kind](("\ufeff" + json.dumps(HUB)).encode())
+    path = tmp_path / "X.DATA"
+    path.write_bytes(data)
+    assert len(list(read_questions("squad", path))) == 2 and read_json(str(path)) == HUB
+    with os.fdopen(os.open(path, os.O_RDONLY), "rb") as file:
+        monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": file}))
+        assert len(list(read_questions("squad", "-"))) == 2
+    if kind != "plain":
+        path.write_bytes(data[: len(data) // 2])
+        with pytest.raises(UserError, match=f"X.DATA: damaged {kind} file"), open_text(path) as stream:
+            stream.read()
+
+
+def test_a_pipe_is_read_once(tmp_path):
+    """A zip, whose directory is at its end, and a file that is needed twice."""
+    for data in (zipped(json.dumps(HUB)), json.dumps(HUB).encode()):
+        reading, writing = os.pipe()
+        os.write(writing, data)
+        os.close(writing)
+        with kept([Path(f"/dev/fd/{reading}")]) as (copy,):
+            os.close(reading)
+            assert [len(list(read_questions("squad", copy))) for _ in "12"] == [2, 2]
+
+
+def test_line_ends_inside_strings_are_kept_by_all(tmp_path):
+    raw = json.dumps(paragraphs(question("1", answers=[ANSWER]))).replace("\\r\\n", "\r\n")
+    path = written(tmp_path / "x", raw)
+    (example,) = read_questions("squad", path)
+    assert example.document == CONTEXT
+    assert read_squad_gold(str(path))["data"][0]["paragraphs"][0]["context"] == CONTEXT
+    assert read_json(str(path))["data"][0]["paragraphs"][0]["context"] == CONTEXT
+
+
+@pytest.mark.parametrize("chunk", [3, 1000])
+def test_long_articles_are_read_by_paragraph(tmp_path, monkeypatch, chunk):
+    article = {
+        "title": "T",
+        "paragraphs": [{"context": f"c{i}", "qas": [question(f"{i}", answers=[])]} for i in range(9)],
+    }
+    path = written(tmp_path / "x", {"data": [article, article | {"paragraphs": []}], "version": 2})
+    whole = list(read_questions("squad", path))
+    monkeypatch.setattr(json_stream, "_CHUNK", chunk)
+    monkeypatch.setattr(records, "LONG", 50)
+    assert list(read_questions("squad", path)) == whole and whole[-1].title == "T"
+    joined = list(read_questions("squad", path, join_articles=True))
+    assert joined[0].document == "\n\n".join(f"c{i}" for i in range(9))
+
+
+TEXTS = {
+    "hub": ('{"text": "a", "label": 1}\n{"text": "b", "label": 0}\n', [("1",), ("0",)], [False, False]),
+    "floats": ([{"text": "a", "label": 1.0}, {"text": "b", "label": 2.5}], [("1",), ("2.5",)], [False, False]),
+    "truths": ([{"text": "a", "label": True}, {"text": "b", "label": False}], [("true",), ("false",)], [False, False]),
+    "doccano": (
+        [{"data": "a", "label": ["x"]}, {"data": "b", "label": ["x", "y"]}],
+        [("x",), ("x", "y")],
+        [None, True],
+    ),
+    "table": ('text,label\na,x\n"b",\n', [("x",), None], [False, False]),
+    "Label Studio": (
+        [{"data": {"text": t}, "annotations": [{"result": [{"value": {"choices": ["x"]}}]}]} for t in "ab"],
+        [("x",), ("x",)],
+        [None, None],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_labelled_texts(tmp_path, name):
+    content, labels, several = TEXTS[name]
+    texts = list(read_labelled(written(tmp_path / "x", content)))
+    assert [text.text for text in texts] == ["a", "b"]
+    assert [text.labels for text in texts] == labels and [text.several for text in texts] == several
