@@ -173,7 +173,8 @@ def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 
 def _qa(options: argparse.Namespace) -> None:
-    from fairseq_littlebird.data.preparation import prepare_questions, summary_lines
+    from fairseq_littlebird.data.preparation import prepare_questions
+    from fairseq_littlebird.data.preparation_summary import summary_lines
     from fairseq_littlebird.data.prepared import SPLITS
 
     summaries = prepare_questions(

@@ -14,7 +14,8 @@ from fairseq.data.indexed_dataset import MMapIndexedDataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairseq_littlebird.data.preparation import prepare_questions, summary_lines
+from fairseq_littlebird.data.preparation import prepare_questions
+from fairseq_littlebird.data.preparation_summary import summary_lines
 from fairseq_littlebird.data.prepared import PARTS, PreparedQuestions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.metrics.squad import exact_match
