@@ -94,7 +94,8 @@ def options(parsed):
             known |= {*action.option_strings}
             if isinstance(action, argparse._SubParsersAction):
                 parsers += action.choices.values()
-    for script in [*(ROOT / "scripts").iterdir(), *(ROOT / "benchmarks").glob("*.py")]:
+    scripts = [*(ROOT / "scripts").rglob("*.py"), *(ROOT / "scripts").glob("*.sh"), *(ROOT / "benchmarks").glob("*.py")]
+    for script in scripts:
         known |= {*re.findall(r"--[a-z][\w-]*", script.read_text("utf-8"))}
     return known
 
