@@ -1,8 +1,8 @@
 """The paper's claims, measured by a training of days: docs/experiments/claims.md is its ledger.
 
-    python scripts/experiments/claims.py run --out DIR [--hours H]   goes on where it stopped, until it is told to stop
-    python scripts/experiments/claims.py status --out DIR            what is done, what runs, hours to go
-    python scripts/experiments/claims.py report --out DIR            figures and curves into docs/experiments/
+    python scripts/experiments/claims.py run --out DIR [--source MODEL] [--hours H]   goes on where it stopped
+    python scripts/experiments/claims.py status --out DIR   what is done, what runs, hours to go
+    python scripts/experiments/claims.py report --out DIR   figures and curves into docs/experiments/
 
 DIR holds everything that is not committed: the text, checkpoints, logs, and a clone of this repository, so that a
 change in the working tree cannot change a training that goes on; ``run --update-code`` moves it to the current commit.
@@ -141,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "status", "report"))
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--source", type=Path, metavar="FOLDER", help="the source model, for the first run")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="(%(default)s)")
     parser.add_argument("--hours", type=float, default=1000.0, help="of work at most, by the clock")
     parser.add_argument("--update-code", action="store_true", help="use the current commit from now on")
@@ -158,6 +159,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 sys.exit(f"{out}: another run is at work there")
+            if not (out / "source").exists():
+                if options.source is None or not options.source.is_dir():
+                    parser.error("give the source model's folder with --source")
+                (out / "source").symlink_to(options.source.resolve())
             runner.get_code(options.update_code)
             runner.run(options.hours)
 

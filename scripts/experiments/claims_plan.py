@@ -99,7 +99,7 @@ def text() -> Iterator[Step]:
         "corpus",
         "scripts/text_corpus.py --input {out}/documents {data}/text_en --out {out}/corpus --valid-share 0.01",
     )
-    yield Step("bare", "littlebird-warm-start --from {out}/minilm --to full --out {out}/bare")
+    yield Step("bare", "littlebird-warm-start --from {out}/source --to full --out {out}/bare")
     for split in ("train", "valid"):
         yield Step(
             f"{split}.tok",
