@@ -248,7 +248,7 @@ def tour(tour_of, handle, tiny, pretrained_model):
     (folder / "quickstart" / "corpus").mkdir(parents=True)
     shutil.copy(tiny / "valid.json", folder / "quickstart" / "corpus" / "test.json")
     shutil.copy(tiny / "text.train.txt", folder / "quickstart" / "corpus" / "text.txt")
-    for name in ("qa-512", "qa-8k", "reader"):
+    for name in ("qa-512", "qa-8k", "reader", "tokenizer"):
         (folder / "quickstart" / name).symlink_to(folder / name)
     return tour
 
