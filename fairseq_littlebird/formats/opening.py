@@ -22,6 +22,7 @@ from fairseq_littlebird.inputs import STDIN, is_rereadable
 _HEAD = 64  # bytes that tell what a file is
 _CHUNK = 1 << 16
 _DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+_BINARY = {b"PAR1": "Parquet", b"ARROW1": "Arrow", b"\x89HDF": "HDF5", b"SQLite": "SQLite", b"%PDF": "PDF"}
 _MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -65,7 +66,10 @@ def open_text(path: str | Path, newline: str | None = None) -> Iterator[TextIO]:
     """
     with open_binary(path) as binary:
         remedy = "convert the file to UTF-8"
-        other = _other_encoding(binary.peek(_HEAD)[:_HEAD])
+        head = binary.peek(_HEAD)[:_HEAD]
+        if kind := next((kind for mark, kind in _BINARY.items() if head.startswith(mark)), None):
+            raise UserError(f"a {kind} file", str(path), "give UTF-8 text, such as JSON lines or CSV")
+        other = _other_encoding(head)
         if other:
             raise UserError(f"not UTF-8 text but {other}", str(path), remedy)
         try:

@@ -19,7 +19,6 @@ LONG = 1 << 22
 _LISTS = ("data", "Data", "rows")  # members of a top object that are the list of its records
 _PART = "paragraphs"  # the member of a long record that is read one by one
 _DELIMITERS = ",\t;|"
-_BINARY = {"PAR1": "Parquet", "ARRO": "Arrow", "\x89HDF": "HDF5", "SQLi": "SQLite", "%PDF": "PDF"}
 
 
 class Records:
@@ -160,15 +159,8 @@ class Records:
             names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
         except csv.Error:
             names = []
-        kind = next((kind for mark, kind in _BINARY.items() if header.startswith(mark)), None)
-        if kind or len(names) < 2 or len(set(names)) < len(names) or not all(name.isprintable() for name in names):
-            what = (
-                f"a {kind} file"
-                if kind
-                else "neither JSON nor a table with named columns"
-                if header
-                else "an empty file"
-            )
+        if len(names) < 2 or len(set(names)) < len(names) or not all(name.isprintable() for name in names):
+            what = "neither JSON nor a table with named columns" if header else "an empty file"
             raise UserError(what, str(self.path), self.remedy)
         lines = iter(self._text.rest_of_line, "")
         try:

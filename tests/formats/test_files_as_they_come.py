@@ -131,6 +131,53 @@ def test_questions_without_answers_are_told_apart_from_unanswerable_ones(tmp_pat
     assert [e.labelled for e in read_questions("squad", written(tmp_path / "x", content))] == [False, True]
 
 
+def test_answers_beside_is_impossible_are_left_out_and_noted(tmp_path):
+    for content in (
+        paragraphs(question("1", answers=[ANSWER], is_impossible=True)),
+        [{"id": 1, **ASKED, "answers": [ANSWER], "is_impossible": True}],
+    ):
+        log = ReadingLog()
+        path = written(tmp_path / "x", content)
+        [example] = read_questions("squad", path, log=log)
+        assert (example.answers, example.labelled) == ((), True)
+        assert log.notes["answers with is_impossible true, taken as unanswerable"].count == 1
+        assert squad.evaluate(read_squad_gold(str(path)), {"1": ""})["exact"] == 100.0
+
+
+@pytest.mark.parametrize("answer", ["[1]", "{}", "['a']"])
+def test_an_answer_in_brackets_is_a_text(tmp_path, answer):
+    row = {"id": 1, "context": f"x = {answer} it is.", "question": "What is x?", "answer": answer, "answer_start": 4}
+    [example] = read_questions("squad", written(tmp_path / "x", [row]))
+    assert [(a.text, a.start) for a in example.answers] == [(answer, 4)]
+
+
+def test_cells_that_hold_answers_as_text(tmp_path):
+    def read(cell):
+        rows = "id,question,context,answers\n1,Who?,Ada Noor sat.," + '"' + cell.replace('"', '""') + '"\n'
+        [example] = read_questions("squad", written(tmp_path / "x", rows))
+        return [(answer.text, answer.start) for answer in example.answers]
+
+    assert read("{'text': ['Ada Noor'], 'answer_start': [0]}") == [("Ada Noor", 0)]
+    assert read('{"text": ["Ada"], "answer_start": [0]}') == [("Ada", 0)]
+    assert read("['Ada', 'Ada Noor']") == [("Ada", 0), ("Ada Noor", 0)]
+    assert read("[7]") == [("[7]", 0)]
+    with pytest.raises(UserError, match=r"row 1 .*answers is text that numpy printed"):
+        read("{'text': array(['Ada Noor'], dtype=object), 'answer_start': array([0], dtype=int32)}")
+
+
+def test_free_text_in_label_studio_is_no_answer(tmp_path):
+    task = {"id": 1, "data": {"text": CONTEXT, "question": "Who?"}}
+    task["annotations"] = [{"result": [{"type": "textarea", "value": {"text": ["Ada Noor"]}}]}]
+    with pytest.raises(UserError, match="its answer is free text, and no span of the text"):
+        list(read_questions("squad", written(tmp_path / "x", [task])))
+
+
+def test_a_binary_file_is_named(tmp_path):
+    (tmp_path / "x.parquet").write_bytes(b"PAR1\x15\x04\x15\xff\xfe\x80")
+    with pytest.raises(UserError, match="a Parquet file"):
+        list(read_questions("squad", tmp_path / "x.parquet"))
+
+
 def test_bad_records_are_skipped_and_named(tmp_path):
     content = paragraphs(question("1", answers=[ANSWER]), {"id": "3"})
     content["data"][0]["paragraphs"].append({"context": None, "qas": []})

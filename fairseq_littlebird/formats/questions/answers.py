@@ -85,3 +85,13 @@ def _with_text(answers: Iterator[GivenAnswer], where: str, log: ReadingLog) -> I
         if answer.start is None:
             log.note("an answer without a start, looked for in the document", where)
         yield answer
+
+
+def none_if_impossible(
+    answers: tuple[GivenAnswer, ...] | None, impossible: bool | None, where: str, log: ReadingLog
+) -> tuple[GivenAnswer, ...] | None:
+    """No answers where the record also says that there is none, which is noted."""
+    if not (answers and impossible):
+        return answers
+    log.note("answers with is_impossible true, taken as unanswerable", where)
+    return ()

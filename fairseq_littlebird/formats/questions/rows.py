@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from fairseq_littlebird.formats.questions.answers import answers_of
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats.questions.answers import answers_of, none_if_impossible
 from fairseq_littlebird.formats.questions.record import Format, GivenAnswer, Passage, Question, merged
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records
@@ -57,6 +58,7 @@ def _passage(record: Any, number: int, records: Records, log: ReadingLog) -> Pas
     answers = _answers(record, records.layout == "table", where, remedy, log)
     if answers is None and impossible:
         answers = ()
+    answers = none_if_impossible(answers, bool(impossible), where, log)
     if answers == ():
         impossible = True  # Hugging Face's rows have empty lists, and nothing else to say so
     return Passage(context, title, title or context, (Question(where, name, question, answers, impossible),))
@@ -66,27 +68,44 @@ def _answers(
     record: dict[str, Any], table: bool, where: str, remedy: str, log: ReadingLog
 ) -> tuple[GivenAnswer, ...] | None:
     name = first_name(record, ANSWERS)
-    value = _cell(record.get(name))
+    value, start = record.get(name), record.get(first_name(record, _STARTS))
+    if table:  # it has nothing but text
+        value, start = _answers_in(value, where), _starts_in(start)
     if value is None:
         if name not in record and alike(record, "answers"):
             field(record, "answers", list, where, remedy)
         return None
-    start = _cell(record.get(first_name(record, _STARTS)))
-    if isinstance(start, str) and start.isdecimal() and table:
-        start = int(start)  # a table has nothing but text
     return answers_of(value, start, where, remedy, log)
 
 
-def _cell(value: Any) -> Any:
-    """A value of a table that is a list or an object written as text; any other as it is."""
-    if not isinstance(value, str) or not value.startswith(("{", "[")):
-        return value
+def _answers_in(cell: str | None, where: str) -> Any:
+    """The answers that a cell holds as text, as Python or JSON write them; otherwise its text, an answer itself."""
+    found = _written(cell)
+    if isinstance(found, dict) and "text" in found:
+        return found
+    if isinstance(found, list) and all(isinstance(item, str | dict) for item in found):
+        return found
+    if cell and cell.startswith("{") and "array(" in cell:
+        remedy = "write the rows as JSON lines"
+        raise UserError(f"answers is text that numpy printed, {cell[:40]}…", where, remedy)
+    return cell
+
+
+def _starts_in(cell: str | None) -> Any:
+    """The start or starts that a cell holds as text."""
+    return int(cell) if cell and cell.isdecimal() else _written(cell)
+
+
+def _written(cell: str | None) -> Any:
+    """A list or an object from its text; any other text as it is."""
+    if not cell or not cell.startswith(("{", "[")):
+        return cell
     for read in (json.loads, ast.literal_eval):
         try:
-            return read(value)
+            return read(cell)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-    return value
+    return cell
 
 
 ROWS = Format("rows of questions", _matches, _parse)

@@ -44,7 +44,11 @@ def _tasks(records: Records, log: ReadingLog) -> Iterator[Passage]:
             done = [a for a in field(task, _annotations(task), list, where, remedy, default=[]) if not _cancelled(a)]
             results = [r for a in done for r in field(a, "result", list, where, remedy, default=[])]
             spans = [r["value"] for r in results if isinstance(r, dict) and isinstance(r.get("value"), dict)]
+            free_text = any("text" in span and "start" not in span for span in spans)
             spans = [span for span in spans if "start" in span]  # others are choices, ratings, regions
+            if free_text and not spans:
+                remedy = "mark the answer in the text: a Labels control in place of TextArea"
+                raise UserError("its answer is free text, and no span of the text", where, remedy)
             yield _passage(data, spans if done else None, row_id(task, number, records), number, records, log)
 
 

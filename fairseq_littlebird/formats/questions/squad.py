@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fairseq_littlebird.formats.questions.answers import answers_of
+from fairseq_littlebird.formats.questions.answers import answers_of, none_if_impossible
 from fairseq_littlebird.formats.questions.record import Format, Passage, Question
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records
@@ -57,6 +57,7 @@ def _question(question: Any, where: str, remedy: str, log: ReadingLog) -> Questi
         answers = ()
     elif alike(question, "answers"):
         field(question, "answers", list, where, remedy)
+    answers = none_if_impossible(answers, impossible, where, log)
     return Question(where, name, field(question, "question", str, where, remedy), answers, impossible)
 
 
