@@ -22,7 +22,7 @@ WAYS = {
     SINKS: "<s>, [QUESTION], </s>",
     GLOBAL: "first block, with the question",
     WINDOW: "window around the {}",
-    PACKED: "through the packed rows",
+    PACKED: "through the pack vectors",
     ELSEWHERE: "elsewhere",
 }
 COLOURS = {
@@ -54,7 +54,7 @@ def along(explanation: Explanation, length: int, best: str) -> Iterator[str]:
             (COLOURS[OWN], f"the {best}"),
             ("#e9eef6", "the window read"),
             (COLOURS[WINDOW], "attention"),
-            (COLOURS[PACKED], "what of it goes through the packed rows"),
+            (COLOURS[PACKED], "the part of it that goes through the pack vectors"),
         )
     )
     yield f'<p class="quiet">{key}. The document begins on the left; logarithmic, down to 1/{DEPTH:,} of the peak.</p>'
@@ -105,7 +105,7 @@ def packed_rows(explanation: Explanation) -> Iterator[str]:
     rows = [row for row in explanation.rows if row.weight >= LEAST]
     if not rows:
         return
-    yield "<h2>The packed rows that most of it goes through, and where they lead</h2>\n<table>"
+    yield "<h2>The pack vectors with the largest shares, and the passages that each leads to</h2>\n<table>"
     yield '<tr><th class="w">row<th class="w">share<th class="w">of it here<th>passage'
     for row in rows:
         for n, passage in enumerate(row.passages):

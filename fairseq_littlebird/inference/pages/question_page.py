@@ -12,7 +12,7 @@ from fairseq_littlebird.inference.pages.style import PAGE, STYLE, escape, percen
 from fairseq_littlebird.inference.reply import Reply
 
 WHOLE = 200_000
-"""Characters of a document that is shown in full; of a longer one only what stands around the marks."""
+"""Characters of a document that is shown in full; of a longer one only the passages around the marks are."""
 CANDIDATES = 10
 MARKS = {"answer": "answer", "best candidate": "candidate"}
 """The ids of their marks in the document."""
