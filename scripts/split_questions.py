@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fairseq_littlebird.errors import UserError, exit_on_user_error
+from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.metrics.gold_files import read_squad_gold
 from fairseq_littlebird.output import check_folder, whole_folder
 
@@ -61,7 +62,7 @@ def read_articles(files: list[str]) -> tuple[str, list[Any]]:
     """The version and the articles of files of questions in any format; 2.0 if any question may have no answer."""
     articles: list[Any] = []
     for file in files:
-        for article in read_squad_gold(file)["data"]:
+        for article in read_squad_gold(file, ReadingLog())["data"]:
             for question in (q for p in article["paragraphs"] for q in p["qas"]):
                 if "answers" not in question:
                     where = f"{file}, question {question['id']}"

@@ -28,6 +28,7 @@ class ReadingLog:
 
     Args:
         skip_bad: whether a bad record is left out; otherwise its error ends the reading.
+        answers_alone: documents and questions may be missing, where answers are all that is scored.
         option: the command's option that skips bad records, for errors to mention; empty where it has none.
         notes: what was read leniently, by kind.
         skipped: the errors of the records left out.
@@ -37,6 +38,7 @@ class ReadingLog:
 
     skip_bad: bool = False
     option: str = ""
+    answers_alone: bool = False
     notes: dict[str, Note] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     characters: int = 0

@@ -16,13 +16,15 @@ def read_squad_gold(path: str, log: ReadingLog | None = None) -> dict[str, Any]:
 
     Args:
         path: the file, plain or compressed; ``-`` is standard input.
-        log: takes notes.
+        log: takes notes; without one, documents and questions may be missing.
 
     Raises:
         UserError: the file cannot be read, or is of another format.
     """
     with open_records(path, REMEDY) as records:
-        grouped = groupby(parse_passages(records, log or ReadingLog()), key=lambda passage: passage.article)
+        grouped = groupby(
+            parse_passages(records, log or ReadingLog(answers_alone=True)), key=lambda passage: passage.article
+        )
         articles = [_article(list(passages)) for _, passages in grouped]
         return {"version": records.top.get("version"), "data": articles}
 

@@ -35,12 +35,17 @@ def _parse(records: Records, log: ReadingLog) -> Iterator[Passage]:
 
 
 def _paragraph(paragraph: Any, title: str, article: int, where: str, remedy: str, log: ReadingLog) -> Passage:
-    context = field(paragraph, "context", str, where, remedy)
+    context = field(paragraph, "context", str, where, remedy, default=_default(log))
     questions = []
     for number, question in enumerate(field(paragraph, "qas", list, where, remedy), start=1):
         with log.record():
             questions.append(_question(question, f"{where}, question {number}", remedy, log))
     return Passage(context, title, article, tuple(questions))
+
+
+def _default(log: ReadingLog) -> str | None:
+    """What stands for a text that is missing; None where it must not be."""
+    return "" if log.answers_alone else None
 
 
 def _question(question: Any, where: str, remedy: str, log: ReadingLog) -> Question:
@@ -58,7 +63,9 @@ def _question(question: Any, where: str, remedy: str, log: ReadingLog) -> Questi
     elif alike(question, "answers"):
         field(question, "answers", list, where, remedy)
     answers = none_if_impossible(answers, impossible, where, log)
-    return Question(where, name, field(question, "question", str, where, remedy), answers, impossible)
+    return Question(
+        where, name, field(question, "question", str, where, remedy, default=_default(log)), answers, impossible
+    )
 
 
 SQUAD = Format("SQuAD's JSON", _matches, _parse)
