@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,19 @@ BROKEN_SQUAD = [
     ('{"data": ' + "[" * 100_000, "nested too deeply"),
     ('[{"_id": "a", "question": "?", "context": [["t", ["s"]]]}]', "this is HotpotQA's JSON"),
     ('{"header": {}}\n', "this is MRQA's JSON lines"),
+    (
+        "question,context,answers\nWho?,Bob.,\"{'text': array(['Bob'], dtype=object), "
+        "'answer_start': array([0], dtype=int32)}\"\n",
+        "answers is the text of a numpy array",
+    ),
 ]
+
+
+def test_a_broken_line_says_all_that_is_wrong(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"question": "?", "context": "c", "answers": []}\n{"question" "?"}\n')
+    with pytest.raises(UserError, match=r"line 2.*not valid JSON \(Expecting ':' delimiter\)"):
+        list(read_questions("squad", path))
 
 
 @pytest.mark.parametrize(("content", "message"), BROKEN_SQUAD)
@@ -145,7 +158,8 @@ def test_other_files_are_named(tmp_path, content, message):
     path.write_text(content)
     with pytest.raises(UserError) as error:
         list(read_questions("squad", path))
-    assert message in str(error.value) and str(path) in str(error.value) and "give " in str(error.value)
+    assert message in str(error.value) and str(path) in str(error.value)
+    assert re.search("give |write ", str(error.value))
 
 
 @pytest.mark.parametrize("start", ["x", 3.5, True, [3], "1e999", {}])

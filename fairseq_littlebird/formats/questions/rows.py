@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.questions.answers import answers_of
 from fairseq_littlebird.formats.questions.record import Format, GivenAnswer, Passage, Question, merged
 from fairseq_littlebird.formats.reading_log import ReadingLog
@@ -17,6 +19,7 @@ _IDS = ("id", "qid", "question_id", "_id")
 _CONTEXTS = ("context", "document", "passage", "text")
 ANSWERS = ("answers", "answer", "answer_text", "answer_texts")
 _STARTS = ("answer_start", "answer_starts", "start")
+_NUMPY_TEXT = re.compile(r"\{.*:\s*array\(\[", re.DOTALL)  # as pandas writes a cell of Parquet into a CSV
 
 
 def first_name(record: dict[str, Any], names: tuple[str, ...]) -> str:
@@ -67,6 +70,8 @@ def _answers(
 ) -> tuple[GivenAnswer, ...] | None:
     name = first_name(record, ANSWERS)
     value = _cell(record.get(name))
+    if isinstance(value, str) and _NUMPY_TEXT.match(value):
+        raise UserError(f"{name} is the text of a numpy array", where, "write JSON lines instead")
     if value is None:
         if name not in record and alike(record, "answers"):
             field(record, "answers", list, where, remedy)
