@@ -148,7 +148,7 @@ class Records:
         except RecursionError as error:
             raise UserError("not valid JSON (nested too deeply)", self.where(line), self.remedy) from error
         except ValueError as error:
-            what = f"not valid JSON ({str(error).partition(':')[0]})"
+            what = f"not valid JSON ({getattr(error, 'msg', error)})"
             raise UserError(what, self.where(line), self.remedy) from error
 
     def _table(self) -> Iterator[tuple[int, Any]]:

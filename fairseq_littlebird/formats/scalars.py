@@ -25,6 +25,8 @@ def field(record: Any, name: str, kind: type | tuple[type, ...], where: str, rem
         return default
     if name not in record:
         raise UserError(f"another JSON format (no {name!r} here{alike(record, name)})", where=where, remedy=remedy)
+    if value is None and not isinstance(value, kind):
+        raise UserError(f"no {name} (it is null)", where=where, remedy=remedy)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         wanted = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
         raise UserError(

@@ -70,6 +70,8 @@ def answers(gold: Any, where: str = "gold", unanswerable: bool | None = None) ->
     for spot, question in _questions(gold, where):
         identifier = question_id(question, "id", spot, texts)
         spot = f"{where}, question {identifier}"
+        if question.get("answers") is None:
+            raise UserError("this question has no answers to score against", spot, "give gold with answers")
         found = [answer.get("text") for answer in items(question, "answers", spot)]
         if not all(isinstance(text, str) for text in found):
             raise UserError("an answer without a 'text'", spot, FORMAT_REMEDY)

@@ -19,6 +19,7 @@ from fairseq_littlebird.checkpoints.tensors import find_checkpoint
 from fairseq_littlebird.data.answer_lengths import reachable
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
+from fairseq_littlebird.data.shards import folder_of
 from fairseq_littlebird.errors import UserError, fault_line, first_line
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
 from fairseq_littlebird.inference.classifying import Classification
@@ -49,8 +50,10 @@ def load_trained(
     """A reader or classifier, as :func:`load_model` gives it.
 
     Raises:
-        UserError: as there; or a checkpoint of another task than one of ``TASKS``.
+        UserError: as there; no such folder, or a checkpoint of another task than one of ``TASKS``.
     """
+    if not folder_of(str(data)).is_dir():
+        raise UserError("no such folder", str(data), "give one that littlebird-prepare wrote")
     model, task = load_model(checkpoint, data, device, precision)
     if not isinstance(task, tuple(TASKS.values())):
         raise UserError(f"not a checkpoint of --task {' or '.join(TASKS)}", str(checkpoint), "fine-tune it first")

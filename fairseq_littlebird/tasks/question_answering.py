@@ -20,6 +20,7 @@ from fairseq_littlebird.data.shards import check_words, folder_of, folders_read
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
+from fairseq_littlebird.tasks.own_criterion import OwnCriterion
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.watched import Watched
@@ -60,7 +61,7 @@ class QuestionAnsweringConfig(CarriedFilesConfig, PaddingInsertionConfig):
 
 
 @register_task("question_answering", dataclass=QuestionAnsweringConfig)
-class QuestionAnsweringTask(CarriedFiles, Watched, SplitUse, FairseqTask):
+class QuestionAnsweringTask(OwnCriterion, CarriedFiles, Watched, SplitUse, FairseqTask):
     """Training batches hold one window a question or several; those of evaluation hold all."""
 
     cfg: QuestionAnsweringConfig
@@ -108,8 +109,8 @@ class QuestionAnsweringTask(CarriedFiles, Watched, SplitUse, FairseqTask):
             UserError: as :class:`CarriedFiles`, or where the windows that it read had other special symbols.
         """
         file = carried_file({"task_state": state_dict}, "prepared.json")
+        super().load_state_dict(state_dict)  # another dictionary, which other ids follow from, is told first
         check_windows(parsed(file) if file else {}, self.dictionary, "the checkpoint")
-        super().load_state_dict(state_dict)
         if file:
             trained = settings_in(file)
             if self.data_set.measured or trained["dataset"] == self.dataset_name:

@@ -16,6 +16,7 @@ from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
 from fairseq_littlebird.data.shards import check_words, folder_of
 from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
+from fairseq_littlebird.tasks.own_criterion import OwnCriterion
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.watched import Watched
@@ -43,7 +44,7 @@ class RecurringSpanSelectionConfig(CarriedFilesConfig, PaddingInsertionConfig):
 
 
 @register_task("recurring_span_selection", dataclass=RecurringSpanSelectionConfig)
-class RecurringSpanSelectionTask(CarriedFiles, Watched, SplitUse, MaskedLMTask):
+class RecurringSpanSelectionTask(OwnCriterion, CarriedFiles, Watched, SplitUse, MaskedLMTask):
     """Chunks as fairseq's masked_lm makes them; questions as :class:`RecurringSpanDataset` draws them."""
 
     cfg: RecurringSpanSelectionConfig

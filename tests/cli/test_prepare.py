@@ -215,13 +215,11 @@ def test_text_from_a_pipe_is_read_to_its_end(command, tmp_path, corpus, trained,
 
 def test_a_pipe_that_would_be_read_twice_is_refused(tmp_path, corpus, trained, capsys):
     """Without opening it, which would wait for a writer."""
-    pipe, dictionary, file = tmp_path / "pipe.txt", trained / "dict.txt", squad_file(tmp_path / "f.json")
+    pipe, file = tmp_path / "pipe.txt", squad_file(tmp_path / "f.json")
     os.mkfifo(pipe)
     common = ["--destdir", tmp_path / "out"]
-    texts = ["classification", "--train", pipe, "--tokenizer", trained, "--dict", dictionary, *common]
     questions = ["qa", "--dataset", "squad", "--train", file, "--tokenizer", trained, *common]
     for command in (
-        texts,
         [*questions, "--dict", pipe],
         ["tokenizer", "--from", pipe, *common],
         ["text", "--tokenizer", pipe, "--input", corpus, "--output", tmp_path / "out"],

@@ -92,6 +92,9 @@ def test_windows_of_other_special_symbols_are_refused(overwritten, tmp_path):
     state = QuestionAnsweringTask.setup_task(cfg).state_dict()
     with pytest.raises(UserError, match="^the checkpoint: its windows have id 4 for <s>"):
         task.load_state_dict(state)
+    task.dictionary.add_symbol("another")
+    with pytest.raises(UserError, match="^the checkpoint's dictionary "):
+        task.load_state_dict(state)
 
 
 def test_a_mask_symbol_keeps_its_id_from_pretraining_on(tiny, tmp_path):

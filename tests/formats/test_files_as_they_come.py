@@ -161,7 +161,7 @@ def test_cells_that_hold_answers_as_text(tmp_path):
     assert read('{"text": ["Ada"], "answer_start": [0]}') == [("Ada", 0)]
     assert read("['Ada', 'Ada Noor']") == [("Ada", 0), ("Ada Noor", 0)]
     assert read("[7]") == [("[7]", 0)]
-    with pytest.raises(UserError, match=r"row 1 .*answers is text that numpy printed"):
+    with pytest.raises(UserError, match=r"row 1 .*answers is the text of a numpy array"):
         read("{'text': array(['Ada Noor'], dtype=object), 'answer_start': array([0], dtype=int32)}")
 
 

@@ -249,6 +249,12 @@ def test_version_follows_from_the_file(gold, keys):
         ([], {}, None, "gold: no list of objects under 'data'"),
         ({"data": [{"title": "x"}]}, {}, None, "gold, article 1: no list of objects under 'paragraphs'"),
         ({"data": []}, {}, None, "gold: no question"),
+        (
+            {"data": [{"paragraphs": [{"context": "c", "qas": [{"id": "q0", "question": "?"}]}]}]},
+            {},
+            None,
+            "gold, question q0: this question has no answers to score against",
+        ),
         (squad_file([]), {}, None, "gold, question q0: no answer"),
         (squad_file(["x"]), {"q0": "x"}, {"q0": 1.0}, "null odds"),
         (

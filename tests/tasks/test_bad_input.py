@@ -5,6 +5,11 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from omegaconf import OmegaConf
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.tasks.question_answering import QuestionAnsweringConfig, QuestionAnsweringTask
+from fairseq_littlebird.tasks.recurring_span_selection import RecurringSpanSelectionConfig, RecurringSpanSelectionTask
 
 
 def assert_one_line(done, *says, command="fairseq-train"):
@@ -35,6 +40,21 @@ def truncate(path, share=0.5):
 )
 def test_odd_options(train, tmp_path, options, says):
     assert_one_line(train("recurring_span_selection", tmp_path, 1, *options, status=None), says)
+
+
+@pytest.mark.parametrize(
+    ("task", "folder", "config"),
+    [
+        (QuestionAnsweringTask, "questions", QuestionAnsweringConfig),
+        (RecurringSpanSelectionTask, "text", RecurringSpanSelectionConfig),
+    ],
+)
+def test_a_forgotten_criterion(tiny, task, folder, config):
+    cfg = OmegaConf.structured(config(data=str(tiny / folder), seed=1))
+    OmegaConf.set_struct(cfg, False)
+    cfg._name = name = "recurring_span_selection" if folder == "text" else "question_answering"
+    with pytest.raises(UserError, match=f"give --criterion {name}$"):
+        task.setup_task(cfg).build_criterion(OmegaConf.create({"_name": "cross_entropy"}))
 
 
 def test_a_folder_without_data(train, tmp_path):

@@ -16,6 +16,7 @@ from fairseq_littlebird.data.model_folder import default_settings
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.export.trained_model import trained_model
+from fairseq_littlebird.tasks.prediction import load_trained
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringConfig, QuestionAnsweringTask
 
 READER = """--task question_answering --criterion question_answering --arch littlebird_tiny --span-head qass
@@ -98,7 +99,7 @@ def test_the_limit_comes_with_the_checkpoint(reader, tiny, tmp_path, capsys):
         assert most <= 3 if limit else most > 3  # alone, a word may begin with a mark of its own
     one = littlebird.answer(questions[0].question, questions[0].document, overlaps=True, max_answer_length=1)
     assert all(len(littlebird.tokenizer.tokenize(c.text)) <= 2 for c in one)
-    with pytest.raises(UserError, match="answers of -1 tokens"):
+    with pytest.raises(UserError, match="expected a whole number from 1, got -1"):
         littlebird.answer("Who?", "They.", max_answer_length=-1)
 
 
@@ -220,3 +221,8 @@ def test_less_precision_gives_the_same_answers(squad, tmp_path):
         assert 0 < max(abs(one["probability"] - half["probability"]) for one, half in best.values()) < tolerance
         # two candidates that are closer to each other may change places
         assert sum(one["text"] != half["text"] for one, half in best.values()) <= 1
+
+
+def test_a_folder_that_is_not_there_is_named_first(tmp_path):
+    with pytest.raises(UserError, match=f"^{tmp_path}/gone: no such folder; "):
+        load_trained(tmp_path / "none.pt", tmp_path / "gone")

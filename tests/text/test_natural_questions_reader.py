@@ -289,7 +289,7 @@ def broken(**changes):
         ('{"example_id": 7}', "(id 7): another JSON format (no 'document_text' here)"),
         (broken(example_id=7, document_tokens=["a"]), "(id 7): another JSON format (a document token is not"),
         (broken(document_tokens=[{"token": 1, "html_token": True}]), "a document token is not"),
-        (broken(long_answer_candidates=None), "'long_answer_candidates' is NoneType"),
+        (broken(long_answer_candidates=None), "no long_answer_candidates"),
         (broken(long_answer_candidates=[{"start_token": 0}]), "no 'end_token' here"),
         (broken(long_answer_candidates=[{"start_token": 0, "end_token": 99}]), "no tokens 0 to 99 in a page of 50"),
         (broken(long_answer_candidates=[{"start_token": 3, "end_token": 3}]), "no tokens 3 to 3"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -132,11 +133,26 @@ BROKEN_SQUAD = [
     ('{"data": [{"paragraphs": []}', "the end of the file"),
     ('\n{"data": [{"paragraphs": [{"context": "a", }', "line 2: not valid JSON"),
     ('{"data": [{"paragraphs": [{"context": 1, "qas": []}]}]}', "'context' is int, not str"),
+    ('{"data": [{"paragraphs": [{"context": null, "qas": []}]}]}', "paragraph 1: no context"),
+    ("query,doc,reply\nWho?,Bob.,Bob\n", "its columns are query, doc, reply; give the columns question, context or"),
+    ("Question,Context\nWho?,Bob.\n", "its columns are Question, Context; give the columns question, context or"),
     ('{"data": [{"paragraphs": [{"context": "c"}]}]}', "paragraph 1: another JSON format (no 'qas'"),
     ('{"data": ' + "[" * 100_000, "nested too deeply"),
     ('[{"_id": "a", "question": "?", "context": [["t", ["s"]]]}]', "this is HotpotQA's JSON"),
     ('{"header": {}}\n', "this is MRQA's JSON lines"),
+    (
+        "question,context,answers\nWho?,Bob.,\"{'text': array(['Bob'], dtype=object), "
+        "'answer_start': array([0], dtype=int32)}\"\n",
+        "answers is the text of a numpy array",
+    ),
 ]
+
+
+def test_a_broken_line_says_all_that_is_wrong(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"question": "?", "context": "c", "answers": []}\n{"question" "?"}\n')
+    with pytest.raises(UserError, match=r"line 2.*not valid JSON \(Expecting ':' delimiter\)"):
+        list(read_questions("squad", path))
 
 
 @pytest.mark.parametrize(("content", "message"), BROKEN_SQUAD)
@@ -145,7 +161,8 @@ def test_other_files_are_named(tmp_path, content, message):
     path.write_text(content)
     with pytest.raises(UserError) as error:
         list(read_questions("squad", path))
-    assert message in str(error.value) and str(path) in str(error.value) and "give " in str(error.value)
+    assert message in str(error.value) and str(path) in str(error.value)
+    assert re.search("give |write ", str(error.value))
 
 
 @pytest.mark.parametrize("start", ["x", 3.5, True, [3], "1e999", {}])

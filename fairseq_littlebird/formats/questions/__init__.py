@@ -17,6 +17,8 @@ FORMATS: tuple[Format, ...] = (SQUAD, LABEL_STUDIO, MARKED_TEXTS, ROWS)
 
 REMEDY = "give SQuAD's JSON, rows with question, context and answers (JSON or CSV), or a Label Studio or doccano export"
 
+COLUMNS_REMEDY = "give the columns question, context or text, and answer or answers"
+
 
 def parse_passages(records: Records, log: ReadingLog) -> Iterator[Passage]:
     """The passages of a file in any of ``FORMATS``, in its order; the log learns in which.
@@ -29,7 +31,9 @@ def parse_passages(records: Records, log: ReadingLog) -> Iterator[Passage]:
     other = recognised(records.first)
     if other:
         raise UserError(f"this is {other.title}", str(records.path), f"give --dataset {other.name}, or auto")
-    # where none matches, SQuAD's says what is missing
-    form = next((form for form in FORMATS if form.matches(records.first)), SQUAD)
+    form = next((form for form in FORMATS if form.matches(records.first)), None)
+    if form is None and records.layout == "table":
+        raise UserError(f"its columns are {', '.join(records.first)}", str(records.path), COLUMNS_REMEDY)
+    form = form or SQUAD  # which says what is missing
     log.formats[str(records.path)] = form.name
     yield from form.parse(records, log)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ _IDS = ("id", "qid", "question_id", "_id")
 _CONTEXTS = ("context", "document", "passage", "text")
 ANSWERS = ("answers", "answer", "answer_text", "answer_texts")
 _STARTS = ("answer_start", "answer_starts", "start")
+_NUMPY_TEXT = re.compile(r"\{.*:\s*array\(\[", re.DOTALL)  # as pandas writes a cell of Parquet into a CSV
 
 
 def first_name(record: dict[str, Any], names: tuple[str, ...]) -> str:
@@ -85,9 +87,8 @@ def _answers_in(cell: str | None, where: str) -> Any:
         return found
     if isinstance(found, list) and all(isinstance(item, str | dict) for item in found):
         return found
-    if cell and cell.startswith("{") and "array(" in cell:
-        remedy = "write the rows as JSON lines"
-        raise UserError(f"answers is text that numpy printed, {cell[:40]}…", where, remedy)
+    if cell and _NUMPY_TEXT.match(cell):
+        raise UserError("answers is the text of a numpy array", where, "write JSON lines instead")
     return cell
 
 
