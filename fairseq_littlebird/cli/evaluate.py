@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from fairseq_littlebird.errors import UserError, exit_on_user_error
@@ -90,6 +90,8 @@ def main(argv: list[str] | None = None) -> None:
         where = ", ".join(path for path in (args.predictions, args.null_odds) if path)
         raise UserError(str(error), where) from error
 
+    if options:
+        _say_emptied(predictions, identifiers, **options)
     if benchmark.malformed:
         what = (
             "supporting facts that are not [title, sentence index], scored as wrong ones, as the official script does"
@@ -160,6 +162,17 @@ def _recognised(path: str) -> str:
     name = found.name if found else "squad"
     print(f"littlebird-evaluate: --dataset auto: {name}", file=sys.stderr)
     return name
+
+
+def _say_emptied(
+    predictions: dict[str, str], identifiers: Iterable[str], *, null_odds: dict[str, float], threshold: float
+) -> None:
+    """How many of the given answers, those that are not empty, the threshold takes away."""
+    given = [identifier for identifier in identifiers if predictions[identifier]]
+    emptied = sum(null_odds[identifier] > threshold for identifier in given)
+    if emptied:
+        line = f"{emptied:,} of {len(given):,} answers counted as empty: their null odds exceed {threshold}"
+        print(f"littlebird-evaluate: {line}", file=sys.stderr)
 
 
 def _table(rows: dict[str, float]) -> str:

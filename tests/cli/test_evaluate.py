@@ -78,11 +78,20 @@ def test_null_odds_and_their_threshold(write, capsys):
     files = [write("gold.json", SQUAD_2), write("p.json", {"q0": "red", "q1": "green"})]
     odds = write("odds.json", {"q0": -2, "q1": 1.5})
     evaluate("squad", *files, "--json", "--null-odds", odds)
-    scores = json.loads(capsys.readouterr().out)
+    captured = capsys.readouterr()
+    assert captured.err == "littlebird-evaluate: 1 of 2 answers counted as empty: their null odds exceed 1.0\n"
+    scores = json.loads(captured.out)
     assert list(scores)[-4:] == ["best_exact", "best_exact_thresh", "best_f1", "best_f1_thresh"]
     assert (scores["exact"], scores["best_exact"], scores["best_exact_thresh"]) == (50.0, 50.0, -2)
     evaluate("squad", *files, "--json", "--null-odds", odds, "--null-threshold", "-3")
-    assert json.loads(capsys.readouterr().out)["exact"] == 0.0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["exact"] == 0.0
+    assert "2 of 2 answers counted as empty: their null odds exceed -3.0" in captured.err
+    evaluate("squad", *files, "--json", "--null-odds", odds, "--null-threshold", "1.5")
+    assert capsys.readouterr().err == ""
+    empty = write("empty.json", {"q0": "red", "q1": ""})
+    evaluate("squad", files[0], empty, "--json", "--null-odds", odds)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
