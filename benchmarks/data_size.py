@@ -205,7 +205,9 @@ def open_all(options: argparse.Namespace) -> None:
 
 def make_holes(out: Path, examples: int) -> None:
     """``text``, ``questions`` and ``classes`` below ``out``: index files, and data files that take no room."""
+    from fairseq_littlebird.checkpoints.dictionary import dictionary_symbols
     from fairseq_littlebird.data.prepared import PARTS, VERSION
+    from fairseq_littlebird.text.window import SYMBOLS
 
     words = "".join(f"w{n} 1\n" for n in range(1000)) + ". 1\n"
     for name in ("text", "questions", "classes/input0", "classes/label"):
@@ -214,7 +216,8 @@ def make_holes(out: Path, examples: int) -> None:
     holes(out / "text" / "train", np.uint16, np.full(examples, LENGTH - 1))  # and the token before each
     holes(out / "classes" / "input0" / "train", np.uint16, np.full(examples, LENGTH - 1))
     holes(out / "classes" / "label" / "train", np.uint16, np.full(examples, 2))
-    symbols = {"<s>": 0, "[QUESTION]": 9, "</s>": 2}
+    known = dictionary_symbols(words.encode(), "dict.txt")
+    symbols = {symbol: known.index(symbol) for symbol in SYMBOLS}
     settings = {"version": VERSION, "dataset": "squad", "symbols": symbols, "answer_types": []}
     (out / "questions" / "prepared.json").write_text(json.dumps(settings))
     sizes = {"offsets": 2 * LENGTH, "examples": 200, "questions": 12, "spans": 3, "segments": 1, "windows": 3}

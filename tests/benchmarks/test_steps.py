@@ -66,7 +66,8 @@ def test_the_end_of_all_steps(tmp_path, monkeypatch):
 
     thread = threading.Thread(target=run, args=("first",))
     thread.start()
-    while "here" not in (tmp_path / "first" / "count.log").read_text() if (tmp_path / "first").exists() else True:
+    log = tmp_path / "first" / "count.log"
+    while not log.exists() or "here" not in log.read_text():
         time.sleep(0.01)
     running.end()
     thread.join(60)
