@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 __all__ = ["LittleBird", "__version__", "register"]
 
 if TYPE_CHECKING:
-    from fairseq_littlebird.reader import LittleBird as LittleBird
+    from fairseq_littlebird.pipelines.littlebird import LittleBird as LittleBird
     from fairseq_littlebird.registration import register as register
 
 
@@ -23,6 +23,6 @@ def __getattr__(name: str) -> Any:
     if name == "register":
         return register
     register()
-    from fairseq_littlebird.reader import LittleBird
+    from fairseq_littlebird.pipelines.littlebird import LittleBird
 
     return LittleBird

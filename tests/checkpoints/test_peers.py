@@ -19,7 +19,7 @@ from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.cli.warm_start import TARGETS, main
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.tasks.prediction import load_trained
+from fairseq_littlebird.pipelines.loading import load_trained
 
 TOLERANCE = {"rtol": 0, "atol": 1e-4}
 

@@ -17,7 +17,7 @@ from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.model_folder import default_settings
 from fairseq_littlebird.export.model_card import model_card
 from fairseq_littlebird.export.trained_model import trained_model
-from fairseq_littlebird.reader import LittleBird
+from fairseq_littlebird.pipelines.littlebird import LittleBird
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringConfig, QuestionAnsweringTask
 from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.tokenizers import load_tokenizer

@@ -22,9 +22,9 @@ from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.merging import Candidate
 from fairseq_littlebird.models import BigBirdModel, BigBirdModelConfig, FullAttentionModel, FullAttentionModelConfig
+from fairseq_littlebird.pipelines.attribution import explain
+from fairseq_littlebird.pipelines.loading import load_trained
 from fairseq_littlebird.tasks import prediction
-from fairseq_littlebird.tasks.explanation import explain
-from fairseq_littlebird.tasks.prediction import load_trained
 from fairseq_littlebird.text.example import QAExample
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "inside.md"
