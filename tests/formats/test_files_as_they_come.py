@@ -105,6 +105,16 @@ def test_questions_and_gold_answers(tmp_path, name):
     assert (scores["exact"], scores["HasAns_total"], scores["NoAns_total"]) == (100.0, 1, 1)
 
 
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("name", ["id", "qid", "question_id", "_id"])
+def test_a_row_without_an_id_is_called_by_its_file_and_number(tmp_path, name, delimiter):
+    rows = [(name, "passage", "question", "answer_text", "start"), ("", CONTEXT, "Who?", "Ada Noor", str(START))]
+    rows += [("", CONTEXT, "Who sold it?", "", ""), ("7", CONTEXT, "And?", "Ada Noor", str(START))]
+    path = written(tmp_path / "rows.csv", "".join(delimiter.join(row) + "\n" for row in rows))
+    examples = list(read_questions("squad", path))
+    assert [(e.id, bool(e.answers)) for e in examples] == [("rows.csv:1", True), ("rows.csv:2", False), ("7", True)]
+
+
 def test_lenient_values_are_noted(tmp_path):
     log = ReadingLog()
     list(read_questions("squad", written(tmp_path / "x", QUESTIONS["lenient scalars"]), log=log))
