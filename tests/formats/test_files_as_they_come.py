@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import io
 import json
@@ -110,7 +111,9 @@ def test_questions_and_gold_answers(tmp_path, name):
 def test_a_row_without_an_id_is_called_by_its_file_and_number(tmp_path, name, delimiter):
     rows = [(name, "passage", "question", "answer_text", "start"), ("", CONTEXT, "Who?", "Ada Noor", str(START))]
     rows += [("", CONTEXT, "Who sold it?", "", ""), ("7", CONTEXT, "And?", "Ada Noor", str(START))]
-    path = written(tmp_path / "rows.csv", "".join(delimiter.join(row) + "\n" for row in rows))
+    path = tmp_path / "rows.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
     examples = list(read_questions("squad", path))
     assert [(e.id, bool(e.answers)) for e in examples] == [("rows.csv:1", True), ("rows.csv:2", False), ("7", True)]
 
