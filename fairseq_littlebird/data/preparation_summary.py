@@ -15,8 +15,8 @@ def summary_lines(split: str, summary: Mapping[str, Any]) -> list[str]:
         f"{split}: {summary['read']:,} questions on {summary['documents']:,} documents read, "
         f"{summary['kept']:,} kept ({_answered(summary)}), "
         f"{sum(summary['dropped'].values()):,} dropped{reasons(summary['dropped'], ': ')}",
-        f"{split}: {summary['windows']:,} windows; {summary['cut']:,} questions have several"
-        + (f", {summary['short_stride']:,} a shorter stride" if summary["short_stride"] else "")
+        f"{split}: {summary['windows']:,} windows; {summary['cut']:,} questions cut into several windows"
+        + (f" ({summary['short_stride']:,} with a shorter stride)" if summary["short_stride"] else "")
         + f"; {summary['answered_windows']:,} windows hold an answer",
         f"{split}: {summary['answers']:,} answers in place, {summary['repaired']:,} of them repaired "
         f"({summary['nearest']:,} to the nearest of several places) and {summary['snapped']:,} grown to whole tokens; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import io
 import json
@@ -103,6 +104,18 @@ def test_questions_and_gold_answers(tmp_path, name):
     assert second.document is first.document
     scores = squad.evaluate(read_squad_gold(str(path)), {"1": "Ada Noor", "2": ""})
     assert (scores["exact"], scores["HasAns_total"], scores["NoAns_total"]) == (100.0, 1, 1)
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("name", ["id", "qid", "question_id", "_id"])
+def test_a_row_without_an_id_is_called_by_its_file_and_number(tmp_path, name, delimiter):
+    rows = [(name, "passage", "question", "answer_text", "start"), ("", CONTEXT, "Who?", "Ada Noor", str(START))]
+    rows += [("", CONTEXT, "Who sold it?", "", ""), ("7", CONTEXT, "And?", "Ada Noor", str(START))]
+    path = tmp_path / "rows.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    examples = list(read_questions("squad", path))
+    assert [(e.id, bool(e.answers)) for e in examples] == [("rows.csv:1", True), ("rows.csv:2", False), ("7", True)]
 
 
 def test_lenient_values_are_noted(tmp_path):
