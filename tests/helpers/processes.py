@@ -50,21 +50,34 @@ class ForkServer:
         cwd: str | Path | None = None,
         environment: Mapping[str, str] | None = None,
         timeout: float = 900,
+        new_interpreter: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """As ``subprocess.run(words, …, stdin=DEVNULL, capture_output=True, text=True)``.
 
         Args:
             words: the path of a console command, or of this interpreter and a file or ``-m`` and a module; arguments.
             environment: all of it; by default :func:`environment_with`.
+            new_interpreter: starts Python anew, which takes seconds and draws another hash seed.
 
         Raises:
             subprocess.TimeoutExpired: it ran longer than ``timeout`` seconds, and has been killed.
         """
+        environment = environment_with() if environment is None else environment
+        if new_interpreter:
+            return subprocess.run(
+                [*map(str, words)],
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+            )
         with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
             request = {
                 "words": [*map(str, words)],
                 "cwd": str(cwd or Path.cwd()),
-                "environment": dict(environment_with() if environment is None else environment),
+                "environment": dict(environment),
                 "stdout": out.name,
                 "stderr": err.name,
             }

@@ -88,7 +88,7 @@ def test_a_figure_has_the_interval_of_its_chunks(module):
     assert measure.figures([{"loss": 1.0, "sample_size": 2}] * 5)["loss"] == pytest.approx([0.7213] * 3)
 
 
-def test_measuring_a_checkpoint(module, tiny, tmp_path):
+def test_measuring_a_checkpoint(module, tiny, commands, forks, tmp_path):
     """The same figure as fairseq's own validation, whatever the batches."""
     options = [
         *(
@@ -113,8 +113,7 @@ def test_measuring_a_checkpoint(module, tiny, tmp_path):
         ),
     ]
     training = ["--max-update", "1", "--batch-size", "4", "--log-format", "json", "--save-dir", str(tmp_path), "--cpu"]
-    program = str(Path(sys.executable).parent / "littlebird-launch")
-    done = subprocess.run([program, *options, *training], capture_output=True, text=True)
+    done = forks.run([commands / "littlebird-launch", *options, *training])
     assert done.returncode == 0, done.stderr[-2000:]
     (valid,) = module("claims_report").curve(done.stdout + done.stderr)
     module("measure").main(

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers.processes import COMMANDS, PACKAGE, ForkServer, environment_with
+from helpers.processes import COMMANDS, PACKAGE, ForkServer
 
 from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.text.html import WORDS as HTML_WORDS
@@ -44,17 +44,14 @@ TASKS = {
 def fairseq(tiny: Path, forks: ForkServer) -> Callable[..., Any]:
     """``fairseq("train", *arguments)`` runs fairseq-train in the folder of tiny data.
 
-    ``status`` is what it must return, None anything; ``new_interpreter`` starts Python anew, which takes seconds.
+    ``status`` is what it must return, None anything.
     """
 
     def run(name: str, *arguments: Any, status: int | None = 0, new_interpreter: bool = False) -> Any:
         words = [str(COMMANDS / f"fairseq-{name}"), *map(str, arguments)]
         if name != "hydra-train":
             words += ["--user-dir", str(PACKAGE)]
-        if new_interpreter:
-            done = subprocess.run(words, cwd=tiny, env=environment_with(), capture_output=True, text=True, timeout=900)
-        else:
-            done = forks.run(words, cwd=tiny)
+        done = forks.run(words, cwd=tiny, new_interpreter=new_interpreter)
         assert status is None or done.returncode == status, done.stdout[-2000:] + done.stderr[-4000:]
         return done
 
