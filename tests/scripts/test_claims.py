@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -125,7 +123,7 @@ def test_measuring_a_checkpoint(module, tiny, commands, forks, tmp_path):
     assert low < mean < high
 
 
-def test_english_prose_of_a_machine(module, tmp_path):
+def test_english_prose_of_a_machine(forks, tmp_path):
     prose = [
         f"The history of the town number {n} is told in the book that was written for it by a teacher."
         for n in range(99)
@@ -145,12 +143,10 @@ def test_english_prose_of_a_machine(module, tmp_path):
         + "".join(f".PP\n{line.replace('town', chr(92) + 'fBcity' + chr(92) + 'fR')}\n" for line in prose)
     )
     command = [sys.executable, str(FOLDER / "english_text.py"), "--input", str(docs), "--out", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    done = forks.run(command)
     assert done.returncode == 0, done.stderr
     texts = [path.read_text().splitlines() for path in sorted((tmp_path / "out").iterdir())]
     assert texts == [prose[:50], prose[50:], [line.replace("town", "city") for line in prose]]
 
-    empty = subprocess.run(
-        [*command[:-1], str(tmp_path / "none"), "--input", str(docs / "c.txt")], capture_output=True, text=True
-    )
+    empty = forks.run([*command[:-1], tmp_path / "none", "--input", docs / "c.txt"])
     assert empty.returncode == 2 and "no English prose" in empty.stderr and not (tmp_path / "none").exists()
