@@ -84,6 +84,7 @@ def main(argv: list[str] | None = None) -> None:
     predictions = benchmark.read_predictions(args.predictions)
     maps = {f"{args.predictions}, {part}": predictions[part] for part in benchmark.parts}
     maps = maps or {args.predictions: predictions}
+    _require_common_ids(maps, identifiers, args.gold, args.predictions)
     try:
         scores = benchmark.evaluate(gold, predictions, **options)
     except UserError as error:
@@ -162,6 +163,25 @@ def _recognised(path: str) -> str:
     name = found.name if found else "squad"
     print(f"littlebird-evaluate: --dataset auto: {name}", file=sys.stderr)
     return name
+
+
+def _require_common_ids(maps: dict[str, dict[str, Any]], identifiers: Iterable[str], gold: str, file: str) -> None:
+    """Raises UserError where predictions are of other questions than the gold's; the official scripts would say 0.
+
+    Args:
+        maps: by place, question id to prediction; some may be empty, as HotpotQA's without supporting facts.
+        identifiers: the gold's questions.
+        gold: their file.
+        file: that of the predictions.
+    """
+    wanted = [str(identifier) for identifier in identifiers]
+    if not any(maps.values()):
+        raise UserError("no prediction in it", file, "give {id: prediction, ...}, as littlebird-predict writes it")
+    for where, predicted in maps.items():
+        found = [str(identifier) for identifier in predicted]
+        if found and not set(wanted) & set(found):
+            what = f"no prediction for any question of {gold}: an id here is {found[0]!r}, there {wanted[0]!r}"
+            raise UserError(what, where, "give the gold and the predictions of the same questions")
 
 
 def _say_emptied(

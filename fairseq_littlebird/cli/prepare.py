@@ -194,10 +194,8 @@ def _qa(options: argparse.Namespace) -> None:
     if options.dataset == AUTO:
         print(f"--dataset auto: {next(iter(summaries.values()))['dataset']}")
     for split, summary in summaries.items():
-        print("\n".join(summary_lines(split, summary)))
-    if "train" not in summaries and any(summary["too_long"] for summary in summaries.values()):
-        print(f"{options.destdir}: a model whose training answers were longer gives longer ones (--max-answer-length)")
-    elif summaries.get("train", {}).get("answered"):
+        print("\n".join(summary_lines(split, summary, trained="train" in summaries)))
+    if summaries.get("train", {}).get("answered"):
         limit = summaries["train"]["max_answer_length"]
         print(f"{options.destdir}: a model trained on it gives answers of at most {limit} tokens (--max-answer-length)")
     print(f"{options.destdir}: written; repaired and dropped answers are listed by id in report.jsonl")
