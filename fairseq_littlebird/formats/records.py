@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import marshal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from fairseq_littlebird.errors import UserError
@@ -18,6 +20,7 @@ LONG = 1 << 22
 
 _LISTS = ("data", "Data", "rows")  # members of a top object that are the list of its records
 _PART = "paragraphs"  # the member of a long record that is read one by one
+_COMMON = "title"  # the member that is given with each of them
 _DELIMITERS = ",\t;|"
 
 
@@ -86,19 +89,33 @@ class Records:
                 yield from ((number, part) for part in self._parts())
 
     def _parts(self) -> Iterator[Any]:
-        """A long record as several with one paragraph each, and the members that stand before its paragraphs."""
+        """A long record as several with one paragraph each, and the other members.
+
+        Paragraphs that come before the title wait for it on the disk.
+        """
         if self._text.peek() != "{":
             yield self._text.value()
             return
         others: dict[str, Any] = {}
-        found = False
-        for name in self._text.members():
-            if name == _PART and self._text.peek() == "[":
+        found, waiting = False, 0
+        with TemporaryFile() as spool:
+            for name in self._text.members():
+                if name != _PART or self._text.peek() != "[":
+                    others[name] = self._text.value()
+                    continue
                 found = True
                 for _ in self._text.elements():
-                    yield {**others, _PART: [self._text.value()]}
-            else:
-                others[name] = self._text.value()
+                    paragraph = self._text.value()
+                    if _COMMON in others:
+                        yield {**others, _PART: [paragraph]}
+                        continue
+                    try:
+                        marshal.dump(paragraph, spool)
+                    except ValueError:
+                        self._text.fail("nested too deeply")
+                    waiting += 1
+            spool.seek(0)
+            yield from ({**others, _PART: [marshal.load(spool)]} for _ in range(waiting))
         if not found:
             yield others
 

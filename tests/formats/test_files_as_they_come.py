@@ -235,17 +235,18 @@ def test_line_ends_inside_strings_are_kept_by_all(tmp_path):
     assert read_json(str(path))["data"][0]["paragraphs"][0]["context"] == CONTEXT
 
 
+@pytest.mark.parametrize("title", [{"title": "T"}, {}])
+@pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("chunk", [3, 1000])
-def test_long_articles_are_read_by_paragraph(tmp_path, monkeypatch, chunk):
-    article = {
-        "title": "T",
-        "paragraphs": [{"context": f"c{i}", "qas": [question(f"{i}", answers=[])]} for i in range(9)],
-    }
-    path = written(tmp_path / "x", {"data": [article, article | {"paragraphs": []}], "version": 2})
+def test_long_articles_are_read_by_paragraph(tmp_path, monkeypatch, chunk, first, title):
+    asked = [{"context": f"c{i}", "qas": [question(f"{i}", answers=[])]} for i in range(9)]
+    article = {**title, "paragraphs": asked} if first else {"paragraphs": asked, **title}
+    empty = article | {"paragraphs": [], "note": "n" * 99}
+    path = written(tmp_path / "x", {"data": [article, empty], "version": 2})
     whole = list(read_questions("squad", path))
     monkeypatch.setattr(json_stream, "_CHUNK", chunk)
     monkeypatch.setattr(records, "LONG", 50)
-    assert list(read_questions("squad", path)) == whole and whole[-1].title == "T"
+    assert list(read_questions("squad", path)) == whole and {e.title for e in whole} == {title.get("title", "")}
     joined = list(read_questions("squad", path, join_articles=True))
     assert joined[0].document == "\n\n".join(f"c{i}" for i in range(9))
 
