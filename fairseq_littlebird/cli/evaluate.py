@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.formats.datasets import recognised
 from fairseq_littlebird.formats.records import open_records
-from fairseq_littlebird.inputs import is_rereadable
+from fairseq_littlebird.inputs import check_given_once, is_rereadable
 from fairseq_littlebird.metrics import (
     classification,
     hotpotqa,
@@ -72,6 +72,7 @@ BENCHMARKS = {
 def main(argv: list[str] | None = None) -> None:
     """Prints the scores; exit status 2 and one line on stderr where a file is wrong."""
     args = _parser().parse_args(argv)
+    check_given_once(path for path in (args.gold, args.predictions, args.null_odds) if path)
     benchmark = BENCHMARKS[_recognised(args.gold) if args.dataset == AUTO else args.dataset]
     options: dict[str, Any] = {}
     if args.null_odds is not None:

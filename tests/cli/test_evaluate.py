@@ -294,6 +294,12 @@ def test_facts_of_other_questions_are_an_error(write, capsys):
     assert f"{predictions}, sp: no prediction for any question of" in capsys.readouterr().err
 
 
+def test_standard_input_twice(capsys):
+    with pytest.raises(SystemExit):
+        evaluate("squad", "-", "-")
+    assert capsys.readouterr().err.startswith("littlebird-evaluate: -: standard input is given for two inputs; ")
+
+
 def test_unreadable_file(write, tmp_path, capsys):
     for gold in (tmp_path, tmp_path / "absent.json"):
         with pytest.raises(SystemExit) as stopped:
