@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.formats.datasets import recognised
 from fairseq_littlebird.formats.records import open_records
-from fairseq_littlebird.inputs import is_rereadable
+from fairseq_littlebird.inputs import check_given_once, is_rereadable
 from fairseq_littlebird.metrics import (
     classification,
     hotpotqa,
@@ -72,6 +72,7 @@ BENCHMARKS = {
 def main(argv: list[str] | None = None) -> None:
     """Prints the scores; exit status 2 and one line on stderr where a file is wrong."""
     args = _parser().parse_args(argv)
+    check_given_once(path for path in (args.gold, args.predictions, args.null_odds) if path)
     benchmark = BENCHMARKS[_recognised(args.gold) if args.dataset == AUTO else args.dataset]
     options: dict[str, Any] = {}
     if args.null_odds is not None:
@@ -84,6 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     predictions = benchmark.read_predictions(args.predictions)
     maps = {f"{args.predictions}, {part}": predictions[part] for part in benchmark.parts}
     maps = maps or {args.predictions: predictions}
+    _require_common_ids(maps, identifiers, args.gold, args.predictions)
     try:
         scores = benchmark.evaluate(gold, predictions, **options)
     except UserError as error:
@@ -162,6 +164,25 @@ def _recognised(path: str) -> str:
     name = found.name if found else "squad"
     print(f"littlebird-evaluate: --dataset auto: {name}", file=sys.stderr)
     return name
+
+
+def _require_common_ids(maps: dict[str, dict[str, Any]], identifiers: Iterable[str], gold: str, file: str) -> None:
+    """Raises UserError where predictions are of other questions than the gold's; the official scripts would say 0.
+
+    Args:
+        maps: by place, question id to prediction; some may be empty, as HotpotQA's without supporting facts.
+        identifiers: the gold's questions.
+        gold: their file.
+        file: that of the predictions.
+    """
+    wanted = [str(identifier) for identifier in identifiers]
+    if not any(maps.values()):
+        raise UserError("no prediction in it", file, "give {id: prediction, ...}, as littlebird-predict writes it")
+    for where, predicted in maps.items():
+        found = [str(identifier) for identifier in predicted]
+        if found and not set(wanted) & set(found):
+            what = f"no prediction for any question of {gold}: an id here is {found[0]!r}, there {wanted[0]!r}"
+            raise UserError(what, where, "give the gold and the predictions of the same questions")
 
 
 def _say_emptied(

@@ -9,8 +9,8 @@ from fairseq_littlebird.data.answer_lengths import reach_line
 from fairseq_littlebird.formats.questions.squad import SQUAD
 
 
-def summary_lines(split: str, summary: Mapping[str, Any]) -> list[str]:
-    """What :func:`prepare_questions` counted, for people to read."""
+def summary_lines(split: str, summary: Mapping[str, Any], *, trained: bool = True) -> list[str]:
+    """What :func:`prepare_questions` counted, for people to read; ``trained`` where there is a train split."""
     lines = [
         f"{split}: {summary['read']:,} questions on {summary['documents']:,} documents read, "
         f"{summary['kept']:,} kept ({_answered(summary)}), "
@@ -35,7 +35,7 @@ def summary_lines(split: str, summary: Mapping[str, Any]) -> list[str]:
     if summary["notes"]:
         lines.append(f"{split}: read leniently: {reasons({f'x {what}': n for what, n in summary['notes'].items()})}")
     if summary["unreachable"]:
-        lines.append(f"{split}: {reach_line(summary)}")
+        lines.append(f"{split}: {reach_line(summary, trained=trained)}")
     return lines
 
 

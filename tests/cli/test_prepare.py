@@ -101,6 +101,20 @@ def test_text_is_the_same_for_any_number_of_workers(tmp_path, corpus, trained, m
     assert (tmp_path / "1").read_bytes() == (tmp_path / "3").read_bytes()
 
 
+@pytest.mark.parametrize("command", ["qa", "classification", "text", "tokenizer"])
+def test_standard_input_twice(tmp_path, trained, capsys, command):
+    words = ["--tokenizer", trained, "--dict", trained / "dict.txt", "--destdir", tmp_path / "out"]
+    arguments = {
+        "qa": ["qa", "--dataset", "squad", "--train", "-", "--valid", "-", *words],
+        "classification": ["classification", "--train", "-", "-", *words],
+        "text": ["text", "--tokenizer", trained, "--input", "-", "-", "--output", tmp_path / "out"],
+        "tokenizer": ["tokenizer", "--input", "-", "-", "--destdir", tmp_path / "out"],
+    }[command]
+    line = fails(capsys, *arguments)
+    assert line == "littlebird-prepare: -: standard input is given for two inputs; save it as a file and give that"
+    assert not (tmp_path / "out").exists()
+
+
 def test_existing_vocabularies(tmp_path, data_dir, capsys):
     pytest.importorskip("tokenizers")
     vocab = data_dir / "vocab"
