@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "--path",
         required=True,
         metavar="CHECKPOINT",
-        help="checkpoint of --task question_answering or littlebird_sentence_prediction, or its --save-dir",
+        help="checkpoint (question_answering or littlebird_sentence_prediction), or the --save-dir of a training",
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--gen-subset", default="test", metavar="SPLIT", help="split to predict")
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--html",
         action="store_true",
-        help="also write an HTML page per question to DIR/html, which marks the answer and its attention in the document",
+        help="also write an HTML page per question to DIR/html: the document with the answer and its attention marked",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace earlier predictions in DIR")
     return parser
