@@ -17,8 +17,8 @@ Runs fairseq-train with its arguments as one worker of a distributed training. R
 or SLURM; the backends are nccl and pytorch_ddp on accelerators, gloo and legacy_ddp on CPUs. Options on the command
 line take precedence. --user-dir is added if it is missing.
 
-On SIGTERM or SIGUSR1 it saves a checkpoint after the current update and exits with status 128 + the signal's number. The
-same command resumes the training, after this and after any other interruption, from the newest complete checkpoint.
+On SIGTERM or SIGUSR1 it saves a checkpoint after the current update and exits with status 128 + the signal's number.
+The same command resumes the training, after this and after any other interruption, from the newest complete checkpoint.
 """
 
 
