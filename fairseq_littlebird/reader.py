@@ -14,9 +14,10 @@ from torch import Tensor
 
 from fairseq_littlebird.data.batch import pad
 from fairseq_littlebird.data.encoded_document import DocumentEncoder
-from fairseq_littlebird.data.given_questions import GivenQuestions
+from fairseq_littlebird.data.in_memory_questions import GivenQuestions
 from fairseq_littlebird.data.model_folder import default_settings, model_folder, model_tokenizer, trained_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
+from fairseq_littlebird.datasets import DATA_SETS, EVIDENCE
 from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.inference.answering import by_tokens
 from fairseq_littlebird.inference.merging import Candidate, Prediction, without_overlaps
@@ -25,7 +26,6 @@ from fairseq_littlebird.tasks.prediction import load_model, predictions
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.html import html_pieces
-from fairseq_littlebird.text.readers import DATA_SETS, EVIDENCE
 from fairseq_littlebird.text.tokenizers import Tokenizer, without_surrogates
 from fairseq_littlebird.text.window import NOT_CONTEXT, SYMBOLS
 

@@ -26,6 +26,7 @@ from fairseq_littlebird.data.preparation import prepare_questions
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
+from fairseq_littlebird.datasets import DATA_SETS
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
 from fairseq_littlebird.inference.prediction_files import write_predictions
@@ -33,7 +34,6 @@ from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.encoder import LittleBirdEncoder
 from fairseq_littlebird.output import whole_file
 from fairseq_littlebird.text import recurring_spans, recurring_spans_reference
-from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 
 SIZES: dict[str, dict[str, Any]] = {

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_littlebird.cli.numbers import positive as _positive
+from fairseq_littlebird.datasets import AUTO, DATA_SETS
 from fairseq_littlebird.errors import exit_on_user_error
 from fairseq_littlebird.output import whole_file, whole_folder
-from fairseq_littlebird.text.readers import AUTO, DATA_SETS
 from fairseq_littlebird.text.tokenizers import FILES, dictionary_text, load_tokenizer
 
 

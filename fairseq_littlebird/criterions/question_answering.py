@@ -15,6 +15,7 @@ from torch import Tensor
 from fairseq_littlebird.criterions.recurring_span_selection import logging_output, reduce_span_metrics
 from fairseq_littlebird.data.answer_lengths import reachable
 from fairseq_littlebird.data.batch import SpanBatch, SpanTarget
+from fairseq_littlebird.datasets import CANDIDATES, LONG_ANSWERS, DataSet
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
 from fairseq_littlebird.inference.merging import Prediction
@@ -23,7 +24,6 @@ from fairseq_littlebird.objectives.noisy_spans import noisy_span_loss
 from fairseq_littlebird.objectives.segments import NO_SEGMENT, choice_log_probability, choice_loss, evidence_loss
 from fairseq_littlebird.objectives.span_selection import NO_QUESTION, SpanLoss, span_loss
 from fairseq_littlebird.text.example import NULL_TYPE
-from fairseq_littlebird.text.readers import CANDIDATES, LONG_ANSWERS, DataSet
 
 METRICS = {"squad": squad, "korquad1": korquad1, "triviaqa": triviaqa, "korquad2": korquad2}
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from fairseq_littlebird.datasets import CANDIDATES, DataSet
 from fairseq_littlebird.text.example import QAExample
-from fairseq_littlebird.text.readers import CANDIDATES, DataSet
 from fairseq_littlebird.text.window import Window, holds
 
 SHARE = 0.995

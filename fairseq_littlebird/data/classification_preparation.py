@@ -1,4 +1,4 @@
-"""Labelled texts become what fairseq's sentence_prediction reads; ``prepared_classes.py`` describes the folder."""
+"""Labelled texts become what fairseq's sentence_prediction reads; ``classification_metadata.py`` describes the folder."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from fairseq.data import Dictionary
 from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
 from tqdm import tqdm
 
+from fairseq_littlebird.data.classification_metadata import DATASET, VERSION, PreparedClasses, read_classes
 from fairseq_littlebird.data.dictionary import read_dictionary
 from fairseq_littlebird.data.preparation import SMALLEST_WINDOW, check_match
 from fairseq_littlebird.data.prepared import SPLITS
-from fairseq_littlebird.data.prepared_classes import DATASET, VERSION, PreparedClasses, read_classes
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.opening import kept, open_text
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.texts import Text
 from fairseq_littlebird.output import check_folder, whole_folder
-from fairseq_littlebird.text.readers.labelled import read_labelled
+from fairseq_littlebird.text.labelled_texts import read_labelled
 from fairseq_littlebird.text.striding import cut_longest
 from fairseq_littlebird.text.tokenizers import Tokenizer
 from fairseq_littlebird.text.workers import ordered_map
@@ -52,7 +52,7 @@ def prepare_texts(
     """Writes a folder of labelled texts; the same one for any number of workers.
 
     Args:
-        files: split -> its files and folders, see ``text.readers.labelled``; ``-`` is standard input.
+        files: split -> its files and folders, see ``text.labelled_texts``; ``-`` is standard input.
         tokenizer: its symbols are the dictionary's.
         dictionary: dict.txt, copied as it is.
         destination: the folder.

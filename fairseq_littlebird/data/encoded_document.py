@@ -11,8 +11,8 @@ import numpy as np
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.answers import Place, locate, token_span
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
+from fairseq_littlebird.text.paragraphs import SEPARATOR
 from fairseq_littlebird.text.pieces import encode_pieces
-from fairseq_littlebird.text.readers.paragraphs import SEPARATOR
 from fairseq_littlebird.text.striding import cut_longest, windows
 from fairseq_littlebird.text.tokenizers import Tokenizer
 from fairseq_littlebird.text.window import NOT_CONTEXT

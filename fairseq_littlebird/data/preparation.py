@@ -18,11 +18,11 @@ from fairseq_littlebird.data.encoded_document import DocumentEncoder
 from fairseq_littlebird.data.preparation_summary import reasons
 from fairseq_littlebird.data.prepared import PARTS, SPLITS, VERSION
 from fairseq_littlebird.data.question_writer import QuestionWriter
+from fairseq_littlebird.datasets import DATA_SETS, QuestionFile, open_questions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.output import check_folder, whole_folder
 from fairseq_littlebird.text.example import QAExample
-from fairseq_littlebird.text.readers import DATA_SETS, QuestionFile, open_questions
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, dictionary_text
 from fairseq_littlebird.text.window import NOT_CONTEXT, SYMBOLS
 from fairseq_littlebird.text.workers import ordered_map
@@ -47,7 +47,7 @@ def prepare_questions(
     """Writes a prepared folder; the same one for any number of workers.
 
     Args:
-        dataset: a key of ``text.readers.DATA_SETS``, or ``text.readers.AUTO``.
+        dataset: a key of ``datasets.DATA_SETS``, or ``datasets.AUTO``.
         files: split -> its files; ``-`` is standard input.
         tokenizer: its symbols are the dictionary's.
         dictionary: dict.txt; ``[QUESTION]`` is appended to the copy where it lacks it.

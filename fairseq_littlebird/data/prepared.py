@@ -36,9 +36,9 @@ from typing import Any
 import numpy as np
 
 from fairseq_littlebird.data.mapped_items import MappedItems
+from fairseq_littlebird.datasets import DATA_SETS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
-from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.window import GAP, NOT_CONTEXT, SYMBOLS, Window, assemble, holds
 
 VERSION = 3

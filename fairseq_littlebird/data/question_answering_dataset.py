@@ -13,7 +13,7 @@ import torch
 
 from fairseq_littlebird.data.batch import SpanBatch, add_judgements, pad, span_batch
 from fairseq_littlebird.data.batching import EveryItemBatched
-from fairseq_littlebird.data.given_questions import GivenQuestions
+from fairseq_littlebird.data.in_memory_questions import GivenQuestions
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.text.window import Window

@@ -14,10 +14,10 @@ from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.model_folder import model_folder, model_tokenizer, trained_settings
 from fairseq_littlebird.data.prepared import longest_answer
+from fairseq_littlebird.datasets import DATA_SETS, DataSet
 from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.export.fast_tokenizer import MASK, FastTokenizer, fast_tokenizer
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
-from fairseq_littlebird.text.readers import DATA_SETS, DataSet
 from fairseq_littlebird.text.tokenizers import QUESTION, UNKNOWN
 
 WORDS, BIAS = "encoder.embeddings.words.weight", "lm_head.bias"

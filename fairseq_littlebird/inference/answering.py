@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.inference.judging import Judgements, for_each, judge, judgements, span_scores
+from fairseq_littlebird.datasets import CANDIDATES, DATA_SETS, LONG_ANSWERS, DataSet
 from fairseq_littlebird.inference.merging import Prediction, merge_windows
+from fairseq_littlebird.inference.segment_and_type import Judgements, for_each, judge, judgements, span_scores
 from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
 from fairseq_littlebird.text.example import QAExample
-from fairseq_littlebird.text.readers import CANDIDATES, DATA_SETS, LONG_ANSWERS, DataSet
 from fairseq_littlebird.text.window import Window
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
+from fairseq_littlebird.datasets.natural_questions import predicted_span, predicted_tokens
 from fairseq_littlebird.inference.classifying import Classification
+from fairseq_littlebird.inference.final_answer import REPLIES, Reply, best_passage, span
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.inference.pages.index_page import Pages
-from fairseq_littlebird.inference.reply import REPLIES, Reply, best_passage, span
 from fairseq_littlebird.output import whole_folder
-from fairseq_littlebird.text.readers.natural_questions import predicted_span, predicted_tokens
 
 FILES = ("predictions.json", "nbest_predictions.json", "null_odds.json")
 PAGES = "html"

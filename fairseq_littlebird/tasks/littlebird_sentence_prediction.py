@@ -14,10 +14,10 @@ from fairseq.tasks.sentence_prediction import SentencePredictionConfig, Sentence
 from omegaconf import MISSING
 
 from fairseq_littlebird.data.binarized_text import check_text
+from fairseq_littlebird.data.classification_metadata import PreparedClasses, read_classes
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.label_set_dataset import LabelSetDataset
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
-from fairseq_littlebird.data.prepared_classes import PreparedClasses, read_classes
 from fairseq_littlebird.data.shards import check_words, folder_of, folders
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig

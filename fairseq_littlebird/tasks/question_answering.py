@@ -17,6 +17,7 @@ from fairseq_littlebird.data.model_folder import settings_in
 from fairseq_littlebird.data.prepared import PreparedQuestions, longest_answer, read_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.data.shards import check_words, folder_of, folders_read
+from fairseq_littlebird.datasets import DATA_SETS, EVIDENCE, LONG_ANSWERS, DataSet
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
@@ -24,7 +25,6 @@ from fairseq_littlebird.tasks.own_criterion import OwnCriterion
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.watched import Watched
-from fairseq_littlebird.text.readers import DATA_SETS, EVIDENCE, LONG_ANSWERS, DataSet
 from fairseq_littlebird.text.window import GAP
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fairseq_littlebird.datasets import CANDIDATES, DATA_SETS
 from fairseq_littlebird.text.example import NULL_TYPE
-from fairseq_littlebird.text.readers import CANDIDATES, DATA_SETS
 from fairseq_littlebird.text.tokenizers import QUESTION
 
 SYMBOLS = ("<s>", QUESTION, "</s>")

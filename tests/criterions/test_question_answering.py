@@ -15,9 +15,9 @@ from fairseq_littlebird.criterions.question_answering import (
     QuestionAnsweringCriterionConfig,
 )
 from fairseq_littlebird.data.batch import span_batch
+from fairseq_littlebird.datasets import DATA_SETS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample
-from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.window import Window
 
 WORDS = "zero one two three four five six seven".split()

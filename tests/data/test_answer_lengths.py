@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.data.answer_lengths import AnswerLengths, reachable
 from fairseq_littlebird.data.prepared import PreparedQuestions, longest_answer, read_settings
+from fairseq_littlebird.datasets import DATA_SETS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample
-from fairseq_littlebird.text.readers import DATA_SETS
 
 TOKENS = 400  # of a document, in which each is a character
 TEXT = "x" * TOKENS

@@ -11,9 +11,9 @@ import pytest
 from fairseq.data import Dictionary, data_utils
 
 from fairseq_littlebird.data import classification_preparation
+from fairseq_littlebird.data.classification_metadata import PreparedClasses, read_classes
 from fairseq_littlebird.data.classification_preparation import prepare_texts, summary_lines
 from fairseq_littlebird.data.mapped_items import MappedItems
-from fairseq_littlebird.data.prepared_classes import PreparedClasses, read_classes
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 

@@ -15,11 +15,11 @@ import torch
 from fairseq_littlebird.cli.export import main
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.model_folder import default_settings
+from fairseq_littlebird.datasets import DATA_SETS
 from fairseq_littlebird.export.model_card import model_card
 from fairseq_littlebird.export.trained_model import trained_model
 from fairseq_littlebird.reader import LittleBird
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringConfig, QuestionAnsweringTask
-from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 
 DOCUMENT = " ".join(["The stone bridge was painted by Mara Lindt in 1889.", "Nobody knew the night train."] * 9)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_littlebird.datasets import open_questions, read_questions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats import json_stream, records
 from fairseq_littlebird.formats.opening import kept, open_text
@@ -22,8 +23,7 @@ from fairseq_littlebird.metrics import squad
 from fairseq_littlebird.metrics.gold_files import read_squad_gold
 from fairseq_littlebird.metrics.json_files import read_json
 from fairseq_littlebird.text.answers import locate
-from fairseq_littlebird.text.readers import open_questions, read_questions
-from fairseq_littlebird.text.readers.labelled import read_labelled
+from fairseq_littlebird.text.labelled_texts import read_labelled
 
 CONTEXT = "The old mill of Delft was built by Ada Noor in 1802.\r\nIt burned twice. Ada Noor lived there."
 START = CONTEXT.index("Ada Noor")

@@ -11,13 +11,13 @@ import torch
 from fairseq_littlebird.benchmarks.quality import read as read_quality
 from fairseq_littlebird.checkpoints.source import read_source
 from fairseq_littlebird.cli.evaluate import main as evaluate
+from fairseq_littlebird.data.classification_metadata import read_classes
 from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.data.prepared import PreparedQuestions, read_settings
-from fairseq_littlebird.data.prepared_classes import read_classes
+from fairseq_littlebird.datasets import read_questions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.html import html_pieces
-from fairseq_littlebird.text.readers import read_questions
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 from fairseq_littlebird.text.training import train_sentencepiece
 

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_littlebird.inference.final_answer import span, word_or_span
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.inference.pages.edges import Edges, edges
 from fairseq_littlebird.inference.pages.index_page import Pages
 from fairseq_littlebird.inference.pages.marks import AROUND, Mark, around, marked
 from fairseq_littlebird.inference.pages.question_page import WHOLE, page
 from fairseq_littlebird.inference.prediction_files import write_predictions
-from fairseq_littlebird.inference.reply import span, word_or_span
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=document.title='owned'> \"' onload=x &lt;b&gt; --> "

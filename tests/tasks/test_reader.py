@@ -16,10 +16,10 @@ from fairseq_littlebird import LittleBird
 from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.cli.warm_start import main as warm_start
 from fairseq_littlebird.data.prepared import PreparedQuestions
+from fairseq_littlebird.datasets import DATA_SETS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.merging import Candidate, without_overlaps
 from fairseq_littlebird.models.littlebird import LittleBirdModel
-from fairseq_littlebird.text.readers import DATA_SETS
 
 CLOSE = 1e-5  # batches of other sizes sum in another order
 

@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import TextIO
 
+from fairseq_littlebird.inference.final_answer import Reply
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.inference.pages.edges import edges
 from fairseq_littlebird.inference.pages.question_page import page
 from fairseq_littlebird.inference.pages.style import PAGE, STYLE, short
-from fairseq_littlebird.inference.reply import Reply
 
 LONGEST_NAME = 60
 LONGEST_TITLE = 100

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fairseq_littlebird.inference.final_answer import Reply
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.inference.pages.attention import LEAST, along, evidence, packed_rows, ways
 from fairseq_littlebird.inference.pages.edges import edge_note, edges
 from fairseq_littlebird.inference.pages.marks import Mark, around, marked
 from fairseq_littlebird.inference.pages.style import PAGE, STYLE, escape, percent, short
-from fairseq_littlebird.inference.reply import Reply
 
 WHOLE = 200_000
 """Characters of a document that is shown in full; of a longer one only the passages around the marks are."""

@@ -14,7 +14,7 @@ from fairseq_littlebird.formats.records import Records
 from fairseq_littlebird.formats.scalars import field, identity
 from fairseq_littlebird.text.example import Answer, QAExample
 from fairseq_littlebird.text.matching import occurrences
-from fairseq_littlebird.text.readers.paragraphs import Paragraphs
+from fairseq_littlebird.text.paragraphs import Paragraphs
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
 LONGEST_ANSWER = 16

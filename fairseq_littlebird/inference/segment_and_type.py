@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_littlebird.datasets import CANDIDATES, EVIDENCE, DataSet
 from fairseq_littlebird.inference.span_decoding import SpanHead
 from fairseq_littlebird.text.example import NULL_TYPE, QAExample
-from fairseq_littlebird.text.readers import CANDIDATES, EVIDENCE, DataSet
 from fairseq_littlebird.text.window import Window
 
 

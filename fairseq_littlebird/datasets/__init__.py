@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from fairseq_littlebird.datasets import hotpotqa, korquad2, mrqa, natural_questions, squad, triviaqa, wikihop
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.datasets import recognised
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records, open_records
 from fairseq_littlebird.text.example import QAExample
-from fairseq_littlebird.text.readers import hotpotqa, korquad2, mrqa, natural_questions, squad, triviaqa, wikihop
 
 Reader = Callable[[Records, bool, ReadingLog], Iterator[QAExample]]
 

@@ -10,7 +10,7 @@ from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records
 from fairseq_littlebird.formats.scalars import field, identity
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
-from fairseq_littlebird.text.readers.paragraphs import Paragraphs
+from fairseq_littlebird.text.paragraphs import Paragraphs
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
 REMEDY = "give a WikiHop JSON file"

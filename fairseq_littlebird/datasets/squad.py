@@ -11,7 +11,7 @@ from fairseq_littlebird.formats.questions.record import GivenAnswer, Passage, Qu
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records
 from fairseq_littlebird.text.example import Answer, QAExample
-from fairseq_littlebird.text.readers.paragraphs import PARAGRAPH_BREAK
+from fairseq_littlebird.text.paragraphs import PARAGRAPH_BREAK
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
 

@@ -11,12 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.metrics import natural_questions as metric
-from fairseq_littlebird.text.example import Answer
-from fairseq_littlebird.text.pieces import encode_pieces
-from fairseq_littlebird.text.readers import DATA_SETS, read_questions
-from fairseq_littlebird.text.readers.natural_questions import (
+from fairseq_littlebird.datasets import DATA_SETS, read_questions
+from fairseq_littlebird.datasets.natural_questions import (
     LONGEST_ANSWER,
     character_range,
     predicted_span,
@@ -24,6 +20,10 @@ from fairseq_littlebird.text.readers.natural_questions import (
     token_range,
     token_starts,
 )
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.metrics import natural_questions as metric
+from fairseq_littlebird.text.example import Answer
+from fairseq_littlebird.text.pieces import encode_pieces
 
 PAGE = (
     "<H1> Owls </H1> <H3> Diet </H3> <P> Owls eat mice , and voles . </P> "

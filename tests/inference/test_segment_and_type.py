@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from fairseq_littlebird.datasets import DATA_SETS
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
-from fairseq_littlebird.inference.judging import Judgements, for_each, judge, judgements, span_scores
+from fairseq_littlebird.inference.segment_and_type import Judgements, for_each, judge, judgements, span_scores
 from fairseq_littlebird.inference.span_decoding import decode_spans
 from fairseq_littlebird.text.example import QAExample, Segment
-from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.window import Window
 
 KINDS = ("span", "yes", "no")
