@@ -26,7 +26,7 @@ from fairseq_littlebird.data.preparation import prepare_questions
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
-from fairseq_littlebird.datasets import DATA_SETS
+from fairseq_littlebird.datasets import DATASETS, PLAIN, find_dataset
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
 from fairseq_littlebird.inference.prediction_files import write_predictions
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--free-end", action="store_true", help="of recurring spans, for Korean text")
     parser.add_argument("--questions", nargs="+", default=[], metavar="DIR", help="prepared: padding, answering")
     parser.add_argument("--documents", metavar="FILE", help="questions on documents: preparing")
-    parser.add_argument("--dataset", choices=DATA_SETS, default="squad", help="of --documents")
+    parser.add_argument("--dataset", choices=DATASETS, default=PLAIN, help="of --documents")
     parser.add_argument("--tokenizer", metavar="DIR", help="of --documents")
     parser.add_argument("--split", default="train", help="of text and questions")
     parser.add_argument("--lengths", type=int, nargs="+", default=[512, 2048, 4096], metavar="L", help="of chunks")
@@ -89,7 +89,8 @@ def run(options: argparse.Namespace) -> Iterator[Row]:
             yield from padding(f"{Path(options.text).name} {length:,}", dataset, options)
             yield from loading(dataset, length, options)
     for folder in options.questions:
-        noisy = PreparedQuestions(folder, options.split).settings["dataset"] == "triviaqa"
+        name = PreparedQuestions(folder, options.split).settings["dataset"]
+        noisy = find_dataset(name, folder).noisy
         pad = load_dictionary(folder).pad()
         for training in (True, False):
             questions = QuestionAnsweringDataset(

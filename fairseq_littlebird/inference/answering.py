@@ -12,10 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.datasets import CANDIDATES, DATA_SETS, LONG_ANSWERS, DataSet
 from fairseq_littlebird.inference.merging import Prediction, merge_windows
-from fairseq_littlebird.inference.segment_and_type import Judgements, for_each, judge, judgements, span_scores
+from fairseq_littlebird.inference.segment_and_type import (
+    WindowPredictions,
+    for_each,
+    merge_predictions,
+    span_scores,
+    window_predictions,
+)
 from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
+from fairseq_littlebird.text.answer_spec import CANDIDATES, LONG_ANSWERS, SPANS, AnswerSpec, Segments
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.window import Window
 
@@ -27,7 +33,7 @@ def decode_windows(
     max_answer_length: int = 30,
     n_best: int = 20,
     max_tokens: int = 2**15,
-    segments: str = "",
+    segments: Segments = "",
 ) -> Iterator[tuple[Tensor, dict[str, Any], DecodedSpans]]:
     """Encodes and decodes the rows of a batch, the longest first, with those of about their length.
 
@@ -38,10 +44,10 @@ def decode_windows(
         max_answer_length: in tokens.
         n_best: spans a window.
         max_tokens: encoded at a time; a question's windows travel together, but need not be encoded together.
-        segments: what the segments of ``net_input`` are, see ``DataSet``.
+        segments: what the segments of ``net_input`` are, see ``AnswerSpec``.
     Yields:
-        the rows <int64>[w]; the model's ``extra`` for them, with their :class:`Judgements` under "judgements"; and
-        their spans.
+        the rows <int64>[w]; the model's ``extra`` for them, with their :class:`WindowPredictions` under
+        "predicted"; and their spans.
     """
     lengths, order = net_input["src_lengths"].sort(descending=True, stable=True)
     for rows, length in by_tokens(order, lengths.tolist(), max_tokens):
@@ -51,10 +57,11 @@ def decode_windows(
         hidden, extra = model(**inputs, features_only=True)
         question = inputs["questions"][:, :1]  # a window has one, with a column for each of its gold spans
         # a segment never ends at token 0
-        extra["judgements"] = judgements(extra, inputs["segments"][..., 1] > 0 if segments == LONG_ANSWERS else None)
+        there = inputs["segments"][..., 1] > 0 if segments == LONG_ANSWERS else None
+        extra["predicted"] = window_predictions(extra, there)
         if segments == CANDIDATES:
             scored = span_scores(model.span_head, hidden, question, allowed, inputs["segments"])
-            extra["judgements"] = extra["judgements"]._replace(segments=scored)
+            extra["predicted"] = extra["predicted"]._replace(segments=scored)
         yield (
             rows,
             extra,
@@ -81,8 +88,8 @@ def merge_batch(
     rows: Sequence[Tensor],
     spans: Sequence[DecodedSpans],
     n_best: int = 20,
-    judged: Sequence[Judgements] = (),
-    data_set: DataSet = DATA_SETS["squad"],
+    predicted: Sequence[WindowPredictions] = (),
+    spec: AnswerSpec = SPANS,
 ) -> list[Prediction]:
     """The predictions of a batch's questions.
 
@@ -92,8 +99,8 @@ def merge_batch(
         rows: <int64>[w], as :func:`decode_windows` gave them.
         spans: what it gave for those rows.
         n_best: candidates a question.
-        judged: the judgements of those rows, if there are any.
-        data_set: whose questions these are.
+        predicted: the segment and answer-type predictions of those rows, if there are any.
+        spec: of the questions' data set.
     """
     if not spans:  # no question has a window
         none = torch.zeros(0, 1)
@@ -103,11 +110,11 @@ def merge_batch(
     parts = [torch.cat(parts)[back].cpu().split(counts) for parts in zip(*spans, strict=True)]
     per_question = [DecodedSpans(*fields) for fields in zip(*parts, strict=True)]
     predictions = []
-    for example, own, decoded, verdict in zip(
-        examples, windows, per_question, for_each(judged, back, counts), strict=True
+    for example, own, decoded, segments_and_type in zip(
+        examples, windows, per_question, for_each(predicted, back, counts), strict=True
     ):
-        found = merge_windows(example, own, decoded, n_best, data_set.longest_words)
+        found = merge_windows(example, own, decoded, n_best, spec.max_answer_words)
         normaliser = decoded.log_normaliser.logsumexp(dim=0).item()
-        segments, kind, probability = judge(example, own, verdict, data_set, normaliser)
-        predictions.append(replace(found, segments=segments, answer_type=kind, type_probability=probability))
+        segments, answer_type, probability = merge_predictions(example, own, segments_and_type, spec, normaliser)
+        predictions.append(replace(found, segments=segments, answer_type=answer_type, type_probability=probability))
     return predictions

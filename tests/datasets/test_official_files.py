@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from fairseq_littlebird.datasets import read_questions
+from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer
 

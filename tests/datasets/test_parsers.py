@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_littlebird.datasets import read_questions
+from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats import json_stream
 from fairseq_littlebird.text.answers import locate

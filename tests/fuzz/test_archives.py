@@ -109,7 +109,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_zips_that_are_refused(tmp_path, monkeypatch, fault):
-    monkeypatch.setattr(files, "LARGEST", 1 << 20)
+    monkeypatch.setattr(zip_files, "LARGEST", 1 << 20)
     content, message = FAULTS[fault]
     (tmp_path / "x.zip").write_bytes(content)
     with pytest.raises(UserError, match=message) as error:
@@ -120,7 +120,7 @@ def test_zips_that_are_refused(tmp_path, monkeypatch, fault):
 
 def test_evidence_outside_its_folder(tmp_path):
     """A question of TriviaQA names its documents; none of them is read from elsewhere."""
-    from fairseq_littlebird.datasets import read_questions
+    from fairseq_littlebird.datasets.question_files import read_questions
 
     (tmp_path / "evidence" / "wikipedia").mkdir(parents=True)
     (tmp_path / "secret.txt").write_text("secret")

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from fairseq_littlebird.datasets import read_questions
+from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.metrics import squad
 from fairseq_littlebird.text.answers import locate

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fairseq_littlebird.data.classification_metadata import read_classes
+from fairseq_littlebird.data.classification_metadata import read_metadata
 from fairseq_littlebird.data.preparation import prepare_questions
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.text.tokenizers import load_tokenizer
@@ -65,7 +65,7 @@ def test_questions(hostile, prepared):
 
 def test_classes(hostile):
     def read(folder):
-        classes = read_classes(folder)
+        classes = read_metadata(folder)
         assert all(isinstance(label, str) for label in classes.labels)
 
     hostile.run({"prepared.json": hostile.Json(CLASSES)}, read=read)

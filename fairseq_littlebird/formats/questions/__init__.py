@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.formats.datasets import recognised
 from fairseq_littlebird.formats.questions.record import Format, Passage
 from fairseq_littlebird.formats.questions.rows import ROWS
 from fairseq_littlebird.formats.questions.spans import LABEL_STUDIO, MARKED_TEXTS
@@ -28,9 +27,6 @@ def parse_passages(records: Records, log: ReadingLog) -> Iterator[Passage]:
     """
     if records.first is None:
         return
-    other = recognised(records.first)
-    if other:
-        raise UserError(f"this is {other.title}", str(records.path), f"give --dataset {other.name}, or auto")
     form = next((form for form in FORMATS if form.matches(records.first)), None)
     if form is None and records.layout == "table":
         raise UserError(f"its columns are {', '.join(records.first)}", str(records.path), COLUMNS_REMEDY)
