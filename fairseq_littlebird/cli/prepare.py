@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
-from fairseq_littlebird.datasets import AUTO, DATASETS
+from fairseq_littlebird.datasets import AUTO, DATASETS, PLAIN
 from fairseq_littlebird.errors import exit_on_user_error
 from fairseq_littlebird.output import whole_file, whole_folder
 from fairseq_littlebird.text.tokenizers import FILES, dictionary_text, load_tokenizer
@@ -117,6 +117,7 @@ def _text(options: argparse.Namespace) -> None:
 
 
 def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    rows = [name for name, spec in DATASETS.items() if spec.parse is DATASETS[PLAIN].parse]
     fixed = [name for name, spec in DATASETS.items() if spec.has_fixed_limit]
     parser = commands.add_parser(
         "qa",
@@ -127,8 +128,9 @@ def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--dataset",
         required=True,
         choices=[AUTO, *sorted(DATASETS)],
-        help="the data set, or auto for the one whose format the first file has; squad and korquad1 also read rows of "
-        "questions (JSON, JSON lines, CSV) and exports of Haystack, cdQA, Label Studio and doccano",
+        help="the data set, or auto for the one whose format the first file has; "
+        f"{' and '.join(rows)} also read rows of questions (JSON, JSON lines, CSV) and exports of Haystack, cdQA, "
+        "Label Studio and doccano",
     )
     for split in ("train", "valid", "test"):
         help = f"{split} files, plain or compressed, or - for standard input"

@@ -33,9 +33,9 @@ def import_user_dir(arguments: Sequence[str] | None) -> None:
         return
     if not (Path(options.user_dir) / "__init__.py").is_file():
         raise UserError("no package here (no __init__.py)", options.user_dir, "give the folder that has it")
-    from fairseq.utils import import_user_module  # argument parsing and --help should not wait for fairseq
-
     try:
+        from fairseq.utils import import_user_module  # argument parsing and --help should not wait for fairseq
+
         import_user_module(options)
     except (ImportError, SyntaxError, ValueError) as error:
         raise UserError(f"cannot be imported ({error})", options.user_dir, "correct it") from error

@@ -132,7 +132,7 @@ TRIVIAQA = register_dataset(
             read_predictions=read_texts,
             answers=official.answers,
             evaluate=official.evaluate,
-            prediction_format='on the web: {"id--filename": answer text}',
+            prediction_format='{"id--filename": answer text} on the web',
         ),
     )
 )

@@ -78,3 +78,28 @@ def test_no_predictions_are_empty_files(tmp_path, dataset):
     assert write_predictions(tmp_path / "out", iter([]), **FILES[dataset]) == 0
     content = json.loads((tmp_path / "out" / "predictions.json").read_text("utf-8"))
     assert not any(content.values())
+
+
+@pytest.mark.parametrize(
+    ("dataset", "answer_type", "file_text", "validation_text"),
+    [
+        ("squad", "", "eggs", "eggs"),
+        ("hotpotqa", "span", "eggs", "eggs"),
+        ("hotpotqa", "no", "no", "no"),
+        ("wikihop", "", "second", "second"),
+        ("natural_questions", "short", "eggs", "eggs"),
+        ("natural_questions", "yes", "yes", "yes"),
+        ("natural_questions", "long", "eggs", ""),  # its file has both answers, and scores to choose by
+        ("natural_questions", "null", "eggs", ""),
+    ],
+)
+def test_final_answers_in_files_and_in_validation(dataset, answer_type, file_text, validation_text):
+    spec, names = DATASETS[dataset], ("[0, 1]", "[1, 2]") if dataset == "natural_questions" else ("first", "second")
+    prediction = Prediction(
+        "a", (Candidate("eggs", 0, 4, 0.9, 0),), 0.5, (0.1, 0.3), answer_type, names, 0.6, "eggs or"
+    )
+    assert spec.final_answer(prediction, None).text == file_text
+    validation = spec.validation_answer or spec.final_answer
+    assert validation(prediction, None).text == validation_text
+    emptied = validation_text == "eggs"  # the threshold is of spans alone
+    assert validation(prediction, 0.0).text == ("" if emptied else validation_text)

@@ -228,7 +228,7 @@ def test_answers_that_are_no_spans(explained, tmp_path):
     null = explained("It is so.", "so", name="null")
     texts = written(tmp_path, nothing, spoken, null, null_threshold=-2.0)
     assert "no answer" in texts["none.html"] and "no answer" in texts["null.html"]
-    assert "<b>yes</b>" in texts["spoken.html"] and "kind yes (0.90)" in texts["spoken.html"]
+    assert "<b>yes</b>" in texts["spoken.html"] and "answer type yes (0.90)" in texts["spoken.html"]
     assert Tree(texts["null.html"]).texts["document"] == "It is so."
 
 

@@ -64,7 +64,7 @@ def _head(prediction: Prediction, answer: FinalAnswer, best: str) -> Iterator[st
     if answer.span:
         about.append(f"window {prediction.candidates[0].window + 1}")
     if prediction.answer_type:
-        about.append(f"kind {escape(prediction.answer_type)} ({prediction.type_probability:.2f})")
+        about.append(f"answer type {escape(prediction.answer_type)} ({prediction.type_probability:.2f})")
     if prediction.candidates:
         about.append(f"log odds of no answer {prediction.null_odds:.2f}")
     yield f'<p class="quiet">{" · ".join(about)}</p>'
