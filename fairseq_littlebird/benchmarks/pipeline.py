@@ -28,7 +28,7 @@ from fairseq_littlebird.data.question_answering_dataset import QuestionAnswering
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
 from fairseq_littlebird.datasets import DATASETS, PLAIN, find_dataset
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
-from fairseq_littlebird.inference.answering import decode_windows, merge_batch
+from fairseq_littlebird.inference.answering import DecodedWindows, decode_windows, merge_batch
 from fairseq_littlebird.inference.prediction_files import write_predictions
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.encoder import LittleBirdEncoder
@@ -212,15 +212,14 @@ def answering(name: str, dataset: QuestionAnsweringDataset, options: argparse.Na
     net_input = {key: value for key, value in batch["net_input"].items() if key in ("src_tokens", "src_lengths")}
     net_input["questions"] = batch["net_input"]["questions"][:, :1]
 
-    def decode(kind: str) -> tuple[Any, ...]:
-        parts = decode_windows(models[kind], net_input, batch["selectable"])
-        return tuple(zip(*((rows, spans) for rows, _, spans in parts), strict=True))
+    def decode(kind: str) -> list[DecodedWindows]:
+        return [part for part, _ in decode_windows(models[kind], net_input, batch["selectable"])]
 
     decoded = decode("linear")
 
     def write() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            write_predictions(f"{folder}/out", merge_batch(batch["examples"], batch["windows"], *decoded))
+            write_predictions(f"{folder}/out", merge_batch(batch["examples"], batch["windows"], decoded))
 
     model = encoder("base").eval()
     runs: dict[str, Callable[[], object]] = {

@@ -18,7 +18,7 @@ from fairseq_littlebird.data.batch import SpanBatch, SpanTarget
 from fairseq_littlebird.datasets import DATASETS, DatasetSpec
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
-from fairseq_littlebird.inference.final_answer import type_text
+from fairseq_littlebird.inference.final_answer import gold_texts
 from fairseq_littlebird.metrics.text_metric import TextMetric
 from fairseq_littlebird.objectives.noisy_spans import noisy_span_loss
 from fairseq_littlebird.objectives.segments import NO_SEGMENT, choice_log_probability, choice_loss, evidence_loss
@@ -72,12 +72,12 @@ class QuestionAnsweringCriterion(FairseqCriterion):
     def evaluate(self, model: Any, sample: SpanBatch) -> tuple[Tensor, int, dict[str, float | int]]:
         """As forward, with exact match and F1 summed over the questions (not the windows) of the batch."""
         target = sample["target"]
-        every, spans, predicted, parts = [], [], [], []
+        decoded, parts = [], []
         weights = window_weights(target)
         # the loss of noisy answers is of all windows together
         W, L = sample["selectable"].shape
         logits = torch.zeros(2, W, target["starts"].shape[1], L, device=target["starts"].device)
-        for rows, extra, decoded in decode_windows(
+        for part, extra in decode_windows(
             model,
             sample["net_input"],
             sample["selectable"],
@@ -85,22 +85,19 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             n_best=20 if self.spec.max_answer_words else 1,  # the first may have too many words
             segments=self.spec.segments,
         ):
+            rows = part.rows
             for all_logits, name in zip(logits, ("start_logits", "end_logits"), strict=True):
                 all_logits[rows, :, : extra[name].shape[-1]] = extra[name].to(all_logits)
-            every.append(rows)
+            decoded.append(part)
             own = {name: t[rows] for name, t in target.items()}  # type: ignore[index]
             parts.append(segment_and_type_losses(extra, own, self.spec.segments, weights[rows]))
-            spans.append(decoded)
-            predicted.append(extra["predicted"])
         nothing = SpanLoss(*torch.zeros(4).unbind())  # of a batch whose questions have no window
-        loss = answer_loss(logits[0], logits[1], sample) if every else nothing
-        predictions = merge_batch(
-            sample["examples"], sample["windows"], every, spans, predicted=predicted, spec=self.spec
-        )
+        loss = answer_loss(logits[0], logits[1], sample) if decoded else nothing
+        predictions = merge_batch(sample["examples"], sample["windows"], decoded, spec=self.spec)
         log = logging_output(loss, sample)
         for _, counts in parts:
             log |= {name: log.get(name, 0) + value for name, value in counts.items()}
-        more = sum(part for part, _ in parts)
+        more = sum(loss for loss, _ in parts)
         log["loss"] += float(more)
         log |= {"qa_exact": 0.0, "qa_f1": 0.0, "qa_count": len(predictions)}
         questions = zip(sample["examples"], sample["windows"], strict=True)
@@ -109,7 +106,7 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         final_answer = self.spec.validation_answer or self.spec.final_answer
         for example, prediction in zip(sample["examples"], predictions, strict=True):
             text = final_answer(prediction, self.null_threshold).text
-            golds = [answer.text for answer in example.answers] or [type_text(example.answer_type)]
+            golds = gold_texts(example)
             log["qa_exact"] += max(float(self.metric.exact_match(text, gold)) for gold in golds)
             log["qa_f1"] += max(float(self.metric.f1(text, gold)) for gold in golds)
         return loss.start + loss.end + more, int(loss.questions), log

@@ -8,7 +8,7 @@ from typing import Any
 from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.inference.final_answer import type_text
+from fairseq_littlebird.inference.final_answer import gold_texts
 from fairseq_littlebird.metrics.json_files import read_texts
 from fairseq_littlebird.metrics.official_metric import OfficialMetric, Scores
 from fairseq_littlebird.metrics.squad import average
@@ -46,7 +46,7 @@ def _parsed_answers(spec: DatasetSpec, path: str) -> ParsedAnswers:
             raise UserError("more than one question has this id", where, "keep one of them")
         if not example.labelled:
             raise UserError("this question has no answers to score against", where, "give gold with answers")
-        texts[example.id] = [answer.text for answer in example.answers] or [type_text(example.answer_type)]
+        texts[example.id] = gold_texts(example)
     if not texts:
         raise UserError("no question in it", path, spec.remedy)
     return texts

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fairseq_littlebird.inference.merging import Prediction
+from fairseq_littlebird.text.example import QAExample
 
 YES_NO = ("yes", "no")
 """Answer types that are answer texts themselves."""
@@ -57,6 +58,7 @@ def best_segment(prediction: Prediction, null_threshold: float | None = None) ->
     return FinalAnswer(prediction.segment_names[prediction.segments.index(best)], best)
 
 
-def type_text(answer_type: str) -> str:
-    """The answer type where it is an answer text itself; "" for others."""
-    return answer_type if answer_type in YES_NO else ""
+def gold_texts(example: QAExample) -> list[str]:
+    """The texts that answer the question: those of its answers, or yes or no, or "" where it has no answer."""
+    texts = [answer.text for answer in example.answers]
+    return texts or [example.answer_type if example.answer_type in YES_NO else ""]

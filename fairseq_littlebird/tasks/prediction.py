@@ -172,8 +172,8 @@ def predictions(
     with tqdm(total=total, desc="answering", unit=" windows", disable=quiet or not total) as progress:
         for batch in batches(model, dataset, max_batch, workers):
             del batch["net_input"]["starts"]  # ends are scored given the best starts alone
-            rows, spans, predicted = [], [], []
-            for part, extra, decoded in decode_windows(
+            decoded = []
+            for part, _ in decode_windows(
                 model,
                 batch["net_input"],
                 batch["selectable"],
@@ -182,11 +182,9 @@ def predictions(
                 max_tokens,
                 task.dataset_spec.segments,
             ):
-                rows.append(part)
-                spans.append(decoded)
-                predicted.append(extra["predicted"])
-                progress.update(len(part))
-            merged = merge_batch(batch["examples"], batch["windows"], rows, spans, n_best, predicted, task.dataset_spec)
+                decoded.append(part)
+                progress.update(len(part.rows))
+            merged = merge_batch(batch["examples"], batch["windows"], decoded, n_best, task.dataset_spec)
             for example, prediction, windows in zip(batch["examples"], merged, batch["windows"], strict=True):
                 best = prediction.candidates[0] if explained and prediction.candidates else None
                 yield replace(
