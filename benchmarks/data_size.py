@@ -40,7 +40,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_littlebird.text.readers import read_questions
+from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.text.tokenizers import Tokenizer, load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,100 +5,63 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
+from fairseq_littlebird.datasets import AUTO, DATASETS, PLAIN, recognised
+from fairseq_littlebird.datasets.scoring import official_metric
 from fairseq_littlebird.errors import UserError, exit_on_user_error
-from fairseq_littlebird.formats.datasets import recognised
 from fairseq_littlebird.formats.records import open_records
 from fairseq_littlebird.inputs import check_given_once, is_rereadable
-from fairseq_littlebird.metrics import (
-    classification,
-    hotpotqa,
-    korquad1,
-    korquad2,
-    mrqa,
-    natural_questions,
-    squad,
-    triviaqa,
-    wikihop,
+from fairseq_littlebird.metrics import classification
+from fairseq_littlebird.metrics.json_files import read_json, read_numbers
+from fairseq_littlebird.metrics.official_metric import OfficialMetric
+
+CLASSIFICATION = "classification"
+CLASSIFICATION_METRIC = OfficialMetric(
+    read_gold=read_json,
+    read_predictions=classification.read_predictions,
+    answers=classification.answers,
+    evaluate=classification.evaluate,
 )
-from fairseq_littlebird.metrics.gold_files import read_squad_gold
-from fairseq_littlebird.metrics.json_files import read_json, read_json_lines, read_numbers, read_texts
-
-AUTO = "auto"
-
-
-class Benchmark(NamedTuple):
-    """How one data set is read and scored; ``answers`` checks the gold and gives its ids and answers."""
-
-    read_gold: Callable[[str], Any]
-    read_predictions: Callable[[str], dict[str, Any]]
-    answers: Callable[[Any, str], dict[str, Any]]
-    evaluate: Callable[..., dict[str, float]]
-    takes_null_odds: bool = False
-    parts: tuple[str, ...] = ()  # the maps in a prediction file; none where it is one map itself
-    malformed: Callable[[Any], list[str]] | None = None  # ids of predictions that are scored though malformed
-
-
-BENCHMARKS = {
-    "squad": Benchmark(read_squad_gold, read_texts, squad.answers, squad.evaluate, takes_null_odds=True),
-    "korquad1": Benchmark(read_squad_gold, read_texts, korquad1.answers, korquad1.evaluate),
-    "mrqa": Benchmark(read_json_lines, read_texts, mrqa.answers, mrqa.evaluate),
-    "hotpotqa": Benchmark(
-        read_json,
-        hotpotqa.read_predictions,
-        hotpotqa.answers,
-        hotpotqa.evaluate,
-        parts=hotpotqa.PARTS,
-        malformed=hotpotqa.malformed,
-    ),
-    "triviaqa": Benchmark(read_json, read_texts, triviaqa.answers, triviaqa.evaluate),
-    "wikihop": Benchmark(read_json, read_texts, wikihop.answers, wikihop.evaluate),
-    "natural_questions": Benchmark(
-        natural_questions.read_gold,
-        natural_questions.read_predictions,
-        natural_questions.answers,
-        natural_questions.evaluate,
-    ),
-    "korquad2": Benchmark(korquad2.read_gold, read_texts, korquad2.answers, korquad2.evaluate),
-    "classification": Benchmark(
-        read_json, classification.read_predictions, classification.answers, classification.evaluate
-    ),
-}
 
 
 @exit_on_user_error
 def main(argv: list[str] | None = None) -> None:
     """Prints the scores; exit status 2 and one line on stderr where a file is wrong."""
+    import_user_dir(argv)
     args = _parser().parse_args(argv)
     check_given_once(path for path in (args.gold, args.predictions, args.null_odds) if path)
-    benchmark = BENCHMARKS[_recognised(args.gold) if args.dataset == AUTO else args.dataset]
-    options: dict[str, Any] = {}
+    metric = _metric(_recognised(args.gold) if args.dataset == AUTO else args.dataset)
+    null_odds: dict[str, float] | None = None
     if args.null_odds is not None:
-        if not benchmark.takes_null_odds:
+        if metric.evaluate_null_odds is None:
             raise UserError(f"--dataset {args.dataset} has no null odds", remedy="leave out --null-odds")
-        options = {"null_odds": read_numbers(args.null_odds), "threshold": args.null_threshold}
+        null_odds = read_numbers(args.null_odds)
 
-    gold = benchmark.read_gold(args.gold)
-    identifiers = benchmark.answers(gold, args.gold)
-    predictions = benchmark.read_predictions(args.predictions)
-    maps = {f"{args.predictions}, {part}": predictions[part] for part in benchmark.parts}
+    gold = metric.read_gold(args.gold)
+    identifiers = metric.answers(gold, args.gold)
+    predictions = metric.read_predictions(args.predictions)
+    maps = {f"{args.predictions}, {part}": predictions[part] for part in metric.parts}
     maps = maps or {args.predictions: predictions}
     _require_common_ids(maps, identifiers, args.gold, args.predictions)
     try:
-        scores = benchmark.evaluate(gold, predictions, **options)
+        if null_odds is not None and metric.evaluate_null_odds is not None:
+            scores = metric.evaluate_null_odds(gold, predictions, null_odds, args.null_threshold)
+        else:
+            scores = metric.evaluate(gold, predictions)
     except UserError as error:
         where = ", ".join(path for path in (args.predictions, args.null_odds) if path)
         raise UserError(str(error), where) from error
 
-    if options:
-        _say_emptied(predictions, identifiers, **options)
-    if benchmark.malformed:
+    if null_odds is not None:
+        _say_emptied(predictions, identifiers, null_odds=null_odds, threshold=args.null_threshold)
+    if metric.malformed:
         what = (
             "supporting facts that are not [title, sentence index], scored as wrong ones, as the official script does"
         )
-        _warn(benchmark.malformed(predictions), what, args.predictions)
+        _warn(metric.malformed(predictions), what, args.predictions)
     missing_ids: list[list[str]] = []
     identifiers = {str(identifier): None for identifier in identifiers}
     for where, predicted in maps.items():
@@ -115,7 +78,14 @@ def main(argv: list[str] | None = None) -> None:
         print(_table({**scores, "questions": len(identifiers), "missing": incomplete}))
 
 
+def _metric(dataset: str) -> OfficialMetric[Any, Any]:
+    return CLASSIFICATION_METRIC if dataset == CLASSIFICATION else official_metric(DATASETS[dataset])
+
+
 def _parser() -> argparse.ArgumentParser:
+    metrics = {spec.title: official_metric(spec) for spec in DATASETS.values()}
+    many = " and ".join(title for title, metric in metrics.items() if metric.many_gold_files)
+    formats = "".join(f"{t}: {m.prediction_format}; " for t, m in metrics.items() if m.prediction_format)
     parser = argparse.ArgumentParser(
         prog="littlebird-evaluate",
         description="Scores a prediction file, digit for digit as the data set's official script does. "
@@ -124,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dataset",
         required=True,
-        choices=[AUTO, *BENCHMARKS],
+        choices=[AUTO, *DATASETS, CLASSIFICATION],
         help="whose format and scores (squad: 1.1 and 2.0, and rows of questions, CSV and annotation exports); "
         "auto: the one whose format the gold file has",
     )
@@ -132,15 +102,13 @@ def _parser() -> argparse.ArgumentParser:
         "--gold",
         required=True,
         metavar="FILE",
-        help="the data set's own file with the answers; for Natural Questions and KorQuAD 2 also a folder or pattern",
+        help=f"the data set's own file with the answers; for {many} also a folder or pattern",
     )
     parser.add_argument(
         "--predictions",
         required=True,
         metavar="FILE",
-        help='JSON, {question id: answer text}; TriviaQA on the web: {"id--filename": answer text}; '
-        'HotpotQA: {"answer": {id: text}, "sp": {id: [[title, sentence index], ...]}}; '
-        'Natural Questions: {"predictions": [...]}; '
+        help=f"JSON, {{question id: answer text}}; {formats}"
         "classification: {id: label}, {id: [label, ...]} or littlebird-predict's file",
     )
     parser.add_argument("--null-odds", metavar="FILE", help="SQuAD 2.0: JSON, {question id: score of having no answer}")
@@ -151,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="null odds above this count as no answer (default: 1.0, the official script's)",
     )
+    add_user_dir(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object with the official keys")
     return parser
 
@@ -161,7 +130,7 @@ def _recognised(path: str) -> str:
         raise UserError("standard input is read once", path, "name its --dataset")
     with open_records(path, "give the data set's own file") as records:
         found = recognised(records.first)
-    name = found.name if found else "squad"
+    name = found.name if found else PLAIN
     print(f"littlebird-evaluate: --dataset auto: {name}", file=sys.stderr)
     return name
 

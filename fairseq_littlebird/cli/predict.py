@@ -10,11 +10,13 @@ from typing import Any
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import count as _count
 from fairseq_littlebird.cli.numbers import positive as _positive
+from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 
 
 @exit_on_user_error
 def main(arguments: Sequence[str] | None = None) -> None:
+    import_user_dir(arguments)
     options = _parser().parse_args(arguments)
     # argument parsing and --help should not wait for fairseq
     from fairseq_littlebird.inference.prediction_files import FILES, PAGES, write_classifications, write_predictions
@@ -47,15 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         explained=options.html,
     )
     reached: Counter[bool | None] = Counter()
-    where = (
+    count = write_predictions(
         options.output,
         _counted(answers, reached),
-        options.null_threshold,
-        options.overwrite,
-        task.dataset_name,
-        options.html,
+        null_threshold=options.null_threshold,
+        overwrite=options.overwrite,
+        final_answer=task.dataset_spec.final_answer,
+        prediction_format=task.dataset_spec.prediction_format,
+        pages=options.html,
     )
-    count = write_predictions(*where)
     pages = f" and {PAGES}/index.html" if options.html else ""
     print(f"{options.output}: {count:,} answers, in {', '.join(FILES)}{pages}")
     if reached[False]:
@@ -87,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CHECKPOINT",
         help="checkpoint (question_answering or littlebird_sentence_prediction), or the --save-dir of a training",
     )
+    add_user_dir(parser)
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--gen-subset", default="test", metavar="SPLIT", help="split to predict")
     parser.add_argument(

@@ -22,6 +22,7 @@ from fairseq_littlebird.checkpoints.dictionary import (
 )
 from fairseq_littlebird.checkpoints.tensors import find_checkpoint, load_tensors
 from fairseq_littlebird.data.prepared import VERSION, is_limit
+from fairseq_littlebird.datasets import PLAIN
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, load_tokenizer
 
@@ -172,7 +173,7 @@ def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, reme
     return found
 
 
-def default_settings(dataset: str = "squad", max_answer_length: int | None = None) -> str:
+def default_settings(dataset: str = PLAIN, max_answer_length: int | None = None) -> str:
     """A ``prepared.json`` for a model that was not trained on a prepared folder."""
     return json.dumps({"version": VERSION, "dataset": dataset, "max_answer_length": max_answer_length})
 

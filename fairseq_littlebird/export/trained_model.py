@@ -14,10 +14,11 @@ from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.model_folder import model_folder, model_tokenizer, trained_settings
 from fairseq_littlebird.data.prepared import longest_answer
+from fairseq_littlebird.datasets import DATASETS, PLAIN
 from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.export.fast_tokenizer import MASK, FastTokenizer, fast_tokenizer
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
-from fairseq_littlebird.text.readers import DATA_SETS, DataSet
+from fairseq_littlebird.text.answer_spec import AnswerSpec
 from fairseq_littlebird.text.tokenizers import QUESTION, UNKNOWN
 
 WORDS, BIAS = "encoder.embeddings.words.weight", "lm_head.bias"
@@ -94,9 +95,9 @@ def trained_model(
         fast, settings = fast_tokenizer(own, symbols), trained_settings(folder, where)
     dataset = settings.get("dataset", "")
     weights = _reordered(weights, fast.rows, symbols.index(UNKNOWN))
-    data_set = dataset if dataset in DATA_SETS else "squad"
-    longest = max_answer_length or longest_answer(settings | {"dataset": data_set})
-    config = _config(options, weights, fast, DATA_SETS[data_set], longest)
+    spec = DATASETS.get(dataset, DATASETS[PLAIN])
+    longest = max_answer_length or longest_answer(settings | {"dataset": spec.name})
+    config = _config(options, weights, fast, spec, longest)
     model: Any = models.LittleBirdModel
     kind = ""
     if "span_head" in heads:
@@ -141,7 +142,7 @@ def _symbols(folder: Path, rows: int, where: str) -> list[str]:
 
 
 def _config(
-    options: dict[str, Any], weights: dict[str, Tensor], fast: FastTokenizer, data_set: DataSet, longest: int
+    options: dict[str, Any], weights: dict[str, Tensor], fast: FastTokenizer, spec: AnswerSpec, longest: int
 ) -> Any:
     from fairseq_littlebird.export.configuration_littlebird import LittleBirdConfig
 
@@ -154,8 +155,8 @@ def _config(
         max_position_embeddings=None if positions is None else len(positions),
         question_token_id=fast.ids[QUESTION],
         max_answer_length=longest,
-        max_answer_words=data_set.longest_words,
-        null_answer=not data_set.noisy,
+        max_answer_words=spec.max_answer_words,
+        null_answer=not spec.noisy,
         pad_token_id=fast.ids["<pad>"],
         bos_token_id=fast.ids["<s>"],
         eos_token_id=fast.ids["</s>"],

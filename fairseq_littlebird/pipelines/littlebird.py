@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, overload
 
 from fairseq_littlebird.data.encoded_document import DocumentEncoder
-from fairseq_littlebird.data.given_questions import GivenQuestions
+from fairseq_littlebird.data.in_memory_questions import InMemoryQuestions
 from fairseq_littlebird.data.model_folder import default_settings, model_folder, model_tokenizer, trained_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
+from fairseq_littlebird.datasets import PLAIN, find_dataset
 from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.inference.evidence import Explanation
 from fairseq_littlebird.inference.merging import Candidate, Prediction, without_overlaps
@@ -20,11 +21,10 @@ from fairseq_littlebird.pipelines.encoding import Encoding, encodings
 from fairseq_littlebird.pipelines.loading import load_model
 from fairseq_littlebird.pipelines.question_answering import predictions
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
+from fairseq_littlebird.text.answer_spec import EVIDENCE
 from fairseq_littlebird.text.example import QAExample
-from fairseq_littlebird.text.html import html_pieces
-from fairseq_littlebird.text.readers import DATA_SETS, EVIDENCE
 from fairseq_littlebird.text.tokenizers import Tokenizer, without_surrogates
-from fairseq_littlebird.text.window import NOT_CONTEXT, SYMBOLS
+from fairseq_littlebird.text.window import NOT_CONTEXT, SYMBOLS, WindowFormat
 
 LONGEST = 8192
 BATCH_TOKENS = 32768
@@ -116,11 +116,8 @@ class LittleBird:
             UserError: nothing there, a damaged checkpoint, a classifier, a missing tokenizer or another model's.
         """
         with model_folder(path, tokenizer) as (checkpoint, folder):
-            trained = {"dataset": "squad"} | trained_settings(folder, str(path))
-            dataset = trained["dataset"]
-            if dataset not in DATA_SETS:
-                remedy = f"take the version that trained it; this one knows {', '.join(DATA_SETS)}"
-                raise UserError(f"of an unknown data set, {dataset!r}", str(path), remedy)
+            trained = {"dataset": PLAIN} | trained_settings(folder, str(path))
+            find_dataset(trained["dataset"], str(path))
             settings = folder / "prepared.json"
             settings.unlink(missing_ok=True)  # it may be a link to the user's own, of any version
             settings.write_text(default_settings(**trained), "utf-8")
@@ -253,21 +250,22 @@ class LittleBird:
             UserError: the model answers no questions, or one of parts of documents.
         """
         task = self._reader()
-        if task.data_set.segments not in ("", EVIDENCE):
+        spec = task.dataset_spec
+        if spec.segments not in ("", EVIDENCE):
             raise UserError(
-                f"a model of {task.dataset_name} judges {task.data_set.segments}, which a plain document has not",
+                f"a model of {spec.name} predicts {spec.segments}, which a plain document has not",
                 remedy="use littlebird-prepare and littlebird-predict",
             )
         symbols = {symbol: task.dictionary.index(symbol) for symbol in SYMBOLS}
-        kinds = task.data_set.answer_types
+        form = WindowFormat(symbols, spec.answer_types)
         gap = task.virtual_paddings
-        given = GivenQuestions(examples, self._encode, symbols, kinds, self.max_tokens, self.stride, gap)
+        questions = InMemoryQuestions(examples, self._encode, form, self.max_tokens, self.stride, gap)
         return QuestionAnsweringDataset(
-            given,
+            questions,
             pad_id=task.dictionary.pad(),
             training=False,
-            judged=bool(task.data_set.segments or kinds),
-            noisy=task.data_set.noisy,
+            segments_and_types=spec.predicts_more_than_spans,
+            noisy=spec.noisy,
         )
 
     def _reader(self) -> QuestionAnsweringTask:
@@ -289,9 +287,10 @@ class LittleBird:
             QAExample(str(i), without_surrogates(q), without_surrogates(d))
             for i, (q, d) in enumerate(zip(questions, documents, strict=True))
         ]
-        if not self._reader().data_set.html:
+        document_pieces = self._reader().dataset_spec.document_pieces
+        if document_pieces is None:
             return examples
-        pieces = {d: html_pieces(d) for d in {example.document for example in examples}}
+        pieces = {d: document_pieces(d) for d in {example.document for example in examples}}
         return [replace(example, pieces=pieces[example.document]) for example in examples]
 
     @overload

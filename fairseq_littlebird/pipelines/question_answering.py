@@ -59,28 +59,26 @@ def predictions(
     with tqdm(total=total, desc="answering", unit=" windows", disable=quiet or not total) as progress:
         for batch in batches(model, dataset, max_batch, workers):
             del batch["net_input"]["starts"]  # ends are scored given the best starts alone
-            rows, spans, judged = [], [], []
-            for part, extra, decoded in decode_windows(
+            decoded = []
+            for part, _ in decode_windows(
                 model,
                 batch["net_input"],
                 batch["selectable"],
                 limit,
                 n_best,
                 max_tokens,
-                task.data_set.segments,
+                task.dataset_spec.segments,
             ):
-                rows.append(part)
-                spans.append(decoded)
-                judged.append(extra["judgements"])
-                progress.update(len(part))
-            merged = merge_batch(batch["examples"], batch["windows"], rows, spans, n_best, judged, task.data_set)
+                decoded.append(part)
+                progress.update(len(part.rows))
+            merged = merge_batch(batch["examples"], batch["windows"], decoded, n_best, task.dataset_spec)
             for example, prediction, windows in zip(batch["examples"], merged, batch["windows"], strict=True):
                 best = prediction.candidates[0] if explained and prediction.candidates else None
                 yield replace(
                     prediction,
                     explanation=None if best is None else explain(model, example.document, windows[best.window], best),
                     windows=tuple(part_read(window) for window in windows),
-                    reachable=reachable(example, windows, limit, task.data_set),
+                    reachable=reachable(example, windows, limit, task.dataset_spec),
                 )
 
 

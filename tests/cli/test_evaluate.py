@@ -11,7 +11,8 @@ import threading
 
 import pytest
 
-from fairseq_littlebird.cli.evaluate import BENCHMARKS, main
+from fairseq_littlebird.cli.evaluate import CLASSIFICATION, main
+from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.metrics import korquad1
 
 SQUAD_1 = {
@@ -321,4 +322,4 @@ def test_as_a_program(write):
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
     assert "exact_match  100.0" in done.stdout
     usage = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
-    assert "--null-odds" in usage and ",".join(BENCHMARKS) in usage
+    assert "--null-odds" in usage and ",".join([*DATASETS, CLASSIFICATION]) in usage

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.data.answer_lengths import AnswerLengths, reachable
 from fairseq_littlebird.data.prepared import PreparedQuestions, longest_answer, read_settings
+from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample
-from fairseq_littlebird.text.readers import DATA_SETS
 
 TOKENS = 400  # of a document, in which each is a character
 TEXT = "x" * TOKENS
@@ -25,7 +25,7 @@ WHOLE = np.array([[0, TOKENS]])
 
 def measured(lengths, dataset="squad"):
     """Questions with answers of so many tokens each."""
-    result = AnswerLengths(DATA_SETS[dataset])
+    result = AnswerLengths(DATASETS[dataset])
     for own in lengths:
         example = QAExample("q", "?", TEXT, tuple(Answer(TEXT[:n], 0) for n in own))
         result.add(example, np.array([(0, n - 1) for n in own]).reshape(-1, 2), WHOLE, OFFSETS)
@@ -56,7 +56,7 @@ def test_official_rules_are_kept():
     text = "a " * TOKENS
     places = np.stack([np.arange(TOKENS) * 2, np.arange(TOKENS) * 2 + 1], axis=1)
     for words in (30, 31):
-        lengths = AnswerLengths(DATA_SETS["hotpotqa"])
+        lengths = AnswerLengths(DATASETS["hotpotqa"])
         example = QAExample("q", "?", text, (Answer(text[: 2 * words - 1], 0),))
         lengths.add(example, np.array([[0, words - 1]]), WHOLE, places)
         assert lengths.summary(60)["unreachable"] == lengths.summary(TOKENS)["unreachable"] == (words > 30)
@@ -101,7 +101,7 @@ def test_the_summary_counts_what_batches_find(long_answers, capsys):
 
     def found(split, limit):
         examples = [(split.example(i)[0], [split.window(w) for w in split.example(i)[1]]) for i in range(len(split))]
-        return [reachable(*question, limit, DATA_SETS["squad"]) for question in examples]
+        return [reachable(*question, limit, DATASETS["squad"]) for question in examples]
 
     longest = max(last - first + 1 for w in range(train.num_windows) for first, last in train.window(w).spans)
     limit = settings["max_answer_length"]

@@ -104,7 +104,7 @@ def smaller(words):
     for word, before in zip(given[1:], given, strict=False):
         if before == "--arch" and word.endswith("_base") and "_full_" not in word:  # a teacher is as small as MODEL
             words[-1:] = TINY
-        elif before == "--user-dir":
+        elif before == "--user-dir" and Path(word).name == "fairseq_littlebird":
             words.append(str(ROOT / "fairseq_littlebird"))
         else:
             words.append(LESS.get(before, word))

@@ -16,16 +16,16 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_littlebird.datasets.question_files import open_questions, read_questions
+from fairseq_littlebird.datasets.squad_gold import read_squad_gold
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats import json_stream, records
 from fairseq_littlebird.formats.opening import kept, open_text
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.metrics import squad
-from fairseq_littlebird.metrics.gold_files import read_squad_gold
 from fairseq_littlebird.metrics.json_files import read_json
 from fairseq_littlebird.text.answers import locate
-from fairseq_littlebird.text.readers import open_questions, read_questions
-from fairseq_littlebird.text.readers.labelled import read_labelled
+from fairseq_littlebird.text.labelled_texts import read_labelled
 
 CONTEXT = "The old mill of Delft was built by Ada Noor in 1802.\r\nIt burned twice. Ada Noor lived there."
 START = CONTEXT.index("Ada Noor")
@@ -97,7 +97,7 @@ def written(path, content):
 def test_questions_and_gold_answers(tmp_path, name):
     path = written(tmp_path / "x", QUESTIONS[name])
     with open_questions("auto", path) as file:
-        assert file.dataset == "squad"
+        assert file.spec.name == "squad"
     first, second = read_questions("auto", path)
     assert (first.id, first.question, first.document) == ("1", "Who built it?", CONTEXT)
     assert [locate(CONTEXT, answer)[:2] for answer in first.answers] == [(START, START + 8)]

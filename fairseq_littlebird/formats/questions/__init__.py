@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.formats.datasets import recognised
 from fairseq_littlebird.formats.questions.record import Format, Passage
 from fairseq_littlebird.formats.questions.rows import ROWS
 from fairseq_littlebird.formats.questions.spans import LABEL_STUDIO, MARKED_TEXTS
@@ -31,9 +29,6 @@ def parse_passages(records: Records, log: ReadingLog) -> Iterator[Passage]:
         if not records.columns:
             return
         first = dict.fromkeys(records.columns)  # of a table without rows
-    other = recognised(first)
-    if other:
-        raise UserError(f"this is {other.title}", str(records.path), f"give --dataset {other.name}, or auto")
     form = next((form for form in FORMATS if form.matches(first)), None)
     if form is None:
         records.check_columns((), COLUMNS_REMEDY)

@@ -5,29 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records
 from fairseq_littlebird.formats.scalars import field, identity
+from fairseq_littlebird.metrics import mrqa as official
+from fairseq_littlebird.metrics.json_files import read_json_lines, read_texts
+from fairseq_littlebird.metrics.official_metric import OfficialMetric
 from fairseq_littlebird.text.example import Answer, QAExample
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
 REMEDY = "give an MRQA .jsonl or .jsonl.gz file"
 
 
-def read_mrqa(records: Records, join_articles: bool, log: ReadingLog) -> Iterator[QAExample]:
+def parse(records: Records, log: ReadingLog) -> Iterator[QAExample]:
     """The examples of an MRQA file, in its order; a detected answer gives one answer a place.
 
     Args:
         records: the file's; with answers or without.
         log: skips bad records if it is to.
-        join_articles: must be False; the format has no articles.
 
     Raises:
         UserError: the file is not UTF-8, not JSON lines, or not of this format (names line and question).
     """
-    if join_articles:
-        raise UserError("MRQA has no articles to join", where=str(records.path), remedy="leave out --join-articles")
     for number, record in records:
         where = records.where(number)
         if isinstance(record, dict) and "header" in record and "context" not in record:
@@ -71,3 +73,29 @@ def _answers(detected: Any, context: str, where: str) -> Iterator[Answer]:
 
 def _field(record: Any, name: str, kind: type, where: str, default: Any = None) -> Any:
     return field(record, name, kind, where, REMEDY, default)
+
+
+def _matches(record: dict[str, Any]) -> bool:
+    if "qas" not in record:
+        return "header" in record
+    first = next(iter(record["qas"]), None) if isinstance(record["qas"], list) else None
+    return "context" in record and isinstance(first, dict) and bool({"qid", "detected_answers"} & first.keys())
+
+
+MRQA = register_dataset(
+    DatasetSpec(
+        name="mrqa",
+        title="MRQA",
+        parse=parse,
+        remedy=REMEDY,
+        file_format="MRQA's JSON lines",
+        matches=_matches,
+        limit_from_training=True,
+        official_metric=OfficialMetric(
+            read_gold=read_json_lines,
+            read_predictions=read_texts,
+            answers=official.answers,
+            evaluate=official.evaluate,
+        ),
+    )
+)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats import json_stream
 from fairseq_littlebird.text.answers import locate
 from fairseq_littlebird.text.example import Answer
-from fairseq_littlebird.text.readers import read_questions
-from fairseq_littlebird.text.readers.paragraphs import PARAGRAPH_BREAK
+from fairseq_littlebird.text.paragraphs import PARAGRAPH_BREAK
 
 
 def squad_file(tmp_path: Path, *articles, **top) -> Path:

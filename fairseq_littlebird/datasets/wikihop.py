@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records
 from fairseq_littlebird.formats.scalars import field, identity
+from fairseq_littlebird.inference.final_answer import best_segment
+from fairseq_littlebird.metrics import wikihop as official
+from fairseq_littlebird.metrics.json_files import read_json, read_texts
+from fairseq_littlebird.metrics.official_metric import OfficialMetric
+from fairseq_littlebird.text.answer_spec import CANDIDATES
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
-from fairseq_littlebird.text.readers.paragraphs import Paragraphs
+from fairseq_littlebird.text.paragraphs import Paragraphs
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
 REMEDY = "give a WikiHop JSON file"
 
 
-def read_wikihop(records: Records, join_articles: bool, log: ReadingLog) -> Iterator[QAExample]:
+def parse(records: Records, log: ReadingLog) -> Iterator[QAExample]:
     """The questions of a WikiHop file, in its order.
 
     The document is the candidates, then the paragraphs. Segments are the candidates, named by their text; the answer
@@ -25,14 +32,9 @@ def read_wikihop(records: Records, join_articles: bool, log: ReadingLog) -> Iter
     Args:
         records: the file's; with answers or without.
         log: skips bad records if it is to.
-        join_articles: must be False: the paragraphs of a question are one document anyway.
     Raises:
         UserError: the file is not UTF-8, not JSON, or not of this format (names the record).
     """
-    if join_articles:
-        raise UserError(
-            "a WikiHop question has one document", where=str(records.path), remedy="leave out --join-articles"
-        )
     for number, record in records:
         with log.record():
             yield _example(record, records.where(number))
@@ -67,3 +69,23 @@ def _texts(record: Any, name: str, where: str) -> list[str]:
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise UserError(f"another JSON format ({name!r} is not a list of texts)", where=where, remedy=REMEDY)
     return [without_surrogates(text) for text in texts]
+
+
+WIKIHOP = register_dataset(
+    DatasetSpec(
+        name="wikihop",
+        title="WikiHop",
+        parse=parse,
+        remedy=REMEDY,
+        file_format="WikiHop's JSON",
+        matches=lambda record: {"query", "candidates", "supports"} <= record.keys(),
+        segments=CANDIDATES,
+        final_answer=best_segment,
+        official_metric=OfficialMetric(
+            read_gold=read_json,
+            read_predictions=read_texts,
+            answers=official.answers,
+            evaluate=official.evaluate,
+        ),
+    )
+)

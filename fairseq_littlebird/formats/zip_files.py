@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.formats.opening import open_text as open_text
 
 LARGEST = 1 << 28
 """Bytes that a file in a zip may have unpacked; a larger one is not a text."""

@@ -27,7 +27,7 @@ DATASET = "classification"
 
 
 @dataclass(frozen=True)
-class PreparedClasses:
+class ClassificationMetadata:
     """What a prepared folder says of its labels.
 
     Args:
@@ -41,7 +41,7 @@ class PreparedClasses:
     unlabelled: frozenset[str] = frozenset()
 
 
-def read_classes(folder: str | Path) -> PreparedClasses | None:
+def read_metadata(folder: str | Path) -> ClassificationMetadata | None:
     """The labels of a folder; None where it has no prepared.json, as one that fairseq-preprocess made.
 
     Raises:
@@ -64,4 +64,4 @@ def read_classes(folder: str | Path) -> PreparedClasses | None:
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise UserError("damaged", where=str(path), remedy="prepare the folder again")
     unlabelled = frozenset(split for split, summary in splits.items() if not summary["labelled"])
-    return PreparedClasses(tuple(labels), bool(settings.get("multi_label")), unlabelled)
+    return ClassificationMetadata(tuple(labels), bool(settings.get("multi_label")), unlabelled)

@@ -11,12 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.metrics import natural_questions as metric
-from fairseq_littlebird.text.example import Answer
-from fairseq_littlebird.text.pieces import encode_pieces
-from fairseq_littlebird.text.readers import DATA_SETS, read_questions
-from fairseq_littlebird.text.readers.natural_questions import (
+from fairseq_littlebird.datasets import DATASETS
+from fairseq_littlebird.datasets.natural_questions import (
     LONGEST_ANSWER,
     character_range,
     predicted_span,
@@ -24,6 +20,11 @@ from fairseq_littlebird.text.readers.natural_questions import (
     token_range,
     token_starts,
 )
+from fairseq_littlebird.datasets.question_files import read_questions
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.metrics import natural_questions as metric
+from fairseq_littlebird.text.example import Answer
+from fairseq_littlebird.text.pieces import encode_pieces
 
 PAGE = (
     "<H1> Owls </H1> <H3> Diet </H3> <P> Owls eat mice , and voles . </P> "
@@ -153,7 +154,7 @@ def test_all_candidates_are_segments_also_those_in_another(tmp_path, form):
 )
 def test_types_and_short_answers(tmp_path, form, said, answer_type, answers):
     example = only(tmp_path, form(said))
-    assert answer_type in DATA_SETS["natural_questions"].answer_types
+    assert answer_type in DATASETS["natural_questions"].answer_types
     assert (example.answer_type, [answer.text for answer in example.answers]) == (answer_type, answers)
     assert all(a.start >= 0 and example.document.startswith(a.text, a.start) for a in example.answers)
     candidate = said["long_answer"]["candidate_index"]

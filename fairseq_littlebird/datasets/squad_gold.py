@@ -1,10 +1,11 @@
-"""Files with the right answers, in any format of questions, as the scorers of SQuAD's layout take them."""
+"""Files with the right answers, in any format of questions, as the scorers of SQuAD's format take them."""
 
 from __future__ import annotations
 
 from itertools import groupby
 from typing import Any
 
+from fairseq_littlebird.datasets.registry import check_format
 from fairseq_littlebird.formats.questions import REMEDY, parse_passages
 from fairseq_littlebird.formats.questions.record import Passage, Question
 from fairseq_littlebird.formats.reading_log import ReadingLog
@@ -22,6 +23,7 @@ def read_squad_gold(path: str, log: ReadingLog | None = None) -> dict[str, Any]:
         UserError: the file cannot be read, or is of another format.
     """
     with open_records(path, REMEDY) as records:
+        check_format(records)
         grouped = groupby(
             parse_passages(records, log or ReadingLog(answers_alone=True)), key=lambda passage: passage.article
         )

@@ -7,14 +7,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.opening import open_text
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records
 from fairseq_littlebird.formats.scalars import field, identity
+from fairseq_littlebird.metrics import triviaqa as official
+from fairseq_littlebird.metrics.json_files import read_json, read_texts
+from fairseq_littlebird.metrics.official_metric import OfficialMetric
+from fairseq_littlebird.metrics.text_metric import TextMetric
 from fairseq_littlebird.text.example import Answer, QAExample
 from fairseq_littlebird.text.matching import occurrences
-from fairseq_littlebird.text.readers.paragraphs import Paragraphs
+from fairseq_littlebird.text.paragraphs import Paragraphs
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
 LONGEST_ANSWER = 16
@@ -24,7 +30,7 @@ REMEDY = "give a TriviaQA JSON file of the release with evidence"
 _SOURCES = (("EntityPages", "wikipedia"), ("SearchResults", "web"))
 
 
-def read_triviaqa(records: Records, join_articles: bool, log: ReadingLog) -> Iterator[QAExample]:
+def parse(records: Records, log: ReadingLog) -> Iterator[QAExample]:
     """The questions of a TriviaQA file, in its order.
 
     Wikipedia: a question is about all its pages, one after the other, and has the id ``QuestionId``. Web: it is asked
@@ -33,12 +39,9 @@ def read_triviaqa(records: Records, join_articles: bool, log: ReadingLog) -> Ite
 
     Args:
         records: of ``qa/….json`` of the release; ``evidence/`` lies beside it or beside its folder.
-        join_articles: must be False: the format decides.
     Raises:
         UserError: the file is not UTF-8, not JSON, or not of this format, or an evidence document is missing.
     """
-    if join_articles:
-        raise UserError("TriviaQA has no articles to join", where=str(records.path), remedy="leave out --join-articles")
     evidence = _evidence(records.path)
     for number, record in records:
         with log.record():
@@ -110,3 +113,26 @@ def _evidence(path: Path) -> Path:
         if (folder / "evidence").is_dir():
             return folder / "evidence"
     raise UserError("no folder evidence/ beside it", where=str(path), remedy="unpack the release as it is")
+
+
+TRIVIAQA = register_dataset(
+    DatasetSpec(
+        name="triviaqa",
+        title="TriviaQA",
+        parse=parse,
+        remedy=REMEDY,
+        file_format="TriviaQA's JSON",
+        matches=lambda record: {"QuestionId", "Question"} <= record.keys(),
+        noisy=True,
+        max_answer_words=LONGEST_ANSWER,
+        max_answer_length=2 * LONGEST_ANSWER,
+        validation_metric=TextMetric(official.exact_match, official.f1),
+        official_metric=OfficialMetric(
+            read_gold=read_json,
+            read_predictions=read_texts,
+            answers=official.answers,
+            evaluate=official.evaluate,
+            prediction_format='{"id--filename": answer text} on the web',
+        ),
+    )
+)

@@ -7,21 +7,31 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records
 from fairseq_littlebird.formats.scalars import field, identity
+from fairseq_littlebird.inference.final_answer import FinalAnswer, yes_no_or_span
+from fairseq_littlebird.inference.merging import Prediction
+from fairseq_littlebird.inference.prediction_format import Section, answer_text, member
+from fairseq_littlebird.metrics import hotpotqa as official
+from fairseq_littlebird.metrics.json_files import read_json
+from fairseq_littlebird.metrics.official_metric import OfficialMetric
+from fairseq_littlebird.text.answer_spec import EVIDENCE
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
 from fairseq_littlebird.text.matching import LONGEST, occurrences
-from fairseq_littlebird.text.readers.paragraphs import Paragraphs
+from fairseq_littlebird.text.paragraphs import Paragraphs
 from fairseq_littlebird.text.tokenizers import without_surrogates
-
-ANSWER_TYPES = ("span", "yes", "no")
 
 REMEDY = "give a HotpotQA distractor JSON file"
 
+LEAST_PROBABLE_FACT = 0.5
+"""A sentence more probable than this is a supporting fact."""
 
-def read_hotpotqa(records: Records, join_articles: bool, log: ReadingLog) -> Iterator[QAExample]:
+
+def parse(records: Records, log: ReadingLog) -> Iterator[QAExample]:
     """The questions of a HotpotQA file, in its order.
 
     A paragraph is its title, a line break and its sentences. Segments are the sentences, named ``[title, number]``.
@@ -31,14 +41,9 @@ def read_hotpotqa(records: Records, join_articles: bool, log: ReadingLog) -> Ite
     Args:
         records: the file's; with answers or without.
         log: skips bad records if it is to.
-        join_articles: must be False: the paragraphs of a question are one document anyway.
     Raises:
         UserError: the file is not UTF-8, not JSON, or not of this format (names the record).
     """
-    if join_articles:
-        raise UserError(
-            "a HotpotQA question has one document", where=str(records.path), remedy="leave out --join-articles"
-        )
     for number, record in records:
         with log.record():
             yield _example(record, records.where(number))
@@ -97,3 +102,38 @@ def _fact(fact: Any, where: str) -> tuple[str, int]:
     if not (isinstance(fact, list) and len(fact) == 2 and isinstance(fact[0], str) and type(fact[1]) is int):
         raise UserError("another JSON format (a supporting fact is not [title, number])", where=where, remedy=REMEDY)
     return without_surrogates(fact[0]), fact[1]
+
+
+def _supporting_facts(prediction: Prediction, answer: FinalAnswer) -> str:
+    named = zip(prediction.segment_names, prediction.segments, strict=True)
+    return member(prediction.id, [json.loads(name) for name, probability in named if probability > LEAST_PROBABLE_FACT])
+
+
+HOTPOTQA = register_dataset(
+    DatasetSpec(
+        name="hotpotqa",
+        title="HotpotQA",
+        parse=parse,
+        remedy=REMEDY,
+        file_format="HotpotQA's JSON",
+        matches=lambda record: {"_id", "question"} <= record.keys() and isinstance(record.get("context"), list),
+        answer_types=("span", "yes", "no"),
+        segments=EVIDENCE,
+        max_answer_words=30,
+        max_answer_length=60,  # a word is seldom more than two tokens
+        final_answer=yes_no_or_span,
+        prediction_format=(
+            Section('{"answer": {', answer_text, "\n},\n"),
+            Section('"sp": {', _supporting_facts, "\n}}"),
+        ),
+        official_metric=OfficialMetric(
+            read_gold=read_json,
+            read_predictions=official.read_predictions,
+            answers=official.answers,
+            evaluate=official.evaluate,
+            parts=official.PARTS,
+            malformed=official.malformed,
+            prediction_format='{"answer": {id: text}, "sp": {id: [[title, sentence index], ...]}}',
+        ),
+    )
+)

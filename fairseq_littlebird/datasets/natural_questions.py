@@ -11,18 +11,25 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records
 from fairseq_littlebird.formats.scalars import field, identity
+from fairseq_littlebird.inference.final_answer import FinalAnswer, yes_no_or_span
+from fairseq_littlebird.inference.merging import Prediction
+from fairseq_littlebird.inference.prediction_format import Section
+from fairseq_littlebird.metrics import natural_questions as official
+from fairseq_littlebird.metrics.official_metric import OfficialMetric
+from fairseq_littlebird.text.answer_spec import LONG_ANSWERS
 from fairseq_littlebird.text.example import NULL_TYPE, Answer, Piece, QAExample, Segment
 from fairseq_littlebird.text.html import WORDS
 from fairseq_littlebird.text.tokenizers import without_surrogates
-
-ANSWER_TYPES = (NULL_TYPE, "yes", "no", "short", "long")
 
 LONGEST_ANSWER = 38
 """Tokens; longer short answers have no place (appendix E.2 of the BigBird paper)."""
@@ -34,7 +41,7 @@ REMEDY = "give a Natural Questions .jsonl or .jsonl.gz file, original or simplif
 _TAG = re.compile(r"<(/?[a-z][a-z0-9]*)(?:[\s_/][^>]*)?>", re.IGNORECASE)
 
 
-def read_natural_questions(records: Records, join_articles: bool, log: ReadingLog) -> Iterator[QAExample]:
+def parse(records: Records, log: ReadingLog) -> Iterator[QAExample]:
     """The questions of a Natural Questions file, in its order.
 
     The model reads the words, and of the tags those that open one of ``html.WORDS``. Segments are the candidates for
@@ -48,14 +55,9 @@ def read_natural_questions(records: Records, join_articles: bool, log: ReadingLo
     Args:
         records: the file's; with answers or without.
         log: skips bad records if it is to.
-        join_articles: must be False: a page is a document anyway.
     Raises:
         UserError: the file is not UTF-8, not JSON lines, or not of this format (names line and example).
     """
-    if join_articles:
-        raise UserError(
-            "a Natural Questions page is one document", where=str(records.path), remedy="leave out --join-articles"
-        )
     for number, record in records:
         with log.record():
             yield _example(record, records.where(number))
@@ -214,3 +216,66 @@ def _answers(document: str, starts: Sequence[int], annotation: _Annotation) -> t
         return tuple(Answer(document[start:stop], start) for start, stop in ranges)
     start, stop = character_range(starts, *annotation.short[0])
     return (Answer(document[start:stop], -1),)
+
+
+def long_and_short(prediction: Prediction, null_threshold: float | None = None) -> FinalAnswer:
+    """Always the best of both: the official script looks for the threshold on the scores."""
+    probability, name = _best_passage(prediction)
+    first, end = json.loads(name) if name else (0, 0)
+    passage = " ".join(prediction.document.split(" ")[first:end])
+    return replace(yes_no_or_span(prediction), passage=passage, passage_probability=probability)
+
+
+def short_or_none(prediction: Prediction, null_threshold: float | None = None) -> FinalAnswer:
+    """The short answer; none where a long one, or null, is the answer's type."""
+    if prediction.answer_type in (NULL_TYPE, "long"):
+        return FinalAnswer()
+    return yes_no_or_span(prediction, null_threshold)
+
+
+def _best_passage(prediction: Prediction) -> tuple[float, str]:
+    """The probability and the name of the best segment; of equal ones the last name."""
+    return max(zip(prediction.segments, prediction.segment_names, strict=True), default=(0.0, ""))
+
+
+def _record(prediction: Prediction, answer: FinalAnswer) -> str:
+    """An entry of a predictions file: long and short answers in tokens, and their scores."""
+    _, name = _best_passage(prediction)
+    yes_no = bool(answer.text) and not answer.span
+    best = prediction.candidates[: 0 if yes_no else 1]
+    record: dict[str, Any] = {
+        "example_id": int(prediction.id) if prediction.id.lstrip("-").isdecimal() else prediction.id,
+        "long_answer": predicted_tokens(*json.loads(name)) if name else predicted_tokens(-1, -1),
+        "long_answer_score": answer.passage_probability,
+        "short_answers": [predicted_span(prediction.document, c.start, c.end) for c in best],
+        "short_answers_score": answer.probability,
+        "yes_no_answer": answer.text.upper() if yes_no else "NONE",
+    }
+    return json.dumps(record, ensure_ascii=False)
+
+
+NATURAL_QUESTIONS = register_dataset(
+    DatasetSpec(
+        name="natural_questions",
+        title="Natural Questions",
+        parse=parse,
+        remedy=REMEDY,
+        file_format="Natural Questions' JSON lines",
+        matches=lambda record: "long_answer_candidates" in record,
+        answer_types=(NULL_TYPE, "yes", "no", "short", "long"),
+        segments=LONG_ANSWERS,
+        max_answer_words=LONGEST_ANSWER,
+        max_answer_length=2 * LONGEST_ANSWER,
+        final_answer=long_and_short,
+        prediction_format=(Section('{"predictions": [', _record, "\n]}"),),
+        validation_answer=short_or_none,
+        official_metric=OfficialMetric(
+            read_gold=official.read_gold,
+            read_predictions=official.read_predictions,
+            answers=official.answers,
+            evaluate=official.evaluate,
+            prediction_format='{"predictions": [...]}',
+            many_gold_files=True,
+        ),
+    )
+)

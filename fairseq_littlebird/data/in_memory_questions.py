@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from fairseq_littlebird.data.encoded_document import DocumentEncoder, EncodedDocument, EncodedQuestion, cut
 from fairseq_littlebird.text.example import QAExample
-from fairseq_littlebird.text.window import NOT_CONTEXT, Window, assemble
+from fairseq_littlebird.text.window import NOT_CONTEXT, Window, WindowFormat, assemble
 
 
-class GivenQuestions:
+class InMemoryQuestions:
     """Questions without answers, tokenized; a document that comes more than once is tokenized once.
 
     Args:
         examples: the questions.
         encode: tokenizes them.
-        symbols: word -> id, of the words that every window has.
-        answer_types: the kinds of answers of the model's data set.
+        form: of the windows of the model's data set.
         max_tokens: the most tokens in a window.
         stride: context tokens from one window's start to the next one's.
         gap: virtual paddings between paragraphs, in positions.
@@ -29,14 +27,13 @@ class GivenQuestions:
         self,
         examples: Sequence[QAExample],
         encode: DocumentEncoder,
-        symbols: dict[str, int],
-        answer_types: Sequence[str],
+        form: WindowFormat,
         max_tokens: int,
         stride: int,
         gap: int,
     ) -> None:
         self.gap = gap
-        self.settings: dict[str, Any] = {"symbols": symbols, "answer_types": answer_types}
+        self._form = form
         by_document: dict[str, list[int]] = {}
         for index, example in enumerate(examples):
             by_document.setdefault(example.document, []).append(index)
@@ -89,7 +86,7 @@ class GivenQuestions:
             question.tokens,
             document.tokens[start:stop],
             document.offsets[start:stop].astype(np.int64),
-            self.settings,
+            self._form,
             question.spans,
             question.segments,
             question.answer_type,

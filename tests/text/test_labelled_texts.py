@@ -8,7 +8,7 @@ import json
 import pytest
 
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.readers.labelled import read_labelled
+from fairseq_littlebird.text.labelled_texts import read_labelled
 
 
 def lines(path, *records):

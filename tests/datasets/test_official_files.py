@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
+from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer
-from fairseq_littlebird.text.readers import read_questions
 
 
 def written(path, content):

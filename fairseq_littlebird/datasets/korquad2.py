@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records
 from fairseq_littlebird.formats.scalars import field, identity, text_member
+from fairseq_littlebird.metrics import korquad2 as official
+from fairseq_littlebird.metrics.json_files import read_texts
+from fairseq_littlebird.metrics.official_metric import OfficialMetric
+from fairseq_littlebird.metrics.text_metric import TextMetric
 from fairseq_littlebird.text.example import Answer, QAExample
 from fairseq_littlebird.text.html import html_pieces
 from fairseq_littlebird.text.tokenizers import without_surrogates
@@ -16,7 +21,7 @@ from fairseq_littlebird.text.tokenizers import without_surrogates
 REMEDY = "give a KorQuAD 2.0 or 2.1 JSON file"
 
 
-def read_korquad2(records: Records, join_articles: bool, log: ReadingLog) -> Iterator[QAExample]:
+def parse(records: Records, log: ReadingLog) -> Iterator[QAExample]:
     """The questions of a KorQuAD 2 file, in its order.
 
     The document is ``raw_html`` as it is, and the answers are parts of it; the model reads its pieces.
@@ -24,12 +29,9 @@ def read_korquad2(records: Records, join_articles: bool, log: ReadingLog) -> Ite
     Args:
         records: the file's; with answers or without.
         log: skips bad records if it is to.
-        join_articles: must be False: a page is a document anyway.
     Raises:
         UserError: the file is not UTF-8, not JSON, or not of this format (names page and question).
     """
-    if join_articles:
-        raise UserError("a KorQuAD 2 page is one document", where=str(records.path), remedy="leave out --join-articles")
     for number, page in records:
         with log.record():
             yield from _page(page, records.where(number, "page"), log)
@@ -57,3 +59,25 @@ def _answers(question: Any, where: str) -> tuple[Answer, ...]:
         return ()
     text = without_surrogates(field(answer, "html_answer_text", str, where, REMEDY))
     return (Answer(text, field(answer, "html_answer_start", int, where, REMEDY)),)
+
+
+KORQUAD2 = register_dataset(
+    DatasetSpec(
+        name="korquad2",
+        title="KorQuAD 2",
+        parse=parse,
+        remedy=REMEDY,
+        file_format="KorQuAD 2's JSON",
+        matches=lambda record: {"raw_html", "qas"} <= record.keys(),
+        document_pieces=html_pieces,
+        max_answer_length=8192,  # whole tables
+        validation_metric=TextMetric(official.exact_match, official.f1),
+        official_metric=OfficialMetric(
+            read_gold=official.read_gold,
+            read_predictions=read_texts,
+            answers=official.answers,
+            evaluate=official.evaluate,
+            many_gold_files=True,
+        ),
+    )
+)
