@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.formats.datasets import recognised
+from fairseq_littlebird.formats.questions import FORMATS
 from fairseq_littlebird.formats.records import open_records
+from fairseq_littlebird.formats.texts import scalar_label
 from fairseq_littlebird.inputs import check_given_once, is_rereadable
 from fairseq_littlebird.metrics import (
     classification,
@@ -24,7 +26,7 @@ from fairseq_littlebird.metrics import (
     wikihop,
 )
 from fairseq_littlebird.metrics.gold_files import read_squad_gold
-from fairseq_littlebird.metrics.json_files import read_json, read_json_lines, read_numbers, read_texts
+from fairseq_littlebird.metrics.json_files import files_of, read_json, read_json_lines, read_numbers, read_texts
 
 AUTO = "auto"
 
@@ -156,14 +158,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _recognised(path: str) -> str:
-    """The data set whose format the gold file has."""
+    """The data set whose format the gold has: a file, or the first one of a folder or pattern."""
     if not is_rereadable(path):
         raise UserError("standard input is read once", path, "name its --dataset")
-    with open_records(path, "give the data set's own file") as records:
+    with open_records(files_of(path, ".jsonl", ".jsonl.gz", ".json")[0], "give the data set's own file") as records:
         found = recognised(records.first)
-    name = found.name if found else "squad"
+        name = found.name if found else "classification" if _has_labels(records.first) else "squad"
     print(f"littlebird-evaluate: --dataset auto: {name}", file=sys.stderr)
     return name
+
+
+def _has_labels(record: Any) -> bool:
+    """Whether a record is no question, and has nothing but labels and lists of labels."""
+    if not isinstance(record, dict) or any(form.matches(record) for form in FORMATS):
+        return False
+    lists = [value if isinstance(value, list) else [value] for value in record.values()]
+    return bool(lists) and all(scalar_label(label) is not None for labels in lists for label in labels)
 
 
 def _require_common_ids(maps: dict[str, dict[str, Any]], identifiers: Iterable[str], gold: str, file: str) -> None:

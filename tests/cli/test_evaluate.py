@@ -242,6 +242,47 @@ NATURAL_QUESTIONS = {
 KORQUAD_2 = {"data": [{"qas": [{"id": "q0", "answer": {"text": "red"}}]}]}
 
 
+MRQA_FIRST = MRQA[1] | {"qas": [MRQA[1]["qas"][0] | {"detected_answers": []}]}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "gold", "predictions"),
+    [
+        ("squad", SQUAD_1, {"q0": "red", "q1": "x"}),
+        ("squad", [{"id": "q0", "question": "?", "context": "red", "answers": ["red"]}], {"q0": "red"}),
+        ("mrqa", "\n".join(map(json.dumps, MRQA)), {"q0": "red"}),
+        ("mrqa", json.dumps(MRQA_FIRST), {"q0": "red"}),
+        ("hotpotqa", [HOTPOTQA[0] | {"question": "?", "context": []}], {"answer": {"q0": "red"}, "sp": {}}),
+        ("triviaqa", TRIVIAQA | {"Data": [TRIVIAQA["Data"][0] | {"Question": "?"}]}, {"q0--0/a.txt": "red"}),
+        ("classification", {"q0": "red", "q1": 1}, {"q0": "red"}),
+        ("classification", {"q0": [], "q1": ["red"]}, {"q1": ["red"]}),
+        ("wikihop", [WIKIHOP[0] | {"query": "?", "supports": []}], {"q0": "red"}),
+        ("korquad2", {"data": [KORQUAD_2["data"][0] | {"raw_html": ""}]}, {"q0": "red"}),
+        (
+            "natural_questions",
+            NATURAL_QUESTIONS | {"long_answer_candidates": []},
+            {"predictions": [{"example_id": 7, "long_answer_score": 0, "short_answers_score": 0}]},
+        ),
+    ],
+)
+def test_the_data_set_told_by_the_gold(write, capsys, dataset, gold, predictions):
+    files = [write("gold.json", gold), write("p.json", predictions)]
+    evaluate(dataset, *files, "--json")
+    named = capsys.readouterr()
+    evaluate("auto", *files, "--json")
+    told = capsys.readouterr()
+    assert told.out == named.out
+    assert told.err == f"littlebird-evaluate: --dataset auto: {dataset}\n{named.err}"
+
+
+def test_the_data_set_told_by_a_folder(write, tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    write("folder/gold.json", {"data": [KORQUAD_2["data"][0] | {"raw_html": ""}]})
+    for gold in ("folder", "folder/*.json"):
+        evaluate("auto", str(tmp_path / gold), write("p.json", {"q0": "red"}), "--json")
+        assert json.loads(capsys.readouterr().out) == {"exact_match": 100.0, "f1": 100.0}
+
+
 @pytest.mark.parametrize(
     ("dataset", "gold", "own"),
     [
