@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -101,6 +102,8 @@ def main(argv: list[str] | None = None) -> None:
             "supporting facts that are not [title, sentence index], scored as wrong ones, as the official script does"
         )
         _warn(benchmark.malformed(predictions), what, args.predictions)
+    what = "answers that differ from the gold in Unicode normalisation alone (NFC, NFD), which counts as wrong"
+    _warn(_composed_otherwise(predictions, identifiers), what, args.predictions)
     missing_ids: list[list[str]] = []
     identifiers = {str(identifier): None for identifier in identifiers}
     for where, predicted in maps.items():
@@ -193,6 +196,17 @@ def _require_common_ids(maps: dict[str, dict[str, Any]], identifiers: Iterable[s
         if found and not set(wanted) & set(found):
             what = f"no prediction for any question of {gold}: an id here is {found[0]!r}, there {wanted[0]!r}"
             raise UserError(what, where, "give the gold and the predictions of the same questions")
+
+
+def _composed_otherwise(predictions: dict[str, Any], answers: dict[str, Any]) -> list[str]:
+    """The questions whose prediction is an answer, but for characters in one part here and in several there."""
+    found = []
+    for identifier, golds in answers.items():
+        prediction = predictions.get(identifier)
+        if isinstance(prediction, str) and isinstance(golds, list) and prediction not in golds:
+            composed = unicodedata.normalize("NFC", prediction)
+            found += [identifier] if composed in (unicodedata.normalize("NFC", gold) for gold in golds) else []
+    return found
 
 
 def _say_emptied(

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import unicodedata
 
 import pytest
 
@@ -333,6 +334,20 @@ def test_facts_of_other_questions_are_an_error(write, capsys):
     with pytest.raises(SystemExit):
         evaluate("hotpotqa", write("gold.json", HOTPOTQA), predictions)
     assert f"{predictions}, sp: no prediction for any question of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dataset", ["squad", "korquad1"])
+def test_answers_in_another_unicode_normalisation_are_told(write, capsys, dataset):
+    """Decomposed Hangul, as macOS writes it, is the same to the eye and wrong to the official scripts."""
+    gold = json.loads(json.dumps(SQUAD_1))
+    for question in gold["data"][0]["paragraphs"][0]["qas"]:
+        question["answers"] = [{"text": "\uc218\ub3c4", "answer_start": 0}]
+    predictions = {"q0": unicodedata.normalize("NFD", "\uc218\ub3c4"), "q1": "\uc218\ub3c4"}
+    evaluate(dataset, write("gold.json", gold), write("p.json", predictions), "--json")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["exact_match"] == 50.0
+    (line,) = captured.err.splitlines()
+    assert "differ from the gold in Unicode normalisation alone" in line and line.endswith(": 1, first q0")
 
 
 def test_standard_input_twice(capsys):
