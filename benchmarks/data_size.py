@@ -250,6 +250,9 @@ def opened(task: str, out: str) -> list[float]:
     from fairseq import options, tasks, utils
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
+    from fairseq_littlebird import register
+
+    register()
     folder, *own = TASKS[task].split()
     words = [f"{out}/{folder}", "--user-dir", str(ROOT / "fairseq_littlebird"), "--task", task, *own]
     words += ["--arch", "littlebird_tiny", "--padding-insertion", "--cpu", "--batch-size", "8"]

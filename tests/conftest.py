@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
+import json
 import os
+import random
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +15,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from helpers import markers
+from helpers.processes import COMMANDS, ForkServer
 from hypothesis import HealthCheck, settings
+
+from fairseq_littlebird import register
 
 # the same examples every time, however busy the machine; LITTLEBIRD_FUZZ draws others
 settings.register_profile(
@@ -23,8 +31,16 @@ settings.register_profile(
 )
 settings.load_profile("tests")
 
+# as a program does that uses fairseq's own functions
+register()
+
 # fairseq's need not fit the torch that is here; transformers looks for it once in a process
 sys.modules.setdefault("torchaudio", None)  # type: ignore[arg-type]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        markers.mark(item)
 
 
 @pytest.fixture(scope="session")
@@ -113,37 +129,66 @@ def _questions(rng: Any, articles: int, version: str) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def commands() -> Path:
     """The folder of fairseq's own console commands."""
-    import sys
-
-    return Path(sys.executable).parent
+    return COMMANDS
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory, commands: Path) -> Path:
+def fork_server() -> Iterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def forks(fork_server: ForkServer) -> ForkServer:
+    """``forks.run(words, cwd, …)`` runs a Python program in a process of its own, started in a tenth of a second."""
+    return fork_server
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], Any]], Path]:
+    """``once(name, make)``: a folder that ``make(folder)`` has filled in the first process that asks for it.
+
+    All processes of a test run share it, so that tests must leave it as it is.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "once"
+
+    def once(name: str, make: Callable[[Path], Any]) -> Path:
+        shared.mkdir(exist_ok=True)
+        folder, made = shared / name, shared / f"{name}.made"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
+                folder.mkdir()
+                make(folder)
+                made.touch()
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def tiny(once: Callable[..., Path], fork_server: ForkServer) -> Path:
     """Small data of every kind, made by the commands a user has.
 
     ``tokenizer/``; ``text/`` binarized for masked LM and recurring spans; ``questions/`` prepared, of windows of
     64 tokens, and ``valid.json`` beside it; ``classes/`` for sentence_prediction, each with splits train and valid.
     """
-    import json
-    import random
-    import subprocess
+    return once("tiny", lambda folder: _make_tiny(folder, fork_server))
 
+
+def _make_tiny(folder: Path, forks: ForkServer) -> None:
     from fairseq_littlebird.cli.prepare import main as prepare
-
-    rng, folder = random.Random(0), tmp_path_factory.mktemp("tiny")
 
     def preprocess(prefix: str, destination: str, dictionary: str | None) -> None:
         arguments = ["--only-source", "--trainpref", f"{prefix}.train", "--validpref", f"{prefix}.valid"]
         arguments += ["--srcdict", dictionary] if dictionary else []
-        done = subprocess.run(
-            [commands / "fairseq-preprocess", *arguments, "--destdir", destination],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-        )
+        done = forks.run([COMMANDS / "fairseq-preprocess", *arguments, "--destdir", destination], cwd=folder)
         assert done.returncode == 0, done.stderr
 
+    rng = random.Random(0)
     for split, articles in (("train", 40), ("valid", 6)):
         text = "\n\n".join(_article(rng, 20) for _ in range(articles))
         (folder / f"text.{split}.txt").write_text(text + "\n", "utf-8")
@@ -165,7 +210,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, commands: Path) -> Path:
          "--tokenizer", f"{folder}/tokenizer", "--dict", f"{folder}/tokenizer/dict.txt",
          "--max-tokens", "64", "--stride", "24", "--destdir", f"{folder}/questions"]
     )  # fmt: skip
-    return folder
 
 
 @pytest.fixture(scope="session")

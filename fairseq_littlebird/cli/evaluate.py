@@ -13,7 +13,7 @@ from fairseq_littlebird.datasets import AUTO, DATASETS, PLAIN, recognised
 from fairseq_littlebird.datasets.scoring import official_metric
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.formats.records import open_records
-from fairseq_littlebird.inputs import is_rereadable
+from fairseq_littlebird.inputs import check_given_once, is_rereadable
 from fairseq_littlebird.metrics import classification
 from fairseq_littlebird.metrics.json_files import read_json, read_numbers
 from fairseq_littlebird.metrics.official_metric import OfficialMetric
@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     """Prints the scores; exit status 2 and one line on stderr where a file is wrong."""
     import_user_dir(argv)
     args = _parser().parse_args(argv)
+    check_given_once(path for path in (args.gold, args.predictions, args.null_odds) if path)
     metric = _metric(_recognised(args.gold) if args.dataset == AUTO else args.dataset)
     null_odds: dict[str, float] | None = None
     if args.null_odds is not None:
@@ -44,6 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     predictions = metric.read_predictions(args.predictions)
     maps = {f"{args.predictions}, {part}": predictions[part] for part in metric.parts}
     maps = maps or {args.predictions: predictions}
+    _require_common_ids(maps, identifiers, args.gold, args.predictions)
     try:
         if null_odds is not None and metric.evaluate_null_odds is not None:
             scores = metric.evaluate_null_odds(gold, predictions, null_odds, args.null_threshold)
@@ -131,6 +133,25 @@ def _recognised(path: str) -> str:
     name = found.name if found else PLAIN
     print(f"littlebird-evaluate: --dataset auto: {name}", file=sys.stderr)
     return name
+
+
+def _require_common_ids(maps: dict[str, dict[str, Any]], identifiers: Iterable[str], gold: str, file: str) -> None:
+    """Raises UserError where predictions are of other questions than the gold's; the official scripts would say 0.
+
+    Args:
+        maps: by place, question id to prediction; some may be empty, as HotpotQA's without supporting facts.
+        identifiers: the gold's questions.
+        gold: their file.
+        file: that of the predictions.
+    """
+    wanted = [str(identifier) for identifier in identifiers]
+    if not any(maps.values()):
+        raise UserError("no prediction in it", file, "give {id: prediction, ...}, as littlebird-predict writes it")
+    for where, predicted in maps.items():
+        found = [str(identifier) for identifier in predicted]
+        if found and not set(wanted) & set(found):
+            what = f"no prediction for any question of {gold}: an id here is {found[0]!r}, there {wanted[0]!r}"
+            raise UserError(what, where, "give the gold and the predictions of the same questions")
 
 
 def _say_emptied(

@@ -41,7 +41,9 @@ def _onnx(options: argparse.Namespace) -> None:
 
 def _trained(options: argparse.Namespace) -> Any:
     from fairseq_littlebird.export.trained_model import trained_model
+    from fairseq_littlebird.registration import register
 
+    register()
     return trained_model(options.checkpoint, options.tokenizer, options.max_answer_length)
 
 

@@ -38,7 +38,9 @@ def _launch(words: list[str]) -> None:
 
     from fairseq_littlebird.launching.training import train
     from fairseq_littlebird.launching.workers import options_of, workers_of
+    from fairseq_littlebird.registration import register
 
+    register()  # --user-dir loads nothing of a package that is imported
     given = {word.partition("=")[0] for word in words if word.startswith("--")}
     words += options_of(workers_of(os.environ), given, torch.cuda.device_count())
     if "--user-dir" not in given:

@@ -20,7 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # argument parsing and --help should not wait for fairseq
     from fairseq_littlebird.inference.prediction_files import FILES, PAGES, write_classifications, write_predictions
     from fairseq_littlebird.output import check_folder
-    from fairseq_littlebird.tasks.prediction import classifications, load_trained, predictions
+    from fairseq_littlebird.pipelines.classification import classifications
+    from fairseq_littlebird.pipelines.loading import load_trained
+    from fairseq_littlebird.pipelines.question_answering import predictions
     from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 
     check_folder(options.output, (*FILES, PAGES), options.overwrite)

@@ -11,6 +11,7 @@ from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.datasets import AUTO, DATASETS, PLAIN
 from fairseq_littlebird.errors import exit_on_user_error
+from fairseq_littlebird.inputs import check_given_once
 from fairseq_littlebird.output import whole_file, whole_folder
 from fairseq_littlebird.text.tokenizers import FILES, dictionary_text, load_tokenizer
 
@@ -62,6 +63,7 @@ def _add_tokenizer(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _tokenizer(options: argparse.Namespace) -> None:
+    check_given_once(options.input or ())
     with whole_folder(options.destdir, FILES, options.overwrite) as folder:
         dictionary = None
         if options.input:
@@ -106,6 +108,7 @@ def _add_text(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _text(options: argparse.Namespace) -> None:
     from fairseq_littlebird.text.lines import write_symbol_lines
 
+    check_given_once(options.input)
     tokenizer = load_tokenizer(options.tokenizer)
     with whole_file(options.output, options.overwrite) as output:
         count = write_symbol_lines(options.input, tokenizer, output, options.workers)
@@ -199,10 +202,8 @@ def _qa(options: argparse.Namespace) -> None:
     if options.dataset == AUTO:
         print(f"--dataset auto: {next(iter(summaries.values()))['dataset']}")
     for split, summary in summaries.items():
-        print("\n".join(summary_lines(split, summary)))
-    if "train" not in summaries and any(summary["too_long"] for summary in summaries.values()):
-        print(f"{options.destdir}: a model whose training answers were longer gives longer ones (--max-answer-length)")
-    elif summaries.get("train", {}).get("answered"):
+        print("\n".join(summary_lines(split, summary, trained="train" in summaries)))
+    if summaries.get("train", {}).get("answered"):
         limit = summaries["train"]["max_answer_length"]
         print(f"{options.destdir}: a model trained on it gives answers of at most {limit} tokens (--max-answer-length)")
     print(f"{options.destdir}: written; repaired and dropped answers are listed by id in report.jsonl")

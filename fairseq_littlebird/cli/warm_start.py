@@ -161,7 +161,9 @@ def _convert(options: argparse.Namespace, own: Path) -> None:
     from fairseq_littlebird.checkpoints import warm_start
     from fairseq_littlebird.checkpoints.report import report
     from fairseq_littlebird.checkpoints.source import read_source
+    from fairseq_littlebird.registration import register
 
+    register()
     target = TARGETS[options.to]
     _check_options(options, target)
     source = read_source(options.source)

@@ -99,19 +99,27 @@ def reachable(example: QAExample, windows: Sequence[Window], limit: int, spec: A
     return False
 
 
-def reach_line(summary: Mapping[str, Any]) -> str:
-    """What :meth:`AnswerLengths.summary` counted, for people to read; nothing where every answer can be predicted."""
-    if not summary["unreachable"]:
-        return ""
-    reasons = {
-        "with longer answers": summary["too_long"],
-        "with answers not found, or whole in no window": summary["unreachable"] - summary["too_long"],
-    }
-    return (
-        f"{summary['unreachable']:,} of {summary['answered']:,} questions with answers can never be answered exactly "
-        f"in {summary['max_answer_length']} tokens: "
-        + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
-    )
+def reach_line(summary: Mapping[str, Any], *, trained: bool) -> str:
+    """What :meth:`AnswerLengths.summary` counted, for people to read; nothing where every answer can be predicted.
+
+    Args:
+        summary: the counts.
+        trained: whether there is a train split, from which its limit was chosen; otherwise the model's own decides.
+    """
+    answered, limit, too_long = (summary[name] for name in ("answered", "max_answer_length", "too_long"))
+    lost = summary["unreachable"] - too_long
+    if trained:
+        reasons = {"with longer answers": too_long, "with answers not found, or whole in no window": lost}
+        what = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
+        questions = f"{summary['unreachable']:,} of {answered:,} questions with answers"
+        return f"{questions} can never be answered exactly in {limit} tokens: {what}" if what else ""
+    parts = [
+        f"the answers of {too_long:,} of {answered:,} questions are longer than {limit} tokens: the model's own "
+        "--max-answer-length decides whether it can give them",
+        f"{lost:,} of {answered:,} questions with answers can never be answered exactly: not found, or whole in no "
+        "window",
+    ]
+    return "; ".join(part for part, count in zip(parts, (too_long, lost), strict=True) if count)
 
 
 def _lengths(spans: np.ndarray, offsets: np.ndarray, document: str, max_answer_words: int | None) -> Iterator[int]:

@@ -9,6 +9,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.opening import kept, open_text
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.texts import Text
+from fairseq_littlebird.inputs import check_given_once
 from fairseq_littlebird.output import check_folder, whole_folder
 from fairseq_littlebird.text.labelled_texts import read_labelled
 from fairseq_littlebird.text.striding import cut_longest
@@ -72,6 +74,7 @@ def prepare_texts(
     paths = {split: [Path(file) for file in files[split]] for split in SPLITS if files.get(split)}
     if not paths:
         raise UserError("no input files", remedy="give --train, --valid or --test files")
+    check_given_once(chain(*paths.values()))
     if max_tokens is not None and max_tokens < SMALLEST_WINDOW:
         raise UserError(f"--max-tokens {max_tokens}", remedy=f"give at least {SMALLEST_WINDOW}")
     check_folder(destination, NAMES, overwrite)

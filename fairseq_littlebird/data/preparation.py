@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from fairseq_littlebird.data.question_writer import QuestionWriter
 from fairseq_littlebird.datasets.question_files import QuestionFile, open_questions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.reading_log import ReadingLog
+from fairseq_littlebird.inputs import check_given_once
 from fairseq_littlebird.output import check_folder, whole_folder
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, dictionary_text
@@ -70,6 +72,7 @@ def prepare_questions(
     paths = {split: [Path(file) for file in names] for split, names in files.items() if names}
     if not paths:
         raise UserError("no input files", remedy="give --train, --valid or --test files")
+    check_given_once(chain(*paths.values()))
     if max_tokens < SMALLEST_WINDOW:
         raise UserError(f"--max-tokens {max_tokens}", remedy=f"give at least {SMALLEST_WINDOW}")
     if not 1 <= stride < max_tokens - NOT_CONTEXT:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -52,15 +51,19 @@ def test_documents(benchmark, texts, tmp_path):
         assert len(load_tokenizer(tokenizer).tokenize(example.document)) == pytest.approx(1000, abs=100)
 
 
-def rows(script, *words):
-    """What stands first in the rows of the table that a script prints."""
-    words = [sys.executable, str(SCRIPT.with_name(script)), *map(str, words)]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=SCRIPT.parents[1])
-    assert done.returncode == 0, done.stderr
-    return [line.split("|")[1].strip(" `") for line in done.stdout.splitlines() if line.startswith("|")][2:]
+@pytest.fixture
+def rows(forks):
+    """``rows(script, *words)``: what stands first in the rows of the table that a script prints."""
+
+    def rows(script, *words):
+        done = forks.run([sys.executable, SCRIPT.with_name(script), *words], cwd=SCRIPT.parents[1])
+        assert done.returncode == 0, done.stderr
+        return [line.split("|")[1].strip(" `") for line in done.stdout.splitlines() if line.startswith("|")][2:]
+
+    return rows
 
 
-def test_tables_of_a_tiny_data_set(benchmark, texts, tmp_path):
+def test_tables_of_a_tiny_data_set(benchmark, rows, texts, tmp_path):
     folder, tokenizer = texts
     benchmark.make(Namespace(documents=3, tokens=300, text=folder, tokenizer=tokenizer, out=tmp_path, seed=1))
     own = "--workers 1 2 --rounds 1 --max-tokens 128 --stride 100".split()
@@ -75,7 +78,7 @@ def test_tables_of_a_tiny_data_set(benchmark, texts, tmp_path):
     assert settings["splits"]["train"]["kept"] == 3
 
 
-def test_tables_of_holes(tmp_path):
+def test_tables_of_holes(rows, tmp_path):
     assert rows("data_size.py", "open", "--examples", 40, "--out", tmp_path) == [
         "littlebird_masked_lm",
         "recurring_span_selection",

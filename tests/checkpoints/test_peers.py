@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,7 @@ from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.cli.warm_start import TARGETS, main
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.tasks.prediction import load_trained
+from fairseq_littlebird.pipelines.loading import load_trained
 
 TOLERANCE = {"rtol": 0, "atol": 1e-4}
 
@@ -322,7 +320,7 @@ def test_every_model_takes_a_reader_s_head_and_token_types(converted, questions,
     assert changed[start:].all() and not changed[:start].any()
 
 
-def test_fairseq_trains_a_reader_on(converted, commands, questions, tmp_path):
+def test_fairseq_trains_a_reader_on(converted, commands, forks, questions, tmp_path):
     """With the options that the README of the warm start gives: an update away from the source."""
     _, _, out = converted("BigBirdForQuestionAnswering", "bigbird_itc")
     assert (
@@ -333,10 +331,7 @@ def test_fairseq_trains_a_reader_on(converted, commands, questions, tmp_path):
     words = f"{prepared(questions, out, tmp_path)} --user-dir {package} --task question_answering --span-head bigbird"
     words += f" --criterion question_answering {(out / 'model.args').read_text()} --finetune-from-model"
     words += f" {out}/checkpoint.pt --optimizer adam --lr 1e-3 --batch-size 8 --max-update 1 --cpu --save-dir saved"
-    environment = os.environ | {"PYTHONPATH": str(package.parent), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [commands / "fairseq-train", *words.split()], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    done = forks.run([commands / "fairseq-train", *words.split()], cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "starts anew" not in done.stdout
     files = out / "checkpoint.pt", tmp_path / "saved" / "checkpoint_last.pt"

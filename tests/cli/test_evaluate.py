@@ -233,6 +233,74 @@ def test_bad_input_is_one_line_and_status_2(write, capsys, dataset, gold, predic
     assert f"{where}: " in captured.err and what in captured.err
 
 
+NATURAL_QUESTIONS = {
+    "example_id": 7,
+    "annotations": [
+        {"long_answer": {"start_token": 1, "end_token": 3}, "short_answers": [], "yes_no_answer": "NONE"},
+        {"long_answer": {"start_token": 1, "end_token": 3}, "short_answers": [], "yes_no_answer": "NONE"},
+    ],
+}
+KORQUAD_2 = {"data": [{"qas": [{"id": "q0", "answer": {"text": "red"}}]}]}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "gold", "own"),
+    [
+        ("squad", SQUAD_1, "q0"),
+        ("squad", SQUAD_2, "q0"),
+        ("korquad1", SQUAD_1, "q0"),
+        ("mrqa", "\n".join(map(json.dumps, MRQA)), "q0"),
+        ("hotpotqa", HOTPOTQA, "q0"),
+        ("triviaqa", TRIVIAQA, "q0--0/a.txt"),
+        ("wikihop", WIKIHOP, "q0"),
+        ("natural_questions", NATURAL_QUESTIONS, "7"),
+        ("korquad2", KORQUAD_2, "q0"),
+        ("classification", {"q0": "red"}, "q0"),
+    ],
+)
+def test_predictions_of_other_questions_are_an_error(write, tmp_path, capsys, dataset, gold, own):
+    def predictions(*names):
+        if dataset == "natural_questions":
+            record = {"long_answer_score": 0, "short_answers_score": 0}
+            return {"predictions": [{"example_id": name, **record} for name in names]}
+        one = dict.fromkeys(names, "red")
+        return {"answer": one, "sp": {}} if dataset == "hotpotqa" else one
+
+    files = [write("gold.json", gold), write("p.json", predictions("other"))]
+    if dataset == "korquad2":
+        (tmp_path / "folder").mkdir()
+        files[0] = str(tmp_path / "folder")
+        write("folder/gold.json", gold)
+    for names, what in (
+        (["other"], f"no prediction for any question of {files[0]}: an id here is 'other', there {own!r}"),
+        ([], "no prediction in it"),
+    ):
+        write("p.json", predictions(*names))
+        with pytest.raises(SystemExit) as stopped:
+            evaluate(dataset, *files)
+        captured = capsys.readouterr()
+        assert (stopped.value.code, captured.out, len(captured.err.splitlines())) == (2, "", 1)
+        part = ", answer" if dataset == "hotpotqa" and names else ""
+        assert captured.err.startswith(f"littlebird-evaluate: {files[1]}{part}: {what}")
+    if dataset != "natural_questions" and gold is not SQUAD_2:  # whose scripts want them all
+        write("p.json", predictions("other", own))
+        evaluate(dataset, *files, "--json")
+        assert "answers to questions that" in capsys.readouterr().err
+
+
+def test_facts_of_other_questions_are_an_error(write, capsys):
+    predictions = write("p.json", {"answer": {"q0": "red"}, "sp": {"other": []}})
+    with pytest.raises(SystemExit):
+        evaluate("hotpotqa", write("gold.json", HOTPOTQA), predictions)
+    assert f"{predictions}, sp: no prediction for any question of" in capsys.readouterr().err
+
+
+def test_standard_input_twice(capsys):
+    with pytest.raises(SystemExit):
+        evaluate("squad", "-", "-")
+    assert capsys.readouterr().err.startswith("littlebird-evaluate: -: standard input is given for two inputs; ")
+
+
 def test_unreadable_file(write, tmp_path, capsys):
     for gold in (tmp_path, tmp_path / "absent.json"):
         with pytest.raises(SystemExit) as stopped:

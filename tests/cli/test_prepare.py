@@ -4,7 +4,6 @@ import json
 import os
 import pydoc_data.topics
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,6 @@ from fairseq.data import Dictionary
 from fairseq_littlebird.cli.prepare import main
 from fairseq_littlebird.text import lines
 from fairseq_littlebird.text.tokenizers import UNKNOWN, load_tokenizer
-
-
-def run(*arguments) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fairseq_littlebird.cli.prepare", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def fails(capsys, *arguments) -> str:
@@ -51,7 +45,7 @@ def squad_file(path: Path, context="A value.", **more) -> Path:
     return path
 
 
-def test_from_text_to_fairseqs_own_binaries(tmp_path, corpus, trained, capsys):
+def test_from_text_to_fairseqs_own_binaries(tmp_path, corpus, trained, commands, forks, capsys):
     assert sorted(path.name for path in trained.iterdir()) == ["dict.txt", "sentencepiece.model"]
     dictionary = Dictionary.load(str(trained / "dict.txt"))
     # 500 pieces: <unk>, <s> and </s> are the dictionary's own, <pad> and [QUESTION] come on top
@@ -59,15 +53,9 @@ def test_from_text_to_fairseqs_own_binaries(tmp_path, corpus, trained, capsys):
     text = ["--input", str(corpus), "--output", str(tmp_path / "train.txt"), "--workers", "2"]
     main(["text", "--tokenizer", str(trained), *text])
     assert "0.000% unknown" in capsys.readouterr().out
-    command = "import sys; from fairseq_cli.preprocess import cli_main; sys.exit(cli_main())"
     arguments = ["--only-source", "--srcdict", trained / "dict.txt", "--trainpref", tmp_path / "train.txt"]
     arguments += ["--destdir", tmp_path / "bin", "--workers", 1]
-    done = subprocess.run(
-        [sys.executable, "-c", command, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forks.run([commands / "fairseq-preprocess", *arguments])
     assert done.returncode == 0, done.stderr
     assert "0.0% replaced" in done.stdout + done.stderr
     assert (tmp_path / "bin" / "train.bin").stat().st_size > 0
@@ -113,6 +101,20 @@ def test_text_is_the_same_for_any_number_of_workers(tmp_path, corpus, trained, m
     assert (tmp_path / "1").read_bytes() == (tmp_path / "3").read_bytes()
 
 
+@pytest.mark.parametrize("command", ["qa", "classification", "text", "tokenizer"])
+def test_standard_input_twice(tmp_path, trained, capsys, command):
+    words = ["--tokenizer", trained, "--dict", trained / "dict.txt", "--destdir", tmp_path / "out"]
+    arguments = {
+        "qa": ["qa", "--dataset", "squad", "--train", "-", "--valid", "-", *words],
+        "classification": ["classification", "--train", "-", "-", *words],
+        "text": ["text", "--tokenizer", trained, "--input", "-", "-", "--output", tmp_path / "out"],
+        "tokenizer": ["tokenizer", "--input", "-", "-", "--destdir", tmp_path / "out"],
+    }[command]
+    line = fails(capsys, *arguments)
+    assert line == "littlebird-prepare: -: standard input is given for two inputs; save it as a file and give that"
+    assert not (tmp_path / "out").exists()
+
+
 def test_existing_vocabularies(tmp_path, data_dir, capsys):
     pytest.importorskip("tokenizers")
     vocab = data_dir / "vocab"
@@ -127,10 +129,11 @@ def test_existing_vocabularies(tmp_path, data_dir, capsys):
     assert load_tokenizer(tmp_path / "gpt2").tokenize("Hello world") == ["15496", "995"]
 
 
-def test_questions_and_their_summary(tmp_path, trained, capsys):
+def test_questions_and_their_summary(tmp_path, trained, commands, forks, capsys):
     file = squad_file(tmp_path / "f.json")
     arguments = ["--tokenizer", trained, "--dict", trained / "dict.txt", "--destdir", tmp_path / "out"]
-    done = run("qa", "--dataset", "squad", "--train", file, "--test", file, *arguments, "--workers", 2)
+    words = [commands / "littlebird-prepare", "qa", "--dataset", "squad", "--train", file, "--test", file, *arguments]
+    done = forks.run([*words, "--workers", 2])
     assert done.returncode == 0, done.stderr
     assert "train: 1 questions on 1 documents read, 1 kept (0 unanswerable), 0 dropped" in done.stdout
     assert "test: 1 windows" in done.stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -164,7 +163,7 @@ assert "transformers" not in sys.modules
 
 
 @pytest.mark.parametrize("to", ["littlebird", "full"])
-def test_fairseq_trains_on(source, commands, to, tmp_path):
+def test_fairseq_trains_on(source, commands, forks, to, tmp_path):
     """From the command lines of the README: two updates with --finetune-from-model, or with --restore-file."""
     out = run(source, tmp_path / "out", "--to", to)
     rng = random.Random(0)
@@ -177,12 +176,9 @@ def test_fairseq_trains_on(source, commands, to, tmp_path):
         "full": ["--restore-file", checkpoint, "--reset-optimizer", "--reset-dataloader", "--reset-meters",
                  "--reset-lr-scheduler"],
     }[to]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1"}
 
     def fairseq(name, *words):
-        done = subprocess.run(
-            [commands / f"fairseq-{name}", *words], cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
+        done = forks.run([commands / f"fairseq-{name}", *words], cwd=tmp_path)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
 

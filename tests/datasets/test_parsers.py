@@ -134,8 +134,19 @@ BROKEN_SQUAD = [
     ('\n{"data": [{"paragraphs": [{"context": "a", }', "line 2: not valid JSON"),
     ('{"data": [{"paragraphs": [{"context": 1, "qas": []}]}]}', "'context' is int, not str"),
     ('{"data": [{"paragraphs": [{"context": null, "qas": []}]}]}', "paragraph 1: no context"),
-    ("query,doc,reply\nWho?,Bob.,Bob\n", "its columns are query, doc, reply; give the columns question, context or"),
-    ("Question,Context\nWho?,Bob.\n", "its columns are Question, Context; give the columns question, context or"),
+    (
+        "query,doc,reply\nWho?,Bob.,Bob\n",
+        "first row names the columns query, doc, reply; give a first row of names: question,",
+    ),
+    (
+        "Question,Context\nWho?,Bob.\n",
+        "first row names the columns Question, Context; give a first row of names: question,",
+    ),
+    ("1,Who?,Bob.,Bob\n", "its first row names the columns 1, Who?, Bob., Bob; give a first row of names: question,"),
+    (
+        f"1,Who?,{'Bob ' * 20},Bob\n2,Who?,Eve.,Eve\n",
+        f"columns 1, Who?, {'Bob ' * 10}…, Bob; give a first row of names",
+    ),
     ('{"data": [{"paragraphs": [{"context": "c"}]}]}', "paragraph 1: another JSON format (no 'qas'"),
     ('{"data": ' + "[" * 100_000, "nested too deeply"),
     ('[{"_id": "a", "question": "?", "context": [["t", ["s"]]]}]', "this is HotpotQA's JSON"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import subprocess
 import sys
@@ -23,7 +24,6 @@ def name(path):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    pytest.importorskip("material")
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -34,6 +34,19 @@ def site(tmp_path_factory):
 def test_the_site_builds_without_a_warning(site):
     for page in (ROOT / "docs").rglob("*.md"):
         assert site.joinpath(page.relative_to(ROOT / "docs").with_suffix(".html")).exists()
+
+
+def test_the_reference_has_all_that_is_public(site):
+    """Every name in ``__all__`` of the packages that the reference's table has."""
+    table = (ROOT / "docs" / "reference" / "index.md").read_text("utf-8")
+    packages = dict(re.findall(r"^\| \[`([\w.]+)`\]\((\w+)\.md\)", table, flags=re.MULTILINE))
+    assert {f"{page}.md" for page in packages.values()} == {
+        page.name for page in (ROOT / "docs" / "reference").glob("*.md") if page.stem != "index"
+    }
+    for package, page in packages.items():
+        text = (site / "reference" / f"{page}.html").read_text("utf-8")
+        for name in set(importlib.import_module(package).__all__) - {"__version__"}:
+            assert f'id="{package}.{name}"' in text, (package, name)
 
 
 def test_a_reader_is_sent_nowhere_for_fonts_scripts_or_pictures(site):

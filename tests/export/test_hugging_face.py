@@ -19,7 +19,7 @@ from fairseq_littlebird.data.model_folder import default_settings
 from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.export.model_card import model_card
 from fairseq_littlebird.export.trained_model import trained_model
-from fairseq_littlebird.reader import LittleBird
+from fairseq_littlebird.pipelines.littlebird import LittleBird
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringConfig, QuestionAnsweringTask
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 
@@ -168,7 +168,9 @@ def test_the_model_card(transformers, checkpoint, tmp_path, capsys):
     assert card.data.pipeline_tag == "question-answering" and card.data.model_name == "card"
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert results == {"exact": 50.0, "f1": 62.5, "total": 8}
-    assert {result.dataset_type for result in card.data.eval_results} == {"squad"}
+    named = {(result.dataset_type, result.dataset_name) for result in card.data.eval_results}
+    assert named == {("squad-format", "data in the format of squad (`--dataset squad`)")}  # perhaps a user's own
+    assert "Fine-tuned on data in the format of squad" in card.content
     assert "add --overwrite" in refused(capsys, "hf", folder, out)
     main(["hf", str(folder), str(out), "--overwrite"])
     assert "  results: []" in (out / "README.md").read_text()

@@ -280,7 +280,7 @@ def test_an_answer_at_the_edge_of_its_window(explained, tmp_path, window, start,
     assert len(notes) == touched
     if touched:
         does = " and ".join(["begins"] * start + ["ends"] * end)
-        assert notes[0].startswith(f"The answer {does} at the edge of window {window + 1},")
+        assert notes[0].startswith(f"The answer {does} at the edge of window {window},")
         assert "Windows that hold it with the text around it: 1; they" in notes[0]
         alone = replace(prediction, windows=(*windows[:3], (0, 18)))
         assert "No window holds it with the text around it" in page(alone, best_span(alone))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -65,8 +63,6 @@ def test_a_step_that_the_clock_stops_is_not_done(runner, tmp_path):
 def test_every_training_of_the_plan_is_one_that_fairseq_knows(module):
     from fairseq import options
 
-    import fairseq_littlebird  # noqa: F401
-
     plan = module("claims_plan").PLAN
     assert len({step.name for step in plan}) == len(plan)
     runner = module("claims").Runner(Path("/out"), Path("/data"))
@@ -88,7 +84,7 @@ def test_a_figure_has_the_interval_of_its_chunks(module):
     assert measure.figures([{"loss": 1.0, "sample_size": 2}] * 5)["loss"] == pytest.approx([0.7213] * 3)
 
 
-def test_measuring_a_checkpoint(module, tiny, tmp_path):
+def test_measuring_a_checkpoint(module, tiny, commands, forks, tmp_path):
     """The same figure as fairseq's own validation, whatever the batches."""
     options = [
         *(
@@ -113,8 +109,7 @@ def test_measuring_a_checkpoint(module, tiny, tmp_path):
         ),
     ]
     training = ["--max-update", "1", "--batch-size", "4", "--log-format", "json", "--save-dir", str(tmp_path), "--cpu"]
-    program = str(Path(sys.executable).parent / "littlebird-launch")
-    done = subprocess.run([program, *options, *training], capture_output=True, text=True)
+    done = forks.run([commands / "littlebird-launch", *options, *training])
     assert done.returncode == 0, done.stderr[-2000:]
     (valid,) = module("claims_report").curve(done.stdout + done.stderr)
     module("measure").main(
@@ -126,7 +121,7 @@ def test_measuring_a_checkpoint(module, tiny, tmp_path):
     assert low < mean < high
 
 
-def test_english_prose_of_a_machine(module, tmp_path):
+def test_english_prose_of_a_machine(forks, tmp_path):
     prose = [
         f"The history of the town number {n} is told in the book that was written for it by a teacher."
         for n in range(99)
@@ -146,12 +141,10 @@ def test_english_prose_of_a_machine(module, tmp_path):
         + "".join(f".PP\n{line.replace('town', chr(92) + 'fBcity' + chr(92) + 'fR')}\n" for line in prose)
     )
     command = [sys.executable, str(FOLDER / "english_text.py"), "--input", str(docs), "--out", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    done = forks.run(command)
     assert done.returncode == 0, done.stderr
     texts = [path.read_text().splitlines() for path in sorted((tmp_path / "out").iterdir())]
     assert texts == [prose[:50], prose[50:], [line.replace("town", "city") for line in prose]]
 
-    empty = subprocess.run(
-        [*command[:-1], str(tmp_path / "none"), "--input", str(docs / "c.txt")], capture_output=True, text=True
-    )
+    empty = forks.run([*command[:-1], tmp_path / "none", "--input", docs / "c.txt"])
     assert empty.returncode == 2 and "no English prose" in empty.stderr and not (tmp_path / "none").exists()

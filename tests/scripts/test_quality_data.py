@@ -46,7 +46,7 @@ def test_from_given_files(tiny, tmp_path):
     assert again.returncode == 2 and again.stderr == f"quality_data: {out}: is there; choose another with --out\n"
 
 
-def test_test_questions_are_drawn_evenly(tmp_path):
+def test_test_questions_are_drawn_evenly(forks, tmp_path):
     spans = [{"text": "a", "answer_start": 0}]
     for name in ("train", "test"):
         paragraphs = [
@@ -60,7 +60,7 @@ def test_test_questions_are_drawn_evenly(tmp_path):
         (tmp_path / f"{name}.json").write_text(json.dumps({"version": "v2.0", "data": articles}))
     words = [sys.executable, ROOT / "scripts" / "split_questions.py", "--data", tmp_path / "train.json"]
     words += ["--test", tmp_path / "test.json", "--answerable", "--test-questions", "4", "--out", tmp_path / "out"]
-    subprocess.run(words, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert forks.run(words).returncode == 0
     found = json.loads((tmp_path / "out" / "test.json").read_text())
     kept = [q["id"] for article in found["data"] for paragraph in article["paragraphs"] for q in paragraph["qas"]]
     assert kept == ["0-1", "1-2", "3-1", "4-2"] and found["version"] == "1.1"

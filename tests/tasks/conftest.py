@@ -11,15 +11,15 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers.processes import COMMANDS, PACKAGE, ForkServer
 
-import fairseq_littlebird
 from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.text.html import WORDS as HTML_WORDS
 
-PACKAGE = Path(fairseq_littlebird.__file__).parent
 SIZES = """--arch littlebird_tiny --encoder-layers 2 --encoder-embed-dim 32 --encoder-ffn-embed-dim 48
     --encoder-attention-heads 2 --pack-size 8 --block-size 16""".split()
 TRAINING = """--cpu --optimizer adam --lr 1e-3 --batch-size 16 --no-epoch-checkpoints --log-format json
@@ -41,19 +41,17 @@ TASKS = {
 
 
 @pytest.fixture(scope="session")
-def fairseq(tiny: Path, commands: Path) -> Callable[..., Any]:
+def fairseq(tiny: Path, forks: ForkServer) -> Callable[..., Any]:
     """``fairseq("train", *arguments)`` runs fairseq-train in the folder of tiny data.
 
     ``status`` is what it must return, None anything.
     """
 
-    def run(name: str, *arguments: Any, status: int | None = 0) -> Any:
-        path = os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])
-        environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-        words = [str(commands / f"fairseq-{name}"), *map(str, arguments)]
+    def run(name: str, *arguments: Any, status: int | None = 0, new_interpreter: bool = False) -> Any:
+        words = [str(COMMANDS / f"fairseq-{name}"), *map(str, arguments)]
         if name != "hydra-train":
             words += ["--user-dir", str(PACKAGE)]
-        done = subprocess.run(words, cwd=tiny, env=environment, capture_output=True, text=True, timeout=900)
+        done = forks.run(words, cwd=tiny, new_interpreter=new_interpreter)
         assert status is None or done.returncode == status, done.stdout[-2000:] + done.stderr[-4000:]
         return done
 
@@ -64,12 +62,10 @@ def fairseq(tiny: Path, commands: Path) -> Callable[..., Any]:
 def train(fairseq: Callable[..., Any]) -> Callable[..., Any]:
     """``train(task, save_dir, updates, *more)``: fairseq-train with a small model on the tiny data."""
 
-    def train(
-        task: str, save_dir: Path, updates: int, *more: Any, data: Path | None = None, status: int | None = 0
-    ) -> Any:
+    def train(task: str, save_dir: Path, updates: int, *more: Any, data: Path | None = None, **how: Any) -> Any:
         folder, *options = TASKS[task].split()
         own = [data or folder, *options, *SIZES, *TRAINING, "--save-dir", save_dir, "--max-update", updates, *more]
-        return fairseq("train", *own, status=status)
+        return fairseq("train", *own, **how)
 
     return train
 
@@ -97,10 +93,14 @@ def logged() -> Callable[..., list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="session")
-def pretrained(train: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def pretrained(train: Callable[..., Any], once: Callable[..., Path]) -> tuple[Path, Any]:
     """A run of recurring span selection over one epoch and a bit: its folder, and what it printed."""
-    folder = tmp_path_factory.mktemp("pretrained")
-    return folder, train("recurring_span_selection", folder, 14)
+
+    def make(folder: Path) -> None:
+        (folder / "printed").write_text(train("recurring_span_selection", folder, 14).stdout, "utf-8")
+
+    folder = once("pretrained", make)
+    return folder, SimpleNamespace(stdout=(folder / "printed").read_text("utf-8"))
 
 
 @pytest.fixture(scope="session")
@@ -110,11 +110,9 @@ def words(pretrained: tuple[Path, Any]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reader(train: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reader(train: Callable[..., Any], once: Callable[..., Path]) -> Path:
     """A checkpoint of question answering after a few updates."""
-    folder = tmp_path_factory.mktemp("reader")
-    train("question_answering", folder, 12)
-    return folder / "checkpoint_last.pt"
+    return once("reader", lambda folder: train("question_answering", folder, 12)) / "checkpoint_last.pt"
 
 
 TEACHER = """--arch roberta_full_tiny --encoder-layers 4 --encoder-embed-dim 32 --encoder-ffn-embed-dim 48
@@ -122,17 +120,16 @@ TEACHER = """--arch roberta_full_tiny --encoder-layers 4 --encoder-embed-dim 32 
 
 
 @pytest.fixture(scope="session")
-def teacher(fairseq: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def teacher(fairseq: Callable[..., Any], once: Callable[..., Path]) -> Callable[[str], Path]:
     """``teacher(task)``: the checkpoint of a full-attention model after a few updates."""
-    made: dict[str, Path] = {}
 
     def teacher(task: str) -> Path:
-        if task not in made:
-            folder = tmp_path_factory.mktemp("teacher")
-            own = [word for word in TASKS[task].split() if word != "--padding-insertion"]
-            fairseq("train", *own, *TEACHER, *TRAINING, "--lr", "3e-3", "--save-dir", folder, "--max-update", 12)
-            made[task] = folder / "checkpoint_last.pt"
-        return made[task]
+        own = [word for word in TASKS[task].split() if word != "--padding-insertion"]
+        more = ["--lr", "3e-3", "--max-update", 12]
+        folder = once(
+            f"teacher-{task}", lambda path: fairseq("train", *own, *TEACHER, *TRAINING, *more, "--save-dir", path)
+        )
+        return folder / "checkpoint_last.pt"
 
     return teacher
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import os
-import subprocess
 
 import pytest
 import torch
@@ -30,7 +29,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_refused(name, tiny, commands, tmp_path):
+def test_refused(name, tiny, commands, forks, tmp_path):
     class Evil:
         def __reduce__(self):
             return os.system, (f"touch {tmp_path / 'marker'}",)
@@ -40,10 +39,7 @@ def test_refused(name, tiny, commands, tmp_path):
     file = folder / "checkpoint_last.pt"
     torch.save({"model": Evil(), "cfg": None, "args": None}, file)
     words = [word.format(folder=folder, file=file, new=tmp_path / "new") for word in COMMANDS[name]]
-    environment = os.environ | {"PYTHONPATH": os.path.dirname(PACKAGE), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [str(commands / words[0]), *words[1:]], cwd=tiny, env=environment, capture_output=True, text=True, timeout=300
-    )
+    done = forks.run([commands / words[0], *words[1:]], cwd=tiny)
     assert not (tmp_path / "marker").exists()
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-3000:]
     last = done.stderr.strip().splitlines()[-1]

@@ -22,9 +22,9 @@ from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.merging import Candidate
 from fairseq_littlebird.models import BigBirdModel, BigBirdModelConfig, FullAttentionModel, FullAttentionModelConfig
-from fairseq_littlebird.tasks import prediction
-from fairseq_littlebird.tasks.explanation import explain
-from fairseq_littlebird.tasks.prediction import load_trained
+from fairseq_littlebird.pipelines import question_answering
+from fairseq_littlebird.pipelines.attribution import explain
+from fairseq_littlebird.pipelines.loading import load_trained
 from fairseq_littlebird.text.example import QAExample
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "inside.md"
@@ -104,8 +104,8 @@ def test_the_window_that_gave_the_answer(littlebird, questions, monkeypatch):
         found = merge_batch(*arguments)
         return [replace(p, candidates=tuple(sorted(p.candidates, key=lambda c: -c.window))) for p in found]
 
-    merge_batch = prediction.merge_batch
-    monkeypatch.setattr(prediction, "merge_batch", last_first)
+    merge_batch = question_answering.merge_batch
+    monkeypatch.setattr(question_answering, "merge_batch", last_first)
     numbers = [check(littlebird, q.question, q.document, n_best=200) for q in questions[:3]]
     assert min(numbers) > 0
     assert littlebird.explain(questions[0].question, questions[0].document).window > 0

@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -57,7 +56,7 @@ TRAINING = """--optimizer adam --lr 1e-3 --clip-norm 1 --batch-size 8 --no-epoch
 
 
 @pytest.fixture(scope="session")
-def uneven(tiny, commands, tmp_path_factory):
+def uneven(tiny, commands, fork_server, tmp_path_factory):
     """The folders of ``TASKS``, of texts from one sentence to ten."""
     folder = tmp_path_factory.mktemp("uneven")
     words = ["--tokenizer", f"{tiny}/tokenizer", "--dict", f"{tiny}/tokenizer/dict.txt", "--max-tokens", "256"]
@@ -67,7 +66,7 @@ def uneven(tiny, commands, tmp_path_factory):
     (folder / "text.txt").write_text("\n\n".join(texts) + "\n", "utf-8")
     prepare(["text", *words[:2], "--input", f"{folder}/text.txt", "--output", f"{folder}/symbols"])
     binarize = ["--only-source", "--srcdict", words[3], "--trainpref", f"{folder}/symbols", "--destdir"]
-    subprocess.run([commands / "fairseq-preprocess", *binarize, folder / "text"], check=True, capture_output=True)
+    assert fork_server.run([commands / "fairseq-preprocess", *binarize, folder / "text"]).returncode == 0
 
     def paragraph(n, text):
         answer = {"text": text.split()[0], "answer_start": 0}
@@ -87,14 +86,13 @@ def uneven(tiny, commands, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def start(uneven):
+def start(uneven, forks):
     """``start(precision, *arguments)``: in_precision.py in the folder of the data; ``status`` is what it returns."""
     script = Path(__file__).with_name("in_precision.py")
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1"}
 
     def start(precision, *arguments, status=0):
         words = [sys.executable, script, precision, *arguments, "--user-dir", PACKAGE]
-        done = subprocess.run([*map(str, words)], cwd=uneven, env=environment, capture_output=True, text=True)
+        done = forks.run(words, cwd=uneven)
         assert done.returncode == status, done.stdout[-2000:] + done.stderr[-4000:]
         return done
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.errors import UserError
 
 WORKER = Path(__file__).with_name("workers.py")
-ROOT = Path(__file__).resolve().parents[2]
 SHARDS = (4, 8, 12)  # examples, so that an epoch's batches say which folder it read
 CHUNK = 100  # tokens of a text
 UPDATES = [1, 2, 3, 1, 2]  # of the epochs
@@ -77,7 +75,7 @@ def copy(source, into, first, size, valid):
 
 
 @pytest.fixture(scope="module")
-def runs(shards, tmp_path_factory):
+def runs(shards, forks, tmp_path_factory):
     """The folder of all runs: ``TASK straight``, and ``TASK mid`` and ``TASK end`` that stopped once on the way."""
     folder = tmp_path_factory.mktemp("runs")
     cases = []
@@ -91,8 +89,7 @@ def runs(shards, tmp_path_factory):
                 cases.append({"words": [data, "--task", name, *options.split(), *TRAINING, *own]})
     (folder / "cases.json").write_text(json.dumps(cases))
     command = [sys.executable, str(WORKER), str(folder / "cases.json")]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+    done = forks.run(command)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return folder
 

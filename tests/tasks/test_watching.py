@@ -34,7 +34,7 @@ def watched(train, logged, tmp_path_factory):
         patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
         done = train(
             "question_answering", folder / "saved", 4, "--tensorboard-logdir", folder / "board",
-            "--wandb-project", "reader", "--metric", "squad",
+            "--wandb-project", "reader", "--metric", "squad", new_interpreter=True,
         )  # fmt: skip
     told = [json.loads(line) for line in (folder / "wandb.jsonl").read_text().splitlines()]
     return logged(done, "train_inner"), logged(done, "valid"), folder, told

@@ -62,7 +62,7 @@ def _head(prediction: Prediction, answer: FinalAnswer, best: str) -> Iterator[st
     if answer.text:
         about.append(f"probability {answer.probability:.3f}")
     if answer.span:
-        about.append(f"window {prediction.candidates[0].window + 1}")
+        about.append(f"window {prediction.candidates[0].window}")
     if prediction.answer_type:
         about.append(f"answer type {escape(prediction.answer_type)} ({prediction.type_probability:.2f})")
     if prediction.candidates:
@@ -74,12 +74,12 @@ def _candidates(prediction: Prediction) -> Iterator[str]:
     if not prediction.candidates:
         return
     yield '<h2 id="candidates">Candidates</h2>\n<table>'
-    yield '<tr><th class="w">probability<th class="w">characters<th class="w">window<th>answer'
+    yield '<tr><th class="w">probability<th class="w">characters<th class="w" title="counted from 0">window<th>answer'
     for candidate in prediction.candidates[:CANDIDATES]:
         edge = AT_EDGE if any(edges(prediction, candidate)) else ""
         yield (
             f'<tr><td class="n">{candidate.probability:.4f}<td class="n">{candidate.start:,} – {candidate.end:,}'
-            f'<td class="n">{candidate.window + 1}{edge}<td dir="auto">{short(candidate.text)}'
+            f'<td class="n">{candidate.window}{edge}<td dir="auto">{short(candidate.text)}'
         )
     yield "</table>"
 

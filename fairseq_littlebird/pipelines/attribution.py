@@ -1,4 +1,4 @@
-"""Where the attention of a reader's answer goes: the model run again over the window that gave it."""
+"""Where the attention of an answer goes: the model run again over the window that gave it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_explained(model: EncoderModel) -> None:
     if not isinstance(model, (LittleBirdModel, FullAttentionModel)):
         raise UserError(
             f"where the attention of {model.title} goes is not known",
-            remedy="ask a reader of LittleBird or of full attention",
+            remedy="take a model of LittleBird or of full attention",
         )
 
 
@@ -31,12 +31,12 @@ def explain(
 ) -> Explanation:
     """
     Args:
-        model: a reader of LittleBird or of full attention, in evaluation mode.
+        model: question answering with LittleBird or full attention, in evaluation mode.
         document: the whole document.
         window: the one of number ``answer.window``, which gave the answer.
         answer: a span of the document.
         passages: as many at most.
-        rows: packed rows at most.
+        rows: pack vectors at most.
     Raises:
         UserError: a model of another kind.
     """

@@ -6,23 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, overload
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from fairseq_littlebird.data.batch import pad
 from fairseq_littlebird.data.encoded_document import DocumentEncoder
 from fairseq_littlebird.data.in_memory_questions import InMemoryQuestions
 from fairseq_littlebird.data.model_folder import default_settings, model_folder, model_tokenizer, trained_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.datasets import PLAIN, find_dataset
 from fairseq_littlebird.errors import UserError, shown
-from fairseq_littlebird.inference.answering import by_tokens
+from fairseq_littlebird.inference.evidence import Explanation
 from fairseq_littlebird.inference.merging import Candidate, Prediction, without_overlaps
 from fairseq_littlebird.models.encoder_model import EncoderModel
-from fairseq_littlebird.tasks.prediction import load_model, predictions
+from fairseq_littlebird.pipelines.encoding import Encoding, encodings
+from fairseq_littlebird.pipelines.loading import load_model
+from fairseq_littlebird.pipelines.question_answering import predictions
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 from fairseq_littlebird.text.answer_spec import EVIDENCE
 from fairseq_littlebird.text.example import QAExample
@@ -31,14 +28,6 @@ from fairseq_littlebird.text.window import NOT_CONTEXT, SYMBOLS, WindowFormat
 
 LONGEST = 8192
 BATCH_TOKENS = 32768
-
-
-class Encoding(NamedTuple):
-    """What the encoder makes of a text of n tokens."""
-
-    hidden: Tensor  # <float32>[n + 2, C], between <s> and </s>
-    tokens: list[str]  # n, as the dictionary has them
-    offsets: np.ndarray  # int64[n, 2], [start, end) characters of each token in the text
 
 
 def texts_of(value: Any, name: str) -> list[str]:
@@ -136,6 +125,29 @@ class LittleBird:
             own = model_tokenizer(folder, tokenizer, str(path), "give tokenizer=FILE or FOLDER")
         return cls(model, task, own, max_tokens, stride)
 
+    @overload
+    def answer(  # type: ignore[overload-overlap]  # a str is a sequence of str
+        self,
+        question: str,
+        document: str,
+        top_k: int = ...,
+        null_threshold: float | None = ...,
+        overlaps: bool = ...,
+        progress: bool | None = ...,
+        max_answer_length: int | None = ...,
+    ) -> list[Candidate]: ...
+    @overload
+    def answer(
+        self,
+        question: str | Sequence[str],
+        document: str | Sequence[str],
+        top_k: int = ...,
+        null_threshold: float | None = ...,
+        overlaps: bool = ...,
+        progress: bool | None = ...,
+        max_answer_length: int | None = ...,
+    ) -> list[list[Candidate]]: ...
+
     def answer(
         self,
         question: str | Sequence[str],
@@ -145,7 +157,7 @@ class LittleBird:
         overlaps: bool = False,
         progress: bool | None = None,
         max_answer_length: int | None = None,
-    ) -> Any:
+    ) -> list[Candidate] | list[list[Candidate]]:
         """The best answers, most probable first: a list of :class:`Candidate`, or one such list a question.
 
         [] where the document is empty, or the question too long for a window.
@@ -159,7 +171,7 @@ class LittleBird:
             progress: show a bar; None shows one for several questions.
             max_answer_length: in tokens; None takes that of the model's training.
         Raises:
-            UserError: the model is no reader, there are neither as many documents as questions, nor one, or an
+            UserError: the model answers no questions, there are neither as many documents as questions, nor one, or an
                 argument is of another type.
         """
         check_positive(top_k, "top_k")
@@ -175,9 +187,18 @@ class LittleBird:
             chosen.append(list(candidates if overlaps else without_overlaps(candidates))[:top_k])
         return chosen[0] if isinstance(question, str) and isinstance(document, str) else chosen
 
+    @overload
+    def explain(  # type: ignore[overload-overlap]  # a str is a sequence of str
+        self, question: str, document: str, progress: bool | None = ...
+    ) -> Explanation | None: ...
+    @overload
+    def explain(
+        self, question: str | Sequence[str], document: str | Sequence[str], progress: bool | None = ...
+    ) -> list[Explanation | None]: ...
+
     def explain(
         self, question: str | Sequence[str], document: str | Sequence[str], progress: bool | None = None
-    ) -> Any:
+    ) -> Explanation | None | list[Explanation | None]:
         """Where the attention of the best answer goes: an :class:`Explanation`, or one a question.
 
         None where the document is empty, or the question too long for a window.
@@ -185,7 +206,7 @@ class LittleBird:
         Args:
             question, document, progress: see :meth:`answer`.
         Raises:
-            UserError: the model is no reader, or neither LittleBird nor full attention.
+            UserError: the model answers no questions, or neither LittleBird nor full attention.
         """
         found = [p.explanation for p in self.predict(question, document, progress=progress, explained=True)]
         return found[0] if isinstance(question, str) and isinstance(document, str) else found
@@ -226,7 +247,7 @@ class LittleBird:
         """Questions as the model reads them.
 
         Raises:
-            UserError: the model is no reader, or one of parts of documents.
+            UserError: the model answers no questions, or one of parts of documents.
         """
         task = self._reader()
         spec = task.dataset_spec
@@ -272,8 +293,12 @@ class LittleBird:
         pieces = {d: document_pieces(d) for d in {example.document for example in examples}}
         return [replace(example, pieces=pieces[example.document]) for example in examples]
 
-    @torch.inference_mode()
-    def encode(self, text: str | Sequence[str]) -> Any:
+    @overload
+    def encode(self, text: str) -> Encoding: ...  # type: ignore[overload-overlap]  # a str is a sequence of str
+    @overload
+    def encode(self, text: Sequence[str]) -> list[Encoding]: ...
+
+    def encode(self, text: str | Sequence[str]) -> Encoding | list[Encoding]:
         """The hidden states of a text between ``<s>`` and ``</s>``: an :class:`Encoding`, or one a text.
 
         Args:
@@ -281,23 +306,5 @@ class LittleBird:
         Raises:
             UserError: longer than learned positions reach.
         """
-        words, texts = self.task.source_dictionary, texts_of(text, "text")
-        read = [self.tokenizer.encode(without_surrogates(one)) for one in texts]
-        rows = [np.array([words.bos(), *map(words.index, symbols), words.eos()]) for symbols, _ in read]
-        reach = self.model.max_positions()
-        for index, row in enumerate(rows):
-            if len(row) > reach:
-                raise UserError(f"{len(row):,} tokens", f"text {index}", f"shorten it to the model's {reach:,}")
-        lengths, order = torch.tensor([len(row) for row in rows], dtype=torch.long).sort(descending=True, stable=True)
-        device = next(self.model.parameters()).device
-        encodings: dict[int, Encoding] = {}
-        for part, _ in by_tokens(order, lengths.tolist(), BATCH_TOKENS):
-            here = part.tolist()
-            tokens = pad([rows[i] for i in here], words.pad()).to(device)
-            hidden, _ = self.model(tokens, features_only=True)
-            for i, states in zip(here, hidden, strict=True):
-                symbols, offsets = read[i]
-                own = np.array(offsets, dtype=np.int64).reshape(-1, 2)
-                encodings[i] = Encoding(states[: len(rows[i])].float().cpu(), symbols, own)
-        found = [encodings[i] for i in range(len(texts))]
+        found = encodings(self.model, self.task.source_dictionary, self.tokenizer, texts_of(text, "text"))
         return found[0] if isinstance(text, str) else found

@@ -1,0 +1,1 @@
+"""What tests import; fixtures are in the folders' conftest.py."""
