@@ -6,8 +6,25 @@ package that ``--user-dir`` names (docs/data.md).
 
 from fairseq_littlebird.datasets.registry import AUTO, DATASETS, PLAIN, find_dataset, recognised, register_dataset
 from fairseq_littlebird.datasets.spec import DatasetSpec
+from fairseq_littlebird.metrics.official_metric import OfficialMetric
+from fairseq_littlebird.metrics.text_metric import TextMetric
+from fairseq_littlebird.text.example import Answer, Piece, QAExample, Segment
 
-__all__ = ["AUTO", "DATASETS", "PLAIN", "DatasetSpec", "find_dataset", "recognised", "register_dataset"]
+__all__ = [
+    "AUTO",
+    "DATASETS",
+    "PLAIN",
+    "Answer",
+    "DatasetSpec",
+    "OfficialMetric",
+    "Piece",
+    "QAExample",
+    "Segment",
+    "TextMetric",
+    "find_dataset",
+    "recognised",
+    "register_dataset",
+]
 
 from fairseq_littlebird.datasets import (  # noqa: E402, F401
     hotpotqa,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fairseq_littlebird.datasets.registry import AUTO, DATASETS, PLAIN, check_format, recognised
 from fairseq_littlebird.datasets.spec import DatasetSpec, Parser
-from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records, open_records
 from fairseq_littlebird.text.example import QAExample
@@ -41,9 +41,13 @@ class QuestionFile:
         if self.spec.file_format:
             log.formats[str(self.path)] = self.spec.file_format
         before = log.characters
+        document = ""
         for example in parse(self._records, log):
             log.characters = before + self._records.position
-            yield example
+            with log.record():
+                _check_text(example, str(self.path), document is not example.document)
+                document = example.document
+                yield example
 
 
 def _parser(spec: DatasetSpec, join_articles: bool, where: str) -> Parser:
@@ -52,6 +56,19 @@ def _parser(spec: DatasetSpec, join_articles: bool, where: str) -> Parser:
     if spec.parse_articles is None:
         raise UserError(f"{spec.title} has no articles to join", where, "leave out --join-articles")
     return spec.parse_articles
+
+
+def _check_text(example: QAExample, where: str, new: bool) -> None:
+    """Raises UserError where a parser left a lone surrogate, which UTF-8 cannot hold; also in a ``new`` document."""
+    texts = [example.id, example.question, example.title, *(answer.text for answer in example.answers)]
+    texts += [segment.name for segment in example.segments]
+    try:
+        "".join([*texts, example.document] if new else texts).encode()
+    except UnicodeEncodeError as error:
+        where = f"{where}, question {shown(example.id)}"
+        raise UserError(
+            "a lone surrogate in its texts", where, "replace it, as text.tokenizers.without_surrogates does"
+        ) from error
 
 
 @contextmanager

@@ -15,6 +15,7 @@ PLAIN = "squad"
 """The data set of questions that are answered by a part of a document and have no rules of their own."""
 
 DATASETS: dict[str, DatasetSpec] = {}
+"""The registered data sets by name."""
 
 
 def register_dataset(spec: DatasetSpec) -> DatasetSpec:

@@ -12,8 +12,7 @@ from torch import Tensor
 from fairseq_littlebird.checkpoints.dictionary import members
 from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.data.dictionary import load_dictionary
-from fairseq_littlebird.data.model_folder import model_folder, model_tokenizer, trained_settings
-from fairseq_littlebird.data.prepared import longest_answer
+from fairseq_littlebird.data.model_folder import TrainedSettings, model_folder, model_tokenizer, trained_settings
 from fairseq_littlebird.datasets import DATASETS, PLAIN
 from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.export.fast_tokenizer import MASK, FastTokenizer, fast_tokenizer
@@ -92,11 +91,11 @@ def trained_model(
             raise UserError("no span head in a checkpoint of --task question_answering", where, "train it again")
         own = model_tokenizer(folder, tokenizer, where, "add --tokenizer FILE or FOLDER")
         symbols = _symbols(folder, len(weights[WORDS]), where)
-        fast, settings = fast_tokenizer(own, symbols), trained_settings(folder, where)
-    dataset = settings.get("dataset", "")
+        fast = fast_tokenizer(own, symbols)
+        trained = trained_settings(folder, where) or TrainedSettings("")
     weights = _reordered(weights, fast.rows, symbols.index(UNKNOWN))
-    spec = DATASETS.get(dataset, DATASETS[PLAIN])
-    longest = max_answer_length or longest_answer(settings | {"dataset": spec.name})
+    spec = DATASETS.get(trained.dataset, DATASETS[PLAIN])
+    longest = max_answer_length or trained.max_answer_length or spec.max_answer_length
     config = _config(options, weights, fast, spec, longest)
     model: Any = models.LittleBirdModel
     kind = ""
@@ -117,7 +116,7 @@ def trained_model(
         raise UserError(
             f"the weights do not fit the model they came with ({reason})", where, "train it again"
         ) from error
-    return TrainedModel(built, fast, dataset, sorted(heads - {*EXPORTED}))
+    return TrainedModel(built, fast, trained.dataset, sorted(heads - {*EXPORTED}))
 
 
 def _options(content: dict[str, Any], where: str) -> dict[str, Any]:

@@ -10,7 +10,13 @@ from typing import Any, overload
 
 from fairseq_littlebird.data.encoded_document import DocumentEncoder
 from fairseq_littlebird.data.in_memory_questions import InMemoryQuestions
-from fairseq_littlebird.data.model_folder import default_settings, model_folder, model_tokenizer, trained_settings
+from fairseq_littlebird.data.model_folder import (
+    TrainedSettings,
+    default_settings,
+    model_folder,
+    model_tokenizer,
+    trained_settings,
+)
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.datasets import PLAIN, find_dataset
 from fairseq_littlebird.errors import UserError, shown
@@ -116,11 +122,11 @@ class LittleBird:
             UserError: nothing there, a damaged checkpoint, a classifier, a missing tokenizer or another model's.
         """
         with model_folder(path, tokenizer) as (checkpoint, folder):
-            trained = {"dataset": PLAIN} | trained_settings(folder, str(path))
-            find_dataset(trained["dataset"], str(path))
+            trained = trained_settings(folder, str(path)) or TrainedSettings(PLAIN)
+            find_dataset(trained.dataset, str(path))
             settings = folder / "prepared.json"
             settings.unlink(missing_ok=True)  # it may be a link to the user's own, of any version
-            settings.write_text(default_settings(**trained), "utf-8")
+            settings.write_text(default_settings(trained.dataset, trained.max_answer_length), "utf-8")
             model, task = load_model(checkpoint, folder, device, precision, own_files=True)
             own = model_tokenizer(folder, tokenizer, str(path), "give tokenizer=FILE or FOLDER")
         return cls(model, task, own, max_tokens, stride)

@@ -113,9 +113,9 @@ class QuestionAnsweringTask(OwnCriterion, CarriedFiles, Watched, SplitUse, Fairs
         check_windows(parsed(file) if file else {}, self.dictionary, "the checkpoint")
         if file:
             trained = settings_in(file)
-            name = self.dataset_spec.name
-            if self.dataset_spec.limit_from_training or trained["dataset"] == name:
-                self.max_answer_length = longest_answer(trained | {"dataset": name})
+            spec = self.dataset_spec
+            if spec.limit_from_training or trained.dataset == spec.name:
+                self.max_answer_length = trained.max_answer_length or spec.max_answer_length
 
     def build_model(self, model: Any, from_checkpoint: bool = False) -> Any:
         built = super().build_model(model, from_checkpoint)

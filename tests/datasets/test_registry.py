@@ -16,6 +16,7 @@ from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.datasets import DATASETS, PLAIN, DatasetSpec, find_dataset, recognised, register_dataset
 from fairseq_littlebird.datasets.question_files import open_questions, read_questions
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.metrics.text_metric import TextMetric
 from fairseq_littlebird.text.example import Answer, QAExample
 
@@ -86,6 +87,16 @@ def test_a_data_set_of_the_users_own_is_read_and_recognised(riddles, tmp_path):
         list(read_questions("squad", path))
     with pytest.raises(UserError, match="the riddles has no articles to join"):
         list(read_questions("riddles", path, join_articles=True))
+
+
+@pytest.mark.parametrize("field", ["key", "text", "answer"])
+def test_half_a_character_that_a_parser_left(riddles, tmp_path, field):
+    record = {"key": "3", "text": "An egg.", "answer": "egg"}
+    path = written(tmp_path / "x.json", [RECORDS[0], record | {field: "an \ud800 egg"}])
+    with pytest.raises(UserError, match="x.json, question .*: a lone surrogate in its texts"):
+        list(read_questions("riddles", path))
+    log = ReadingLog(skip_bad=True)
+    assert [example.id for example in read_questions("riddles", path, log=log)] == ["1"] and len(log.skipped) == 1
 
 
 def test_a_format_that_another_data_set_has_too(riddles, tmp_path):
