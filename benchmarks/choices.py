@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_littlebird.attention import BiALiBi, absorbed_pack_attention, pack_attention, unpack_window_attention
-from fairseq_littlebird.attention.dropout import dropout
+from fairseq_littlebird.attention.common.dropout import dropout
 from fairseq_littlebird.benchmarks.timing import interleaved
 from fairseq_littlebird.modules import feed_forward
 from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.attention.composed import composed_rows, full_rows, packed_rows
-from fairseq_littlebird.attention.routing import LittleBirdRouting
-from fairseq_littlebird.attention.shares import littlebird_shares
+from fairseq_littlebird.attention.attribution import littlebird_shares
+from fairseq_littlebird.attention.effective_attention import composed_rows, full_rows, packed_rows
+from fairseq_littlebird.attention.internals import LittleBirdRouting
 from fairseq_littlebird.benchmarks.plot import load_matplotlib, save
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.mapped_items import MappedItems

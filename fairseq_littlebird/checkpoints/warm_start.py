@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairseq_littlebird.attention.bialibi import alibi_slopes
+from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
 from fairseq_littlebird.checkpoints.dictionary import MASK, QUESTION, SPECIAL
 from fairseq_littlebird.checkpoints.key_maps import POSITIONS, WORDS
 from fairseq_littlebird.checkpoints.source import Source

@@ -13,8 +13,8 @@ from fairseq.logging import metrics
 from fairseq.tasks.masked_lm import MaskedLMTask
 from torch import Tensor
 
-from fairseq_littlebird.attention.composed import ALL, composed_rows, full_rows, packed_rows
-from fairseq_littlebird.attention.routing import FullRouting, LittleBirdRouting
+from fairseq_littlebird.attention.effective_attention import ALL, composed_rows, full_rows, packed_rows
+from fairseq_littlebird.attention.internals import FullRouting, LittleBirdRouting
 from fairseq_littlebird.criterions.recurring_span_selection import loss_of_logits
 from fairseq_littlebird.data.batch import SpanBatch
 from fairseq_littlebird.errors import UserError

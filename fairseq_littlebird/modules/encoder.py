@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from fairseq_littlebird.attention import window_features
-from fairseq_littlebird.attention.routing import LittleBirdRouting
+from fairseq_littlebird.attention.internals import LittleBirdRouting
+from fairseq_littlebird.attention.littlebird import window_features
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.embeddings import Embeddings
 from fairseq_littlebird.modules.layout import Layout

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_littlebird.attention.etc.labels import owners, without_tokens
-from fairseq_littlebird.attention.routing import FullRouting
+from fairseq_littlebird.attention.internals import FullRouting
 from fairseq_littlebird.modules.config import ETCConfig
 from fairseq_littlebird.modules.etc_layer import ETCLayer, ETCLayout
 from fairseq_littlebird.modules.left_padding import refuse_left_padding

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_littlebird.attention.dropout import dropout, keep_mask, random_seed
+from fairseq_littlebird.attention.common.dropout import dropout, keep_mask, random_seed
 from fairseq_littlebird.exporting import is_exporting
 
 PIECE = 1024  # tokens whose inner states are made at a time

@@ -10,9 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_littlebird.attention import BiALiBi, absorbed_pack_attention, pack_attention, unpack_window_attention
-from fairseq_littlebird.attention.dropout import dropout
-from fairseq_littlebird.attention.routing import LittleBirdRouting
+from fairseq_littlebird.attention.common.dropout import dropout
+from fairseq_littlebird.attention.internals import LittleBirdRouting
+from fairseq_littlebird.attention.littlebird import (
+    BiALiBi,
+    absorbed_pack_attention,
+    pack_attention,
+    unpack_window_attention,
+)
 from fairseq_littlebird.exporting import is_exporting
 from fairseq_littlebird.modules.attention_heads import merge_heads, split_heads
 from fairseq_littlebird.modules.config import LittleBirdConfig

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from fairseq_littlebird.attention.routing import FullRouting
+from fairseq_littlebird.attention.internals import FullRouting
 from fairseq_littlebird.modules.config import EncoderConfig
 from fairseq_littlebird.modules.embeddings import Embeddings
 from fairseq_littlebird.modules.encoder import reset_linear

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from fairseq_littlebird.attention.shares import Shares, full_shares, littlebird_shares
+from fairseq_littlebird.attention.attribution import Shares, full_shares, littlebird_shares
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.evidence import Explanation, answer_tokens, explanation
 from fairseq_littlebird.inference.merging import Candidate

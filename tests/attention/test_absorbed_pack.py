@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_littlebird.attention import absorbed_pack as module
 from fairseq_littlebird.attention import absorbed_pack_attention, pack_attention
+from fairseq_littlebird.attention.littlebird import absorbed_pack as module
 
 NAMES = ("pack_q", "x", "key_weight", "key_bias", "value_weight", "value_bias")
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_littlebird.attention import BiALiBi, dense_unpack_window_attention
-from fairseq_littlebird.attention.bialibi import alibi_slopes
-from fairseq_littlebird.attention.dense import window_mask
+from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
+from fairseq_littlebird.attention.littlebird.dense import window_mask
 
 
 @settings(max_examples=40)

@@ -12,8 +12,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fairseq_littlebird.attention.common.blocks import LARGEST, SMALLEST
 from fairseq_littlebird.attention.longformer import dense_longformer_attention, longformer_attention
-from fairseq_littlebird.attention.sliding_window import LARGEST, SMALLEST
 
 TENSORS = ("q", "k", "v", "global_q", "global_k", "global_v")
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2e-2}

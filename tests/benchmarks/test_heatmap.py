@@ -11,7 +11,7 @@ import torch
 from fairseq.data import Dictionary
 from omegaconf import OmegaConf
 
-from fairseq_littlebird.attention.composed import composed_rows, full_rows, packed_rows
+from fairseq_littlebird.attention.effective_attention import composed_rows, full_rows, packed_rows
 from fairseq_littlebird.benchmarks import heatmap
 from fairseq_littlebird.benchmarks.heatmap import MEAN, chosen, draw, heatmaps, mean_bins, same_sizes, sequences
 from fairseq_littlebird.cli.benchmark import main

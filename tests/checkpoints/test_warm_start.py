@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fairseq_littlebird.attention.bialibi import alibi_slopes
+from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
 from fairseq_littlebird.checkpoints.source import Source, read_source
 from fairseq_littlebird.checkpoints.vocabulary import words_of_dictionary, words_of_tokenizer, xlm_roberta_numbers
 from fairseq_littlebird.checkpoints.warm_start import full_attention_state, littlebird_state, spaced_layers

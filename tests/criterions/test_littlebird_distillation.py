@@ -16,7 +16,7 @@ from fairseq.tasks.masked_lm import MaskedLMTask
 from fairseq.utils import has_parameters
 from omegaconf import OmegaConf
 
-from fairseq_littlebird.attention.composed import composed_rows, full_rows
+from fairseq_littlebird.attention.effective_attention import composed_rows, full_rows
 from fairseq_littlebird.criterions.littlebird_distillation import (
     LittleBirdDistillationCriterion,
     LittleBirdDistillationCriterionConfig,

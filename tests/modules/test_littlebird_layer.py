@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from fairseq_littlebird.attention.dense import window_mask
+from fairseq_littlebird.attention.littlebird.dense import window_mask
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.layout import Layout
 from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer

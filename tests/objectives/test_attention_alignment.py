@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from fairseq_littlebird.attention.composed import composed_rows, full_rows, packed_rows
-from fairseq_littlebird.attention.routing import FullRouting, LittleBirdRouting
+from fairseq_littlebird.attention.effective_attention import composed_rows, full_rows, packed_rows
+from fairseq_littlebird.attention.internals import FullRouting, LittleBirdRouting
 from fairseq_littlebird.objectives.attention_alignment import attention_kl, chunked_attention_kl
 
 

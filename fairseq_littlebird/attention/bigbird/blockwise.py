@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_littlebird.attention.bigbird.key_blocks import key_blocks, last_blocks
-from fairseq_littlebird.attention.dropout import keep_mask, random_seed
+from fairseq_littlebird.attention.common.dropout import keep_mask, random_seed
 
 DEAD = -1e30  # finite, so that a row of dead keys alone gives no NaN
 PIECE = 2**19  # scores made at a time

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairseq_littlebird.attention.dropout import dropout
+from fairseq_littlebird.attention.common.dropout import dropout
 from fairseq_littlebird.attention.etc.labels import belongs
 
 FAR = -1e30  # of keys out of sight; finite, so that a row of them alone gives no NaN

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_littlebird.attention.common.blocks import band, block_size, blocks, extend, windows
 from fairseq_littlebird.attention.longformer.global_tokens import global_index
-from fairseq_littlebird.attention.sliding_window import band, block_size, blocks, extend, windows
 
 
 def blockwise_longformer_attention(

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_littlebird.attention import dense_unpack_window_attention
-from fairseq_littlebird.attention.composed import composed_rows, full_rows, packed_rows
-from fairseq_littlebird.attention.dense import window_mask
-from fairseq_littlebird.attention.routing import FullRouting, LittleBirdRouting
+from fairseq_littlebird.attention.effective_attention import composed_rows, full_rows, packed_rows
+from fairseq_littlebird.attention.internals import FullRouting, LittleBirdRouting
+from fairseq_littlebird.attention.littlebird.dense import window_mask
 
 
 def routing_of(inputs, seed=0):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from fairseq_littlebird.attention.bialibi import BiALiBi
+from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
 
 
 def flex_unpack_window_attention(

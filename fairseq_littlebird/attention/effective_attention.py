@@ -14,9 +14,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.attention.bialibi import distances
-from fairseq_littlebird.attention.dense import window_mask
-from fairseq_littlebird.attention.routing import FullRouting, LittleBirdRouting
+from fairseq_littlebird.attention.internals import FullRouting, LittleBirdRouting
+from fairseq_littlebird.attention.littlebird.bialibi import distances
+from fairseq_littlebird.attention.littlebird.dense import window_mask
 
 FAR = 1e30  # of keys out of reach; finite, so that a row of them alone gives no NaN
 ALL = slice(None)

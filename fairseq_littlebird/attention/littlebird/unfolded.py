@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairseq_littlebird.attention.bialibi import BiALiBi, distances
-from fairseq_littlebird.attention.dropout import dropout
+from fairseq_littlebird.attention.common.dropout import dropout
+from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi, distances
 
 FAR = 1e30  # of keys out of reach; finite, so that a row of them alone gives no NaN
 

@@ -14,8 +14,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fairseq_littlebird.attention.bialibi import BiALiBi
-from fairseq_littlebird.attention.unpack_window import triton_kernels as kernels
+from fairseq_littlebird.attention.littlebird import triton_kernels as kernels
+from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
 
 BLOCK_SIZES = (16, 32, 64, 128)
 MAX_HEAD_WIDTH = 128

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.attention.bialibi import BiALiBi, distances
-from fairseq_littlebird.attention.dropout import keep_mask, random_seed
+from fairseq_littlebird.attention.common.dropout import keep_mask, random_seed
+from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi, distances
 
 DEAD = -1e30  # finite, so that a row of dead keys alone gives no NaN
 INPUTS = (  # of the operators

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairseq_littlebird.attention.bialibi import BiALiBi
+from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
 
 
 def dense_unpack_window_attention(

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.attention.composed import full_rows, packed_rows, unpack_rows
-from fairseq_littlebird.attention.routing import FullRouting, LittleBirdRouting
+from fairseq_littlebird.attention.effective_attention import full_rows, packed_rows, unpack_rows
+from fairseq_littlebird.attention.internals import FullRouting, LittleBirdRouting
 
 ROWS = 32  # queries at once
 

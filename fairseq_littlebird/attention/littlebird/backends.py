@@ -7,13 +7,13 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.attention.bialibi import BiALiBi
-from fairseq_littlebird.attention.dense import dense_unpack_window_attention
-from fairseq_littlebird.attention.unpack_window.blockwise import (
+from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
+from fairseq_littlebird.attention.littlebird.blockwise import (
     blockwise_unpack_window_attention,
     distance_features,
 )
-from fairseq_littlebird.attention.unpack_window.unfolded import unfolded_unpack_window_attention
+from fairseq_littlebird.attention.littlebird.dense import dense_unpack_window_attention
+from fairseq_littlebird.attention.littlebird.unfolded import unfolded_unpack_window_attention
 from fairseq_littlebird.exporting import is_exporting
 
 BACKENDS = ("auto", "blockwise", "unfolded", "dense", "flex", "triton")
@@ -65,11 +65,11 @@ def unpack_window_attention(
     if fault is not None:
         raise ValueError(fault)
     if backend == "triton":
-        from fairseq_littlebird.attention.unpack_window.triton import triton_unpack_window_attention
+        from fairseq_littlebird.attention.littlebird.triton import triton_unpack_window_attention
 
         return triton_unpack_window_attention(*arguments)
     if backend == "flex":
-        from fairseq_littlebird.attention.unpack_window.flex import flex_unpack_window_attention
+        from fairseq_littlebird.attention.littlebird.flex import flex_unpack_window_attention
 
         return flex_unpack_window_attention(*arguments)
     if backend == "dense":
@@ -105,7 +105,7 @@ def backend_fault(
     elif backend == "triton" and not HAS_TRITON:
         reason = "needs the package triton, which is not installed"
     elif backend == "triton":
-        from fairseq_littlebird.attention.unpack_window.triton import unsupported
+        from fairseq_littlebird.attention.littlebird.triton import unsupported
 
         reason = unsupported(head_width, block_size, dropout_p, device, dtype)
     return None if reason is None else f"attention backend {backend!r} {reason}"

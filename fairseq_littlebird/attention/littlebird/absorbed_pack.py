@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.attention.dropout import keep_mask, random_seed
+from fairseq_littlebird.attention.common.dropout import keep_mask, random_seed
 
 DEAD = -1e30  # finite, so that a row of dead keys alone gives no NaN
 PIECE = 1024  # tokens

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_littlebird.attention import dense_unpack_window_attention
-from fairseq_littlebird.attention.composed import composed_rows, full_rows, packed_rows
-from fairseq_littlebird.attention.routing import FullRouting, LittleBirdRouting
-from fairseq_littlebird.attention.shares import ROWS, full_shares, littlebird_shares
+from fairseq_littlebird.attention.attribution import ROWS, full_shares, littlebird_shares
+from fairseq_littlebird.attention.effective_attention import composed_rows, full_rows, packed_rows
+from fairseq_littlebird.attention.internals import FullRouting, LittleBirdRouting
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-12}
 
