@@ -56,7 +56,7 @@ def feed_forwards(length: int) -> Runs:
 
     def pieces(n: int) -> Callable[[], None]:
         def run() -> None:
-            feed_forward.PIECE = n
+            feed_forward.CHUNK_SIZE = n
             normed_feed_forward(r, norms[0], ffn, norms[1], 0.0).sum().backward()
 
         return run

@@ -14,11 +14,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fairseq_littlebird.attention.common.masked_softmax import MASKED
+from fairseq_littlebird.attention.common.patterns import block_window_pattern
 from fairseq_littlebird.attention.internals import FullRouting, LittleBirdRouting
 from fairseq_littlebird.attention.littlebird.bialibi import distances
-from fairseq_littlebird.attention.littlebird.dense import window_mask
 
-FAR = 1e30  # of keys out of reach; finite, so that a row of them alone gives no NaN
 ALL = slice(None)
 
 
@@ -37,10 +37,10 @@ def full_rows(
         <float32 or wider>[B, H, r, L], each row a distribution.
     """
     L, device = routing.k.shape[2], routing.k.device
-    dead = None if window is None else ~window_mask(L, window, device, rows)
+    masked = None if window is None else ~block_window_pattern(L, window, device, rows)
     if padding_mask is not None:
-        dead = padding_mask[:, None] if dead is None else dead | padding_mask[:, None]
-    distance = None if dead is None else FAR * dead.view(-1, 1, *dead.shape[-2:])
+        masked = padding_mask[:, None] if masked is None else masked | padding_mask[:, None]
+    distance = None if masked is None else -MASKED * masked.view(-1, 1, *masked.shape[-2:])
     return _softmax(routing.q[:, :, rows], routing.k, distance)
 
 
@@ -114,9 +114,9 @@ def _softmax(q: Tensor, k: Tensor, distance: Tensor | None = None) -> Tensor:
 def _distance_rows(
     routing: LittleBirdRouting, positions: Tensor | None, padding_mask: Tensor | None, block_size: int, rows: slice
 ) -> Tensor:
-    """[D_P; D], with keys out of reach FAR away: <float32 or wider>[1 or B, H, r, S + L].
+    """[D_P; D], with keys out of reach -MASKED away: <float32 or wider>[1 or B, H, r, S + L].
 
-    Linear in the slopes: one product of (α, β, γ, FAR) with features that all heads share.
+    Linear in the slopes: one product of (α, β, γ, -MASKED) with features that all heads share.
     """
     (_, H, L, _), S, device = routing.k.shape, routing.pack_k.shape[2], routing.k.device
     wide = torch.promote_types(routing.q.dtype, torch.float32)
@@ -124,13 +124,13 @@ def _distance_rows(
     positions = index[None] if positions is None else positions
     first = (index[rows, None] == 0) ^ (index == 0)  # [r, L]
     left, right = distances(positions[:, rows], positions, wide)  # [1 or B, r, L]
-    dead = ~window_mask(L, block_size, device, rows)
+    masked = ~block_window_pattern(L, block_size, device, rows)
     if padding_mask is not None:
-        dead = dead | padding_mask[:, None]
-    of_tokens = torch.stack(torch.broadcast_tensors(first, left * ~first, right * ~first, dead), dim=1)
+        masked = masked | padding_mask[:, None]
+    of_tokens = torch.stack(torch.broadcast_tensors(first, left * ~first, right * ~first, masked), dim=1)
     b = float(block_size)
     of_packed = torch.tensor([0, b / 2, b / 2, 0], dtype=wide, device=device)
     features = torch.cat([of_packed[None, :, None, None].expand(*of_tokens.shape[:3], S), of_tokens], dim=3)
     slopes = routing.q.new_zeros(3, H) if routing.slopes is None else routing.slopes
-    coefficients = torch.cat([slopes.to(wide), slopes.new_full((1, H), FAR, dtype=wide)])
+    coefficients = torch.cat([slopes.to(wide), slopes.new_full((1, H), -MASKED, dtype=wide)])
     return (coefficients.T @ features.flatten(2)).unflatten(2, features.shape[2:])

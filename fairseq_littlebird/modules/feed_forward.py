@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from fairseq_littlebird.attention.common.dropout import dropout, keep_mask, random_seed
 from fairseq_littlebird.exporting import is_exporting
 
-PIECE = 1024  # tokens whose inner states are made at a time
+CHUNK_SIZE = 1024  # tokens whose inner states are made at a time
 
 
 class FeedForward(nn.Module):
@@ -94,10 +94,11 @@ def _forward(
     N, C = r.shape
     result = torch.empty_like(r)
     hidden, sums = r.new_empty(N if keep else 0, len(w1)), r.new_empty(N if keep else 0, C)
-    inner, outer = r.new_empty(min(N, PIECE), len(w1)), r.new_empty(min(N, PIECE), C)  # used again for each piece
+    # used again for each piece
+    inner, outer = r.new_empty(min(N, CHUNK_SIZE), len(w1)), r.new_empty(min(N, CHUNK_SIZE), C)
     generator = torch.Generator(r.device).manual_seed(int(seed))
-    for start in range(0, N, PIECE):
-        piece = slice(start, start + PIECE)
+    for start in range(0, N, CHUNK_SIZE):
+        piece = slice(start, start + CHUNK_SIZE)
         a, _, _ = _norm(r[piece], norm_weight, norm_bias, eps)
         h, y = (hidden[piece] if keep else inner[: len(a)]), (sums[piece] if keep else outer[: len(a)])
         torch.addmm(b1, a, w1.t(), out=h)
@@ -143,9 +144,9 @@ def _backward(
     dnorm_weight, dnorm_bias, dw1, db1, dw2, db2, dffn_norm_weight, dffn_norm_bias = gradients
     derive_norm, every = torch.ops.aten.native_layer_norm_backward, [True, True, True]
     width, generator = r.shape[1:], torch.Generator(r.device).manual_seed(int(seed))
-    gelu, dgelu = r.new_empty(2, min(len(r), PIECE), len(w1)).unbind(0)  # used again for each piece
-    for start in range(0, len(r), PIECE):
-        piece, beta = slice(start, start + PIECE), int(start > 0)  # the first piece overwrites what is not yet set
+    gelu, dgelu = r.new_empty(2, min(len(r), CHUNK_SIZE), len(w1)).unbind(0)  # used again for each piece
+    for start in range(0, len(r), CHUNK_SIZE):
+        piece, beta = slice(start, start + CHUNK_SIZE), int(start > 0)  # the first piece overwrites what is not yet set
         a, mean, rstd = _norm(r[piece], norm_weight, norm_bias, eps)
         _, ffn_mean, ffn_rstd = _norm(sums[piece], ffn_norm_weight, ffn_norm_bias, ffn_eps)
         dsum, dweight, dbias = derive_norm(

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_littlebird.attention import dense_unpack_window_attention
+from fairseq_littlebird.attention.common.patterns import block_window_pattern
 from fairseq_littlebird.attention.effective_attention import composed_rows, full_rows, packed_rows
 from fairseq_littlebird.attention.internals import FullRouting, LittleBirdRouting
-from fairseq_littlebird.attention.littlebird.dense import window_mask
 
 
 def routing_of(inputs, seed=0):
@@ -77,7 +77,7 @@ def test_full_rows_are_masked_softmax(tools, window):
     routing, padding = FullRouting(inputs["q"], inputs["k"]), inputs["padding_mask"]
     wanted = softmax_over(routing.q @ routing.k.transpose(2, 3) * routing.q.shape[-1] ** -0.5, padding)
     if window is not None:
-        wanted = wanted * window_mask(13, window)
+        wanted = wanted * block_window_pattern(13, window)
         wanted = wanted / wanted.sum(-1, keepdim=True)
     rows = slice(5, 11)
     live = ~padding[:, rows]

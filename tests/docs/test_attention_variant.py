@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fairseq_littlebird.attention.common.patterns import masked_attention
+from fairseq_littlebird.attention.common.masked_softmax import masked_attention
 from fairseq_littlebird.modules.attention_heads import merge_heads
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.encoder import LittleBirdEncoder, reset_linear

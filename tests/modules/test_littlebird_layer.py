@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from fairseq_littlebird.attention.littlebird.dense import window_mask
+from fairseq_littlebird.attention.common.patterns import block_window_pattern
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.layout import Layout
 from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer
@@ -35,7 +35,7 @@ def test_equals_the_equations():
         scores = layer.q(x[0])[:, own] @ keys.T / D**0.5
         scores[:, :S] -= (layer.slopes.beta[h] + layer.slopes.gamma[h]) / 2 * b
         scores[:, S:] -= distance[h]
-        scores[:, S:] = scores[:, S:].masked_fill(~window_mask(L, b), float("-inf"))
+        scores[:, S:] = scores[:, S:].masked_fill(~block_window_pattern(L, b), float("-inf"))
         c_x[:, own] = scores.softmax(-1) @ values
     a = layer.attention_norm(layer.out(c_x) + x[0])
     expected = layer.ffn_norm(layer.ffn.fc2(F.gelu(layer.ffn.fc1(a))) + a)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LANES = 2**16  # two random bytes an element
-PIECE = 2**20  # elements masked at a time
+CHUNK_SIZE = 2**20  # elements masked at a time
 
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
@@ -54,7 +54,7 @@ def keep_mask(like: Tensor, p: float, generator: torch.Generator) -> Tensor:
 def _dropout(x: Tensor, p: float, seed: Tensor) -> Tensor:
     result = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     generator = torch.Generator(x.device).manual_seed(int(seed))
-    for piece, of in zip(result.view(-1).split(PIECE), x.reshape(-1).split(PIECE), strict=True):
+    for piece, of in zip(result.view(-1).split(CHUNK_SIZE), x.reshape(-1).split(CHUNK_SIZE), strict=True):
         torch.mul(of, keep_mask(piece, p, generator), out=piece)
     return result
 

@@ -1,44 +1,12 @@
-"""Who sees whom, as boolean masks, and attention over such a mask: the plain reference of every sparse kind.
+"""Which query sees which key, as boolean masks.
 
-Legend: B batch, L tokens, K keys, H heads, D head width, b block size, n blocks, R random blocks.
+Legend: B batch, L tokens, H heads, b block size, n blocks, R random blocks.
 """
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-
-
-def masked_attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    visible: Tensor,
-    dropout_p: float = 0.0,
-    bias: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """σ(Q Kᵀ / √d + bias) V over the visible keys, in time and memory of L × K.
-
-    Args:
-        q: <float>[B, H, L, D].
-        k, v: <float>[B, H, K, D].
-        visible: <bool>, broadcasts to [B, H, L, K].
-        dropout_p: dropout of the attention probabilities.
-        bias: <float>, broadcasts to [B, H, L, K]; added to the scaled scores; or None.
-    Returns:
-        result <float>[B, H, L, D] and probabilities before dropout <float32 or wider>[B, H, L, K]; a row that sees
-        nothing is 0 in both.
-    """
-    wide = torch.promote_types(q.dtype, torch.float32)
-    with torch.autocast(q.device.type, enabled=False):
-        scores = q.to(wide) @ k.to(wide).transpose(2, 3) * q.shape[-1] ** -0.5
-    if bias is not None:
-        scores = scores + bias.to(wide)
-    blind = ~visible.any(dim=-1, keepdim=True)
-    scores = scores.masked_fill(~visible, float("-inf")).masked_fill(blind, 0.0)
-    probabilities = scores.softmax(dim=-1).masked_fill(blind, 0.0)
-    return F.dropout(probabilities, dropout_p).to(q.dtype) @ v, probabilities
 
 
 def sliding_window_pattern(length: int, window: int, dilation: int = 1, device: torch.device | None = None) -> Tensor:
@@ -49,6 +17,17 @@ def sliding_window_pattern(length: int, window: int, dilation: int = 1, device: 
     index = torch.arange(length, device=device)
     distance = (index[:, None] - index).abs()
     return (distance <= window // 2 * dilation) & (distance % dilation == 0)
+
+
+def block_window_pattern(
+    length: int, block_size: int, device: torch.device | None = None, queries: slice = slice(None)
+) -> Tensor:
+    """LittleBird's window (section 3.2): the global block 0, and the own, the left and the right block.
+
+    Returns <bool>[L, L], True = visible; rows are queries, those of a slice if one is given.
+    """
+    block = torch.arange(length, device=device) // block_size
+    return (block[None, :] == 0) | ((block[queries, None] - block[None, :]).abs() <= 1)
 
 
 def bigbird_pattern(length: int, block_size: int, random_blocks: Tensor, last: Tensor) -> Tensor:

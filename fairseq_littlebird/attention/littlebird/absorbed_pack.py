@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.attention.common.dropout import keep_mask, random_seed
+from fairseq_littlebird.attention.common.masked_softmax import MASKED
 
-DEAD = -1e30  # finite, so that a row of dead keys alone gives no NaN
-PIECE = 1024  # tokens
-KEPT = 2048  # tokens up to which the scores are kept for the backward pass; of longer inputs they are made again
+CHUNK_SIZE = 1024  # tokens
+MAX_KEPT_SCORES = 2048  # tokens up to which the scores are kept for the backward pass; of more they are made again
 
 
 def absorbed_pack_attention(
@@ -51,7 +51,8 @@ def absorbed_pack_attention(
     B, H, S, D = pack_q.shape
     queries = torch.einsum("bhsd,hdc->bhsc", pack_q, key_weight.view(H, D, -1)).flatten(1, 2)  # [B, M, C]
     seed = random_seed() if dropout_p else torch.zeros((), dtype=torch.int64)
-    with_scores = torch.is_grad_enabled() and (queries.requires_grad or x.requires_grad) and x.shape[1] <= KEPT
+    with_scores = torch.is_grad_enabled() and (queries.requires_grad or x.requires_grad)
+    with_scores = with_scores and x.shape[1] <= MAX_KEPT_SCORES
     mixed, kept, _, _ = _mix(queries, x, padding_mask, D**-0.5, dropout_p, seed, with_scores)
     c_p = torch.einsum("bhsc,hdc->bhsd", mixed.unflatten(1, (H, S)), value_weight.view(H, D, -1))
     c_p = c_p + kept.view(B, H, S, 1) * value_bias.view(1, H, 1, D)
@@ -74,14 +75,14 @@ class _Piece:
     def scores(self, queries: Tensor, scale: float, out: Tensor) -> Tensor:
         """<float>[M, c], written to ``out``."""
         torch.mm(queries, self.x.t(), out=out).mul_(scale)
-        return out if self.padding is None else out.masked_fill_(self.padding, DEAD)
+        return out if self.padding is None else out.masked_fill_(self.padding, MASKED)
 
 
 def _pieces(x: Tensor, padding_mask: Tensor | None, row: int) -> Iterator[_Piece]:
     """One sequence in pieces, without those that are padding alone."""
     padding = None if padding_mask is None or not padding_mask[row].any() else padding_mask[row]
-    for start in range(0, x.shape[1], PIECE):
-        tokens = slice(start, min(start + PIECE, x.shape[1]))
+    for start in range(0, x.shape[1], CHUNK_SIZE):
+        tokens = slice(start, min(start + CHUNK_SIZE, x.shape[1]))
         if padding is None or not padding[tokens].all():
             yield _Piece(x[row], padding, tokens)
 
@@ -106,9 +107,9 @@ def _mix(
     And the scores [B, M, L], or nothing; where a piece is padding alone they are not set.
     """
     mixed, (B, M, _) = torch.zeros_like(queries), queries.shape
-    kept, logsumexp = queries.new_zeros(B, M, 1), queries.new_full((B, M, 1), DEAD)
+    kept, logsumexp = queries.new_zeros(B, M, 1), queries.new_full((B, M, 1), MASKED)
     scores = queries.new_empty(B if with_scores else 0, M, x.shape[1])
-    buffer = queries.new_empty(M, min(PIECE, x.shape[1]))  # used again for each piece
+    buffer = queries.new_empty(M, min(CHUNK_SIZE, x.shape[1]))  # used again for each piece
     generator = torch.Generator(x.device).manual_seed(int(seed))
     for row in range(B):
         total = queries.new_zeros(M, 1)
@@ -161,7 +162,7 @@ def _mix_backward(
 ) -> tuple[Tensor, Tensor]:
     dqueries, dx = torch.zeros_like(queries), torch.zeros_like(x)
     delta = (grad_mixed * mixed).sum(dim=2, keepdim=True) + grad_kept * kept
-    buffer = queries.new_empty(queries.shape[1], min(PIECE, x.shape[1]))  # used again for each piece
+    buffer = queries.new_empty(queries.shape[1], min(CHUNK_SIZE, x.shape[1]))  # used again for each piece
     generator = torch.Generator(x.device).manual_seed(int(seed))  # the same masks, drawn in the same order
     for row in range(len(queries)):
         for piece in _pieces(x, padding_mask, row):

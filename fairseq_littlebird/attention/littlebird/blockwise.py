@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.attention.common.dropout import keep_mask, random_seed
+from fairseq_littlebird.attention.common.masked_softmax import MASKED
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi, distances
 
-DEAD = -1e30  # finite, so that a row of dead keys alone gives no NaN
 INPUTS = (  # of the operators
     "Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, Tensor coefficients, Tensor features, "
     "Tensor? padding_mask, int block_size, float dropout_p, Tensor seed"
@@ -97,7 +97,7 @@ class _Block(NamedTuple):
     number: int
     queries: slice  # its tokens
     columns: slice  # of the ring
-    dead: list[slice]  # of these columns, those that hold no key
+    masked: list[slice]  # of these columns, those that hold no key
     features: slice  # in the last dimension of the features
 
 
@@ -106,14 +106,14 @@ def _blocks(n: int, b: int, S: int) -> Iterator[_Block]:
     offset = 0
     for i in range(-(-n // b)):
         first = 0 if i >= 2 else b  # blocks 0 and 1 have the global block in their window: count it once
-        dead = []
+        masked = []
         for j in (i - 1, i, i + 1):
             slot, size = b + S + j % 3 * b - first, max(0, min(b, n - j * b)) if j >= 0 else 0
             if size < b:
-                dead.append(slice(slot + size, slot + b))
+                masked.append(slice(slot + size, slot + b))
         m = min(b, n - i * b)
         end = offset + m * (S + 4 * b - first)
-        yield _Block(i, slice(i * b, i * b + m), slice(first, None), dead, slice(offset, end))
+        yield _Block(i, slice(i * b, i * b + m), slice(first, None), masked, slice(offset, end))
         offset = end
 
 
@@ -194,15 +194,15 @@ class _Sequence:
 
     def hide(self, scores: Tensor, block: _Block, b: int, S: int) -> None:
         """Overwrites the scores [H, m, W] of what is no key."""
-        for columns in block.dead:
-            scores[:, :, columns] = DEAD
+        for columns in block.masked:
+            scores[:, :, columns] = MASKED
         if self.padding is None:
             return
         first = block.columns.start
         places = [(j, b + S + j % 3 * b - first) for j in (block.number - 1, block.number, block.number + 1) if j >= 0]
         for j, column in [(0, 0)] * (first == 0) + places:
             padding = self.padding[j * b : (j + 1) * b]
-            scores[:, :, column : column + len(padding)].masked_fill_(padding, DEAD)
+            scores[:, :, column : column + len(padding)].masked_fill_(padding, MASKED)
 
 
 def _probabilities(
@@ -214,8 +214,8 @@ def _probabilities(
     scores.baddbmm_(q, keys.transpose(1, 2), alpha=D**-0.5)
     S = W + block.columns.start - 4 * b
     sequence.hide(scores, block, b, S)
-    if S == 0 and sequence.padding is not None:  # without packed keys a row may see nothing: 0, not a mean of the dead
-        blind = (scores <= DEAD).all(dim=2, keepdim=True)
+    if S == 0 and sequence.padding is not None:  # a query may see nothing: 0, not a mean of what is masked
+        blind = (scores <= MASKED).all(dim=2, keepdim=True)
         return torch.softmax(scores, dim=2, out=scores).masked_fill_(blind, 0.0)
     return torch.softmax(scores, dim=2, out=scores)
 

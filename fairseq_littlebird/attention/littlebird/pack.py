@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_littlebird.attention.common.masked_softmax import fused_masked_attention
+
 
 def pack_attention(
     pack_q: Tensor, k: Tensor, v: Tensor, padding_mask: Tensor | None = None, dropout_p: float = 0.0
@@ -21,7 +23,4 @@ def pack_attention(
     """
     if padding_mask is None:
         return F.scaled_dot_product_attention(pack_q, k, v, dropout_p=dropout_p)
-    empty = padding_mask.all(dim=1)  # such a row would be 0/0
-    keep = ~padding_mask | empty[:, None]
-    packed = F.scaled_dot_product_attention(pack_q, k, v, keep[:, None, None, :], dropout_p)
-    return packed.masked_fill(empty[:, None, None, None], 0.0)
+    return fused_masked_attention(pack_q, k, v, ~padding_mask[:, None, None, :], dropout_p)

@@ -5,8 +5,8 @@ Every query sees the same F far keys, [packed; block 0], and then those of block
     s = q kᵀ / √d - bias,   bias = (β if r > 0 else -γ) · r + c,   r = w · p_query - p
 
 A key's terms (w, p, c) make one formula for all kinds of keys: (1, its position, 0) for tokens, (0, 0, (β + γ) / 2 · b)
-for packed keys, (0, 0, α) for token 0, and c = DEAD for what nobody may see. The query of token 0 alone pays otherwise:
-α for every other token.
+for packed keys, (0, 0, α) for token 0, and c = -MASKED for what nobody may see. The query of token 0 alone pays
+otherwise: α for every other token.
 
 The forward kernel takes M queries a program and streams N keys at a time, its softmax online. The backward pass has
 one kernel for queries, which also sums what the slopes' gradients need, and two for keys: far ones sum over a chunk
@@ -25,9 +25,11 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from fairseq_littlebird.attention.common.masked_softmax import MASKED
+
 LOG2_E = tl.constexpr(1.4426950408889634)
-DEAD = tl.constexpr(1e30)
-FLOOR = tl.constexpr(-1e20)  # where a row's maximum starts: so far above -DEAD that a dead key's weight is 0
+MASKED_COST = tl.constexpr(-MASKED)
+FLOOR = tl.constexpr(-1e20)  # where a row's maximum starts: so far above MASKED that a masked key's weight is 0
 ABSENT = tl.constexpr(1e20)  # log-sum of a row that is no row: all its weights are 0 in the backward pass
 NOWHERE = tl.constexpr(1e10)  # position of padding
 
@@ -99,18 +101,18 @@ def _far_keys(slot, S, L, F, alpha, pack, positions_ptr):
     """w, p, c of far keys, and what the query of token 0 pays in place of a distance."""
     token = slot - S
     position = _positions(positions_ptr, token, L)
-    dead = (token >= 0) & (position >= NOWHERE) | (slot >= F)
+    masked = (token >= 0) & (position >= NOWHERE) | (slot >= F)
     cost = tl.where(token < 0, pack, tl.where(token == 0, alpha, 0.0))
     first = tl.where(token < 0, 0.0, tl.where(token == 0, -alpha, alpha))
     moving = token > 0
-    return tl.where(moving, 1.0, 0.0), tl.where(moving, position, 0.0), tl.where(dead, DEAD, cost), first
+    return tl.where(moving, 1.0, 0.0), tl.where(moving, position, 0.0), tl.where(masked, MASKED_COST, cost), first
 
 
 @triton.jit
 def _window_keys(token, L, positions_ptr):
     """p and c of tokens past block 0."""
     position = _positions(positions_ptr, token, L)
-    return position, tl.where(position >= NOWHERE, DEAD, 0.0)
+    return position, tl.where(position >= NOWHERE, MASKED_COST, 0.0)
 
 
 @triton.jit

@@ -9,13 +9,12 @@ Legend: B batch, L tokens, S pack size, H heads, D head width, b block size, n b
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_littlebird.attention.common.blocks import neighbours, split_blocks
 from fairseq_littlebird.attention.common.dropout import dropout
+from fairseq_littlebird.attention.common.masked_softmax import MASKED
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi, distances
-
-FAR = 1e30  # of keys out of reach; finite, so that a row of them alone gives no NaN
 
 
 def unfolded_unpack_window_attention(
@@ -53,42 +52,35 @@ def _attend(
     (_, H, L, D), S = q.shape, pack_k.shape[2]
     wide = torch.promote_types(q.dtype, torch.float32)
     keys, values = _windows(k, pack_k, b), _windows(v, pack_v, b)  # [B, H, n, W, D]
-    scores = _blocks(q, b).to(wide) @ keys.to(wide).transpose(3, 4) * D**-0.5  # [B, H, n, b, W]
+    scores = split_blocks(q, b).to(wide) @ keys.to(wide).transpose(3, 4) * D**-0.5  # [B, H, n, b, W]
 
     index = torch.arange(L, device=q.device)[None]
-    dead = torch.zeros_like(index, dtype=torch.bool) if padding_mask is None else padding_mask
-    unseen = _unseen(dead, b)[:, None, :, None]  # [B or 1, 1, n, 1, 4b]
+    padding = torch.zeros_like(index, dtype=torch.bool) if padding_mask is None else padding_mask
+    unseen = _unseen(padding, b)[:, None, :, None]  # [B or 1, 1, n, 1, 4b]
     bias = _bias(slopes, index if positions is None else positions, index, b, wide)  # [B or 1, H, n, b, 4b]
     packed = torch.zeros((), device=q.device) if slopes is None else slopes.pack_distance(b).view(1, H, 1, 1, 1)
-    scores = torch.cat([scores[..., :S] - packed, (scores[..., S:] - bias).masked_fill(unseen, -FAR)], dim=4)
+    scores = torch.cat([scores[..., :S] - packed, (scores[..., S:] - bias).masked_fill(unseen, MASKED)], dim=4)
 
     p = scores.softmax(dim=4)
-    if S == 0:  # without packed keys a row may see nothing: 0, not a mean of the dead
+    if S == 0:  # without packed keys a row may see nothing: 0, not a mean of what is masked
         p = p.masked_fill(unseen.all(dim=4, keepdim=True), 0.0)
     result = dropout(p, dropout_p) @ values.to(wide)
     return result.flatten(2, 3)[:, :, :L].to(q.dtype)
 
 
-def _blocks(x: Tensor, b: int, value: float = 0.0) -> Tensor:
-    """[B, H, L, D] to [B, H, n, b, D]."""
-    return F.pad(x, (0, 0, 0, -x.shape[2] % b), value=value).unflatten(2, (-1, b))
-
-
 def _windows(x: Tensor, packed: Tensor, b: int) -> Tensor:
     """[packed; global block; left, own and right block] of every block, [B, H, n, W, D]; 0 past the ends."""
-    blocks = _blocks(x, b)
-    n = blocks.shape[2]
-    around = F.pad(blocks, (0, 0, 0, 0, 1, 1))  # a block before and one behind
+    blocks = split_blocks(x, b)
+    n, (left, _, right) = blocks.shape[2], neighbours(blocks)
     first = blocks[:, :, :1].expand(-1, -1, n, -1, -1)
     packed = packed[:, :, None].expand(-1, -1, n, -1, -1)
-    return torch.cat([packed, first, around[:, :, :-2], blocks, around[:, :, 2:]], dim=3)
+    return torch.cat([packed, first, left, blocks, right], dim=3)
 
 
 def _keys(x: Tensor, b: int, fill: float) -> Tensor:
     """What belongs to each key of a block beside the packed ones: [B, L] to [B, n, 4b]; ``fill`` past the ends."""
-    blocks = F.pad(x, (0, -x.shape[1] % b), value=fill).unflatten(1, (-1, b))
-    around = F.pad(blocks, (0, 0, 1, 1), value=fill)
-    return torch.cat([blocks[:, :1].expand_as(blocks), around[:, :-2], blocks, around[:, 2:]], dim=2)
+    blocks = split_blocks(x, b, dim=1, fill=fill)
+    return torch.cat([blocks[:, :1].expand_as(blocks), *neighbours(blocks, dim=1, fill=fill)], dim=2)
 
 
 def _unseen(padding_mask: Tensor, b: int) -> Tensor:
@@ -102,9 +94,9 @@ def _bias(slopes: BiALiBi | None, positions: Tensor, index: Tensor, b: int, wide
     """D for the keys beside the packed ones, <wide>[B or 1, H, n, b, 4b]."""
     if slopes is None:
         return torch.zeros((), dtype=wide, device=positions.device)
-    queries = F.pad(positions, (0, -positions.shape[1] % b)).unflatten(1, (-1, b))
+    queries = split_blocks(positions, b, dim=1)
     left, right = distances(queries, _keys(positions, b, 0), wide)  # [B or 1, n, b, 4b]
-    rows = F.pad(index, (0, -index.shape[1] % b), value=1).unflatten(1, (-1, b))
+    rows = split_blocks(index, b, dim=1, fill=1)
     to_first = (rows.unsqueeze(3) == 0) ^ (_keys(index, b, 1).unsqueeze(2) == 0)
     alpha, beta, gamma = (slope.to(wide).view(1, -1, 1, 1, 1) for slope in slopes.coefficients())
     return torch.where(to_first[:, None], alpha, beta * left[:, None] + gamma * right[:, None])
