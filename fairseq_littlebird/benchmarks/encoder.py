@@ -16,7 +16,7 @@ from fairseq_littlebird.benchmarks.peers import PEERS, remark
 from fairseq_littlebird.benchmarks.timing import FLOOR, Measured, interleaved
 from fairseq_littlebird.benchmarks.workload import PAD, SIZES, Workload
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 
 OURS = "littlebird"
 

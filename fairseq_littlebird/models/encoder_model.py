@@ -19,8 +19,8 @@ from fairseq_littlebird.heads.classification import ClassificationHead
 from fairseq_littlebird.heads.evidence import SegmentHead
 from fairseq_littlebird.heads.language_model import LanguageModelHead
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
-from fairseq_littlebird.models.roles import Roles
 from fairseq_littlebird.modules.config import ACTIVATIONS
+from fairseq_littlebird.modules.token_annotations import Roles
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from fairseq.models import register_model
 
 from fairseq_littlebird.models.encoder_model import LARGE, TINY, EncoderModel, EncoderModelConfig, architecture
 from fairseq_littlebird.modules.config import FullAttentionConfig
-from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
+from fairseq_littlebird.modules.encoder import TransformerEncoder
 
 
 @dataclass

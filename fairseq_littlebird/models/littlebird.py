@@ -11,7 +11,7 @@ from fairseq_littlebird.attention import BACKENDS, backend_fault
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.encoder_model import LARGE, TINY, EncoderModel, EncoderModelConfig, architecture
 from fairseq_littlebird.modules.config import POSITIONS, LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 
 
 @dataclass

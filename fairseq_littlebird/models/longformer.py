@@ -9,9 +9,9 @@ from fairseq.models import register_model
 from torch import Tensor
 
 from fairseq_littlebird.models.encoder_model import LARGE, TINY, EncoderModel, EncoderModelConfig, architecture
-from fairseq_littlebird.models.roles import Roles
 from fairseq_littlebird.modules.config import LongformerConfig
 from fairseq_littlebird.modules.longformer_encoder import LongformerEncoder
+from fairseq_littlebird.modules.token_annotations import Roles
 
 
 @dataclass

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from fairseq_littlebird.attention.bigbird import bigbird_attention, last_blocks, random_blocks
 from fairseq_littlebird.modules.config import BigBirdConfig
-from fairseq_littlebird.modules.rows import PaddedRows, UnpaddedRows
-from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
-from fairseq_littlebird.modules.transformer_layer import TransformerLayer
+from fairseq_littlebird.modules.encoder import TransformerEncoder
+from fairseq_littlebird.modules.encoder_layer import TransformerLayer
+from fairseq_littlebird.modules.unpadding import PaddedRows, UnpaddedRows
 
 
 class BigBirdLayout(NamedTuple):

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from fairseq_littlebird.attention.etc.labels import owners, without_tokens
 from fairseq_littlebird.attention.internals import FullRouting
+from fairseq_littlebird.modules.attention.etc import ETCLayer, ETCLayout
 from fairseq_littlebird.modules.config import ETCConfig
-from fairseq_littlebird.modules.etc_layer import ETCLayer, ETCLayout
+from fairseq_littlebird.modules.encoder import TransformerEncoder
 from fairseq_littlebird.modules.left_padding import refuse_left_padding
-from fairseq_littlebird.modules.rows import rows_of
-from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
+from fairseq_littlebird.modules.unpadding import rows_of
 
 
 class ETCEncoder(TransformerEncoder):

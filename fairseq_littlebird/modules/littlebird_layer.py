@@ -19,10 +19,10 @@ from fairseq_littlebird.attention.littlebird import (
     unpack_window_attention,
 )
 from fairseq_littlebird.exporting import is_exporting
-from fairseq_littlebird.modules.attention_heads import merge_heads, split_heads
+from fairseq_littlebird.modules.attention.context import Layout
+from fairseq_littlebird.modules.attention.heads import merge_heads, split_heads
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
-from fairseq_littlebird.modules.layout import Layout
 
 
 class LittleBirdLayer(nn.Module):

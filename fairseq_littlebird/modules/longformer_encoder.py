@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_littlebird.attention.longformer import global_index, longformer_attention
-from fairseq_littlebird.modules.attention_heads import split_heads
+from fairseq_littlebird.modules.attention.heads import split_heads
 from fairseq_littlebird.modules.config import LongformerConfig
-from fairseq_littlebird.modules.rows import PaddedRows, UnpaddedRows
-from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
-from fairseq_littlebird.modules.transformer_layer import TransformerLayer
+from fairseq_littlebird.modules.encoder import TransformerEncoder
+from fairseq_littlebird.modules.encoder_layer import TransformerLayer
+from fairseq_littlebird.modules.unpadding import PaddedRows, UnpaddedRows
 
 
 class LongformerLayout(NamedTuple):

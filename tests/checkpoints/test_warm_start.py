@@ -15,7 +15,7 @@ from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.language_model import LanguageModelHead
 from fairseq_littlebird.modules.config import FullAttentionConfig, LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 
 EMBEDDINGS = "encoder.embeddings."
 

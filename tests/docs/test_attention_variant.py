@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from fairseq_littlebird.attention.common.masked_softmax import masked_attention
-from fairseq_littlebird.modules.attention_heads import merge_heads
+from fairseq_littlebird.modules.attention.heads import merge_heads
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder, reset_linear
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder, reset_linear
 from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer
 
 

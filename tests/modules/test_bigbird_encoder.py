@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from fairseq_littlebird.attention.bigbird import dense_bigbird_attention, random_blocks
 from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
 from fairseq_littlebird.modules.config import BigBirdConfig, FullAttentionConfig
-from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
+from fairseq_littlebird.modules.encoder import TransformerEncoder
 
 SIZES = dict(
     vocab_size=30, layers=3, embed_dim=16, ffn_embed_dim=24, heads=2, max_positions=200,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from fairseq_littlebird.attention.etc import dense_etc_attention
 from fairseq_littlebird.modules.config import ETCConfig, FullAttentionConfig
+from fairseq_littlebird.modules.encoder import TransformerEncoder
 from fairseq_littlebird.modules.etc_encoder import ETCEncoder
-from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
 
 SMALL = ETCConfig(
     vocab_size=30, layers=2, embed_dim=16, ffn_embed_dim=24, heads=2, global_tokens=5, local_radius=3, max_distance=2,
@@ -123,7 +123,7 @@ def test_padding_may_be_computed_with_or_left_out(monkeypatch):
     tokens[0, 9:], tokens[2, 1:] = PAD, PAD
     results = []
     for share in (0.01, 1.1):
-        monkeypatch.setattr("fairseq_littlebird.modules.rows.WORTHWHILE", share)
+        monkeypatch.setattr("fairseq_littlebird.modules.unpadding.WORTHWHILE", share)
         encoder = build()
         out = encoder(tokens)
         out[tokens != PAD].square().sum().backward()

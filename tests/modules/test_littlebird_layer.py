@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from fairseq_littlebird.attention.common.patterns import block_window_pattern
+from fairseq_littlebird.modules.attention.context import Layout
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.layout import Layout
 from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer
 
 

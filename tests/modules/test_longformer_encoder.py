@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from fairseq_littlebird.attention.longformer import dense_longformer_attention
-from fairseq_littlebird.modules.attention_heads import merge_heads, split_heads
+from fairseq_littlebird.modules.attention.heads import merge_heads, split_heads
 from fairseq_littlebird.modules.config import FullAttentionConfig, LongformerConfig
+from fairseq_littlebird.modules.encoder import TransformerEncoder
 from fairseq_littlebird.modules.longformer_encoder import LongformerEncoder
-from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
 
 SIZES = {
     "vocab_size": 30, "layers": 2, "embed_dim": 12, "ffn_embed_dim": 20, "heads": 3, "max_positions": 600,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fairseq_littlebird.attention.common.dropout import dropout
 from fairseq_littlebird.attention.internals import FullRouting
-from fairseq_littlebird.modules.attention_heads import merge_heads, split_heads
+from fairseq_littlebird.modules.attention.heads import merge_heads, split_heads
 from fairseq_littlebird.modules.config import EncoderConfig
 from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
 

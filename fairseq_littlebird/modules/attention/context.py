@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from fairseq_littlebird.modules.rows import PaddedRows, UnpaddedRows
+from fairseq_littlebird.modules.unpadding import PaddedRows, UnpaddedRows
 
 
 class Layout(NamedTuple):

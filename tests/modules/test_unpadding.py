@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fairseq_littlebird.modules.rows import PaddedRows, UnpaddedRows, rows_of
+from fairseq_littlebird.modules.unpadding import PaddedRows, UnpaddedRows, rows_of
 
 
 def test_takes_the_unpadded_and_puts_them_back():

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from fairseq_littlebird.attention.etc import etc_attention
 from fairseq_littlebird.modules.config import ETCConfig
-from fairseq_littlebird.modules.rows import PaddedRows, UnpaddedRows
-from fairseq_littlebird.modules.transformer_layer import TransformerLayer
+from fairseq_littlebird.modules.encoder_layer import TransformerLayer
+from fairseq_littlebird.modules.unpadding import PaddedRows, UnpaddedRows
 
 
 class ETCLayout(NamedTuple):

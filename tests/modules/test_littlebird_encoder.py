@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 
 SMALL = LittleBirdConfig(
     vocab_size=30, layers=3, embed_dim=16, ffn_embed_dim=24, heads=2, pack_size=3, block_size=4,
@@ -253,7 +253,7 @@ def test_padding_may_be_computed_with_or_left_out(window, monkeypatch):
     tokens[0, 9:], tokens[2, 1:] = PAD, PAD
     results = []
     for share in (0.01, 1.1):
-        monkeypatch.setattr("fairseq_littlebird.modules.rows.WORTHWHILE", share)
+        monkeypatch.setattr("fairseq_littlebird.modules.unpadding.WORTHWHILE", share)
         encoder = build(window=window)
         out = encoder(tokens)
         out[tokens != PAD].square().sum().backward()

@@ -1,0 +1,1 @@
+"""Attention as modules that own their projections, one a family."""
