@@ -4,6 +4,7 @@ from fairseq_littlebird.attention.bigbird import bigbird_attention, dense_bigbir
 from fairseq_littlebird.attention.etc import dense_etc_attention, etc_attention
 from fairseq_littlebird.attention.littlebird import (
     BACKENDS,
+    BackendError,
     BiALiBi,
     absorbed_pack_attention,
     backend_fault,
@@ -16,6 +17,7 @@ from fairseq_littlebird.attention.longformer import dense_longformer_attention, 
 
 __all__ = [
     "BACKENDS",
+    "BackendError",
     "BiALiBi",
     "absorbed_pack_attention",
     "backend_fault",

@@ -1,4 +1,4 @@
-"""What decides where a layer attends: the queries, keys and slopes behind its probabilities.
+"""Attention internals: the queries, keys and slopes behind a layer's attention probabilities.
 
 Legend: B batch, L tokens, S pack size, H heads, D head width.
 """
@@ -10,14 +10,14 @@ from typing import NamedTuple
 from torch import Tensor
 
 
-class FullRouting(NamedTuple):
-    """Of full attention."""
+class FullAttentionInternals(NamedTuple):
+    """Of full and of sparse one-stream attention."""
 
     q: Tensor  # <float>[B, H, L, D]
     k: Tensor  # <float>[B, H, L, D]
 
 
-class LittleBirdRouting(NamedTuple):
+class LittleBirdInternals(NamedTuple):
     """Of a LittleBird layer, pack and unpack. Without the pack stream S = 0, and ``pack_x_k`` is ``k``."""
 
     q: Tensor  # <float>[B, H, L, D], of X over [C_P ; X]

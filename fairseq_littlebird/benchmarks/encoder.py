@@ -40,12 +40,7 @@ def littlebird(workload: Workload) -> LittleBird:
     config = LittleBirdConfig(
         workload.vocabulary,
         PAD,
-        layers=workload.layers,
-        embed_dim=sizes.width,
-        ffn_embed_dim=sizes.ffn_width,
-        heads=sizes.heads,
-        dropout=workload.dropout,
-        attention_dropout=workload.dropout,
+        **workload.encoder_sizes(),
         pack_size=sizes.pack_size,
         block_size=sizes.block_size,
     )

@@ -1,40 +1,41 @@
-"""Embeddings, then Transformer layers: full attention as it stands, sparse attention by other layers.
+"""What all encoders are made of: embeddings, then a stack of layers over a state.
 
 Legend: B batch, L tokens, C hidden width.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Generic, TypeVar
 
-import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from fairseq_littlebird.attention.internals import FullRouting
-from fairseq_littlebird.modules.attention.context import Layout
+from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.config import EncoderConfig
 from fairseq_littlebird.modules.embeddings import Embeddings
-from fairseq_littlebird.modules.encoder_layer import TransformerLayer
-from fairseq_littlebird.modules.left_padding import refuse_left_padding
-from fairseq_littlebird.modules.littlebird_encoder import reset_linear
-from fairseq_littlebird.modules.unpadding import rows_of
+from fairseq_littlebird.modules.layer_stack import LayerStack
+from fairseq_littlebird.modules.token_annotations import NO_ANNOTATIONS, TokenAnnotations
+
+ContextT = TypeVar("ContextT", bound=AttentionContext)
+StateT = TypeVar("StateT", bound="Tensor | tuple[Tensor, ...]")
+InternalsT = TypeVar("InternalsT")
 
 
-class TransformerEncoder(nn.Module):
-    """Token ids to hidden states; L up to ``config.max_positions``. BERT and RoBERTa, in time quadratic in L.
+class Encoder(nn.Module, Generic[ContextT, StateT, InternalsT]):
+    """Token ids to hidden states. A family says what its layers share of a batch, and what they hand on.
 
     Args:
         config: sizes.
+        layers: what :class:`LayerStack` takes.
     """
 
-    layer_class: type[TransformerLayer] = TransformerLayer
-
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, layers: Iterable[nn.Module]) -> None:
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
-        self.layers = nn.ModuleList(self.layer_class(config, n) for n in range(config.layers))
+        self.layers: LayerStack[StateT, InternalsT] = LayerStack(
+            layers, config.layerdrop, config.checkpoint_activations
+        )
         reset_linear(self)
         self.embeddings.reset_parameters()
 
@@ -44,20 +45,18 @@ class TransformerEncoder(nn.Module):
         positions: Tensor | None = None,
         padding_mask: Tensor | None = None,
         states: list[Tensor] | None = None,
-        routing: list[FullRouting] | None = None,
-        context_starts: Tensor | None = None,
-        **roles: Any,
+        internals: list[InternalsT] | None = None,
+        annotations: TokenAnnotations = NO_ANNOTATIONS,
     ) -> Tensor:
         """
         Args:
             tokens: <integer>[B, L].
-            positions: <integer>[B, L], or None for 0 … L-1.
+            positions: <integer>[B, L], or None for 0 … L-1; see the family.
             padding_mask: <bool>[B, L], True = padding, never before a sequence's first token; None takes
                 ``tokens == padding_idx``.
             states: a list to add the embeddings and every layer's output to, each <float>[B, L, C].
-            routing: a list to add each layer's queries and keys to.
-            context_starts: <int64>[B], where the context begins after the question, or None; see :class:`Embeddings`.
-            roles: what else :meth:`layout` takes.
+            internals: a list to add each layer's attention internals to.
+            annotations: what the task says of its tokens.
         Returns:
             the last layer's output <float>[B, L, C]; what stands at padding is undefined.
         Raises:
@@ -65,33 +64,48 @@ class TransformerEncoder(nn.Module):
         """
         if padding_mask is None:
             padding_mask = tokens.eq(self.config.padding_idx)
-        x = self.embeddings(tokens, positions, context_starts)
-        layout = self.layout(padding_mask, **roles)
-        return self.transform(x, layout, states, routing)
-
-    def transform(
-        self, x: Tensor, layout: Any, states: list[Tensor] | None, routing: list[FullRouting] | None
-    ) -> Tensor:
-        """x <float>[B, L, C] through all layers, in its shape; the lists are :meth:`forward`'s."""
+        x = self.embeddings(tokens, positions, annotations.context_starts)
+        context = self.attention_context(x, positions, padding_mask, annotations)
+        handed_on: list[StateT] | None = None if states is None else []
+        state = self.layers(self.initial_state(x, context), context, handed_on, internals)
         if states is not None:
-            states.append(x)
-        x = layout.rows.take(x)
-        for layer in self.layers:
-            if self.training and self.config.layerdrop and torch.rand(()) < self.config.layerdrop:
-                continue
-            if self.training and self.config.checkpoint_activations:
-                x, decided = checkpoint(layer, x, layout, use_reentrant=False)
-            else:
-                x, decided = layer(x, layout)
-            if states is not None:
-                states.append(layout.rows.put(x))
-            if routing is not None:
-                routing.append(decided)
-        return layout.rows.put(x)
+            states += [x, *(self.hidden_states(of_layer, context) for of_layer in handed_on or ())]
+        return self.hidden_states(state, context)
 
-    def layout(self, padding_mask: Tensor) -> Any:
-        """What the layers share of a batch, made of its padding mask <bool>[B, L]."""
-        if not torch.compiler.is_compiling() and not padding_mask.any():
-            return Layout()
-        refuse_left_padding(padding_mask)
-        return Layout(padding_mask=padding_mask, rows=rows_of(padding_mask))
+    def attention_context(
+        self, x: Tensor, positions: Tensor | None, padding_mask: Tensor, annotations: TokenAnnotations
+    ) -> ContextT:
+        """What the layers share of a batch.
+
+        Args:
+            x: the embeddings <float>[B, L, C].
+            positions, padding_mask, annotations: as :meth:`forward`'s.
+        """
+        raise NotImplementedError
+
+    def initial_state(self, x: Tensor, context: ContextT) -> StateT:
+        """What the first layer reads, made of the embeddings <float>[B, L, C]."""
+        raise NotImplementedError
+
+    def hidden_states(self, state: StateT, context: ContextT) -> Tensor:
+        """The tokens' <float>[B, L, C] in what a layer hands on."""
+        raise NotImplementedError
+
+
+class OneStreamEncoder(Encoder[ContextT, Tensor, InternalsT]):
+    """An encoder whose layers hand on X alone."""
+
+    def initial_state(self, x: Tensor, context: ContextT) -> Tensor:
+        return context.unpad(x)
+
+    def hidden_states(self, state: Tensor, context: ContextT) -> Tensor:
+        return context.pad(state)
+
+
+def reset_linear(module: nn.Module) -> None:
+    """Normal linear weights with deviation 1/√fan-in, which keeps the size of what goes through, at any width."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

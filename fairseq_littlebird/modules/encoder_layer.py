@@ -1,68 +1,85 @@
-"""One layer of a Transformer encoder, its norms after the sums (Vaswani et al., 2017; BERT)."""
+"""One layer of a Transformer encoder, composed of an attention, a feed-forward network and an order of the norms.
+
+Legend: B batch, L tokens, N unpadded tokens of the whole batch, C hidden width.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_littlebird.attention.common.dropout import dropout
-from fairseq_littlebird.attention.internals import FullRouting
-from fairseq_littlebird.modules.attention.heads import merge_heads, split_heads
+from fairseq_littlebird.attention.internals import FullAttentionInternals
+from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.config import EncoderConfig
 from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
 
+NORM_ORDERS = ("post", "pre")
 
-class TransformerLayer(nn.Module):
-    """A = LayerNorm(Attn(X, X) + X), X' = LayerNorm(FFN(A) + A).
 
-    Attention is full; sparse kinds are subclasses with another :meth:`attend`.
+class EncoderLayer(nn.Module):
+    """Attention, then feed forward, each added to what it reads.
+
+    post:  A = LayerNorm(Attn(X) + X),  X' = LayerNorm(FFN(A) + A)   (Vaswani et al., 2017; BERT)
+    pre:   A = Attn(LayerNorm(X)) + X,  X' = FFN(LayerNorm(A)) + A   (Pegasus; the stack needs a norm of its own)
 
     Args:
-        config: sizes.
-        number: of the layer, from 0.
+        attention: takes X and the context, returns its output and its internals; see :class:`SelfAttention`.
+        feed_forward: whose width is C.
+        norm_order: one of ``NORM_ORDERS``.
+        dropout: of the attention's and of the feed-forward network's output.
+        layer_norm_eps: see :class:`EncoderConfig`.
     """
 
-    def __init__(self, config: EncoderConfig, number: int = 0) -> None:
+    def __init__(
+        self,
+        attention: nn.Module,
+        feed_forward: FeedForward,
+        norm_order: str = "post",
+        *,
+        dropout: float = 0.0,
+        layer_norm_eps: float = 1e-5,
+    ) -> None:
         super().__init__()
-        C, eps = config.embed_dim, config.layer_norm_eps
-        self.config, self.number = config, number
-        self.q, self.k, self.v, self.out = (nn.Linear(C, C) for _ in range(4))
-        self.attention_norm = nn.LayerNorm(C, eps)
-        self.ffn = FeedForward(C, config.ffn_embed_dim, config.activation_dropout, config.activation)
-        self.ffn_norm = nn.LayerNorm(C, eps)
+        if norm_order not in NORM_ORDERS:
+            raise ValueError(f"norm order {norm_order!r} is not one of {', '.join(NORM_ORDERS)}")
+        C = feed_forward.fc1.in_features
+        self.norm_order, self.dropout = norm_order, dropout
+        self.attention = attention
+        self.attention_norm = nn.LayerNorm(C, layer_norm_eps)
+        self.ffn = feed_forward
+        self.ffn_norm = nn.LayerNorm(C, layer_norm_eps)
 
-    def forward(self, x: Tensor, layout: Any) -> tuple[Tensor, FullRouting]:
+    def forward(
+        self, x: Tensor, context: AttentionContext, with_internals: bool = False
+    ) -> tuple[Tensor, FullAttentionInternals | None]:
         """
         Args:
-            x: <float>[B, L, C], or [N, C] as ``layout.rows`` takes them.
-            layout: of the batch, see :class:`Layout`; sparse kinds have their own.
+            x: <float>[B, L, C], or [N, C] as ``context`` unpads them.
+            context: of the batch, as the attention needs it.
+            with_internals: whether to return the attention's internals.
         Returns:
-            X' in the shape of x, and the queries and keys.
+            X' in the shape of x, and the internals or None.
         """
-        q, k, v = (split_heads(layout.rows.put(project(x)), self.config.heads) for project in (self.q, self.k, self.v))
-        attended = layout.rows.take(merge_heads(self.attend(q, k, v, x, layout)))
-        r = dropout(self.out(attended), self.config.dropout, self.training) + x
-        dropout_p = self.config.dropout if self.training else 0.0
-        return normed_feed_forward(r, self.attention_norm, self.ffn, self.ffn_norm, dropout_p), FullRouting(q, k)
+        post, dropout_p = self.norm_order == "post", self.dropout if self.training else 0.0
+        attended, internals = self.attention(x if post else self.attention_norm(x), context)
+        a = dropout(attended, dropout_p) + x
+        del attended  # not needed while the feed-forward runs
+        if post:
+            x = normed_feed_forward(a, self.attention_norm, self.ffn, self.ffn_norm, dropout_p)
+        else:
+            x = dropout(self.ffn(self.ffn_norm(a)), dropout_p) + a
+        return x, internals if with_internals else None
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, layout: Any) -> Tensor:
-        """Attn(X, X) before its output projection.
 
-        Args:
-            q, k, v: <float>[B, H, L, D].
-            x: what they were made of, as :meth:`forward` has it.
-            layout: of the batch.
-        Returns:
-            <float>[B, H, L, D]; rows of padded queries are finite.
-        """
-        keep = None
-        if layout.padding_mask is not None:
-            # a sequence of padding alone attends to itself: a softmax over nothing is not a number
-            padding = layout.padding_mask
-            keep = (~padding | padding.all(dim=1, keepdim=True))[:, None, None, :]
-        return F.scaled_dot_product_attention(q, k, v, keep, self.attention_dropout())
-
-    def attention_dropout(self) -> float:
-        return self.config.attention_dropout if self.training else 0.0
+def encoder_layers(config: EncoderConfig, attention: Callable[[int], nn.Module]) -> Iterator[EncoderLayer]:
+    """An encoder's layers of the sizes of ``config``, whose attentions are made by their numbers, from 0."""
+    for number in range(config.layers):
+        attention_module = attention(number)
+        yield EncoderLayer(
+            attention_module,
+            FeedForward(config.embed_dim, config.ffn_embed_dim, config.activation_dropout, config.activation),
+            dropout=config.dropout,
+            layer_norm_eps=config.layer_norm_eps,
+        )

@@ -24,14 +24,20 @@ class FeedForward(nn.Module):
         embed_dim, ffn_embed_dim: C and F.
         activation_dropout: of gelu's output.
         activation: ``gelu``, or ``gelu_tanh``, its approximation.
+        bias: whether the linear layers have biases.
     """
 
     def __init__(
-        self, embed_dim: int, ffn_embed_dim: int, activation_dropout: float = 0.0, activation: str = "gelu"
+        self,
+        embed_dim: int,
+        ffn_embed_dim: int,
+        activation_dropout: float = 0.0,
+        activation: str = "gelu",
+        bias: bool = True,
     ) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(embed_dim, ffn_embed_dim)
-        self.fc2 = nn.Linear(ffn_embed_dim, embed_dim)
+        self.fc1 = nn.Linear(embed_dim, ffn_embed_dim, bias)
+        self.fc2 = nn.Linear(ffn_embed_dim, embed_dim, bias)
         self.activation_dropout = activation_dropout
         self.approximate = "tanh" if activation == "gelu_tanh" else "none"
 
@@ -57,9 +63,9 @@ def normed_feed_forward(
         X' <float>[..., C].
     """
     inner_dropout = ffn.training and ffn.activation_dropout > 0
-    quantized, approximate = type(ffn.fc1) is not nn.Linear, ffn.approximate != "none"
-    elsewhere = r.device.type != "cpu" or is_exporting()
-    if elsewhere or inner_dropout or quantized or approximate or torch.is_autocast_enabled("cpu"):
+    plain = type(ffn.fc1) is nn.Linear and ffn.fc1.bias is not None  # and not a quantized one
+    approximate, elsewhere = ffn.approximate != "none", r.device.type != "cpu" or is_exporting()
+    if elsewhere or inner_dropout or not plain or approximate or torch.is_autocast_enabled("cpu"):
         a = attention_norm(r)
         result: Tensor = ffn_norm(dropout(ffn(a), dropout_p) + a)
         return result

@@ -253,7 +253,7 @@ def test_padding_may_be_computed_with_or_left_out(window, monkeypatch):
     tokens[0, 9:], tokens[2, 1:] = PAD, PAD
     results = []
     for share in (0.01, 1.1):
-        monkeypatch.setattr("fairseq_littlebird.modules.unpadding.WORTHWHILE", share)
+        monkeypatch.setattr("fairseq_littlebird.modules.unpadding.MIN_PADDING_TO_UNPAD", share)
         encoder = build(window=window)
         out = encoder(tokens)
         out[tokens != PAD].square().sum().backward()

@@ -70,4 +70,5 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, dropout_p: float) 
     q <float>[B, H, m, …, D], k and v <float>[B, H, m, K, D], keep <bool>[B or 1, H or 1, m, 1, K].
     """
     keep = keep.expand(*q.shape[:2], -1, -1, -1)
-    return fused_masked_attention(*(x.flatten(0, 1) for x in (q, k, v, keep)), dropout_p).view(q.shape)
+    heads, k, v, keep = (x.flatten(0, 1) for x in (q, k, v, keep))
+    return fused_masked_attention(heads, k, v, keep, dropout_p).view(q.shape)

@@ -3,6 +3,7 @@
 from fairseq_littlebird.attention.littlebird.absorbed_pack import absorbed_pack_attention
 from fairseq_littlebird.attention.littlebird.backends import (
     BACKENDS,
+    BackendError,
     backend_fault,
     unpack_window_attention,
     window_features,
@@ -13,6 +14,7 @@ from fairseq_littlebird.attention.littlebird.pack import pack_attention
 
 __all__ = [
     "BACKENDS",
+    "BackendError",
     "BiALiBi",
     "absorbed_pack_attention",
     "backend_fault",

@@ -20,6 +20,10 @@ BACKENDS = ("auto", "blockwise", "unfolded", "dense", "flex", "triton")
 HAS_TRITON = find_spec("triton") is not None
 
 
+class BackendError(ValueError):
+    """A backend that there is not, or that cannot serve the arguments."""
+
+
 def unpack_window_attention(
     q: Tensor,
     k: Tensor,
@@ -50,7 +54,7 @@ def unpack_window_attention(
     Returns:
         <float>[B, H, L, D]; a row with every key masked is 0, and what stands in rows of padded queries is undefined.
     Raises:
-        ValueError: an unknown backend, or one that cannot serve these arguments; the text says why.
+        BackendError: an unknown backend, or one that cannot serve these arguments; the text says why.
     """
     arguments = (q, k, v, pack_k, pack_v, slopes, positions, padding_mask, block_size, dropout_p)
     kind = (q.shape[-1], block_size, dropout_p, q.device, q.dtype)
@@ -63,7 +67,7 @@ def unpack_window_attention(
             backend = "triton" if backend_fault("triton", *kind) is None else "unfolded"
     fault = backend_fault(backend, *kind)
     if fault is not None:
-        raise ValueError(fault)
+        raise BackendError(fault)
     if backend == "triton":
         from fairseq_littlebird.attention.littlebird.triton import triton_unpack_window_attention
 
