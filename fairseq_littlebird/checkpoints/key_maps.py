@@ -33,7 +33,7 @@ GLOBAL = ("global_q", "global_k", "global_v")
 
 
 OLDER = re.compile(r"encoder\.layers\.\d+\.q\.")
-"""Before version 0.2 a layer's projections were its own, not its attention's."""
+"""In older versions a layer's projections were its own, not its attention's."""
 
 
 def refuse_older(state: Iterable[str], where: str) -> None:
