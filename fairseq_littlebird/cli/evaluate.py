@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
@@ -167,7 +167,7 @@ def _require_common_ids(maps: dict[str, dict[str, Any]], identifiers: Iterable[s
             raise UserError(what, where, "give the gold and the predictions of the same questions")
 
 
-def _composed_otherwise(predictions: dict[str, Any], answers: dict[str, Any]) -> list[str]:
+def _composed_otherwise(predictions: Mapping[Any, object], answers: Mapping[Any, object]) -> list[str]:
     """The questions whose prediction is an answer, but for characters in one part here and in several there."""
     found = []
     for identifier, golds in answers.items():
