@@ -74,7 +74,7 @@ def test_files_named_in_code_are_there(page):
         if head in OURS and page.name in (
             "architecture.md",
             "how_it_works.md",
-        ):  # it says that its files are below the package
+        ):  # below the package
             assert any((ROOT / "fairseq_littlebird").glob(path.rstrip("/"))), path
         elif head in FOLDERS:
             assert any(ROOT.glob(path.rstrip("/"))), path
