@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,12 +17,24 @@ from fairseq_littlebird.cli.benchmark import main
 SMALL = "--size tiny --threads 1 --runs 1".split()
 
 
+@pytest.fixture
+def in_forks(forks, monkeypatch):
+    """Whatever the benchmarks measure or run in processes of its own runs in forks; see tests/benchmarks for these."""
+
+    def status_of(words, stdout, stderr, env):
+        return forks.start(words, Path(stdout.name), Path(stdout.name), environment=env).wait()
+
+    monkeypatch.setattr("fairseq_littlebird.benchmarks.comparison.fresh_process", forks.call)
+    monkeypatch.setattr("fairseq_littlebird.cli.benchmark.fresh_process", forks.call)
+    monkeypatch.setattr("fairseq_littlebird.benchmarks.steps._RUNNING.status_of", status_of)
+
+
 def cells_of(path):
     return [(c.mode, c.length, c.allocator, c.model) for c in read(path)]
 
 
 @pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed")
-def test_encoder(tmp_path, capsys):
+def test_encoder(in_forks, tmp_path, capsys):
     path = tmp_path / "a.csv"
     arguments = f"encoder --lengths 40 --modes forward --peers full --markdown --csv {path}".split()
     main([*arguments, *SMALL])
@@ -39,14 +49,14 @@ def test_encoder(tmp_path, capsys):
     assert capsys.readouterr().out.strip() == out[out.index("| mode") :].strip()
 
 
-def test_precisions(tmp_path):
+def test_precisions(in_forks, tmp_path):
     path = tmp_path / "a.csv"
     names = ["littlebird-bfloat16", "littlebird-int8"]
     main(["encoder", "--lengths", "40", "--modes", "forward", "--csv", str(path), *SMALL, "--peers", *names])
     assert [cell.model for cell in read(path)] == ["littlebird", *names, "floor"]
 
 
-def test_a_file_grows_from_call_to_call(tmp_path):
+def test_a_file_grows_from_call_to_call(in_forks, tmp_path):
     path = tmp_path / "a.csv"
     for options in (["40", "--memory"], ["70"]):
         main(["encoder", "--modes", "forward+backward", "--csv", str(path), *SMALL, "--lengths", *options])
@@ -58,7 +68,7 @@ def test_a_file_grows_from_call_to_call(tmp_path):
         assert all((value is not None) == (cell.model == "littlebird" and cell.length == 40) for value in measured)
 
 
-def test_efficiency(tmp_path, capsys):
+def test_efficiency(in_forks, tmp_path, capsys):
     path, picture = tmp_path / "a.csv", tmp_path / "a.png"
     arguments = (
         "efficiency --lengths 40 70 --vocabulary 100 --layers 1 --full-up-to 64 --no-memory --modes forward".split()
@@ -99,7 +109,7 @@ def test_efficiency_at_base_size(monkeypatch, tmp_path):
     ]
 
 
-def test_quality(tiny, tmp_path, capsys):
+def test_quality(in_forks, tiny, tmp_path, capsys):
     """Two architectures through every command; once more, and nothing runs again."""
     small = {"encoder_layers": 1, "encoder_embed_dim": 16, "encoder_ffn_embed_dim": 16, "encoder_attention_heads": 2}
     file, out = tmp_path / "a.yaml", tmp_path / "out"
@@ -140,7 +150,7 @@ def test_quality(tiny, tmp_path, capsys):
     assert "2 of 2 runs failed" in error and "made by another command" in error
 
 
-def test_attention(tmp_path, capsys):
+def test_attention(in_forks, tmp_path, capsys):
     path = tmp_path / "a.csv"
     options = "attention --lengths 40 70 --dense-up-to 64 --modes forward --allocator tuned --peers".split()
     main([*options, "--csv", str(path), *SMALL])
@@ -151,7 +161,7 @@ def test_attention(tmp_path, capsys):
     assert all(cell.times_ours == 1 for cell in read(path) if cell.model == "blockwise")
 
 
-def test_attention_in_both_modes(tmp_path):
+def test_attention_in_both_modes(in_forks, tmp_path):
     """A backend without gradients here is left out; it does not end the call."""
     path = tmp_path / "a.csv"
     main(["attention", "--lengths", "40", "--csv", str(path), *SMALL])
@@ -160,7 +170,7 @@ def test_attention_in_both_modes(tmp_path):
     }
 
 
-def test_backends_that_do_not_run_here(monkeypatch, capsys, tmp_path):
+def test_backends_that_do_not_run_here(in_forks, monkeypatch, capsys, tmp_path):
     reasons = dict.fromkeys(("dense", "flex", "triton"), "needs an accelerator")
     monkeypatch.setattr("fairseq_littlebird.cli.benchmark.fresh_process", lambda *_: reasons)
     with pytest.raises(SystemExit) as stopped:
@@ -197,8 +207,6 @@ def test_bad_arguments(arguments, capsys):
     assert stopped.value.code == 2 and "Traceback" not in capsys.readouterr().err
 
 
-def test_as_a_command():
-    words = [sys.executable, "-m", "fairseq_littlebird.cli.benchmark", "--help"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+def test_as_a_command(forks):
+    done = forks.run([sys.executable, "-m", "fairseq_littlebird.cli.benchmark", "--help"])
     assert done.returncode == 0 and "floor" in done.stdout

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import subprocess
 import sys
 import threading
 import unicodedata
@@ -365,7 +364,7 @@ def test_unreadable_file(write, tmp_path, capsys):
         assert capsys.readouterr().err.startswith(f"littlebird-evaluate: {gold}: ")
 
 
-def test_as_a_program(write):
+def test_as_a_program(write, forks):
     arguments = [
         "--dataset",
         "squad",
@@ -375,7 +374,7 @@ def test_as_a_program(write):
         write("p.json", GOOD),
     ]
     command = [sys.executable, "-m", "fairseq_littlebird.cli.evaluate"]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+    done = forks.run([*command, *arguments])
     assert "exact_match  100.0" in done.stdout
-    usage = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
+    usage = forks.run([*command, "--help"]).stdout
     assert "--null-odds" in usage and ",".join([*DATASETS, CLASSIFICATION]) in usage

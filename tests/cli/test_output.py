@@ -39,7 +39,7 @@ def test_the_slower_of_two_folders_says_so(tmp_path, there):
     out = tmp_path / "out"
     if there:
         out.mkdir()
-    with pytest.raises(UserError, match="out: the output folder appeared while .*; name another or add --overwrite"):
+    with pytest.raises(UserError, match="out: .*--overwrite"):
         write(out, "slow", meanwhile=lambda: write(out, "quick"))
     assert (out / "a").read_text() == "quick" and os.listdir(tmp_path) == ["out"]
 
@@ -88,7 +88,7 @@ def test_of_many_at_once_one_stays_whole(tmp_path, overwrite):
 def test_what_is_the_users_own_stays_also_if_it_came_meanwhile(tmp_path):
     out = tmp_path / "out"
     write(out, "first")
-    with pytest.raises(UserError, match=f"^{out}: the output folder holds something else, mine"):
+    with pytest.raises(UserError, match=f"^{out}: .* mine"):
         write(out, "second", overwrite=True, meanwhile=(out / "mine").touch)
     assert sorted(os.listdir(out)) == ["a", "mine"] and (out / "a").read_text() == "first"
     assert os.listdir(tmp_path) == ["out"]

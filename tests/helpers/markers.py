@@ -11,6 +11,9 @@ import pytest
 
 from helpers.processes import ROOT
 
+STARTING = {"subprocess", "fresh_process"}
+"""Names of what starts processes."""
+
 SHARED = {"fork_server", "tiny"}
 """Fixtures that start processes once, for whoever needs what these make."""
 
@@ -21,7 +24,7 @@ def mark(item: pytest.Item) -> None:
     if "data_dir" in fixtures:
         item.add_marker("real_data")
     functions = [item.function, *(found[-1].func for name, found in fixtures.items() if name not in SHARED)]
-    if "forks" in fixtures or any("subprocess" in names_of(function) for function in functions):
+    if "forks" in fixtures or any(STARTING & names_of(function) for function in functions):
         item.add_marker("subprocess")
 
 

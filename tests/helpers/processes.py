@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "fairseq_littlebird"
@@ -66,6 +69,7 @@ class ForkServer:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._started: list[Program] = []
+        self._lock = threading.Lock()
         self._server = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
             env=environment_with(),
@@ -84,20 +88,21 @@ class ForkServer:
         environment: Mapping[str, str] | None = None,
     ) -> Program:
         """Starts a program whose output is added to two files, which may be one."""
-        status = Path(self._folder.name) / str(len(self._started))
         request = {
             "words": [*map(str, words)],
             "cwd": str(cwd or Path.cwd()),
             "environment": dict(environment_with() if environment is None else environment),
             "stdout": str(stdout),
             "stderr": str(stderr),
-            "status": str(status),
         }
-        assert self._server.stdin
-        self._server.stdin.write(json.dumps(request).encode() + b"\n")
-        self._server.stdin.flush()
-        self._started.append(Program(int(self._answer()), status))
-        return self._started[-1]
+        with self._lock:
+            status = Path(self._folder.name) / f"status{len(self._started)}"
+            assert self._server.stdin
+            self._server.stdin.write(json.dumps(request | {"status": str(status)}).encode() + b"\n")
+            self._server.stdin.flush()
+            program = Program(int(self._answer()), status)
+            self._started.append(program)
+        return program
 
     def run(
         self,
@@ -129,6 +134,20 @@ class ForkServer:
                 program.wait(60)
                 raise subprocess.TimeoutExpired(words, timeout, out.read(), err.read()) from None
             return subprocess.CompletedProcess(words, status, out.read().decode(), err.read().decode())
+
+    def call(self, function: Callable[..., Any], *arguments: Any, variables: Mapping[str, str] | None = None) -> Any:
+        """What a function returns in a process of its own; function, arguments and result go there and back pickled.
+
+        Args:
+            variables: of the environment.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            call, result = Path(folder) / "call", Path(folder) / "result"
+            call.write_bytes(pickle.dumps((function, arguments)))
+            script = Path(__file__).with_name("apply.py")
+            done = self.run([sys.executable, script, call, result], environment=environment_with(variables))
+            assert done.returncode == 0, done.stderr
+            return pickle.loads(result.read_bytes())
 
     def close(self) -> None:
         for program in self._started:

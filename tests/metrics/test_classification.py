@@ -99,7 +99,7 @@ def test_prediction_files_hold_one_object(tmp_path):
     path.write_text('{"a": ["x"]}', "utf-8")
     assert classification.read_predictions(str(path)) == {"a": ["x"]}
     path.write_text("[]", "utf-8")
-    with pytest.raises(UserError, match="p.json: expected one JSON object, example id to labels"):
+    with pytest.raises(UserError, match="p.json: expected one JSON object"):
         classification.read_predictions(str(path))
 
 

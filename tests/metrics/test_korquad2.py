@@ -134,5 +134,5 @@ def test_html_that_cannot_be_read_is_said(monkeypatch):
         raise AssertionError("unknown status keyword 'x'")
 
     monkeypatch.setattr(korquad2._TextParser, "feed", refuse)  # which HTML it is depends on Python's version
-    with pytest.raises(UserError, match="gold answer of question q0: not HTML .unknown status keyword 'x'.; give"):
+    with pytest.raises(UserError, match="question q0: .*HTML.*'x'"):
         korquad2.evaluate(korquad_file("가"), {})

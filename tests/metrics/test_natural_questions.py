@@ -146,7 +146,7 @@ def test_the_simplified_format_has_tokens_only():
     scores = nq.evaluate(gold, {1: prediction(span(2, 7), [span(3, 4)])})
     assert scores["long-best-threshold-f1"] == scores["short-best-threshold-f1"] == 1.0
     bytes_only = {"start_byte": 20, "end_byte": 70}
-    with pytest.raises(UserError, match="bytes only, the simplified gold tokens only; predict start_token"):
+    with pytest.raises(UserError, match="bytes.*tokens.*start_token"):
         nq.evaluate(gold, {1: prediction(bytes_only)})
 
 

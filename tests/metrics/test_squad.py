@@ -274,5 +274,5 @@ def test_what_cannot_be_scored_is_said(gold, predictions, null_odds, message):
 def test_an_id_must_not_come_twice():
     gold = squad_file(["x"])
     gold["data"] += gold["data"]
-    with pytest.raises(UserError, match="gold, article 2, paragraph 1, question q0: more than one"):
+    with pytest.raises(UserError, match="article 2, paragraph 1, question q0: "):
         squad.evaluate(gold, {})

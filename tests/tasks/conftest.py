@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -135,14 +135,26 @@ def teacher(fairseq: Callable[..., Any], once: Callable[..., Path]) -> Callable[
 
 
 @pytest.fixture
+def launch_pair(launch: Callable[..., Any]) -> Callable[..., list[Any]]:
+    """``launch_pair(task, save_dir, updates, *more)`` starts two workers that are told what torchrun tells its own."""
+
+    def launch_pair(*arguments: Any) -> list[Any]:
+        common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        ranks = [{"RANK": rank, "LOCAL_RANK": rank} | common for rank in ("0", "1")]
+        return [launch(*arguments, workers=1, settings=own) for own in ranks]
+
+    return launch_pair
+
+
+@pytest.fixture
 def launch(tiny: Path, forks: ForkServer, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """``launch(task, save_dir, updates, *more, workers=2)`` starts torchrun with littlebird-launch, or it alone.
 
     What it gives is a Popen, or its like, in a process group of its own, whose ``log`` is the file that everything is
-    printed to. ``before`` are the words of a program that starts it; ``new_interpreter`` starts Python anew.
+    printed to. ``before`` are the words of a program that starts it; ``settings`` are variables of its environment;
+    ``new_interpreter`` starts Python anew.
     """
     started: list[Any] = []
-    environment = environment_with({"PYTHONUNBUFFERED": "1"})
 
     def launch(
         task: str,
@@ -151,8 +163,10 @@ def launch(tiny: Path, forks: ForkServer, tmp_path: Path) -> Iterator[Callable[.
         *more: Any,
         workers: int = 2,
         before: tuple[str, ...] = (),
+        settings: Mapping[str, str] | None = None,
         new_interpreter: bool = False,
     ) -> Any:
+        environment = environment_with({"PYTHONUNBUFFERED": "1"} | dict(settings or {}))
         folder, *options = TASKS[task].split()
         own = [folder, *options, *SIZES, *TRAINING, "--save-dir", save_dir, "--max-update", updates, *more]
         torchrun = [COMMANDS / "torchrun", "--no-python", f"--nproc_per_node={workers}", "--master_port", free_port()]

@@ -137,9 +137,10 @@ def test_a_full_disk(launch, straight, tmp_path):
     same(straight, weights(tmp_path), losses(first.log.read_text()) | losses(done))
 
 
-def test_two_workers_stop_together_and_go_on(launch, tmp_path):
+def test_two_workers_stop_together_and_go_on(launch, launch_pair, tmp_path):
     """Told once through torchrun, once by a worker that is killed."""
-    finished(launch("recurring_span_selection", tmp_path / "straight", UPDATES, *NOISY))
+    for run in launch_pair("recurring_span_selection", tmp_path / "straight", UPDATES, *NOISY):
+        finished(run)
     run = launch("recurring_span_selection", tmp_path / "broken", UPDATES, *NOISY)
     wait_for(run, 3)
     run.send_signal(signal.SIGTERM)
@@ -150,7 +151,8 @@ def test_two_workers_stop_together_and_go_on(launch, tmp_path):
     os.kill(children(run.pid)[1], signal.SIGKILL)
     run.wait(timeout=300)
     assert run.returncode != 0
-    finished(launch("recurring_span_selection", tmp_path / "broken", UPDATES, *NOISY))
+    for run in launch_pair("recurring_span_selection", tmp_path / "broken", UPDATES, *NOISY):
+        finished(run)
     wanted, found = weights(tmp_path / "straight"), weights(tmp_path / "broken")
     for name in wanted:
         assert torch.equal(found[name], wanted[name]), name
@@ -185,7 +187,7 @@ MEETINGS = {
 
 
 @pytest.mark.parametrize("meeting", MEETINGS)
-def test_two_hosts_equal_two_workers(meeting, launch, hosts, commands, tmp_path):
+def test_two_hosts_equal_two_workers(meeting, launch, launch_pair, hosts, commands, tmp_path):
     shared, updates = tmp_path / "shared", 6
     runs = []
     for rank, host in enumerate(hosts):
@@ -195,9 +197,9 @@ def test_two_hosts_equal_two_workers(meeting, launch, hosts, commands, tmp_path)
         own += ["--distributed-init-method", "tcp://10.77.0.1:29512"]
         more = [] if first else own
         runs.append(launch("recurring_span_selection", shared, updates, *STILL, *more, workers=1, before=before))
+    runs += launch_pair("recurring_span_selection", tmp_path / "alone", updates, *STILL)
     for run in runs:
         finished(run)
-    finished(launch("recurring_span_selection", tmp_path / "alone", updates, *STILL))
     wanted, found = weights(tmp_path / "alone"), weights(shared)
     for name in wanted:
         assert torch.equal(found[name], wanted[name]), name

@@ -100,17 +100,17 @@ def test_questions_that_are_kept_for_scoring_are_not_trained_on(tiny, tmp_path):
 def test_a_split_that_is_not_there_names_those_that_are(tiny, tmp_path):
     with pytest.raises(UserError, match="no split 'dev' here; name one of train, valid$"):
         PreparedQuestions(tiny / "questions", "dev")
-    with pytest.raises(UserError, match="no split 'test' here; name one of train, valid, or prepare it with --test$"):
+    with pytest.raises(UserError, match="'test'.* train, valid.* --test$"):
         PreparedQuestions(tiny / "questions", "test")
     shutil.copy(tiny / "questions" / "prepared.json", tmp_path)
-    with pytest.raises(UserError, match="no split 'dev' here; prepare some with littlebird-prepare qa$"):
+    with pytest.raises(UserError, match="'dev'.* littlebird-prepare qa$"):
         PreparedQuestions(tmp_path, "dev")
 
 
 def test_binarized_splits_that_are_there_are_named(tiny, tmp_path):
-    with pytest.raises(UserError, match="text/dev: no such split; name one of train, valid$"):
+    with pytest.raises(UserError, match="text/dev: .* train, valid$"):
         check_text(f"{tiny}/text", "dev")
-    with pytest.raises(UserError, match="no such split; binarize it: fairseq-preprocess --only-source$"):
+    with pytest.raises(UserError, match="dev: .* fairseq-preprocess --only-source$"):
         check_text(f"{tmp_path}", "dev")
 
 
@@ -118,5 +118,5 @@ def test_binarized_splits_that_are_there_are_named(tiny, tmp_path):
 def test_limits_that_leave_no_item_are_one_line(task, split):
     """fairseq leaves out what is too long, and says of an empty rest that the data set is."""
     task.load_dataset(split, **LOADED)
-    with pytest.raises(UserError, match=r"^--max-positions, --max-tokens: all \d+ items of a split are longer; raise"):
+    with pytest.raises(UserError, match=r"^--max-positions, --max-tokens: all \d+ items"):
         task.get_batch_iterator(task.dataset(split), max_positions=3, ignore_invalid_inputs=True, **ASKED)
