@@ -104,7 +104,8 @@ def prepare_questions(
                 with progress:
                     for document in ordered_map(encode, _by_document(examples), workers):
                         writer.add(document)
-                        progress.set_postfix_str(f"{log.characters / 1e6:,.1f} M characters", refresh=False)
+                        read = _read_so_far(log.characters, seconds=progress.format_dict["elapsed"])
+                        progress.set_postfix_str(read, refresh=False)
                         progress.update(len(document.questions))
                 summaries[split] = writer.summary(spec.name, log)
             if not summaries[split]["kept"]:
@@ -189,6 +190,11 @@ def _read_split(files: Iterable[QuestionFile], split: str, join_articles: bool, 
         if len(seen) == before:
             left = f"; {len(log.skipped):,} bad ones left out" if log.skipped else ""
             raise UserError(f"no question in this file{left}", where=str(file.path), remedy="leave the file out")
+
+
+def _read_so_far(characters: int, *, seconds: float) -> str:
+    millions = characters / 1e6
+    return f"{millions:,.1f} M characters, {millions / max(seconds, 1e-3):,.1f} M/s"
 
 
 def _by_document(examples: Iterable[QAExample]) -> Iterator[list[QAExample]]:

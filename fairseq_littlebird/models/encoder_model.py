@@ -20,10 +20,12 @@ from fairseq_littlebird.heads.evidence import SegmentHead
 from fairseq_littlebird.heads.language_model import LanguageModelHead
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.models.roles import Roles
+from fairseq_littlebird.models.start import Start
 from fairseq_littlebird.modules.config import ACTIVATIONS
 
 logger = logging.getLogger(__name__)
 
+TABLE = "encoder.embeddings.words.weight"
 LM_HEAD = "lm_head."
 HEADS = {
     LM_HEAD: "LM head",
@@ -93,6 +95,8 @@ class EncoderModel(BaseFairseqModel):
     config_class: type[EncoderModelConfig]
     used_for = ""
     """What a task that loads a checkpoint to use it needs its heads for; empty where they may still be trained."""
+    start: Start | None = None
+    """The checkpoint that a training of one of fairseq's own tasks goes on from."""
     takes_gaps = False
     """Whether gaps in the position ids mean something to it: padding insertion, and gaps between paragraphs."""
 
@@ -133,9 +137,11 @@ class EncoderModel(BaseFairseqModel):
         words = task.source_dictionary
         config = cls.config_class(**{k: v for k, v in dict(cfg).items() if k != "_name"})
         try:
-            return cls(config, cls.build_encoder(config, len(words), words.pad()))
+            model = cls(config, cls.build_encoder(config, len(words), words.pad()))
         except ValueError as error:
             raise UserError(str(error), "model options", "choose sizes that fit together") from error
+        model.start = Start.of(cfg, task)
+        return model
 
     def forward(
         self,
@@ -254,16 +260,18 @@ class EncoderModel(BaseFairseqModel):
         Everything else must match; fairseq loads strictly. A model that does not train needs its heads.
 
         Raises:
-            UserError: the checkpoint's words are not the dictionary's, or it lacks a head.
+            UserError: the checkpoint's dictionary is not the data's, or it lacks a head.
         """
         super().upgrade_state_dict_named(state_dict, name)
-        words, here = state_dict.get("encoder.embeddings.words.weight"), self.encoder.embeddings.words.weight
+        words, here = state_dict.get(TABLE), self.encoder.embeddings.words.weight
         if words is not None and len(words) != len(here):
             raise UserError(
                 f"the checkpoint has {len(words)} words, the dictionary {len(here)}",
                 "checkpoint and dict.txt",
                 "use the dict.txt the checkpoint was trained with",
             )
+        if words is not None and self.start is not None:
+            self.start.check(TABLE, words)
         own, lacking = self.state_dict(), []
         for head in HEADS:
             theirs = {k for k in state_dict if k.startswith(head)}

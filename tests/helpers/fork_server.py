@@ -1,6 +1,6 @@
 """Runs Python programs in forks of a process that has PyTorch and fairseq imported: ``python fork_server.py``.
 
-Reads requests, a JSON object a line, and answers each with a line when its program runs and one when it has ended; see
+Reads requests, a JSON object a line, and answers each with the number of its process; see
 :class:`helpers.processes.ForkServer`. Nothing of this project is imported before the fork, and no thread is started.
 """
 
@@ -37,16 +37,25 @@ def load() -> None:
 
 def next_program() -> dict[str, Any] | None:
     """Answers requests; in each fork returns its own, and in the server None, at the end of its input."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait
     for line in iter(sys.stdin.readline, ""):
-        if not (child := os.fork()):
-            return json.loads(line)
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        if not os.fork():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            request = json.loads(line)
+            if not (program := os.fork()):
+                return request
+            print(program, flush=True)
+            status = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+            with open(f"{request['status']}.new", "w") as file:
+                file.write(str(status))
+            os.rename(file.name, request["status"])
+            os._exit(0)
     return None
 
 
 def become(request: dict[str, Any]) -> None:
-    """Makes this process look as one that the program was started in."""
+    """Makes this process look as one that the program was started in, at the head of a session."""
+    os.setsid()
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers.processes import COMMANDS, PACKAGE, ForkServer
+from helpers.processes import COMMANDS, PACKAGE, ForkServer, environment_with
 
 from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.text.html import WORDS as HTML_WORDS
@@ -135,27 +135,39 @@ def teacher(fairseq: Callable[..., Any], once: Callable[..., Path]) -> Callable[
 
 
 @pytest.fixture
-def launch(tiny: Path, commands: Path, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+def launch(tiny: Path, forks: ForkServer, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """``launch(task, save_dir, updates, *more, workers=2)`` starts torchrun with littlebird-launch, or it alone.
 
-    What it gives is a Popen in a process group of its own, whose ``log`` is the file that everything is printed to.
+    What it gives is a Popen, or its like, in a process group of its own, whose ``log`` is the file that everything is
+    printed to. ``before`` are the words of a program that starts it; ``new_interpreter`` starts Python anew.
     """
     started: list[Any] = []
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    environment = environment_with({"PYTHONUNBUFFERED": "1"})
 
     def launch(
-        task: str, save_dir: Path, updates: int, *more: Any, workers: int = 2, before: tuple[str, ...] = ()
+        task: str,
+        save_dir: Path,
+        updates: int,
+        *more: Any,
+        workers: int = 2,
+        before: tuple[str, ...] = (),
+        new_interpreter: bool = False,
     ) -> Any:
         folder, *options = TASKS[task].split()
         own = [folder, *options, *SIZES, *TRAINING, "--save-dir", save_dir, "--max-update", updates, *more]
-        torchrun = [commands / "torchrun", "--no-python", f"--nproc_per_node={workers}", "--master_port", free_port()]
-        words = [*before, *(torchrun if workers > 1 else []), commands / "littlebird-launch", *own]
+        torchrun = [COMMANDS / "torchrun", "--no-python", f"--nproc_per_node={workers}", "--master_port", free_port()]
+        words = [*map(str, [*before, *(torchrun if workers > 1 else []), COMMANDS / "littlebird-launch", *own])]
         log = tmp_path / f"log{len(started)}"
-        with log.open("w") as file:
-            run = subprocess.Popen(
-                [*map(str, words)], cwd=tiny, env=environment, stdout=file, stderr=file, start_new_session=True
-            )
-        run.log = log  # type: ignore[attr-defined]
+        log.touch()
+        run: Any
+        if before or workers > 1 or new_interpreter:
+            with log.open("w") as file:
+                run = subprocess.Popen(
+                    words, cwd=tiny, env=environment, stdout=file, stderr=file, start_new_session=True
+                )
+        else:
+            run = forks.start(words, log, log, tiny, environment)
+        run.log = log
         started.append(run)
         return run
 

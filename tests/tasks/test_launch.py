@@ -82,7 +82,8 @@ def test_plain_fairseq_train_under_torchrun_is_one_line(fairseq, tiny, commands,
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_the_same_command_goes_on(number, launch, straight, tmp_path):
-    run = launch("recurring_span_selection", tmp_path, UPDATES, *NOISY, workers=1)
+    anew = {"new_interpreter": number == signal.SIGTERM}
+    run = launch("recurring_span_selection", tmp_path, UPDATES, *NOISY, workers=1, **anew)
     wait_for(run, 3)
     run.send_signal(number)
     stopped = finished(run, status=128 + number)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import random
 import shutil
 import socket
@@ -17,13 +16,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.processes import environment_with
 
 from fairseq_littlebird.cli.prepare import main as prepare
 
 WORKER = Path(__file__).with_name("workers.py")
 ROOT = Path(__file__).resolve().parents[2]
 # what is unread, pytorch_ddp finds in the second
-UPDATES = {"one": 20, "legacy_ddp": 20, "pytorch_ddp": 4, "fully_sharded": 4}
+UPDATES = {"one": 12, "legacy_ddp": 12, "pytorch_ddp": 4, "fully_sharded": 4}
 SIZES = """--encoder-layers 2 --encoder-embed-dim 16 --encoder-ffn-embed-dim 24 --encoder-attention-heads 2
     --dropout 0 --attention-dropout 0""".split()
 TRAINING = """--optimizer adam --lr 1e-3 --batch-size 4 --no-epoch-checkpoints --no-save-optimizer-state --num-workers 0
@@ -106,7 +106,7 @@ def data(tiny, teacher, data_dir, in_simplified_format, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
+def trained(data, forks, tmp_path_factory):
     """``trained(kind)``: the folder where all cases were trained by ``one`` worker, or by two with a DDP backend."""
     made = {}
 
@@ -126,13 +126,14 @@ def trained(data, tmp_path_factory):
         (folder / "cases.json").write_text(json.dumps(cases))
         workers, port = [], free_port()
         for rank in range(1 if kind == "one" else 2):
-            environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+            settings = {}
             if kind != "one":
                 own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_PORT": port}
-                environment |= {"MASTER_ADDR": "127.0.0.1"} | {name: str(value) for name, value in own.items()}
-            with (folder / f"log{rank}").open("w") as log:
-                command = [sys.executable, str(WORKER), str(folder / "cases.json")]
-                workers.append(subprocess.Popen(command, cwd=data, env=environment, stdout=log, stderr=log))
+                settings = {"MASTER_ADDR": "127.0.0.1"} | {name: str(value) for name, value in own.items()}
+            log = folder / f"log{rank}"
+            log.touch()
+            command = [sys.executable, WORKER, folder / "cases.json"]
+            workers.append(forks.start(command, log, log, data, environment_with(settings)))
         try:
             while all(worker.poll() is None for worker in workers):
                 try:
