@@ -31,7 +31,7 @@ from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.inference.answering import DecodedWindows, decode_windows, merge_batch
 from fairseq_littlebird.inference.prediction_files import write_predictions
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 from fairseq_littlebird.output import whole_file
 from fairseq_littlebird.text import recurring_spans, recurring_spans_reference
 from fairseq_littlebird.text.tokenizers import load_tokenizer

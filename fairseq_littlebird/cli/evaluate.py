@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.datasets import AUTO, DATASETS, PLAIN, recognised
 from fairseq_littlebird.datasets.scoring import official_metric
 from fairseq_littlebird.errors import UserError, exit_on_user_error
+from fairseq_littlebird.formats.questions import FORMATS
 from fairseq_littlebird.formats.records import open_records
+from fairseq_littlebird.formats.texts import scalar_label
 from fairseq_littlebird.inputs import check_given_once, is_rereadable
 from fairseq_littlebird.metrics import classification
-from fairseq_littlebird.metrics.json_files import read_json, read_numbers
+from fairseq_littlebird.metrics.json_files import files_of, read_json, read_numbers
 from fairseq_littlebird.metrics.official_metric import OfficialMetric
 
 CLASSIFICATION = "classification"
@@ -62,6 +65,8 @@ def main(argv: list[str] | None = None) -> None:
             "supporting facts that are not [title, sentence index], scored as wrong ones, as the official script does"
         )
         _warn(metric.malformed(predictions), what, args.predictions)
+    what = "answers that differ from the gold in Unicode normalisation alone (NFC, NFD), which counts as wrong"
+    _warn(_composed_otherwise(predictions, identifiers), what, args.predictions)
     missing_ids: list[list[str]] = []
     identifiers = {str(identifier): None for identifier in identifiers}
     for where, predicted in maps.items():
@@ -125,14 +130,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _recognised(path: str) -> str:
-    """The data set whose format the gold file has."""
+    """The data set whose format the gold has: a file, or the first one of a folder or pattern."""
     if not is_rereadable(path):
         raise UserError("standard input is read once", path, "name its --dataset")
-    with open_records(path, "give the data set's own file") as records:
+    with open_records(files_of(path, ".jsonl", ".jsonl.gz", ".json")[0], "give the data set's own file") as records:
         found = recognised(records.first)
-    name = found.name if found else PLAIN
+        name = found.name if found else CLASSIFICATION if _has_labels(records.first) else PLAIN
     print(f"littlebird-evaluate: --dataset auto: {name}", file=sys.stderr)
     return name
+
+
+def _has_labels(record: Any) -> bool:
+    """Whether a record is no question, and has nothing but labels and lists of labels."""
+    if not isinstance(record, dict) or any(form.matches(record) for form in FORMATS):
+        return False
+    lists = [value if isinstance(value, list) else [value] for value in record.values()]
+    return bool(lists) and all(scalar_label(label) is not None for labels in lists for label in labels)
 
 
 def _require_common_ids(maps: dict[str, dict[str, Any]], identifiers: Iterable[str], gold: str, file: str) -> None:
@@ -152,6 +165,17 @@ def _require_common_ids(maps: dict[str, dict[str, Any]], identifiers: Iterable[s
         if found and not set(wanted) & set(found):
             what = f"no prediction for any question of {gold}: an id here is {found[0]!r}, there {wanted[0]!r}"
             raise UserError(what, where, "give the gold and the predictions of the same questions")
+
+
+def _composed_otherwise(predictions: Mapping[Any, object], answers: Mapping[Any, object]) -> list[str]:
+    """The questions whose prediction is an answer, but for characters in one part here and in several there."""
+    found = []
+    for identifier, golds in answers.items():
+        prediction = predictions.get(identifier)
+        if isinstance(prediction, str) and isinstance(golds, list) and prediction not in golds:
+            composed = unicodedata.normalize("NFC", prediction)
+            found += [identifier] if composed in (unicodedata.normalize("NFC", gold) for gold in golds) else []
+    return found
 
 
 def _say_emptied(

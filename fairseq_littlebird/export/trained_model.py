@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.checkpoints.dictionary import members
+from fairseq_littlebird.checkpoints.key_maps import refuse_older
 from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.model_folder import TrainedSettings, model_folder, model_tokenizer, trained_settings
@@ -17,28 +18,18 @@ from fairseq_littlebird.datasets import DATASETS, PLAIN
 from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.export.fast_tokenizer import MASK, FastTokenizer, fast_tokenizer
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
+from fairseq_littlebird.modules.size_names import LITTLEBIRD_SIZE_NAMES
 from fairseq_littlebird.text.answer_spec import AnswerSpec
 from fairseq_littlebird.text.tokenizers import QUESTION, UNKNOWN
 
 WORDS, BIAS = "encoder.embeddings.words.weight", "lm_head.bias"
 UNLIKELY = -1e4  # score of a word that the dictionary lacks; half precision can hold it
 SIZES = {
-    "encoder_embed_dim": "hidden_size",
-    "encoder_layers": "num_hidden_layers",
-    "encoder_attention_heads": "num_attention_heads",
-    "encoder_ffn_embed_dim": "intermediate_size",
-    "activation": "hidden_act",
-    "dropout": "hidden_dropout_prob",
-    "attention_dropout": "attention_probs_dropout_prob",
-    "activation_dropout": "activation_dropout",
-    "layer_norm_eps": "layer_norm_eps",
-    "word_embed_dim": "embedding_size",
-    "pack_size": "pack_size",
-    "block_size": "block_size",
-    "positions": "positions",
-    "context_type": "token_types",
+    name.fairseq: name.hugging_face
+    for name in LITTLEBIRD_SIZE_NAMES
+    if name.fairseq and name.hugging_face and name.config not in ("max_positions", "attention_backend")
 }
-"""The model's options, and what the configuration calls them."""
+"""The model's options, and what the configuration calls them; positions are counted, the backend is the user's."""
 EXPORTED = ("encoder", "lm_head", "span_head")
 
 
@@ -81,6 +72,7 @@ def trained_model(
     with model_folder(path, tokenizer) as (checkpoint, folder):
         content, where = load_tensors(checkpoint), str(checkpoint)
         options, weights = _options(content, where), content["model"]
+        refuse_older(weights, where)
         heads = {key.split(".")[0] for key in weights}
         if "classification_heads" in heads and "span_head" not in heads:
             raise UserError(

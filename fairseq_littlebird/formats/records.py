@@ -47,10 +47,18 @@ class Records:
         self._text = text
         self._whole = whole
         self._records = self._read()
-        self._pending = list(self._next())
+        self._fault: UserError | None = None
+        try:
+            self._pending = list(self._next())
+        except UserError as error:
+            if not self.columns:
+                raise
+            self._pending, self._fault = [], error  # the columns' names may say that this is no table at all
         self.first = self._pending[0][1] if self._pending else None
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
+        if self._fault:
+            raise self._fault
         while self._pending:
             yield self._pending.pop()
             self._pending = list(self._next())
@@ -181,10 +189,11 @@ class Records:
             names = []
         if any("\n" in name for name in names):  # of a quote that is not closed
             names = []
-        self.columns = names = [name.strip() for name in names]
+        names = [name.strip() for name in names]
         if len(names) < 2 or len(set(names)) < len(names) or not all(name.isprintable() for name in names):
             what = "neither JSON nor a table with named columns" if header else "an empty file"
             raise UserError(what, str(self.path), self.remedy)
+        self.columns = names
         ended = False
 
         def lines() -> Iterator[str]:

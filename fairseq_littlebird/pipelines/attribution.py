@@ -6,13 +6,17 @@ from typing import Any
 
 import torch
 
-from fairseq_littlebird.attention.shares import Shares, full_shares, littlebird_shares
+from fairseq_littlebird.attention.attribution import (
+    full_attention_attribution,
+    littlebird_attribution,
+)
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.evidence import Explanation, answer_tokens, explanation
 from fairseq_littlebird.inference.merging import Candidate
 from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.models.full_attention import FullAttentionModel
 from fairseq_littlebird.models.littlebird import LittleBirdModel
+from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.text.window import Window
 
 
@@ -48,24 +52,21 @@ def explain(
         if array is not None
     }
     starts = torch.tensor([window.context_start], device=device)
-    _, extra = model(**inputs, context_starts=starts, features_only=True, return_routing=True)
+    _, extra = model(**inputs, context_starts=starts, features_only=True, return_attention_internals=True)
     first, last = answer_tokens(window, answer.start, answer.end)
-    config = model.encoder.config
-    littlebird = isinstance(model, LittleBirdModel)
-
-    def shares(routing: Any) -> Shares:
-        if littlebird:
-            positions = inputs.get("positions")
-            return littlebird_shares(routing, positions, None, config.block_size, config.window, first, last + 1)
-        return full_shares(routing, None, first, last + 1)
-
+    config, layers = model.encoder.config, extra["attention_internals"]
+    if isinstance(config, LittleBirdConfig):
+        batch = inputs.get("positions"), None, config.block_size, config.window
+        attributions = [littlebird_attribution(of_layer, *batch, first, last + 1) for of_layer in layers]
+    else:
+        attributions = [full_attention_attribution(of_layer, None, first, last + 1) for of_layer in layers]
     return explanation(
         document,
         window,
         answer.window,
         (answer.start, answer.end),
-        [shares(routing) for routing in extra["routing"]],
-        config.block_size if littlebird else None,
+        attributions,
+        config.block_size if isinstance(config, LittleBirdConfig) else None,
         passages,
         rows,
     )

@@ -69,9 +69,7 @@ def load_model(
     where = str(path)
     place = _device(device, precision)  # before what takes time
     try:
-        # the machine that trained may have had another backend
-        settings = {"data": str(data), "attention_backend": "auto"}
-        state = checkpoint_utils.load_checkpoint_to_cpu(where, settings)
+        state = checkpoint_utils.load_checkpoint_to_cpu(where, {"data": str(data)})
         trained = TrainedDictionary.of(Path(data)) if own_files else trained_dictionary(state, path)
         models, _, task = checkpoint_utils.load_model_ensemble_and_task([where], state=carrying(state, trained))
     except UserError as error:

@@ -120,7 +120,7 @@ class QuestionAnsweringTask(OwnCriterion, CarriedFiles, Watched, SplitUse, Fairs
     def build_model(self, model: Any, from_checkpoint: bool = False) -> Any:
         built = super().build_model(model, from_checkpoint)
         built.register_span_head(str(self.cfg.span_head))
-        if not built.takes_gaps:
+        if not built.supports_padding_insertion:
             self.virtual_paddings = 0  # its positions are rows of a table, or relative
         if self.dataset_spec.needs_segment_head:
             built.register_segment_head()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -52,13 +53,30 @@ def test_documents(benchmark, texts, tmp_path):
 
 
 @pytest.fixture
-def rows(forks):
-    """``rows(script, *words)``: what stands first in the rows of the table that a script prints."""
+def rows(script, forks, monkeypatch, capsys):
+    """``rows(name, *words)``: what stands first in the rows of the table that a script prints.
 
-    def rows(script, *words):
-        done = forks.run([sys.executable, SCRIPT.with_name(script), *words], cwd=SCRIPT.parents[1])
+    The commands that it measures run in forks, so that their memory is not known.
+    """
+
+    def printed(words):
+        done = forks.run(words)
         assert done.returncode == 0, done.stderr
-        return [line.split("|")[1].strip(" `") for line in done.stdout.splitlines() if line.startswith("|")][2:]
+        return done.stdout
+
+    def rows(name, *words):
+        module = script(f"benchmarks/{name}")
+        measure = {
+            "data_size.py": ("watched", lambda words: (printed(words), module.Memory(1, 1))),
+            "soak.py": ("spend", lambda words: (float(bool(printed(words))), 1.0)),
+        }
+        monkeypatch.setattr(module, *measure[name])
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        with suppress(SystemExit):
+            module.main()
+        shown, errors = capsys.readouterr()
+        assert shown.startswith("|") or "\n|" in shown, errors
+        return [line.split("|")[1].strip(" `") for line in shown.splitlines() if line.startswith("|")][2:]
 
     return rows
 
@@ -87,7 +105,7 @@ def test_tables_of_holes(rows, tmp_path):
     ]
 
 
-def test_memory_of_all_processes(benchmark):
+def test_memory_of_all_processes(benchmark, script):
     hold = "import time; block = bytearray(64 << 20); time.sleep(1.5)"
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}]); print('done')"
     said, peak = benchmark.watched([sys.executable, "-c", child])
@@ -95,3 +113,8 @@ def test_memory_of_all_processes(benchmark):
     assert 64 < peak.anonymous <= peak.total < 200
     with pytest.raises(SystemExit, match="broken"):
         benchmark.watched([sys.executable, "-c", "raise SystemExit('broken')"])
+    spend = script("benchmarks/soak.py").spend
+    seconds, peak = spend([sys.executable, "-c", "block = bytearray(64 << 20); sum(range(2_000_000))"])
+    assert seconds > 0 and 64 < peak < 200
+    with pytest.raises(SystemExit, match="broken"):
+        spend([sys.executable, "-c", "raise SystemExit('broken')"])

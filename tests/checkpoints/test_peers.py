@@ -116,8 +116,8 @@ def test_a_wide_window_is_the_source(converted, their_numbers):
     state = torch.load(out / "checkpoint.pt", weights_only=True)["model"]
     for name in ("q", "k", "v"):
         for part in ("weight", "bias"):
-            own = state[f"encoder.layers.1.{name}.{part}"]
-            assert torch.equal(state[f"encoder.layers.1.global_{name}.{part}"], own)
+            own = state[f"encoder.layers.1.attention.{name}.{part}"]
+            assert torch.equal(state[f"encoder.layers.1.attention.global_{name}.{part}"], own)
     positions = state["encoder.embeddings.positions.weight"]
     assert len(positions) == 4096 and torch.equal(positions[80:160], positions[:80])
 

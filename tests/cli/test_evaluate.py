@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import unicodedata
 
 import pytest
 
@@ -243,6 +244,47 @@ NATURAL_QUESTIONS = {
 KORQUAD_2 = {"data": [{"qas": [{"id": "q0", "answer": {"text": "red"}}]}]}
 
 
+MRQA_FIRST = MRQA[1] | {"qas": [MRQA[1]["qas"][0] | {"detected_answers": []}]}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "gold", "predictions"),
+    [
+        ("squad", SQUAD_1, {"q0": "red", "q1": "x"}),
+        ("squad", [{"id": "q0", "question": "?", "context": "red", "answers": ["red"]}], {"q0": "red"}),
+        ("mrqa", "\n".join(map(json.dumps, MRQA)), {"q0": "red"}),
+        ("mrqa", json.dumps(MRQA_FIRST), {"q0": "red"}),
+        ("hotpotqa", [HOTPOTQA[0] | {"question": "?", "context": []}], {"answer": {"q0": "red"}, "sp": {}}),
+        ("triviaqa", TRIVIAQA | {"Data": [TRIVIAQA["Data"][0] | {"Question": "?"}]}, {"q0--0/a.txt": "red"}),
+        ("classification", {"q0": "red", "q1": 1}, {"q0": "red"}),
+        ("classification", {"q0": [], "q1": ["red"]}, {"q1": ["red"]}),
+        ("wikihop", [WIKIHOP[0] | {"query": "?", "supports": []}], {"q0": "red"}),
+        ("korquad2", {"data": [KORQUAD_2["data"][0] | {"raw_html": ""}]}, {"q0": "red"}),
+        (
+            "natural_questions",
+            NATURAL_QUESTIONS | {"long_answer_candidates": []},
+            {"predictions": [{"example_id": 7, "long_answer_score": 0, "short_answers_score": 0}]},
+        ),
+    ],
+)
+def test_the_data_set_told_by_the_gold(write, capsys, dataset, gold, predictions):
+    files = [write("gold.json", gold), write("p.json", predictions)]
+    evaluate(dataset, *files, "--json")
+    named = capsys.readouterr()
+    evaluate("auto", *files, "--json")
+    told = capsys.readouterr()
+    assert told.out == named.out
+    assert told.err == f"littlebird-evaluate: --dataset auto: {dataset}\n{named.err}"
+
+
+def test_the_data_set_told_by_a_folder(write, tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    write("folder/gold.json", {"data": [KORQUAD_2["data"][0] | {"raw_html": ""}]})
+    for gold in ("folder", "folder/*.json"):
+        evaluate("auto", str(tmp_path / gold), write("p.json", {"q0": "red"}), "--json")
+        assert json.loads(capsys.readouterr().out) == {"exact_match": 100.0, "f1": 100.0}
+
+
 @pytest.mark.parametrize(
     ("dataset", "gold", "own"),
     [
@@ -293,6 +335,20 @@ def test_facts_of_other_questions_are_an_error(write, capsys):
     with pytest.raises(SystemExit):
         evaluate("hotpotqa", write("gold.json", HOTPOTQA), predictions)
     assert f"{predictions}, sp: no prediction for any question of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dataset", ["squad", "korquad1"])
+def test_answers_in_another_unicode_normalisation_are_told(write, capsys, dataset):
+    """Decomposed Hangul, as macOS writes it, is the same to the eye and wrong to the official scripts."""
+    gold = json.loads(json.dumps(SQUAD_1))
+    for question in gold["data"][0]["paragraphs"][0]["qas"]:
+        question["answers"] = [{"text": "\uc218\ub3c4", "answer_start": 0}]
+    predictions = {"q0": unicodedata.normalize("NFD", "\uc218\ub3c4"), "q1": "\uc218\ub3c4"}
+    evaluate(dataset, write("gold.json", gold), write("p.json", predictions), "--json")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["exact_match"] == 50.0
+    (line,) = captured.err.splitlines()
+    assert "differ from the gold in Unicode normalisation alone" in line and line.endswith(": 1, first q0")
 
 
 def test_standard_input_twice(capsys):

@@ -142,6 +142,11 @@ BROKEN_SQUAD = [
         "Question,Context\nWho?,Bob.\n",
         "first row names the columns Question, Context; give a first row of names: question,",
     ),
+    (
+        "A mill, built in 1802.\nIt burned, twice, in May.\n",
+        "names the columns A mill, built in 1802.; give a first row",
+    ),
+    ("question,context,answer\nWho?,Bob., who sat,Bob\n", "row 1: 4 cells under 3 names; quote cells that hold the"),
     ("1,Who?,Bob.,Bob\n", "its first row names the columns 1, Who?, Bob., Bob; give a first row of names: question,"),
     (
         f"1,Who?,{'Bob ' * 20},Bob\n2,Who?,Eve.,Eve\n",
@@ -173,7 +178,7 @@ def test_other_files_are_named(tmp_path, content, message):
     with pytest.raises(UserError) as error:
         list(read_questions("squad", path))
     assert message in str(error.value) and str(path) in str(error.value)
-    assert re.search("give |write ", str(error.value))
+    assert re.search("give |write |quote cells ", str(error.value))
 
 
 @pytest.mark.parametrize("start", ["x", 3.5, True, [3], "1e999", {}])

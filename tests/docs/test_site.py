@@ -69,7 +69,7 @@ def test_links_lead_to_files(page):
 def test_files_named_in_code_are_there(page):
     for path in re.findall(r"`((?:[\w.]+/)+[\w.*]*)`", page.read_text("utf-8")):
         head = path.split("/")[0]
-        if head in OURS and page.name == "how_it_works.md":  # it says that its files are below the package
+        if head in OURS and page.name in ("architecture.md", "how_it_works.md"):  # it says that its files are below the package
             assert any((ROOT / "fairseq_littlebird").glob(path.rstrip("/"))), path
         elif head in FOLDERS:
             assert any(ROOT.glob(path.rstrip("/"))), path
@@ -124,6 +124,15 @@ def test_options_named_in_a_sentence_are_there(options, page):
         option for code in re.findall(r"`([^`\n]+)`", text) for option in re.findall(r"(?<![\w-])--[a-z][\w-]+", code)
     }
     assert named - options - FOREIGN == set()
+
+
+def test_the_import_graph_is_that_of_the_code(script):
+    graph = script("scripts/import_graph.py")
+    rows = graph.floors()
+    edges = graph.reduced(graph.imports([name for row in rows for name in row]))
+    assert graph.picture(rows, edges) == (ROOT / "docs" / "import_graph.svg").read_text("utf-8"), (
+        "python scripts/import_graph.py docs/import_graph.svg"
+    )
 
 
 def test_the_citation_names_the_paper():

@@ -102,7 +102,7 @@ SCORES = [
     ("squad", '{"version": ' + DEEP + ', "data": []}', "{}", 2, "gold, line 1: "),
     ("korquad1", '{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "a", "question": "?", '
      '"answers": [{"text": "x"}]}]}]}]}',
-     '{"b\\nc": ""}', 0,
+     '{"b\\nc": "", "a": "x"}', 0,
      "first b c\n"),
 ]  # fmt: skip
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
+
+from helpers.processes import ROOT
 
 SHARED = {"fork_server", "tiny"}
 """Fixtures that start processes once, for whoever needs what these make."""
@@ -22,17 +25,23 @@ def mark(item: pytest.Item) -> None:
         item.add_marker("subprocess")
 
 
+@functools.cache
 def names_of(function: Callable[..., Any]) -> set[str]:
-    """The names that a function reads, and those that its module's functions read which it names."""
+    """The names that a function of this repository reads, and those that functions and classes read which it names."""
     found: set[str] = set()
-    left = [function]
+    seen: set[int] = set()
+    left: list[Any] = [function]
     while left:
         one = left.pop()
-        if not isinstance(one, FunctionType):
+        if id(one) in seen:
             continue
-        names = {name for code in _codes(one.__code__) for name in code.co_names}
-        left += [one.__globals__[name] for name in names - found if name in one.__globals__]
-        found |= names
+        seen.add(id(one))
+        if isinstance(one, type):
+            left += vars(one).values()
+        if isinstance(one, FunctionType) and one.__code__.co_filename.startswith(f"{ROOT}/"):
+            names = {name for code in _codes(one.__code__) for name in code.co_names}
+            left += [one.__globals__[name] for name in names if name in one.__globals__]
+            found |= names
     return found
 
 

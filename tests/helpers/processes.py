@@ -134,8 +134,7 @@ class ForkServer:
         for program in self._started:
             if program.poll() is None:
                 program.kill()
-        self._server.kill()
-        self._server.communicate()
+        self._server.communicate()  # closes its input, which ends it
         self._folder.cleanup()
 
     def _answer(self) -> bytes:

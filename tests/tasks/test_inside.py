@@ -48,14 +48,20 @@ def by_brute_force(reader, window, first, last):
     """Each layer's whole matrix, a query and a head at a time: ways, and float[L] by token, packed included."""
     tokens, config = torch.from_numpy(window.tokens)[None], reader.model.encoder.config
     starts = torch.tensor([window.context_start])
-    _, extra = reader.model(tokens, context_starts=starts, features_only=True, return_routing=True)
+    _, extra = reader.model(tokens, context_starts=starts, features_only=True, return_attention_internals=True)
     S, L, b = config.pack_size, len(window.tokens), config.block_size
     layers, reached = [], np.zeros(L)
-    for layer, routing in zip(reader.model.encoder.layers, extra["routing"], strict=True):
-        qkv = (routing.q, routing.k, torch.zeros_like(routing.k), routing.pack_k, torch.zeros_like(routing.pack_k))
-        _, probabilities = dense_unpack_window_attention(*qkv, layer.slopes, None, None, b)
-        scale = routing.q.shape[-1] ** -0.5
-        a_pack = (routing.pack_q @ routing.pack_x_k.transpose(2, 3) * scale).softmax(-1)[0].numpy()
+    for layer, internals in zip(reader.model.encoder.layers, extra["attention_internals"], strict=True):
+        qkv = (
+            internals.q,
+            internals.k,
+            torch.zeros_like(internals.k),
+            internals.pack_k,
+            torch.zeros_like(internals.pack_k),
+        )
+        _, probabilities = dense_unpack_window_attention(*qkv, layer.attention.slopes, None, None, b)
+        scale = internals.q.shape[-1] ** -0.5
+        a_pack = (internals.pack_q @ internals.pack_x_k.transpose(2, 3) * scale).softmax(-1)[0].numpy()
         ways = dict.fromkeys(("own", "sinks", "global", "window", "packed"), 0.0)
         count = (last - first + 1) * config.heads
         for h in range(config.heads):
