@@ -64,11 +64,11 @@ class TaskHeads(nn.Module):
         self.lm_head = None
 
     def register_segment_head(self) -> None:
-        """Adds the head that judges sentences or paragraphs."""
+        """Adds the head that scores sentences or paragraphs."""
         self.segment_head = initialise(SegmentHead(self.cfg.encoder_embed_dim))
 
     def register_answer_type_head(self, kinds: int) -> None:
-        """Adds the head that tells so many kinds of answers apart."""
+        """Adds the head that chooses one of so many answer types."""
         self.answer_type_head = initialise(AnswerTypeHead(self.cfg.encoder_embed_dim, kinds))
 
 
