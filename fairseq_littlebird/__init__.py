@@ -1,12 +1,18 @@
 """LittleBird for fairseq: ``fairseq-train … --user-dir fairseq_littlebird``.
 
-Without fairseq the equations (``attention``, ``modules``, ``heads``, ``objectives``) import and work alone.
+The equations (``attention``, ``modules``, ``heads``, ``objectives``) import and work alone. In a program that has
+imported fairseq this package registers everything with it, as ``--user-dir`` needs; in others ``models``, ``tasks``,
+``criterions``, ``optimizers`` or ``fairseq_littlebird.registration`` itself do when they are imported.
 """
 
-from importlib.util import find_spec
+import sys
 from typing import Any
 
-if find_spec("fairseq") is not None:
+from fairseq_littlebird.errors import one_line_errors
+
+one_line_errors()  # in fairseq's commands and in ours alone, before all that takes time to import
+
+if "fairseq" in sys.modules:
     # --user-dir walks neither criterions nor, once this package is imported, anything else
     from fairseq_littlebird import registration  # noqa: F401
 

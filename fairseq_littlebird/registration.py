@@ -4,11 +4,7 @@ import argparse
 import atexit
 import logging
 
-from fairseq_littlebird.errors import one_line_errors
-
-one_line_errors()  # before all that takes time to import
-
-import torch  # noqa: E402
+import torch
 
 logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)  # asks every reader for tensorboardX
 root = logging.getLogger()

@@ -12,12 +12,12 @@ def test_the_root_logger_stays_a_programs_own():
 import logging
 handler = logging.NullHandler()
 logging.basicConfig(level=logging.ERROR, handlers=[handler])
-import fairseq_littlebird, fairseq.models.wav2vec
+import fairseq_littlebird.registration, fairseq.models.wav2vec
 assert logging.root.handlers == [handler] and logging.root.level == logging.ERROR
 """
     code_alone = """
 import logging
-import fairseq_littlebird
+import fairseq_littlebird.registration
 assert logging.root.handlers == [] and logging.root.level == logging.WARNING
 """
     for text in (code, code_alone):

@@ -9,6 +9,7 @@ import torch
 from fairseq.distributed import utils as distributed_utils
 from fairseq_cli import train as fairseq_train
 
+import fairseq_littlebird.registration  # noqa: F401
 from fairseq_littlebird.launching import recovery
 from fairseq_littlebird.launching.interruption import INTERRUPTION, InterruptibleTrainer
 

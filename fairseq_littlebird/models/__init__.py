@@ -1,5 +1,6 @@
 """fairseq models; importing this package registers them."""
 
+import fairseq_littlebird.registration  # noqa: F401
 from fairseq_littlebird.models.bigbird_etc import BigBirdETCModel, BigBirdETCModelConfig
 from fairseq_littlebird.models.bigbird_itc import BigBirdModel, BigBirdModelConfig
 from fairseq_littlebird.models.full_attention import FullAttentionModel, FullAttentionModelConfig

@@ -1,5 +1,6 @@
 """fairseq tasks; importing this package registers them."""
 
+import fairseq_littlebird.registration  # noqa: F401
 from fairseq_littlebird.tasks.littlebird_masked_lm import LittleBirdMaskedLMTask
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
