@@ -157,6 +157,15 @@ def test_a_trained_model_runs_without_its_backend(caplog):
 
 
 class TestCheckpoints:
+    def test_an_older_one_is_one_line(self):
+        """Whose layers had the projections themselves."""
+        model = build()
+        state = {key.replace(".attention.", "."): value for key, value in model.state_dict().items()}
+        says = "^checkpoint: written by an older version, .*; train it again, or"
+        with pytest.raises(UserError, match=says) as caught:
+            model.load_state_dict(state)
+        assert "\n" not in str(caught.value)
+
     def test_a_round_trip(self):
         one, other = build(), build()
         for p in one.parameters():
