@@ -181,7 +181,7 @@ def _composed_otherwise(predictions: Mapping[Any, object], answers: Mapping[Any,
 def _say_emptied(
     predictions: dict[str, str], identifiers: Iterable[str], *, null_odds: dict[str, float], threshold: float
 ) -> None:
-    """How many of the given answers, those that are not empty, the threshold takes away."""
+    """How many of the given answers, those that are not empty, the threshold removes."""
     given = [identifier for identifier in identifiers if predictions[identifier]]
     emptied = sum(null_odds[identifier] > threshold for identifier in given)
     if emptied:

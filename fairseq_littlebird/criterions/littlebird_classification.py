@@ -44,7 +44,7 @@ class LittleBirdClassificationCriterion(FairseqCriterion):
         if not isinstance(task, SentencePredictionTask):
             raise UserError("no task with labels", "--task", "take littlebird_sentence_prediction")
         if cfg.regression_target:
-            raise UserError("classes are no numbers", "--regression-target", "take --criterion sentence_prediction")
+            raise UserError("classes are not numbers", "--regression-target", "take --criterion sentence_prediction")
         self.head = cfg.classification_head_name
         self.multi_label = bool(getattr(task.cfg, "multi_label", False))
         # no buffer: fairseq would make it half precision
@@ -160,7 +160,7 @@ def class_weights(text: str, num_classes: int, multi_label: bool) -> Tensor | No
     try:
         weights = [float(number) for number in text.split(",")]
     except ValueError as error:
-        raise UserError(f"{text!r} are no numbers", "--class-weights", "give 1,2.5 or one number") from error
+        raise UserError(f"expected numbers, got {text!r}", "--class-weights", "give 1,2.5 or one number") from error
     if multi_label and len(weights) == 1:
         weights *= num_classes
     if len(weights) != num_classes:

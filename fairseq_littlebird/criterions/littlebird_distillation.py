@@ -131,7 +131,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
         masked, soft = sample["target"].ne(self.padding_idx), self.cfg.soft_weight > 0
         hard = self.cfg.hard_weight > 0 or not model.training  # validation tells it in any case
         if soft and self.teacher.model.lm_head is None:
-            raise self.headless("word head", "fairseq-train --task littlebird_masked_lm --criterion masked_lm")
+            raise self.headless("LM head", "fairseq-train --task littlebird_masked_lm --criterion masked_lm")
         options: dict[str, Any] = {"masked_tokens": masked, "return_attention_internals": self.cfg.attention_weight > 0}
         theirs, teacher = self.teacher(**sample["net_input"], **options, features_only=not soft)
         ours, student = model(**sample["net_input"], **options, features_only=not (soft or hard))
@@ -307,7 +307,7 @@ def layer_map(text: str, layers: int, teacher_layers: int) -> list[int]:
     try:
         chosen = [int(n) for n in text.split(",")]
     except ValueError as error:
-        raise UserError(f"{text!r} is no list of numbers", where, "write it as 2,4,6") from error
+        raise UserError(f"expected a list of numbers, got {text!r}", where, "write it as 2,4,6") from error
     if len(chosen) != layers:
         raise UserError(f"{len(chosen)} layers for the student's {layers}", where, "name one for each")
     if not all(1 <= n <= teacher_layers for n in chosen):

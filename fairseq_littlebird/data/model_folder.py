@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.checkpoints.dictionary import (
-    carried_file,
+    bundled_file,
     check_symbols,
     dictionary_folders,
     dictionary_symbols,
@@ -39,13 +39,13 @@ def read_files(folder: str | Path) -> dict[str, Tensor]:
     return {path.name: torch.from_numpy(np.fromfile(path, np.uint8)) for path in paths if path.is_file()}
 
 
-def carried_files(content: Mapping[str, Any]) -> dict[str, bytes]:
+def bundled_files(content: Mapping[str, Any]) -> dict[str, bytes]:
     """Name -> content of what :func:`read_files` gave, from a checkpoint whose task had it in its state.
 
     Raises:
         UserError: it is damaged.
     """
-    files = {name: carried_file(content, name) for name in NAMES}
+    files = {name: bundled_file(content, name) for name in NAMES}
     return {name: file for name, file in files.items() if file is not None}
 
 
@@ -136,7 +136,7 @@ def write_own_files(
         UserError: it is damaged, has no dictionary anywhere, or carries another than that of ``words``.
     """
     try:
-        carried = carried_files(content)
+        carried = bundled_files(content)
         folders = dictionary_folders(content, checkpoint)
     except UserError as error:
         raise UserError(str(error), str(checkpoint)) from error

@@ -52,14 +52,14 @@ class TaskHeads(nn.Module):
     def register_classification_head(
         self, name: str, num_classes: int = 2, inner_dim: int | None = None, **unused: Any
     ) -> None:
-        """fairseq's hook for ``sentence_prediction``; takes away the word head, which has no part in it."""
+        """fairseq's hook for ``sentence_prediction``; removes the LM head, which is unused then."""
         C = self.cfg.encoder_embed_dim
         head = ClassificationHead(C, inner_dim or C, num_classes, self.cfg.pooler_dropout)
         self.classification_heads[name] = initialise(head)
         self.lm_head = None
 
     def register_span_head(self, kind: str) -> None:
-        """Adds the span head, one of ``SPAN_HEADS``, and takes away the word head, which has no part in it."""
+        """Adds the span head, one of ``SPAN_HEADS``, and removes the LM head, which is unused then."""
         self.span_head = SPAN_HEADS[kind](self.cfg.encoder_embed_dim)
         self.lm_head = None
 

@@ -463,7 +463,7 @@ def test_teachers_that_do_not_fit(task, criterion, student, teacher, sample, spa
         student.register_span_head("qass")
         criterion()(student, spans)
     teacher.lm_head = None
-    with pytest.raises(UserError, match="the teacher has no word head"):
+    with pytest.raises(UserError, match="the teacher has no LM head"):
         criterion()(student, sample)
     long = torch.full((1, 25), 5)
     batch = {"net_input": {"src_tokens": long}, "target": long, "ntokens": 25, "nsentences": 1}

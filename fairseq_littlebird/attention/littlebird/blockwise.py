@@ -50,7 +50,7 @@ def blockwise_unpack_window_attention(
     is undefined, though finite, and no gradient comes from there.
 
     Args:
-        features: :func:`distance_features` of these positions, where somebody has them already.
+        features: :func:`distance_features` of these positions, where the caller has them already.
     """
     wide = torch.promote_types(q.dtype, torch.float32)
     if features is None:
