@@ -23,15 +23,15 @@ class LittleBirdClassificationCriterionConfig(FairseqDataclass):
     class_weights: str = field(
         default="",
         metadata={
-            "help": "weights of the classes in the order of their numbers, by commas; where a text has several labels, "
-            "of a label that is there against one that is not, and one number holds for all of them, as 8"
+            "help": "comma-separated class weights in the order of the labels; in multi-label classification, "
+            "weights of positive examples, or one number for all labels"
         },
     )
     classification_head_name: str = field(
         default="sentence_classification_head", metadata={"help": "name of the classification head"}
     )
     # the task's options refer to it
-    regression_target: bool = field(default=False, metadata={"help": "leave it off: classes are none"})
+    regression_target: bool = field(default=False, metadata={"help": "must be off: classes are not numbers"})
 
 
 @register_criterion("littlebird_classification", dataclass=LittleBirdClassificationCriterionConfig)

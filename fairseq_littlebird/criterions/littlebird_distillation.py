@@ -36,27 +36,27 @@ from fairseq_littlebird.objectives.span_selection import NO_QUESTION
 @dataclass
 class LittleBirdDistillationCriterionConfig(FairseqDataclass):
     teacher_path: str = field(
-        default="", metadata={"help": "checkpoint of the teacher, a full_attention model with the student's words"}
+        default="", metadata={"help": "checkpoint of the teacher, a full_attention model with the student's vocabulary"}
     )
-    temperature: float = field(default=1.0, metadata={"help": "of the soft targets"})
-    soft_weight: float = field(default=1.0, metadata={"help": "weight of the soft-target KL; 0 leaves it out"})
-    attention_weight: float = field(default=1.0, metadata={"help": "weight of the attention KL; 0 leaves it out"})
+    temperature: float = field(default=1.0, metadata={"help": "temperature of the soft targets"})
+    soft_weight: float = field(default=1.0, metadata={"help": "weight of the soft-target KL divergence; 0: off"})
+    attention_weight: float = field(default=1.0, metadata={"help": "weight of the attention KL divergence; 0: off"})
     hard_weight: float = field(
-        default=0.0, metadata={"help": "weight of the task's own loss; at 0 validation still tells it"}
+        default=0.0, metadata={"help": "weight of the task's own loss; with 0 it is only logged in validation"}
     )
     layer_map: str = field(
         default="",
-        metadata={"help": "the teacher's layer for each of the student's, from 1, by commas (default: evenly spaced)"},
+        metadata={"help": "comma-separated teacher layers, one per student layer, from 1 (default: evenly spaced)"},
     )
     attention_heads: ChoiceEnum(HEADS) = field(  # type: ignore[valid-type]
-        default="paired", metadata={"help": "compare equal heads, or the means over the heads"}
+        default="paired", metadata={"help": "compare heads one by one, or their mean"}
     )
     attention_rows: int = field(
         default=0,
-        metadata={"help": "compare so many neighbouring queries a batch in training, drawn anew each time; 0: all"},
+        metadata={"help": "neighbouring query positions per batch to compare in training, drawn at random; 0: all"},
     )
     teacher_precision: ChoiceEnum(PRECISIONS) = field(  # type: ignore[valid-type]
-        default="auto", metadata={"help": "of the teacher's numbers; auto: half precision on accelerators"}
+        default="auto", metadata={"help": "precision of the teacher; auto: half precision on accelerators"}
     )
 
 
