@@ -192,8 +192,8 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
         if not isinstance(model, EncoderModel):
             raise UserError("no model of this plugin", "--arch", "take one of this plugin's")
         if self.cfg.attention_weight and not isinstance(model, LittleBirdModel):
-            remedy = "distil soft targets alone with --attention-weight 0, or take littlebird_base"
-            raise UserError("attention is distilled into LittleBird alone", f"--arch of {model.title}", remedy)
+            remedy = "distil only soft targets with --attention-weight 0, or take littlebird_base"
+            raise UserError("attention can be distilled only into LittleBird", f"--arch of {model.title}", remedy)
         config: EncoderConfig = model.encoder.config
         ours, theirs = config.heads, self.teacher.config.heads
         if self.cfg.attention_weight and str(self.cfg.attention_heads) == "paired" and ours != theirs:

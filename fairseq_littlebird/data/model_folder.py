@@ -111,7 +111,7 @@ def model_folder(path: str | Path, words: str | Path | None = None) -> Iterator[
     except UserError as error:
         raise UserError(str(error), str(checkpoint)) from error
     if task in CLASSIFIERS:
-        remedy = "give a reader or a pretrained model; littlebird-predict labels texts"
+        remedy = "give a question-answering or a pretrained model; littlebird-predict classifies texts"
         raise UserError(f"a classifier (--task {task})", str(checkpoint), remedy)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -183,7 +183,9 @@ def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, reme
     symbols, words = {*found.symbols()}, {*dictionary_symbols(dictionary.read_bytes(), str(dictionary))}
     # the dictionary may have the words of one corpus alone, or more than the tokenizer
     if 2 * len(symbols & words) < min(len(symbols), len(words)):
-        raise UserError("a tokenizer of other words than the model's", str(tokenizer or where), "give the model's own")
+        raise UserError(
+            "a tokenizer with another vocabulary than the model's", str(tokenizer or where), "give the model's own"
+        )
     return found
 
 

@@ -21,7 +21,7 @@ class EncoderModelConfig(FairseqDataclass):
     encoder_ffn_embed_dim: int = field(default=3072, metadata={"help": "size of the feed-forward layer"})
     encoder_attention_heads: int = field(default=12, metadata={"help": "number of attention heads"})
     word_embed_dim: int = field(
-        default=0, metadata={"help": "width of the word embeddings where it differs (ELECTRA); 0: the hidden size"}
+        default=0, metadata={"help": "size of the token embeddings if it differs (ELECTRA); 0: the hidden size"}
     )
     layer_norm_eps: float = field(default=1e-5, metadata={"help": "epsilon of layer normalisation"})
     activation: ChoiceEnum(ACTIVATIONS) = field(  # type: ignore[valid-type]

@@ -38,7 +38,7 @@ class QuestionAnsweringConfig(BundledFilesConfig, PaddingInsertionConfig):
         default="linear",
         metadata={
             "help": "linear: the paper's; independent: the end does not depend on the start, as in BERT; "
-            "bigbird: independent, after a feed-forward block; qass: the head of recurring span selection and its weights"
+            "bigbird: independent, after a feed-forward block; qass: the head of recurring span selection"
         },
     )
     unanswered_windows: float = field(

@@ -230,7 +230,7 @@ class TestCheckpoints:
         assert target(text(1, 4), classification_head_name="kind")[0].shape == (1, 2)
 
     def test_another_dictionary_is_one_line(self):
-        with pytest.raises(UserError, match="the checkpoint has 21 words, the dictionary 20"):
+        with pytest.raises(UserError, match="the checkpoint has 21 tokens, the dictionary 20"):
             build(20).load_state_dict(build(21).state_dict())
 
     def test_another_size_is_an_error(self):
