@@ -254,7 +254,7 @@ def layer_kl(
     Without a pack stream the student sees its window alone, and so is the teacher taken.
 
     Args:
-        teacher, student: what decided where the layers attend.
+        teacher, student: the layers' attention internals.
         positions: the student's position ids <integer>[B, L], or None.
         padding_mask: <bool>[B, L], True = padding.
         config: the student's.
@@ -264,15 +264,15 @@ def layer_kl(
     (B, H, L, _), S, b = student.q.shape, config.pack_size, config.block_size
     padding = padding_mask if bool(padding_mask.any()) else None
     chunk = chunk_rows(B * H * (L + S), student.q.device)
-    decided = {name: t for name, t in student._asdict().items() if t is not None}
+    by_name = {name: t for name, t in student._asdict().items() if t is not None}
 
     def teacher_rows(rows: slice) -> Tensor:
         return full_attention_probabilities(teacher, padding, rows, None if S else b)
 
     def divergence(layer: int, *tensors: Tensor) -> Tensor:
-        internals = student._replace(**dict(zip(decided, tensors, strict=True)))
+        internals = student._replace(**dict(zip(by_name, tensors, strict=True)))
         packed = pack_attention_probabilities(internals, padding)  # shared by all rows
-        names = [name for name in decided if name not in ("pack_q", "pack_x_k")]  # which nothing else reads
+        names = [name for name in by_name if name not in ("pack_q", "pack_x_k")]  # which nothing else reads
 
         def student_rows(rows: slice, packed: Tensor, *tensors: Tensor) -> Tensor:
             part = internals._replace(**dict(zip(names, tensors, strict=True)))
@@ -284,7 +284,7 @@ def layer_kl(
         )
 
     # A_pack's gradient is taken at once like that of its rows, so that no layer keeps it
-    return chunked_sum(divergence, [0], *decided.values())
+    return chunked_sum(divergence, [0], *by_name.values())
 
 
 def sampled_rows(length: int, count: int) -> slice:

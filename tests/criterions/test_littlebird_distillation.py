@@ -399,7 +399,8 @@ def test_layer_maps(text, layers, teachers, wanted):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("1", "1 layers"), ("1,2,9", "1 to 6"), ("0,1,2", "1 to 6"), ("a,b,c", "no list")]
+    ("text", "says"),
+    [("1", "1 layers"), ("1,2,9", "1 to 6"), ("0,1,2", "1 to 6"), ("a,b,c", "expected a list of numbers")],
 )
 def test_odd_layer_maps(text, says):
     with pytest.raises(UserError, match=says):
