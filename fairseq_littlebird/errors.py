@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from fairseq_littlebird.input_error import InputError
 from fairseq_littlebird.signals import raising_ended
 
 
@@ -102,20 +103,18 @@ KNOWN_FAULTS = (
     "Must specify batch size",
     "The dataset is empty",
     "exceeds max_tokens limit",
-    "learned ones; shorten the input",  # ours, from the position table
-    "attention backend '",  # ours, one that cannot serve the input
 )
 
 
 def fault_line(error: BaseException) -> str | None:
     """The line for an error that the user's input caused; None for any other, which deserves its traceback.
 
-    A UserError may be the cause of what arrives, as fairseq wraps what it catches. A checkpoint that fairseq cannot
-    read or fit arrives in many types, so it is known by where it happened.
+    A UserError or InputError may be the cause of what arrives, as fairseq wraps what it catches. A checkpoint that
+    fairseq cannot read or fit arrives in many types, so it is known by where it happened.
     """
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, UserError):
+        if isinstance(cause, (InputError, UserError)):
             return str(cause)
         frames = cause.__traceback__
         while frames is not None:

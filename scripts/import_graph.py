@@ -15,7 +15,7 @@ from pathlib import Path
 import grimp
 
 PACKAGE = "fairseq_littlebird"
-FREE = {"errors", "exporting", "inputs", "output", "signals"}
+FREE = {"errors", "exporting", "input_error", "inputs", "output", "signals"}
 ROOT = Path(__file__).resolve().parents[1]
 COLUMN, ROW, WIDTH, HEIGHT = 190, 84, 150, 34
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_littlebird.attention.common.dropout import dropout
+from fairseq_littlebird.input_error import InputError
 from fairseq_littlebird.modules.config import EncoderConfig
 
 
@@ -45,7 +46,7 @@ class Embeddings(nn.Module):
         Returns:
             <float>[B, L, C].
         Raises:
-            ValueError: a position past the learned ones.
+            InputError: a position past the learned ones.
         """
         x = self.words(tokens)
         if self.positions is not None:
@@ -53,7 +54,7 @@ class Embeddings(nn.Module):
                 positions = torch.arange(tokens.shape[1], device=tokens.device)
             last, rows = int(positions.max()), self.positions.num_embeddings
             if last >= rows:
-                raise ValueError(f"position {last} is past the {rows} learned ones; shorten the input")
+                raise InputError(f"position {last} is past the {rows} learned ones; shorten the input")
             x = x + self.positions(positions)
         if self.context is not None:
             L = tokens.shape[1]

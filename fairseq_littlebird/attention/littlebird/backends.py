@@ -13,12 +13,13 @@ from fairseq_littlebird.attention.littlebird.dense import dense_unpack_window_at
 from fairseq_littlebird.attention.littlebird.distance_features import distance_features
 from fairseq_littlebird.attention.littlebird.unfolded import unfolded_unpack_window_attention
 from fairseq_littlebird.exporting import is_exporting
+from fairseq_littlebird.input_error import InputError
 
 BACKENDS = ("auto", "blockwise", "unfolded", "dense", "flex", "triton")
 HAS_TRITON = find_spec("triton") is not None
 
 
-class BackendError(ValueError):
+class BackendError(InputError):
     """A backend that there is not, or that cannot serve the arguments."""
 
 
