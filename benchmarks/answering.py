@@ -16,8 +16,8 @@ from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_NAME_REGISTRY, ARCH_
 from omegaconf import OmegaConf
 
 from fairseq_littlebird.benchmarks.timing import interleaved
-from fairseq_littlebird.reader import LittleBird
-from fairseq_littlebird.tasks.prediction import PRECISIONS, set_precision
+from fairseq_littlebird.pipelines.littlebird import LittleBird
+from fairseq_littlebird.pipelines.loading import PRECISIONS, set_precision
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringConfig, QuestionAnsweringTask
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 

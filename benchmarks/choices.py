@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fairseq_littlebird.attention import BiALiBi, absorbed_pack_attention, pack_attention, unpack_window_attention
-from fairseq_littlebird.attention.dropout import dropout
+from fairseq_littlebird.attention.common.dropout import dropout
 from fairseq_littlebird.benchmarks.timing import interleaved
 from fairseq_littlebird.modules import feed_forward
 from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
@@ -56,7 +56,7 @@ def feed_forwards(length: int) -> Runs:
 
     def pieces(n: int) -> Callable[[], None]:
         def run() -> None:
-            feed_forward.PIECE = n
+            feed_forward.CHUNK_SIZE = n
             normed_feed_forward(r, norms[0], ffn, norms[1], 0.0).sum().backward()
 
         return run

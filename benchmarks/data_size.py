@@ -40,7 +40,7 @@ from typing import Any
 
 import numpy as np
 
-from fairseq_littlebird.text.readers import read_questions
+from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.text.tokenizers import Tokenizer, load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -250,6 +250,9 @@ def opened(task: str, out: str) -> list[float]:
     from fairseq import options, tasks, utils
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
+    from fairseq_littlebird import register
+
+    register()
     folder, *own = TASKS[task].split()
     words = [f"{out}/{folder}", "--user-dir", str(ROOT / "fairseq_littlebird"), "--task", task, *own]
     words += ["--arch", "littlebird_tiny", "--padding-insertion", "--cpu", "--batch-size", "8"]

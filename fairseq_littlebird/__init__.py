@@ -1,22 +1,28 @@
 """LittleBird for fairseq: ``fairseq-train … --user-dir fairseq_littlebird``.
 
-Without fairseq the equations (``attention``, ``modules``, ``heads``, ``objectives``) import and work alone.
+Importing this package alone loads nothing. The equations (``attention``, ``modules``, ``heads``, ``objectives``) need
+torch alone; ``register()`` tells fairseq of all that is here, as ``--user-dir`` does.
 """
 
-from importlib.util import find_spec
-from typing import Any
-
-if find_spec("fairseq") is not None:
-    # --user-dir walks neither criterions nor, once this package is imported, anything else
-    from fairseq_littlebird import registration  # noqa: F401
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = ["LittleBird", "__version__", "register"]
+
+if TYPE_CHECKING:
+    from fairseq_littlebird.pipelines.littlebird import LittleBird as LittleBird
+    from fairseq_littlebird.registration import register as register
 
 
 def __getattr__(name: str) -> Any:
-    """``LittleBird``, loaded when it is asked for: the equations go without it."""
-    if name != "LittleBird":
+    """``LittleBird`` and ``register``, loaded when they are asked for, as they need fairseq."""
+    if name not in ("LittleBird", "register"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fairseq_littlebird.reader import LittleBird
+    from fairseq_littlebird.registration import register
+
+    if name == "register":
+        return register
+    register()
+    from fairseq_littlebird.pipelines.littlebird import LittleBird
 
     return LittleBird

@@ -1,27 +1,52 @@
 """What fairseq must know: our components, and which types its checkpoints may hold."""
 
+from __future__ import annotations
+
 import argparse
 import atexit
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fairseq_littlebird.errors import one_line_errors
 
-one_line_errors()  # before all that takes time to import
+_REGISTERED: list[bool] = []
 
-import torch  # noqa: E402
 
-logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)  # asks every reader for tensorboardX
-root = logging.getLogger()
-before = root.level, root.handlers[:]
+def register() -> None:
+    """Registers tasks, criterions, models and optimizers with fairseq; once is enough, more do nothing.
 
-from fairseq_littlebird import criterions, models, optimizers, tasks  # noqa: E402, F401
+    fairseq's ``--user-dir`` and the commands of this package call it, as does importing ``LittleBird`` or any of the
+    registered classes. A program that uses fairseq's own functions with this package calls it first, and so does a
+    plugin that builds on this one.
 
-# some of fairseq's modules set up the root logger when imported (wav2vec at DEBUG); a program's own settings stay
-root.setLevel(before[0])
-root.handlers[:] = before[1]
+    Beside the components it allows ``argparse.Namespace`` in checkpoints, which some of fairseq's optimizers and
+    schedules put there, ends fairseq's prefetching threads when the interpreter ends, and makes errors in the user's
+    input one line in ``fairseq-…`` commands.
+    """
+    if _REGISTERED:
+        return
+    _REGISTERED.append(True)
+    one_line_errors()
+    with _root_logger_kept():
+        # each package calls this function, too: importing one class of it registers all
+        from fairseq_littlebird import criterions, models, optimizers, tasks  # noqa: F401
+        from fairseq_littlebird.data.reading_ahead import end_reading
 
-from fairseq_littlebird.data.reading_ahead import end_reading  # noqa: E402
+    import torch
 
-# some of fairseq's optimizers and schedules put a Namespace into the checkpoint; safe loading must know it
-torch.serialization.add_safe_globals([argparse.Namespace])
-atexit.register(end_reading)
+    torch.serialization.add_safe_globals([argparse.Namespace])
+    atexit.register(end_reading)
+
+
+@contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """Some of fairseq's modules set up the root logger when imported (wav2vec at DEBUG); a program's settings stay."""
+    logging.getLogger("fairseq.tasks.text_to_speech").setLevel(logging.WARNING)  # it reports a missing tensorboardX
+    root = logging.getLogger()
+    before = root.level, root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(before[0])
+        root.handlers[:] = before[1]

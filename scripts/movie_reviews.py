@@ -30,8 +30,8 @@ from fairseq.data import Dictionary
 from fairseq_littlebird.data.classification_preparation import SPECIAL, SplitWriter, begin_folder
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.errors import UserError, exit_on_user_error
+from fairseq_littlebird.formats.zip_files import zipped
 from fairseq_littlebird.output import whole_folder
-from fairseq_littlebird.text.readers.files import zipped
 from fairseq_littlebird.text.tokenizers import Tokenizer, load_tokenizer
 
 LABELS = ("neg", "pos")

@@ -9,9 +9,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from fairseq_littlebird.datasets.squad_gold import read_squad_gold
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.formats.reading_log import ReadingLog
-from fairseq_littlebird.metrics.gold_files import read_squad_gold
 from fairseq_littlebird.output import check_folder, whole_folder
 
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fairseq_littlebird.errors import UserError, exit_on_user_error
+from fairseq_littlebird.formats.zip_files import zipped
 from fairseq_littlebird.output import whole_folder
-from fairseq_littlebird.text.readers.files import zipped
 
 LONGEST_WRAPPED = 100
 """Characters; hardly anybody wraps wider."""

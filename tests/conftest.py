@@ -19,6 +19,8 @@ from helpers import markers
 from helpers.processes import COMMANDS, ForkServer
 from hypothesis import HealthCheck, settings
 
+from fairseq_littlebird import register
+
 # the same examples every time, however busy the machine; LITTLEBIRD_FUZZ draws others
 settings.register_profile(
     "tests",
@@ -28,6 +30,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("tests")
+
+# as a program does that uses fairseq's own functions
+register()
 
 # fairseq's need not fit the torch that is here; transformers looks for it once in a process
 sys.modules.setdefault("torchaudio", None)  # type: ignore[arg-type]

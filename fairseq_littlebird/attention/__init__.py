@@ -1,22 +1,33 @@
-"""The attention of the paper as functions on tensors; needs torch alone."""
+"""Attention as functions on tensors, a folder a family: the linear path beside its dense oracle. Needs torch alone."""
 
-from fairseq_littlebird.attention.absorbed_pack import absorbed_pack_attention
-from fairseq_littlebird.attention.bialibi import BiALiBi
-from fairseq_littlebird.attention.dense import dense_unpack_window_attention
-from fairseq_littlebird.attention.pack import pack_attention
-from fairseq_littlebird.attention.unpack_window import (
+from fairseq_littlebird.attention.bigbird import bigbird_attention, dense_bigbird_attention
+from fairseq_littlebird.attention.etc import dense_etc_attention, etc_attention
+from fairseq_littlebird.attention.littlebird import (
     BACKENDS,
+    BackendError,
+    BiALiBi,
+    absorbed_pack_attention,
     backend_fault,
+    dense_unpack_window_attention,
+    pack_attention,
     unpack_window_attention,
     window_features,
 )
+from fairseq_littlebird.attention.longformer import dense_longformer_attention, longformer_attention
 
 __all__ = [
     "BACKENDS",
+    "BackendError",
     "BiALiBi",
     "absorbed_pack_attention",
     "backend_fault",
+    "bigbird_attention",
+    "dense_bigbird_attention",
+    "dense_etc_attention",
+    "dense_longformer_attention",
     "dense_unpack_window_attention",
+    "etc_attention",
+    "longformer_attention",
     "pack_attention",
     "unpack_window_attention",
     "window_features",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from fairseq_littlebird import models  # noqa: F401
 from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.workload import SIZES, Workload
+from fairseq_littlebird.modules.size_names import FAIRSEQ
 
 LAYERS = {"tiny": 3, "base": 12, "large": 24}
 FULL, ETC = "full", "bigbird-etc"
@@ -53,12 +54,7 @@ def masked_lm(family: str, workload: Workload, **options: Any) -> MaskedLanguage
     sizes = workload.sizes
     arch = f"{family}_{next((name for name, named in SIZES.items() if named.width == sizes.width), 'base')}"
     given = Namespace(
-        encoder_layers=workload.layers,
-        encoder_embed_dim=sizes.width,
-        encoder_ffn_embed_dim=sizes.ffn_width,
-        encoder_attention_heads=sizes.heads,
-        dropout=workload.dropout,
-        attention_dropout=workload.dropout,
+        **{FAIRSEQ[name]: value for name, value in workload.encoder_sizes().items()},
         max_positions=workload.length,
         **options,
     )

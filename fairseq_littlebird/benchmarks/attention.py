@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from fairseq_littlebird.attention import BiALiBi, unpack_window_attention
-from fairseq_littlebird.attention.unpack_window import BACKENDS
+from fairseq_littlebird.attention.littlebird.backends import BACKENDS
 from fairseq_littlebird.benchmarks.comparison import Benchmark
 from fairseq_littlebird.benchmarks.floor import floor_run, together, window_products
 from fairseq_littlebird.benchmarks.memory import added_peak

@@ -16,7 +16,7 @@ from fairseq_littlebird.benchmarks.peers import PEERS, remark
 from fairseq_littlebird.benchmarks.timing import FLOOR, Measured, interleaved
 from fairseq_littlebird.benchmarks.workload import PAD, SIZES, Workload
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 
 OURS = "littlebird"
 
@@ -40,12 +40,7 @@ def littlebird(workload: Workload) -> LittleBird:
     config = LittleBirdConfig(
         workload.vocabulary,
         PAD,
-        layers=workload.layers,
-        embed_dim=sizes.width,
-        ffn_embed_dim=sizes.ffn_width,
-        heads=sizes.heads,
-        dropout=workload.dropout,
-        attention_dropout=workload.dropout,
+        **workload.encoder_sizes(),
         pack_size=sizes.pack_size,
         block_size=sizes.block_size,
     )

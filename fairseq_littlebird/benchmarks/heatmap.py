@@ -15,9 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.attention.composed import composed_rows, full_rows, packed_rows
-from fairseq_littlebird.attention.routing import LittleBirdRouting
-from fairseq_littlebird.attention.shares import littlebird_shares
+from fairseq_littlebird.attention.attribution import littlebird_attribution
+from fairseq_littlebird.attention.effective_attention import (
+    effective_attention,
+    full_attention_probabilities,
+    pack_attention_probabilities,
+)
 from fairseq_littlebird.benchmarks.plot import load_matplotlib, save
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.mapped_items import MappedItems
@@ -25,7 +28,8 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.models.full_attention import FullAttentionModel
 from fairseq_littlebird.models.littlebird import LittleBirdModel
-from fairseq_littlebird.models.teacher import load_encoder
+from fairseq_littlebird.models.loading import load_encoder
+from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
 
 ELEMENTS = 2**24  # of a chunk of rows, all heads together
 MEAN = -1
@@ -110,9 +114,10 @@ def heatmaps(
     for tokens in texts:
         L = tokens.shape[1]
         pool = mean_bins(L, min(bins, L))
-        _, extra = model(tokens, features_only=True, return_routing=True)
-        total = total + torch.stack([_binned(_rows(model, routing), L, pool) for routing in extra["routing"]])
-        packed = packed + torch.stack([_packed(model, routing) for routing in extra["routing"]])
+        _, extra = model(tokens, features_only=True, return_attention_internals=True)
+        config, layers = model.encoder.config, extra["attention_internals"]
+        total = total + torch.stack([_binned(_rows(config, of_layer), L, pool) for of_layer in layers])
+        packed = packed + torch.stack([_packed(config, of_layer) for of_layer in layers])
         count += 1
         done()
     return Heatmaps(title, L, total / count * L, packed / count)
@@ -124,20 +129,20 @@ def mean_bins(length: int, bins: int) -> Tensor:
     return member / member.sum(dim=1, keepdim=True)
 
 
-def _rows(model: EncoderModel, routing: Any) -> Callable[[slice], Tensor]:
-    """A slice of the queries to their rows <float>[1, H, r, L]."""
-    if not isinstance(routing, LittleBirdRouting):
-        return lambda rows: full_rows(routing, rows=rows)
-    config, packed = model.encoder.config, packed_rows(routing)
-    return lambda rows: composed_rows(routing, None, None, config.block_size, config.window, rows, packed)
+def _rows(config: EncoderConfig, internals: Any) -> Callable[[slice], Tensor]:
+    """A slice of the queries to their probabilities <float>[1, H, r, L]."""
+    if not isinstance(config, LittleBirdConfig):
+        return lambda queries: full_attention_probabilities(internals, queries=queries)
+    sizes, pack = (config.block_size, config.window), pack_attention_probabilities(internals)
+    return lambda queries: effective_attention(internals, None, None, *sizes, queries, pack)
 
 
-def _packed(model: EncoderModel, routing: Any) -> Tensor:
-    """The share of a layer's attention that goes through the packed rows, a mean over all queries: a scalar."""
-    if not isinstance(routing, LittleBirdRouting):
+def _packed(config: EncoderConfig, internals: Any) -> Tensor:
+    """The share of a layer's attention that goes through the pack vectors, a mean over all queries: a scalar."""
+    if not isinstance(config, LittleBirdConfig):
         return torch.zeros(())
-    config, L = model.encoder.config, routing.k.shape[2]
-    return littlebird_shares(routing, None, None, config.block_size, config.window, 0, L).packed.float().sum()
+    sizes = config.block_size, config.window
+    return littlebird_attribution(internals, None, None, *sizes, 0, internals.k.shape[2]).packed.float().sum()
 
 
 def _binned(rows: Callable[[slice], Tensor], length: int, pool: Tensor) -> Tensor:

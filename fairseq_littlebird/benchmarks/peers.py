@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from fairseq_littlebird.benchmarks.workload import PAD, Workload
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.modules.size_names import HUGGING_FACE
 
 
 class Peer(nn.Module):
@@ -137,15 +138,8 @@ def _model(family: str, config: Any, masked_lm: bool) -> nn.Module:
 
 def _bert_like(workload: Workload) -> dict[str, Any]:
     """What the configurations of BERT's descendants have in common."""
-    sizes = workload.sizes
-    return {
+    return {HUGGING_FACE[name]: value for name, value in workload.encoder_sizes().items()} | {
         "vocab_size": workload.vocabulary,
-        "hidden_size": sizes.width,
-        "num_hidden_layers": workload.layers,
-        "num_attention_heads": sizes.heads,
-        "intermediate_size": sizes.ffn_width,
-        "hidden_dropout_prob": workload.dropout,
-        "attention_probs_dropout_prob": workload.dropout,
         "pad_token_id": PAD,
         "bos_token_id": 0,
         "eos_token_id": 2,

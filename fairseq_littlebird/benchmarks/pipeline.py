@@ -26,14 +26,14 @@ from fairseq_littlebird.data.preparation import prepare_questions
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
+from fairseq_littlebird.datasets import DATASETS, PLAIN, find_dataset
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
-from fairseq_littlebird.inference.answering import decode_windows, merge_batch
+from fairseq_littlebird.inference.answering import DecodedWindows, decode_windows, merge_batch
 from fairseq_littlebird.inference.prediction_files import write_predictions
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 from fairseq_littlebird.output import whole_file
 from fairseq_littlebird.text import recurring_spans, recurring_spans_reference
-from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -60,24 +60,38 @@ HEADER = f"{'part':<16} {'case':<46} {'median':>10} {'range':>23}  unit"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--text", metavar="DIR", help="binarized text of fairseq-preprocess: masking, padding, loading")
-    parser.add_argument("--free-end", action="store_true", help="of recurring spans, for Korean text")
-    parser.add_argument("--questions", nargs="+", default=[], metavar="DIR", help="prepared: padding, answering")
-    parser.add_argument("--documents", metavar="FILE", help="questions on documents: preparing")
-    parser.add_argument("--dataset", choices=DATA_SETS, default="squad", help="of --documents")
-    parser.add_argument("--tokenizer", metavar="DIR", help="of --documents")
-    parser.add_argument("--split", default="train", help="of text and questions")
-    parser.add_argument("--lengths", type=int, nargs="+", default=[512, 2048, 4096], metavar="L", help="of chunks")
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="of the models beside it")
-    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="items of a batch, for padding")
-    parser.add_argument("--max-tokens", type=int, default=32768, metavar="N", help="of a batch")
-    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="that load or prepare")
-    parser.add_argument("--chunks", type=int, default=40, metavar="N", help="that are masked")
-    parser.add_argument("--windows", type=int, default=32, metavar="N", help="that are answered, at least")
-    parser.add_argument("--runs", type=int, default=5, metavar="N", help="counted runs, after one that is not")
     parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="write the figures, with the environment, to this file"
+        "--text", metavar="DIR", help="text binarized by fairseq-preprocess: measures masking, padding and loading"
     )
+    parser.add_argument(
+        "--free-end", action="store_true", help="recurring spans may end inside a word, for Korean text"
+    )
+    parser.add_argument(
+        "--questions",
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="questions of littlebird-prepare qa: measures padding and decoding",
+    )
+    parser.add_argument("--documents", metavar="FILE", help="a data set's own file: measures littlebird-prepare qa")
+    parser.add_argument("--dataset", choices=DATASETS, default=PLAIN, help="format of --documents")
+    parser.add_argument("--tokenizer", metavar="DIR", help="tokenizer for --documents")
+    parser.add_argument("--split", default="train", help="split of --text and --questions")
+    parser.add_argument(
+        "--lengths", type=int, nargs="+", default=[512, 2048, 4096], metavar="L", help="tokens per chunk of text"
+    )
+    parser.add_argument(
+        "--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="models to compare the data rate with"
+    )
+    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="sequences per batch, for padding")
+    parser.add_argument("--max-tokens", type=int, default=32768, metavar="N", help="tokens per batch")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="numbers of worker processes to measure"
+    )
+    parser.add_argument("--chunks", type=int, default=40, metavar="N", help="chunks to mask")
+    parser.add_argument("--windows", type=int, default=32, metavar="N", help="windows to decode, at least")
+    parser.add_argument("--runs", type=int, default=5, metavar="N", help="measured runs, after one warm-up run")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures and the environment to this file")
 
 
 def run(options: argparse.Namespace) -> Iterator[Row]:
@@ -89,7 +103,8 @@ def run(options: argparse.Namespace) -> Iterator[Row]:
             yield from padding(f"{Path(options.text).name} {length:,}", dataset, options)
             yield from loading(dataset, length, options)
     for folder in options.questions:
-        noisy = PreparedQuestions(folder, options.split).settings["dataset"] == "triviaqa"
+        name = PreparedQuestions(folder, options.split).settings["dataset"]
+        noisy = find_dataset(name, folder).noisy
         pad = load_dictionary(folder).pad()
         for training in (True, False):
             questions = QuestionAnsweringDataset(
@@ -211,15 +226,14 @@ def answering(name: str, dataset: QuestionAnsweringDataset, options: argparse.Na
     net_input = {key: value for key, value in batch["net_input"].items() if key in ("src_tokens", "src_lengths")}
     net_input["questions"] = batch["net_input"]["questions"][:, :1]
 
-    def decode(kind: str) -> tuple[Any, ...]:
-        parts = decode_windows(models[kind], net_input, batch["selectable"])
-        return tuple(zip(*((rows, spans) for rows, _, spans in parts), strict=True))
+    def decode(kind: str) -> list[DecodedWindows]:
+        return [part for part, _ in decode_windows(models[kind], net_input, batch["selectable"])]
 
     decoded = decode("linear")
 
     def write() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            write_predictions(f"{folder}/out", merge_batch(batch["examples"], batch["windows"], *decoded))
+            write_predictions(f"{folder}/out", merge_batch(batch["examples"], batch["windows"], decoded))
 
     model = encoder("base").eval()
     runs: dict[str, Callable[[], object]] = {

@@ -19,6 +19,7 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fairseq_littlebird.benchmarks.steps import Step, end_steps
+from fairseq_littlebird.datasets import PLAIN
 from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.output import whole_file
 
@@ -35,7 +36,7 @@ class Quality:
     text: str = MISSING  # folder of fairseq-preprocess
     questions: str = MISSING  # folder of littlebird-prepare qa
     gold: str = MISSING  # file with the answers to its test questions
-    dataset: str = "squad"  # whose metric
+    dataset: str = PLAIN  # whose metric
     subset: str = "test"  # the split of the questions that is answered
     seeds: list[int] = field(default_factory=lambda: [1, 2])
     architectures: dict[str, dict[str, Any]] = MISSING  # by title; options of the model, and instead of those below

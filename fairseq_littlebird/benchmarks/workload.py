@@ -6,6 +6,7 @@ Legend: B batch, L tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,6 +77,17 @@ class Workload:
     threads: int = 1
     compiled: bool = False
     vocabulary: int = 1000
+
+    def encoder_sizes(self) -> dict[str, Any]:
+        """Under the names of ``EncoderConfig``."""
+        return {
+            "layers": self.layers,
+            "embed_dim": self.sizes.width,
+            "ffn_embed_dim": self.sizes.ffn_width,
+            "heads": self.sizes.heads,
+            "dropout": self.dropout,
+            "attention_dropout": self.dropout,
+        }
 
     @property
     def backward(self) -> bool:

@@ -137,7 +137,7 @@ def _sizes(path: Path, state: dict[str, Tensor], settings: dict[str, Any], posit
     if not isinstance(heads, int):
         raise UserError("the checkpoint does not say its number of attention heads", str(path), "save it again")
     layers = {int(match[1]) for key in state if (match := re.match(r"encoder\.layers\.(\d+)\.", key))}
-    q, fc1 = "encoder.layers.0.q.weight", "encoder.layers.0.ffn.fc1.weight"
+    q, fc1 = "encoder.layers.0.attention.q.weight", "encoder.layers.0.ffn.fc1.weight"
     for key in (WORDS, q, fc1):
         if key not in state or state[key].dim() != 2:
             raise UserError("neither RoBERTa nor a full-attention encoder", str(path), "give a checkpoint of one")

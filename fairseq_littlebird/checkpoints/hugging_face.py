@@ -16,6 +16,7 @@ from fairseq_littlebird.checkpoints.source import Source, float32, fold_position
 from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import EncoderConfig
+from fairseq_littlebird.modules.size_names import HUGGING_FACE as HUGGING_FACE_NAMES
 
 WEIGHTS = (
     "model.safetensors",
@@ -33,6 +34,8 @@ PREFIX = {
     "big_bird": "bert.",
     "longformer": "longformer.",
 }
+NUMBERS = ("vocab_size", "layers", "embed_dim", "ffn_embed_dim", "heads", "max_positions")
+"""The sizes that every configuration has to give."""
 COUNT_ON = ("roberta", "xlm-roberta", "longformer")
 """Position rows count on from the padding's number."""
 ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
@@ -63,18 +66,13 @@ def read_hugging_face(folder: Path) -> Source:
     state, dropped = apply_key_map(float32(weights), key_map, str(folder))
     where = str(folder / "config.json")
     offset = _number(config, "pad_token_id", where) + 1 if kind in COUNT_ON else 0
-    C = _number(config, "hidden_size", where)
-    E = _number(config, "embedding_size", where) if config.get("embedding_size") else C
-    values: dict[str, Any] = {
-        "vocab_size": _number(config, "vocab_size", where),
-        "layers": _number(config, "num_hidden_layers", where),
-        "embed_dim": C,
-        "ffn_embed_dim": _number(config, "intermediate_size", where),
-        "heads": _number(config, "num_attention_heads", where),
-        "max_positions": _number(config, "max_position_embeddings", where),
+    values: dict[str, Any] = {name: _number(config, HUGGING_FACE_NAMES[name], where) for name in NUMBERS}
+    C, width = values["embed_dim"], HUGGING_FACE_NAMES["word_embed_dim"]
+    E = _number(config, width, where) if config.get(width) else C
+    values |= {
         "word_embed_dim": 0 if E == C else E,
-        "layer_norm_eps": config.get("layer_norm_eps", 1e-12),
-        "activation": ACTIVATIONS[config["hidden_act"]],
+        "layer_norm_eps": config.get(HUGGING_FACE_NAMES["layer_norm_eps"], 1e-12),
+        "activation": ACTIVATIONS[config[HUGGING_FACE_NAMES["activation"]]],
     }
     check_keys(state, sizes(where, state, **values), key_map, str(folder))
     if not 0 <= offset < values["max_positions"]:

@@ -8,7 +8,7 @@ so weights that are tied here must be tied there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -32,6 +32,20 @@ GLOBAL = ("global_q", "global_k", "global_v")
 """Longformer's projections of global tokens, beside q, k and v."""
 
 
+OLDER = re.compile(r"encoder\.layers\.\d+\.q\.")
+"""In older versions a layer's projections were its own, not its attention's."""
+
+
+def refuse_older(state: Iterable[str], where: str) -> None:
+    """Raises UserError for the keys of a checkpoint whose layers' parameters have the names of an older version."""
+    if any(OLDER.match(key) for key in state):
+        raise UserError(
+            "written by an older version, whose parameters have other names",
+            where,
+            "train it again, or write it again with littlebird-warm-start",
+        )
+
+
 def linear(source: str, target: str) -> dict[str, str | None]:
     """Weight and bias of a linear layer or a layer norm."""
     return {f"{source}.{name}": f"{target}.{name}" for name in ("weight", "bias")}
@@ -45,10 +59,10 @@ HUGGING_FACE_ENCODER: KeyMap = {
     "embeddings.token_type_ids": None,
     **linear("embeddings.LayerNorm", "encoder.embeddings.norm"),
     **linear("embeddings_project", "encoder.embeddings.projection"),
-    **linear("encoder.layer.{n}.attention.self.query", "encoder.layers.{n}.q"),
-    **linear("encoder.layer.{n}.attention.self.key", "encoder.layers.{n}.k"),
-    **linear("encoder.layer.{n}.attention.self.value", "encoder.layers.{n}.v"),
-    **linear("encoder.layer.{n}.attention.output.dense", "encoder.layers.{n}.out"),
+    **linear("encoder.layer.{n}.attention.self.query", "encoder.layers.{n}.attention.q"),
+    **linear("encoder.layer.{n}.attention.self.key", "encoder.layers.{n}.attention.k"),
+    **linear("encoder.layer.{n}.attention.self.value", "encoder.layers.{n}.attention.v"),
+    **linear("encoder.layer.{n}.attention.output.dense", "encoder.layers.{n}.attention.out"),
     **linear("encoder.layer.{n}.attention.output.LayerNorm", "encoder.layers.{n}.attention_norm"),
     **linear("encoder.layer.{n}.intermediate.dense", "encoder.layers.{n}.ffn.fc1"),
     **linear("encoder.layer.{n}.output.dense", "encoder.layers.{n}.ffn.fc2"),
@@ -97,9 +111,9 @@ HUGGING_FACE: Mapping[str, KeyMap] = {
     "longformer": {
         **HUGGING_FACE_ENCODER,
         **ROBERTA_HEAD,
-        **linear("encoder.layer.{n}.attention.self.query_global", "encoder.layers.{n}.global_q"),
-        **linear("encoder.layer.{n}.attention.self.key_global", "encoder.layers.{n}.global_k"),
-        **linear("encoder.layer.{n}.attention.self.value_global", "encoder.layers.{n}.global_v"),
+        **linear("encoder.layer.{n}.attention.self.query_global", "encoder.layers.{n}.attention.global_q"),
+        **linear("encoder.layer.{n}.attention.self.key_global", "encoder.layers.{n}.attention.global_k"),
+        **linear("encoder.layer.{n}.attention.self.value_global", "encoder.layers.{n}.attention.global_v"),
     },
 }
 """By ``model_type``, without the prefix that the base model's keys have under a head."""
@@ -111,10 +125,10 @@ FAIRSEQ_ROBERTA: KeyMap = {
     "sentence_encoder.version": None,
     **linear("sentence_encoder.emb_layer_norm", "encoder.embeddings.norm"),
     **linear("sentence_encoder.layernorm_embedding", "encoder.embeddings.norm"),
-    **linear("sentence_encoder.layers.{n}.self_attn.q_proj", "encoder.layers.{n}.q"),
-    **linear("sentence_encoder.layers.{n}.self_attn.k_proj", "encoder.layers.{n}.k"),
-    **linear("sentence_encoder.layers.{n}.self_attn.v_proj", "encoder.layers.{n}.v"),
-    **linear("sentence_encoder.layers.{n}.self_attn.out_proj", "encoder.layers.{n}.out"),
+    **linear("sentence_encoder.layers.{n}.self_attn.q_proj", "encoder.layers.{n}.attention.q"),
+    **linear("sentence_encoder.layers.{n}.self_attn.k_proj", "encoder.layers.{n}.attention.k"),
+    **linear("sentence_encoder.layers.{n}.self_attn.v_proj", "encoder.layers.{n}.attention.v"),
+    **linear("sentence_encoder.layers.{n}.self_attn.out_proj", "encoder.layers.{n}.attention.out"),
     **linear("sentence_encoder.layers.{n}.self_attn_layer_norm", "encoder.layers.{n}.attention_norm"),
     **linear("sentence_encoder.layers.{n}.fc1", "encoder.layers.{n}.ffn.fc1"),
     **linear("sentence_encoder.layers.{n}.fc2", "encoder.layers.{n}.ffn.fc2"),
@@ -147,7 +161,7 @@ def encoder_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
         add("encoder.embeddings.projection", C, E)
     for n in range(config.layers):
         for name in ("q", "k", "v", "out"):
-            add(f"encoder.layers.{n}.{name}", C, C)
+            add(f"encoder.layers.{n}.attention.{name}", C, C)
         add(f"encoder.layers.{n}.attention_norm", C)
         add(f"encoder.layers.{n}.ffn.fc1", F, C)
         add(f"encoder.layers.{n}.ffn.fc2", C, F)
@@ -225,7 +239,7 @@ def rename(state: Mapping[str, Tensor], name: Callable[[str], str], where: str) 
 def global_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Every key of Longformer's projections of global tokens and its shape."""
     C = config.embed_dim
-    names = [f"encoder.layers.{n}.{name}" for n in range(config.layers) for name in GLOBAL]
+    names = [f"encoder.layers.{n}.attention.{name}" for n in range(config.layers) for name in GLOBAL]
     return {f"{name}.weight": (C, C) for name in names} | {f"{name}.bias": (C,) for name in names}
 
 
@@ -245,7 +259,7 @@ def source_shapes(state: Mapping[str, Tensor], config: EncoderConfig, key_map: K
         shapes |= head_shapes(config)
     if any(key.startswith(SPAN_HEAD) for key in state):
         shapes |= {key: shape for key, shape in span_head_shapes(config).items() if key in known}
-    if "encoder.layers.{n}.global_q.weight" in known:
+    if "encoder.layers.{n}.attention.global_q.weight" in known:
         shapes |= global_shapes(config)
     return shapes
 

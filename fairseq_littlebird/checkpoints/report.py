@@ -133,11 +133,10 @@ def _initialised(source: Source, words: Words, state: State, head: list[str]) ->
     if source.has_head and words.new:
         lines.append(f"- `{HEAD}bias` of these words: the lowest there is, so that nothing predicts them at once")
     if any(".slopes." in key for key in state):
-        lines.append("- `encoder.layers.*.slopes`: alpha 0, beta and gamma ALiBi's")
+        lines.append("- `encoder.layers.*.attention.slopes`: alpha 0, beta and gamma ALiBi's")
     if "encoder.global_embedding" in state:
-        lines.append(
-            "- `encoder.layers.*.relative`: small random vectors; `encoder.global_embedding`: as `<s>` is read"
-        )
+        lines.append("- `encoder.layers.*.attention.relative`: small random vectors")
+        lines.append("- `encoder.global_embedding`: as `<s>` is read")
     if "encoder.pack" in state:
         lines.append(f"- `encoder.pack`: {len(state['encoder.pack'])} random words, as the first layer reads them")
     return "\n".join(lines)

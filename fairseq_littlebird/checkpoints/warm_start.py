@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairseq_littlebird.attention.bialibi import alibi_slopes
+from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
 from fairseq_littlebird.checkpoints.dictionary import MASK, QUESTION, SPECIAL
 from fairseq_littlebird.checkpoints.key_maps import POSITIONS, WORDS
 from fairseq_littlebird.checkpoints.source import Source
@@ -65,9 +65,9 @@ def longformer_state(
     for n, of in enumerate(layers):
         for name in ("q", "k", "v"):
             for part in ("weight", "bias"):
-                local = source.state[f"encoder.layers.{of}.{name}.{part}"]
-                own = source.state.get(f"encoder.layers.{of}.global_{name}.{part}", local)
-                state[f"encoder.layers.{n}.global_{name}.{part}"] = own.clone()
+                local = source.state[f"encoder.layers.{of}.attention.{name}.{part}"]
+                own = source.state.get(f"encoder.layers.{of}.attention.global_{name}.{part}", local)
+                state[f"encoder.layers.{n}.attention.global_{name}.{part}"] = own.clone()
     return state
 
 
@@ -81,7 +81,7 @@ def bigbird_etc_state(
     state = full_attention_state(source, words, config, layers, generator)
     shape = config.heads, 2, 2 * config.max_distance + 3, config.embed_dim // config.heads
     for n in range(len(layers)):
-        state[f"encoder.layers.{n}.relative"] = 0.02 * torch.randn(shape, generator=generator)
+        state[f"encoder.layers.{n}.attention.relative"] = 0.02 * torch.randn(shape, generator=generator)
     state["encoder.global_embedding"] = as_read(state, torch.tensor([words.symbols.index("<s>")]), config)
     return state
 
@@ -104,13 +104,13 @@ def littlebird_state(
         if config.pack_size:
             for name in ("q", "k", "v"):
                 for part in ("weight", "bias"):
-                    state[f"{layer}pack_{name}.{part}"] = state[f"{layer}{name}.{part}"].clone()
+                    state[f"{layer}pack_attention.{name}.{part}"] = state[f"{layer}attention.{name}.{part}"].clone()
             if n < config.layers - 1:  # nobody reads the last layer's P'
                 for part in ("weight", "bias"):
                     state[f"{layer}pack_norm.{part}"] = state[f"{layer}attention_norm.{part}"].clone()
         if config.positions == "bialibi" and config.window:
             initial = {"alpha": torch.zeros_like(alibi), "beta": alibi.clone(), "gamma": alibi.clone()}
-            state |= {f"{layer}slopes.{name}": value for name, value in initial.items()}
+            state |= {f"{layer}attention.slopes.{name}": value for name, value in initial.items()}
     if config.pack_size:
         state["encoder.pack"] = packed_rows(state, words, config, generator)
     return state

@@ -41,7 +41,9 @@ def _onnx(options: argparse.Namespace) -> None:
 
 def _trained(options: argparse.Namespace) -> Any:
     from fairseq_littlebird.export.trained_model import trained_model
+    from fairseq_littlebird.registration import register
 
+    register()
     return trained_model(options.checkpoint, options.tokenizer, options.max_answer_length)
 
 
@@ -82,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     hugging_face.add_argument(
         "--metrics", metavar="FILE", help="JSON of littlebird-evaluate --json, for the card's model-index"
     )
-    hugging_face.add_argument("--dataset", metavar="NAME", help="the data set of --metrics")
+    hugging_face.add_argument("--dataset", metavar="NAME", help="data set that --metrics is for")
     hugging_face.set_defaults(run=_hugging_face)
     onnx = commands.add_parser(
         "onnx",
@@ -99,19 +101,19 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="a checkpoint, or the folder of a training or of littlebird-warm-start",
+        help="checkpoint, --save-dir of a training, or folder of littlebird-warm-start",
     )
     parser.add_argument("out", metavar="OUT", help="folder to write")
     parser.add_argument(
-        "--tokenizer", metavar="PATH", help="file or folder (the checkpoint's own, or what lies beside it)"
+        "--tokenizer", metavar="PATH", help="tokenizer file or folder (default: the one in or beside the checkpoint)"
     )
     parser.add_argument(
         "--max-answer-length",
         type=_positive,
         metavar="N",
-        help="tokens of an answer at most, kept in config.json (default: that of the training)",
+        help="maximum answer length in tokens, for config.json (default: that of the training)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier export")
 
 
 def _positive(text: str) -> int:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from fairseq_littlebird.errors import exit_on_user_error
 
-USAGE = """usage: torchrun --no-python --nproc_per_node=N littlebird-launch FAIRSEQ-TRAIN'S ARGUMENTS
-       srun littlebird-launch FAIRSEQ-TRAIN'S ARGUMENTS
-       littlebird-launch FAIRSEQ-TRAIN'S ARGUMENTS
+USAGE = """usage: torchrun --no-python --nproc_per_node=N littlebird-launch FAIRSEQ_TRAIN_ARGUMENTS
+       srun littlebird-launch FAIRSEQ_TRAIN_ARGUMENTS
+       littlebird-launch FAIRSEQ_TRAIN_ARGUMENTS
 
-Takes fairseq-train's arguments and hands them to fairseq, with what the workers and the hardware ask for: rank and
-number of workers as torchrun or SLURM says, nccl and pytorch_ddp on accelerators, gloo and legacy_ddp elsewhere. What
-is given stands. --user-dir need not be given.
+Runs fairseq-train with its arguments as one worker of a distributed training. Rank and world size come from torchrun
+or SLURM; the backends are nccl and pytorch_ddp on accelerators, gloo and legacy_ddp on CPUs. Options on the command
+line take precedence. --user-dir is added if it is missing.
 
-SIGTERM and SIGUSR1 save a checkpoint after the running update and end with status 128 + the signal's number; the same
-command goes on from there. So it does after any other end: it finds the newest checkpoint that is whole.
+On SIGTERM or SIGUSR1 it saves a checkpoint after the current update and exits with status 128 + the signal's number.
+The same command resumes the training, after this and after any other interruption, from the newest complete checkpoint.
 """
 
 
@@ -38,7 +38,9 @@ def _launch(words: list[str]) -> None:
 
     from fairseq_littlebird.launching.training import train
     from fairseq_littlebird.launching.workers import options_of, workers_of
+    from fairseq_littlebird.registration import register
 
+    register()  # --user-dir loads nothing of a package that is imported
     given = {word.partition("=")[0] for word in words if word.startswith("--")}
     words += options_of(workers_of(os.environ), given, torch.cuda.device_count())
     if "--user-dir" not in given:

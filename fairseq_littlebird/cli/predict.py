@@ -7,18 +7,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import count as _count
 from fairseq_littlebird.cli.numbers import positive as _positive
+from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 
 
 @exit_on_user_error
 def main(arguments: Sequence[str] | None = None) -> None:
+    import_user_dir(arguments)
     options = _parser().parse_args(arguments)
     # argument parsing and --help should not wait for fairseq
     from fairseq_littlebird.inference.prediction_files import FILES, PAGES, write_classifications, write_predictions
     from fairseq_littlebird.output import check_folder
-    from fairseq_littlebird.tasks.prediction import classifications, load_trained, predictions
+    from fairseq_littlebird.pipelines.classification import classifications
+    from fairseq_littlebird.pipelines.loading import load_trained
+    from fairseq_littlebird.pipelines.question_answering import predictions
     from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 
     check_folder(options.output, (*FILES, PAGES), options.overwrite)
@@ -44,15 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         explained=options.html,
     )
     reached: Counter[bool | None] = Counter()
-    where = (
+    count = write_predictions(
         options.output,
         _counted(answers, reached),
-        options.null_threshold,
-        options.overwrite,
-        task.dataset_name,
-        options.html,
+        null_threshold=options.null_threshold,
+        overwrite=options.overwrite,
+        final_answer=task.dataset_spec.final_answer,
+        prediction_format=task.dataset_spec.prediction_format,
+        pages=options.html,
     )
-    count = write_predictions(*where)
     pages = f" and {PAGES}/index.html" if options.html else ""
     print(f"{options.output}: {count:,} answers, in {', '.join(FILES)}{pages}")
     if reached[False]:
@@ -73,55 +78,56 @@ def _counted(predictions: Iterable[Any], reached: Counter[bool | None]) -> Itera
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="littlebird-predict",
-        description="Answers the questions of a folder that littlebird-prepare qa wrote, or labels the texts of one "
-        "that littlebird-prepare classification wrote.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Answers the questions of a folder written by littlebird-prepare qa, or classifies the texts of a "
+        "folder written by littlebird-prepare classification.",
+        formatter_class=HelpFormatter,
     )
-    parser.add_argument("data", metavar="DATA", help="the prepared folder")
+    parser.add_argument("data", metavar="DATA", help="folder of littlebird-prepare")
     parser.add_argument(
         "--path",
         required=True,
         metavar="CHECKPOINT",
-        help="checkpoint of --task question_answering or littlebird_sentence_prediction, or the folder of its training",
+        help="checkpoint (question_answering or littlebird_sentence_prediction), or the --save-dir of a training",
     )
+    add_user_dir(parser)
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--gen-subset", default="test", metavar="SPLIT", help="split to answer or label")
+    parser.add_argument("--gen-subset", default="test", metavar="SPLIT", help="split to predict")
     parser.add_argument(
         "--max-answer-length",
         type=_positive,
         metavar="N",
-        help="tokens of an answer at most; by default what the model's training answers gave (littlebird-prepare qa)",
+        help="maximum answer length in tokens (default: that of the training, see littlebird-prepare qa)",
     )
-    parser.add_argument("--n-best", type=_positive, default=20, metavar="N", help="candidates kept a question")
+    parser.add_argument("--n-best", type=_positive, default=20, metavar="N", help="candidates to keep per question")
     parser.add_argument(
         "--null-threshold",
         type=float,
         metavar="X",
-        help='answer "" where the log odds of no answer are above this; without it every question is answered',
+        help='predict "" if the log odds of no answer are above this (default: answer every question)',
     )
     parser.add_argument(
         "--threshold",
         type=float,
         default=0.5,
         metavar="X",
-        help="lowest probability that gives a text a label, where it may have several",
+        help="multi-label classification: lowest probability of a predicted label",
     )
-    parser.add_argument("--max-tokens", type=_positive, default=32768, metavar="N", help="tokens encoded together")
-    parser.add_argument("--num-workers", type=_count, default=0, metavar="N", help="processes that load data")
-    parser.add_argument("--device", help="cpu, cuda, …; by default the accelerator if there is one")
+    parser.add_argument("--max-tokens", type=_positive, default=32768, metavar="N", help="tokens per batch")
+    parser.add_argument("--num-workers", type=_count, default=0, metavar="N", help="data loading processes")
+    parser.add_argument("--device", help="cpu, cuda, … (default: the accelerator if there is one)")
     parser.add_argument(
         "--precision",
         choices=("float32", "bfloat16", "float16", "int8"),
         default="float32",
-        help="of the encoder; half is faster where the hardware has it (bfloat16: also CPUs with avx512_bf16 or amx); "
-        "int8 quantizes the weights, on a CPU alone",
+        help="precision of the encoder; half precision is faster if the hardware supports it (bfloat16: also CPUs with "
+        "avx512_bf16 or amx); int8 quantizes the weights, on CPUs only",
     )
     parser.add_argument(
         "--html",
         action="store_true",
-        help="also a page a question, in DIR/html: the answer and where its attention goes, marked in the document",
+        help="also write an HTML page per question to DIR/html: the document with the answer and its attention marked",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace the predictions of an earlier call")
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier predictions in DIR")
     return parser
 
 

@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq_littlebird.cli.numbers import positive as _positive
+from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
+from fairseq_littlebird.datasets import AUTO, DATASETS, PLAIN
 from fairseq_littlebird.errors import exit_on_user_error
+from fairseq_littlebird.inputs import check_given_once
 from fairseq_littlebird.output import whole_file, whole_folder
-from fairseq_littlebird.text.readers import AUTO, DATA_SETS
 from fairseq_littlebird.text.tokenizers import FILES, dictionary_text, load_tokenizer
 
 
 @exit_on_user_error
 def main(arguments: Sequence[str] | None = None) -> None:
+    import_user_dir(arguments)
     options = _parser().parse_args(arguments)
     options.run(options)
 
@@ -60,6 +63,7 @@ def _add_tokenizer(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def _tokenizer(options: argparse.Namespace) -> None:
+    check_given_once(options.input or ())
     with whole_folder(options.destdir, FILES, options.overwrite) as folder:
         dictionary = None
         if options.input:
@@ -104,6 +108,7 @@ def _add_text(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _text(options: argparse.Namespace) -> None:
     from fairseq_littlebird.text.lines import write_symbol_lines
 
+    check_given_once(options.input)
     tokenizer = load_tokenizer(options.tokenizer)
     with whole_file(options.output, options.overwrite) as output:
         count = write_symbol_lines(options.input, tokenizer, output, options.workers)
@@ -115,6 +120,8 @@ def _text(options: argparse.Namespace) -> None:
 
 
 def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    rows = [name for name, spec in DATASETS.items() if spec.parse is DATASETS[PLAIN].parse]
+    fixed = [name for name, spec in DATASETS.items() if spec.has_fixed_limit]
     parser = commands.add_parser(
         "qa",
         help="binarize questions about documents",
@@ -123,13 +130,15 @@ def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--dataset",
         required=True,
-        choices=[AUTO, *sorted(DATA_SETS)],
-        help="the data set, or auto for the one whose format the first file has; squad and korquad1 also read rows of "
-        "questions (JSON, JSON lines, CSV) and exports of Haystack, cdQA, Label Studio and doccano",
+        choices=[AUTO, *sorted(DATASETS)],
+        help="the data set, or auto for the one whose format the first file has; "
+        f"{' and '.join(rows)} also read rows of questions (JSON, JSON lines, CSV) and exports of Haystack, cdQA, "
+        "Label Studio and doccano",
     )
     for split in ("train", "valid", "test"):
         help = f"{split} files, plain or compressed, or - for standard input"
         parser.add_argument(f"--{split}", nargs="+", default=[], metavar="FILE", help=help)
+    add_user_dir(parser)
     parser.add_argument("--tokenizer", required=True, metavar="PATH", help="tokenizer file or folder")
     parser.add_argument("--dict", required=True, metavar="FILE", help="dict.txt of the tokenizer")
     parser.add_argument("--destdir", required=True, metavar="DIR", help="folder to write")
@@ -153,8 +162,7 @@ def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         type=_positive,
         metavar="N",
         help="tokens of an answer at most that a model trained on this folder predicts (default: what 99.5%% of the "
-        "training answers have at most, and no less than 30; of hotpotqa, natural_questions, triviaqa and korquad2 "
-        "their own)",
+        f"training answers have at most, and no less than 30; of {', '.join(fixed)} their own)",
     )
     parser.add_argument(
         "--join-articles",
@@ -194,10 +202,8 @@ def _qa(options: argparse.Namespace) -> None:
     if options.dataset == AUTO:
         print(f"--dataset auto: {next(iter(summaries.values()))['dataset']}")
     for split, summary in summaries.items():
-        print("\n".join(summary_lines(split, summary)))
-    if "train" not in summaries and any(summary["too_long"] for summary in summaries.values()):
-        print(f"{options.destdir}: a model whose training answers were longer gives longer ones (--max-answer-length)")
-    elif summaries.get("train", {}).get("answered"):
+        print("\n".join(summary_lines(split, summary, trained="train" in summaries)))
+    if summaries.get("train", {}).get("answered"):
         limit = summaries["train"]["max_answer_length"]
         print(f"{options.destdir}: a model trained on it gives answers of at most {limit} tokens (--max-answer-length)")
     print(f"{options.destdir}: written; repaired and dropped answers are listed by id in report.jsonl")

@@ -56,15 +56,8 @@ TARGETS = {
 }
 """By what ``--to`` calls them."""
 OPTIONS = sorted({option for target in TARGETS.values() for option in target.options})
-SIZES = (
-    "encoder_layers",
-    "encoder_embed_dim",
-    "encoder_ffn_embed_dim",
-    "encoder_attention_heads",
-    "word_embed_dim",
-    "layer_norm_eps",
-    "activation",
-)
+SIZES = ("layers", "embed_dim", "ffn_embed_dim", "heads", "word_embed_dim", "layer_norm_eps", "activation")
+"""Those that the weights fix, by the names of EncoderConfig."""
 
 
 @exit_on_user_error
@@ -161,7 +154,9 @@ def _convert(options: argparse.Namespace, own: Path) -> None:
     from fairseq_littlebird.checkpoints import warm_start
     from fairseq_littlebird.checkpoints.report import report
     from fairseq_littlebird.checkpoints.source import read_source
+    from fairseq_littlebird.registration import register
 
+    register()
     target = TARGETS[options.to]
     _check_options(options, target)
     source = read_source(options.source)
@@ -257,15 +252,11 @@ def _model(source: Source, options: argparse.Namespace, layers: Sequence[int]) -
         UserError: an architecture of another model, or of other sizes than the source's.
     """
     from fairseq_littlebird.checkpoints.key_maps import CONTEXT
+    from fairseq_littlebird.modules.size_names import FAIRSEQ
 
     config, target = source.config, TARGETS[options.to]
-    own: dict[str, Any] = {
-        "encoder_layers": len(layers),
-        "encoder_embed_dim": config.embed_dim,
-        "encoder_ffn_embed_dim": config.ffn_embed_dim,
-        "encoder_attention_heads": config.heads,
-        "word_embed_dim": config.word_embed_dim,
-    }
+    kept = ("embed_dim", "ffn_embed_dim", "heads", "word_embed_dim")
+    own: dict[str, Any] = {FAIRSEQ["layers"]: len(layers)} | {FAIRSEQ[name]: getattr(config, name) for name in kept}
     arch = options.arch or _default_arch(source, options.to)
     model = _architecture(arch, target.model)
     if options.arch:
@@ -338,7 +329,9 @@ def _built(target: Target, model: dict[str, Any], words: int) -> tuple[str, Enco
 
 def _model_args(arch: str, model: dict[str, Any], target: Target, config: EncoderConfig) -> str:
     """What fairseq-train needs to build the model."""
-    names = [name for name in SIZES if name != "word_embed_dim" or model[name]]
+    from fairseq_littlebird.modules.size_names import FAIRSEQ
+
+    names = [FAIRSEQ[name] for name in SIZES if name != "word_embed_dim" or model[name]]
     names += [name for name in target.options if name not in ("no_window", "max_positions")]
     names += ["max_positions"] if config.has_positions else []
     words = ["--arch", arch]

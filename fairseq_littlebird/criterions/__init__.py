@@ -4,6 +4,7 @@ from fairseq_littlebird.criterions.littlebird_classification import LittleBirdCl
 from fairseq_littlebird.criterions.littlebird_distillation import LittleBirdDistillationCriterion
 from fairseq_littlebird.criterions.question_answering import QuestionAnsweringCriterion
 from fairseq_littlebird.criterions.recurring_span_selection import RecurringSpanSelectionCriterion
+from fairseq_littlebird.registration import register
 
 __all__ = [
     "LittleBirdClassificationCriterion",
@@ -11,3 +12,5 @@ __all__ = [
     "QuestionAnsweringCriterion",
     "RecurringSpanSelectionCriterion",
 ]
+
+register()

@@ -13,8 +13,13 @@ from fairseq.logging import metrics
 from fairseq.tasks.masked_lm import MaskedLMTask
 from torch import Tensor
 
-from fairseq_littlebird.attention.composed import ALL, composed_rows, full_rows, packed_rows
-from fairseq_littlebird.attention.routing import FullRouting, LittleBirdRouting
+from fairseq_littlebird.attention.effective_attention import (
+    ALL,
+    effective_attention,
+    full_attention_probabilities,
+    pack_attention_probabilities,
+)
+from fairseq_littlebird.attention.internals import FullAttentionInternals, LittleBirdInternals
 from fairseq_littlebird.criterions.recurring_span_selection import loss_of_logits
 from fairseq_littlebird.data.batch import SpanBatch
 from fairseq_littlebird.errors import UserError
@@ -62,8 +67,8 @@ class Answers(NamedTuple):
     hard: Tensor | None  # from the right ones; None where nobody asks
     exact: Tensor | None  # spans found, of recurring spans
     targets: Tensor  # how many
-    student: Any  # a LittleBirdRouting a layer
-    teacher: Any  # a FullRouting a layer
+    student: Any  # a LittleBirdInternals a layer
+    teacher: Any  # a FullAttentionInternals a layer
 
 
 @register_criterion("littlebird_distillation", dataclass=LittleBirdDistillationCriterionConfig)
@@ -127,7 +132,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
         hard = self.cfg.hard_weight > 0 or not model.training  # validation tells it in any case
         if soft and self.teacher.model.lm_head is None:
             raise self.headless("word head", "fairseq-train --task littlebird_masked_lm --criterion masked_lm")
-        options: dict[str, Any] = {"masked_tokens": masked, "return_routing": self.cfg.attention_weight > 0}
+        options: dict[str, Any] = {"masked_tokens": masked, "return_attention_internals": self.cfg.attention_weight > 0}
         theirs, teacher = self.teacher(**sample["net_input"], **options, features_only=not soft)
         ours, student = model(**sample["net_input"], **options, features_only=not (soft or hard))
         return Answers(
@@ -135,20 +140,20 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
             hard=F.cross_entropy(ours.float(), sample["target"][masked], reduction="sum") if hard else None,
             exact=None,
             targets=masked.sum(),
-            student=student["routing"],
-            teacher=teacher["routing"],
+            student=student["attention_internals"],
+            teacher=teacher["attention_internals"],
         )
 
     def spans(self, model: Any, sample: dict[str, Any]) -> Answers:
         """Of recurring spans: the distributions over starts, and over ends given the gold starts."""
         net_input = dict(sample["net_input"])
-        routing = self.cfg.attention_weight > 0
-        _, student = model(**net_input, features_only=True, return_routing=routing)
+        internals = self.cfg.attention_weight > 0
+        _, student = model(**net_input, features_only=True, return_attention_internals=internals)
         if not self.cfg.soft_weight:
             net_input = {"src_tokens": net_input["src_tokens"]}
         elif self.teacher.model.span_head is None:
             raise self.headless("span head", "fairseq-train --task recurring_span_selection")
-        _, teacher = self.teacher(**net_input, features_only=True, return_routing=routing)
+        _, teacher = self.teacher(**net_input, features_only=True, return_attention_internals=internals)
         loss = loss_of_logits(student, cast(SpanBatch, sample))
         asked = sample["target"]["starts"].ne(NO_QUESTION)
         blocked = ~sample["selectable"].unsqueeze(1)
@@ -162,8 +167,8 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
             hard=loss.start + loss.end if self.cfg.hard_weight or not model.training else None,
             exact=loss.exact,
             targets=loss.questions,
-            student=student["routing"],
-            teacher=teacher["routing"],
+            student=student["attention_internals"],
+            teacher=teacher["attention_internals"],
         )
 
     def attention(
@@ -236,8 +241,8 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
 
 
 def layer_kl(
-    teacher: FullRouting,
-    student: LittleBirdRouting,
+    teacher: FullAttentionInternals,
+    student: LittleBirdInternals,
     positions: Tensor | None,
     padding_mask: Tensor,
     config: LittleBirdConfig,
@@ -262,18 +267,18 @@ def layer_kl(
     decided = {name: t for name, t in student._asdict().items() if t is not None}
 
     def teacher_rows(rows: slice) -> Tensor:
-        return full_rows(teacher, padding, rows, None if S else b)
+        return full_attention_probabilities(teacher, padding, rows, None if S else b)
 
     def divergence(layer: int, *tensors: Tensor) -> Tensor:
-        routing = student._replace(**dict(zip(decided, tensors, strict=True)))
-        packed = packed_rows(routing, padding)  # shared by all rows
+        internals = student._replace(**dict(zip(decided, tensors, strict=True)))
+        packed = pack_attention_probabilities(internals, padding)  # shared by all rows
         names = [name for name in decided if name not in ("pack_q", "pack_x_k")]  # which nothing else reads
 
         def student_rows(rows: slice, packed: Tensor, *tensors: Tensor) -> Tensor:
-            part = routing._replace(**dict(zip(names, tensors, strict=True)))
-            return composed_rows(part, positions, padding, b, config.window, rows, packed)
+            part = internals._replace(**dict(zip(names, tensors, strict=True)))
+            return effective_attention(part, positions, padding, b, config.window, rows, packed)
 
-        of_student = [packed, *(getattr(routing, name) for name in names)]
+        of_student = [packed, *(getattr(internals, name) for name in names)]
         return chunked_attention_kl(
             teacher_rows, student_rows, of_student, ~padding_mask, heads, rows=rows, chunk=chunk
         )

@@ -8,31 +8,29 @@ from typing import Any, Optional
 import torch
 import torch.nn.functional as F
 from fairseq.criterions import FairseqCriterion, register_criterion
-from fairseq.dataclass import ChoiceEnum, FairseqDataclass
+from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
 from fairseq_littlebird.criterions.recurring_span_selection import logging_output, reduce_span_metrics
 from fairseq_littlebird.data.answer_lengths import reachable
 from fairseq_littlebird.data.batch import SpanBatch, SpanTarget
+from fairseq_littlebird.datasets import DATASETS, DatasetSpec
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
-from fairseq_littlebird.inference.merging import Prediction
-from fairseq_littlebird.metrics import korquad1, korquad2, squad, triviaqa
+from fairseq_littlebird.inference.final_answer import gold_texts
+from fairseq_littlebird.metrics.text_metric import TextMetric
 from fairseq_littlebird.objectives.noisy_spans import noisy_span_loss
 from fairseq_littlebird.objectives.segments import NO_SEGMENT, choice_log_probability, choice_loss, evidence_loss
 from fairseq_littlebird.objectives.span_selection import NO_QUESTION, SpanLoss, span_loss
-from fairseq_littlebird.text.example import NULL_TYPE
-from fairseq_littlebird.text.readers import CANDIDATES, LONG_ANSWERS, DataSet
-
-METRICS = {"squad": squad, "korquad1": korquad1, "triviaqa": triviaqa, "korquad2": korquad2}
+from fairseq_littlebird.text.answer_spec import LONG_ANSWERS, Segments
 
 
 @dataclass
 class QuestionAnsweringCriterionConfig(FairseqDataclass):
-    metric: Optional[ChoiceEnum(list(METRICS))] = field(  # type: ignore[valid-type]  # noqa: UP045
+    metric: Optional[str] = field(  # noqa: UP045 (fairseq reads no other spelling)
         default=None,
-        metadata={"help": "whose normalisation exact match and F1 use in validation; the data set's own or squad's"},
+        metadata={"help": "the data set whose exact match and F1 are counted in validation; by default its own"},
     )
     max_answer_length: Optional[int] = field(  # noqa: UP045
         default=None,
@@ -47,13 +45,13 @@ class QuestionAnsweringCriterionConfig(FairseqDataclass):
 @register_criterion("question_answering", dataclass=QuestionAnsweringCriterionConfig)
 class QuestionAnsweringCriterion(FairseqCriterion):
     """-log p(start) - log p(end | start), averaged over the windows of a batch; a window without an answer
-    points at [CLS]. Where windows of a question share a normaliser: one loss a question. Where the model judges
-    segments and kinds of answers, their losses are added, means over a question's windows."""
+    points at [CLS]. Where windows of a question share a normaliser: one loss a question. Where the model predicts
+    segments and answer types, their losses are added, means over a question's windows."""
 
     def __init__(self, cfg: QuestionAnsweringCriterionConfig, task: Any) -> None:
         super().__init__(task)
-        self.data_set: DataSet = task.data_set
-        self.metric = METRICS.get(str(cfg.metric or task.dataset_name), squad)
+        self.spec: DatasetSpec = task.dataset_spec
+        self.metric = self.spec.validation_metric if cfg.metric is None else named_metric(cfg.metric)
         self.max_answer_length: int = cfg.max_answer_length or task.max_answer_length
         if self.max_answer_length < 1:
             raise UserError(f"--max-answer-length {self.max_answer_length}", remedy="give a positive number of tokens")
@@ -66,69 +64,67 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         _, extra = model(**sample["net_input"], features_only=True)
         loss = answer_loss(extra["start_logits"], extra["end_logits"], sample)
         target = sample["target"]
-        judged, counts = judgement_losses(extra, target, self.data_set.segments, window_weights(target))
+        more, counts = segment_and_type_losses(extra, target, self.spec.segments, window_weights(target))
         log = logging_output(loss, sample) | counts
-        log["loss"] += float(judged.detach())
-        return loss.start + loss.end + judged, int(loss.questions), log
+        log["loss"] += float(more.detach())
+        return loss.start + loss.end + more, int(loss.questions), log
 
     def evaluate(self, model: Any, sample: SpanBatch) -> tuple[Tensor, int, dict[str, float | int]]:
         """As forward, with exact match and F1 summed over the questions (not the windows) of the batch."""
         target = sample["target"]
-        every, spans, judged, parts = [], [], [], []
+        decoded, parts = [], []
         weights = window_weights(target)
         # the loss of noisy answers is of all windows together
         W, L = sample["selectable"].shape
         logits = torch.zeros(2, W, target["starts"].shape[1], L, device=target["starts"].device)
-        for rows, extra, decoded in decode_windows(
+        for part, extra in decode_windows(
             model,
             sample["net_input"],
             sample["selectable"],
             self.max_answer_length,
-            n_best=20 if self.data_set.longest_words else 1,  # the first may have too many words
-            segments=self.data_set.segments,
+            n_best=20 if self.spec.max_answer_words else 1,  # the first may have too many words
+            segments=self.spec.segments,
         ):
+            rows = part.rows
             for all_logits, name in zip(logits, ("start_logits", "end_logits"), strict=True):
                 all_logits[rows, :, : extra[name].shape[-1]] = extra[name].to(all_logits)
-            every.append(rows)
+            decoded.append(part)
             own = {name: t[rows] for name, t in target.items()}  # type: ignore[index]
-            parts.append(judgement_losses(extra, own, self.data_set.segments, weights[rows]))
-            spans.append(decoded)
-            judged.append(extra["judgements"])
+            parts.append(segment_and_type_losses(extra, own, self.spec.segments, weights[rows]))
         nothing = SpanLoss(*torch.zeros(4).unbind())  # of a batch whose questions have no window
-        loss = answer_loss(logits[0], logits[1], sample) if every else nothing
-        predictions = merge_batch(
-            sample["examples"], sample["windows"], every, spans, judged=judged, data_set=self.data_set
-        )
+        loss = answer_loss(logits[0], logits[1], sample) if decoded else nothing
+        predictions = merge_batch(sample["examples"], sample["windows"], decoded, spec=self.spec)
         log = logging_output(loss, sample)
         for _, counts in parts:
             log |= {name: log.get(name, 0) + value for name, value in counts.items()}
-        judgement = sum(part for part, _ in parts)
-        log["loss"] += float(judgement)
+        more = sum(loss for loss, _ in parts)
+        log["loss"] += float(more)
         log |= {"qa_exact": 0.0, "qa_f1": 0.0, "qa_count": len(predictions)}
         questions = zip(sample["examples"], sample["windows"], strict=True)
-        reached = [reachable(*question, self.max_answer_length, self.data_set) for question in questions]
+        reached = [reachable(*question, self.max_answer_length, self.spec) for question in questions]
         log["qa_unreachable"] = reached.count(False)
+        final_answer = self.spec.validation_answer or self.spec.final_answer
         for example, prediction in zip(sample["examples"], predictions, strict=True):
-            text = spoken(prediction, self.data_set.segments, self.null_threshold)
-            golds = [answer.text for answer in example.answers] or [spoken_type(example.answer_type)]
+            text = final_answer(prediction, self.null_threshold).text
+            golds = gold_texts(example)
             log["qa_exact"] += max(float(self.metric.exact_match(text, gold)) for gold in golds)
             log["qa_f1"] += max(float(self.metric.f1(text, gold)) for gold in golds)
-        return loss.start + loss.end + judgement, int(loss.questions), log
+        return loss.start + loss.end + more, int(loss.questions), log
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
         """Logs the losses; in validation ``exact_match`` and ``f1`` in percent of the questions.
 
-        ``evidence_accuracy`` is the share of segments judged right, or of windows whose long answer is chosen right;
-        ``type_accuracy`` that of the kinds of answers. ``unreachable``, where there are any: questions none of whose
+        ``evidence_accuracy`` is the share of segments predicted right, or of windows whose long answer is;
+        ``type_accuracy`` that of the answer types. ``unreachable``, where there are any: questions none of whose
         answers can be predicted, as they are too long, not found in the document, or whole in no window.
         """
         reduce_span_metrics(logging_outputs)
         for name, of in (("evidence", "segments"), ("type", "types")):
-            judged = sum(log.get(of, 0) for log in logging_outputs)
-            if judged:
+            total = sum(log.get(of, 0) for log in logging_outputs)
+            if total:
                 right = sum(log.get(f"{name}_right", 0) for log in logging_outputs)
-                metrics.log_scalar(f"{name}_accuracy", 100 * right / judged, judged, round=2)
+                metrics.log_scalar(f"{name}_accuracy", 100 * right / total, total, round=2)
         count = sum(log.get("qa_count", 0) for log in logging_outputs)
         if count:
             for name, key in (("exact_match", "qa_exact"), ("f1", "qa_f1")):
@@ -141,6 +137,17 @@ class QuestionAnsweringCriterion(FairseqCriterion):
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
         return True
+
+
+def named_metric(dataset: str) -> TextMetric:
+    """The validation metric of a data set.
+
+    Raises:
+        UserError: no such data set.
+    """
+    if dataset not in DATASETS:
+        raise UserError(f"--metric {dataset}", remedy=f"choose {', '.join(DATASETS)}")
+    return DATASETS[dataset].validation_metric
 
 
 def answer_loss(start_logits: Tensor, end_logits: Tensor, sample: SpanBatch) -> SpanLoss:
@@ -167,15 +174,15 @@ def window_weights(target: SpanTarget) -> Tensor:
     return 1 / owners.bincount()[owners]
 
 
-def judgement_losses(
-    extra: Mapping[str, Any], target: Mapping[str, Any], segments: str, weights: Tensor
+def segment_and_type_losses(
+    extra: Mapping[str, Any], target: Mapping[str, Any], segments: Segments, weights: Tensor
 ) -> tuple[Tensor, dict[str, int]]:
-    """The losses of segments and of kinds of answers, summed over the windows, and how many were judged right.
+    """The losses of segments and of answer types, summed over the windows, and how many were predicted right.
 
     Args:
-        extra: what the model gave; without its judgements the loss is 0.
+        extra: what the model gave; without logits of segments and types the loss is 0.
         target: see ``SpanTarget``.
-        segments: what they are, see ``DataSet``.
+        segments: what they are, see ``AnswerSpec``.
         weights: <float32>[W], of the windows.
     """
     loss, counts = extra["start_logits"].new_zeros((), dtype=torch.float32), {}
@@ -192,23 +199,9 @@ def judgement_losses(
             counts["segments"] = int(gold.ne(NO_SEGMENT).sum())
             counts["evidence_right"] = int((logits > 0).eq(gold.eq(1))[gold.ne(NO_SEGMENT)].sum())
     if "type_logits" in extra and "answer_types" in target:
-        logits, kinds = extra["type_logits"], target["answer_types"]
-        types = F.cross_entropy(logits.float(), kinds, reduction="none", ignore_index=NO_QUESTION)
+        logits, gold = extra["type_logits"], target["answer_types"]
+        types = F.cross_entropy(logits.float(), gold, reduction="none", ignore_index=NO_QUESTION)
         loss = loss + (types * weights).sum()
-        counts["types"] = int(kinds.ne(NO_QUESTION).sum())
-        counts["type_right"] = int(logits.argmax(dim=-1).eq(kinds).sum())
+        counts["types"] = int(gold.ne(NO_QUESTION).sum())
+        counts["type_right"] = int(logits.argmax(dim=-1).eq(gold).sum())
     return loss, counts
-
-
-def spoken(prediction: Prediction, segments: str, null_threshold: float | None) -> str:
-    """The answer as a person would give it: a candidate, yes or no, or a text; nothing for a long answer alone."""
-    if segments == CANDIDATES and prediction.segments:
-        return prediction.segment_names[prediction.segments.index(max(prediction.segments))]
-    if segments == LONG_ANSWERS and prediction.answer_type in (NULL_TYPE, "long"):
-        return ""
-    return spoken_type(prediction.answer_type) or prediction.text(null_threshold)
-
-
-def spoken_type(kind: str) -> str:
-    """Kinds of answers that are answers themselves; "" for others."""
-    return kind if kind in ("yes", "no") else ""

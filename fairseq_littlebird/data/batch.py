@@ -99,13 +99,13 @@ def span_batch(
     )
 
 
-def add_judgements(batch: SpanBatch, windows: Sequence[Window]) -> None:
-    """Adds the segments of the windows, one row each, and the kinds of their answers."""
+def add_segments_and_types(batch: SpanBatch, windows: Sequence[Window]) -> None:
+    """Adds the segments of the windows, one row each, and the types of their answers."""
     width = max((len(w.segments) for w in windows), default=0)
     segments = np.zeros((len(windows), width, 2), dtype=np.int64)
     for row, w in zip(segments, windows, strict=True):
         row[: len(w.segments)] = w.segments
-    kinds = torch.tensor([w.answer_type if w.answer_type >= 0 else NO_QUESTION for w in windows])
+    types = torch.tensor([w.answer_type if w.answer_type >= 0 else NO_QUESTION for w in windows])
     batch["net_input"]["segments"] = torch.from_numpy(segments)
     batch["target"]["segments"] = pad([w.gold_segments.astype(np.int64) for w in windows], NO_SEGMENT, width=width)
-    batch["target"]["answer_types"] = kinds
+    batch["target"]["answer_types"] = types

@@ -1,4 +1,4 @@
-"""Labelled texts become what fairseq's sentence_prediction reads; ``prepared_classes.py`` describes the folder."""
+"""Labelled texts become what fairseq's sentence_prediction reads; see ``classification_metadata.py`` for the folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,16 +19,17 @@ from fairseq.data import Dictionary
 from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
 from tqdm import tqdm
 
+from fairseq_littlebird.data.classification_metadata import DATASET, VERSION, ClassificationMetadata, read_metadata
 from fairseq_littlebird.data.dictionary import read_dictionary
 from fairseq_littlebird.data.preparation import SMALLEST_WINDOW, check_match
 from fairseq_littlebird.data.prepared import SPLITS
-from fairseq_littlebird.data.prepared_classes import DATASET, VERSION, PreparedClasses, read_classes
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.opening import kept, open_text
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.texts import Text
+from fairseq_littlebird.inputs import check_given_once
 from fairseq_littlebird.output import check_folder, whole_folder
-from fairseq_littlebird.text.readers.labelled import read_labelled
+from fairseq_littlebird.text.labelled_texts import read_labelled
 from fairseq_littlebird.text.striding import cut_longest
 from fairseq_littlebird.text.tokenizers import Tokenizer
 from fairseq_littlebird.text.workers import ordered_map
@@ -52,7 +54,7 @@ def prepare_texts(
     """Writes a folder of labelled texts; the same one for any number of workers.
 
     Args:
-        files: split -> its files and folders, see ``text.readers.labelled``; ``-`` is standard input.
+        files: split -> its files and folders, see ``text.labelled_texts``; ``-`` is standard input.
         tokenizer: its symbols are the dictionary's.
         dictionary: dict.txt, copied as it is.
         destination: the folder.
@@ -72,6 +74,7 @@ def prepare_texts(
     paths = {split: [Path(file) for file in files[split]] for split in SPLITS if files.get(split)}
     if not paths:
         raise UserError("no input files", remedy="give --train, --valid or --test files")
+    check_given_once(chain(*paths.values()))
     if max_tokens is not None and max_tokens < SMALLEST_WINDOW:
         raise UserError(f"--max-tokens {max_tokens}", remedy=f"give at least {SMALLEST_WINDOW}")
     check_folder(destination, NAMES, overwrite)
@@ -82,7 +85,7 @@ def prepare_texts(
         survey = _Survey(labels, skip_bad)
         for split, names in paths.items():
             survey.read(split, names)
-        classes, summaries = survey.classes(), {}
+        classes, summaries = survey.metadata(), {}
         encode = _Encoder(tokenizer, words, max_tokens)
         numbers = {label: number for number, label in enumerate(classes.labels)}
         with whole_folder(destination, NAMES, overwrite) as folder:
@@ -235,10 +238,10 @@ class _Survey:
         self._unlabelled: set[str] = set()
         self.count: dict[str, Counter[str]] = {}
         if source is not None and Path(source).is_dir():
-            classes = read_classes(source)
-            if classes is None:
+            metadata = read_metadata(source)
+            if metadata is None:
                 raise UserError("no prepared.json in it", str(source), "give a prepared folder, or a file of labels")
-            self._known, self._several = dict.fromkeys(classes.labels), classes.multi_label
+            self._known, self._several = dict.fromkeys(metadata.labels), metadata.multi_label
         elif source is not None:
             self._known = dict.fromkeys(_read_labels(Path(source)))
 
@@ -277,8 +280,8 @@ class _Survey:
         if not self._known:
             raise UserError("no label in the training split", ", ".join(map(str, files)), "give some with --labels")
 
-    def classes(self) -> PreparedClasses:
-        return PreparedClasses(tuple(self._known or ()), bool(self._several), frozenset(self._unlabelled))
+    def metadata(self) -> ClassificationMetadata:
+        return ClassificationMetadata(tuple(self._known or ()), bool(self._several), frozenset(self._unlabelled))
 
     def _check_pair(self, text: Text) -> None:
         pair = text.second is not None

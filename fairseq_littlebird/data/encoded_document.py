@@ -11,8 +11,8 @@ import numpy as np
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.answers import Place, locate, token_span
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
+from fairseq_littlebird.text.paragraphs import SEPARATOR
 from fairseq_littlebird.text.pieces import encode_pieces
-from fairseq_littlebird.text.readers.paragraphs import SEPARATOR
 from fairseq_littlebird.text.striding import cut_longest, windows
 from fairseq_littlebird.text.tokenizers import Tokenizer
 from fairseq_littlebird.text.window import NOT_CONTEXT
@@ -109,7 +109,7 @@ class DocumentEncoder:
         return np.fromiter(map(self._indices.get, symbols, repeat(self._unknown)), np.int32, len(symbols))
 
     def _question(self, example: QAExample, offsets: np.ndarray) -> EncodedQuestion:
-        kind = self._answer_types.index(example.answer_type) if example.answer_type else -1
+        answer_type = self._answer_types.index(example.answer_type) if example.answer_type else -1
         segments = [self._segment(segment, example.document, offsets) for segment in example.segments]
         result = EncodedQuestion(
             example,
@@ -119,7 +119,7 @@ class DocumentEncoder:
             repaired=[],
             lost=[],
             segments=np.array(segments, dtype=np.int32).reshape(-1, 3),
-            answer_type=kind,
+            answer_type=answer_type,
         )
         spans = []
         for answer in dict.fromkeys(example.answers):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +23,7 @@ from fairseq_littlebird.checkpoints.dictionary import (
 )
 from fairseq_littlebird.checkpoints.tensors import find_checkpoint, load_tensors
 from fairseq_littlebird.data.prepared import VERSION, is_limit
+from fairseq_littlebird.datasets import PLAIN
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, load_tokenizer
 
@@ -47,8 +49,21 @@ def carried_files(content: Mapping[str, Any]) -> dict[str, bytes]:
     return {name: file for name, file in files.items() if file is not None}
 
 
-def trained_settings(folder: Path, where: str) -> dict[str, Any]:
-    """What :func:`settings_in` finds in a folder's ``prepared.json``; {} where there is none.
+@dataclass(frozen=True)
+class TrainedSettings:
+    """What a checkpoint keeps of the prepared folder that its model was trained on.
+
+    Args:
+        dataset: the data set's name.
+        max_answer_length: tokens of an answer at most; None for the data set's own limit.
+    """
+
+    dataset: str
+    max_answer_length: int | None = None
+
+
+def trained_settings(folder: Path, where: str) -> TrainedSettings | None:
+    """What :func:`settings_in` finds in a folder's ``prepared.json``; None where there is none.
 
     Args:
         folder: see :func:`model_folder`.
@@ -57,11 +72,11 @@ def trained_settings(folder: Path, where: str) -> dict[str, Any]:
         UserError: it is damaged.
     """
     settings = folder / "prepared.json"
-    return settings_in(settings.read_bytes(), where) if settings.exists() else {}
+    return settings_in(settings.read_bytes(), where) if settings.exists() else None
 
 
-def settings_in(content: bytes, where: str = "") -> dict[str, Any]:
-    """``dataset`` and ``max_answer_length`` of a ``prepared.json`` of whatever version.
+def settings_in(content: bytes, where: str = "") -> TrainedSettings:
+    """Those of a ``prepared.json`` of whatever version.
 
     Args:
         content: of the file.
@@ -71,10 +86,10 @@ def settings_in(content: bytes, where: str = "") -> dict[str, Any]:
     """
     try:
         settings = json.loads(content)
-        found = {"dataset": "" + settings["dataset"], "max_answer_length": settings.get("max_answer_length")}
+        found = TrainedSettings("" + settings["dataset"], settings.get("max_answer_length"))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError("its prepared.json is damaged", where, "copy or train it again") from error
-    if not is_limit(found["max_answer_length"]):
+    if not is_limit(found.max_answer_length):
         raise UserError("its prepared.json is damaged", where, "copy or train it again")
     return found
 
@@ -172,7 +187,7 @@ def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, reme
     return found
 
 
-def default_settings(dataset: str = "squad", max_answer_length: int | None = None) -> str:
+def default_settings(dataset: str = PLAIN, max_answer_length: int | None = None) -> str:
     """A ``prepared.json`` for a model that was not trained on a prepared folder."""
     return json.dumps({"version": VERSION, "dataset": dataset, "max_answer_length": max_answer_length})
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from fairseq_littlebird.data.encoded_document import DocumentEncoder
 from fairseq_littlebird.data.preparation_summary import reasons
 from fairseq_littlebird.data.prepared import PARTS, SPLITS, VERSION
 from fairseq_littlebird.data.question_writer import QuestionWriter
+from fairseq_littlebird.datasets.question_files import QuestionFile, open_questions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.reading_log import ReadingLog
+from fairseq_littlebird.inputs import check_given_once
 from fairseq_littlebird.output import check_folder, whole_folder
 from fairseq_littlebird.text.example import QAExample
-from fairseq_littlebird.text.readers import DATA_SETS, QuestionFile, open_questions
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, dictionary_text
 from fairseq_littlebird.text.window import NOT_CONTEXT, SYMBOLS
 from fairseq_littlebird.text.workers import ordered_map
@@ -47,7 +49,7 @@ def prepare_questions(
     """Writes a prepared folder; the same one for any number of workers.
 
     Args:
-        dataset: a key of ``text.readers.DATA_SETS``, or ``text.readers.AUTO``.
+        dataset: a key of ``datasets.DATASETS``, or ``datasets.AUTO``.
         files: split -> its files; ``-`` is standard input.
         tokenizer: its symbols are the dictionary's.
         dictionary: dict.txt; ``[QUESTION]`` is appended to the copy where it lacks it.
@@ -70,6 +72,7 @@ def prepare_questions(
     paths = {split: [Path(file) for file in names] for split, names in files.items() if names}
     if not paths:
         raise UserError("no input files", remedy="give --train, --valid or --test files")
+    check_given_once(chain(*paths.values()))
     if max_tokens < SMALLEST_WINDOW:
         raise UserError(f"--max-tokens {max_tokens}", remedy=f"give at least {SMALLEST_WINDOW}")
     if not 1 <= stride < max_tokens - NOT_CONTEXT:
@@ -84,10 +87,9 @@ def prepare_questions(
     with ExitStack() as stack:
         # the first file says what an unnamed data set is; it may be a pipe, which is opened once
         first = stack.enter_context(open_questions(dataset, next(iter(paths.values()))[0], join_articles))
-        dataset = first.dataset
-        kinds = DATA_SETS[dataset].answer_types
-        encode = DocumentEncoder(tokenizer, symbols.indices, symbols.unk(), kinds, max_tokens)
-        lengths = {split: AnswerLengths(DATA_SETS[dataset]) for split in paths}
+        spec = first.spec
+        encode = DocumentEncoder(tokenizer, symbols.indices, symbols.unk(), spec.answer_types, max_tokens)
+        lengths = {split: AnswerLengths(spec) for split in paths}
         folder = stack.enter_context(whole_folder(destination, _names(), overwrite))
         text = dictionary_text(tokenizer, Path(dictionary))
         (folder / "dict.txt").write_text(text, encoding="utf-8")
@@ -96,15 +98,16 @@ def prepare_questions(
         report = stack.enter_context((folder / "report.jsonl").open("w", encoding="utf-8"))
         for split, names in paths.items():
             log = ReadingLog(skip_bad, "--skip-bad")
-            examples = _read_split(_opened(dataset, names, join_articles, first), split, join_articles, log)
+            examples = _read_split(_opened(spec.name, names, join_articles, first), split, join_articles, log)
             with QuestionWriter(folder, split, symbols.unk(), max_tokens, stride, report, lengths[split]) as writer:
                 progress = tqdm(desc=split, unit=" questions", mininterval=0.5)
                 with progress:
                     for document in ordered_map(encode, _by_document(examples), workers):
                         writer.add(document)
-                        progress.set_postfix_str(f"{log.characters / 1e6:,.1f} M characters", refresh=False)
+                        read = _read_so_far(log.characters, seconds=progress.format_dict["elapsed"])
+                        progress.set_postfix_str(read, refresh=False)
                         progress.update(len(document.questions))
-                summaries[split] = writer.summary(dataset, log)
+                summaries[split] = writer.summary(spec.name, log)
             if not summaries[split]["kept"]:
                 raise UserError(
                     f"no example of the {split} split is left: {reasons(summaries[split]['dropped'])}",
@@ -114,16 +117,16 @@ def prepare_questions(
         if "train" in lengths:
             max_answer_length = max_answer_length or lengths["train"].limit()
         for split, summary in summaries.items():
-            summary |= lengths[split].summary(max_answer_length or DATA_SETS[dataset].longest)
+            summary |= lengths[split].summary(max_answer_length or spec.max_answer_length)
         settings = {
             "version": VERSION,
-            "dataset": dataset,
+            "dataset": spec.name,
             "tokenizer": {"kind": tokenizer.kind, "files": sorted(tokenizer.files)},
             "max_tokens": max_tokens,
             "stride": stride,
             "join_articles": join_articles,
             "max_answer_length": max_answer_length,
-            "answer_types": kinds,
+            "answer_types": spec.answer_types,
             "symbols": {symbol: symbols.index(symbol) for symbol in SYMBOLS},
             "splits": summaries,
         }
@@ -187,6 +190,11 @@ def _read_split(files: Iterable[QuestionFile], split: str, join_articles: bool, 
         if len(seen) == before:
             left = f"; {len(log.skipped):,} bad ones left out" if log.skipped else ""
             raise UserError(f"no question in this file{left}", where=str(file.path), remedy="leave the file out")
+
+
+def _read_so_far(characters: int, *, seconds: float) -> str:
+    millions = characters / 1e6
+    return f"{millions:,.1f} M characters, {millions / max(seconds, 1e-3):,.1f} M/s"
 
 
 def _by_document(examples: Iterable[QAExample]) -> Iterator[list[QAExample]]:

@@ -9,14 +9,14 @@ from fairseq_littlebird.data.answer_lengths import reach_line
 from fairseq_littlebird.formats.questions.squad import SQUAD
 
 
-def summary_lines(split: str, summary: Mapping[str, Any]) -> list[str]:
-    """What :func:`prepare_questions` counted, for people to read."""
+def summary_lines(split: str, summary: Mapping[str, Any], *, trained: bool = True) -> list[str]:
+    """What :func:`prepare_questions` counted, for people to read; ``trained`` where there is a train split."""
     lines = [
         f"{split}: {summary['read']:,} questions on {summary['documents']:,} documents read, "
         f"{summary['kept']:,} kept ({_answered(summary)}), "
         f"{sum(summary['dropped'].values()):,} dropped{reasons(summary['dropped'], ': ')}",
-        f"{split}: {summary['windows']:,} windows; {summary['cut']:,} questions have several"
-        + (f", {summary['short_stride']:,} a shorter stride" if summary["short_stride"] else "")
+        f"{split}: {summary['windows']:,} windows; {summary['cut']:,} questions cut into several windows"
+        + (f" ({summary['short_stride']:,} with a shorter stride)" if summary["short_stride"] else "")
         + f"; {summary['answered_windows']:,} windows hold an answer",
         f"{split}: {summary['answers']:,} answers in place, {summary['repaired']:,} of them repaired "
         f"({summary['nearest']:,} to the nearest of several places) and {summary['snapped']:,} grown to whole tokens; "
@@ -35,7 +35,7 @@ def summary_lines(split: str, summary: Mapping[str, Any]) -> list[str]:
     if summary["notes"]:
         lines.append(f"{split}: read leniently: {reasons({f'x {what}': n for what, n in summary['notes'].items()})}")
     if summary["unreachable"]:
-        lines.append(f"{split}: {reach_line(summary)}")
+        lines.append(f"{split}: {reach_line(summary, trained=trained)}")
     return lines
 
 

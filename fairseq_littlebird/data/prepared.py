@@ -36,10 +36,10 @@ from typing import Any
 import numpy as np
 
 from fairseq_littlebird.data.mapped_items import MappedItems
+from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
-from fairseq_littlebird.text.readers import DATA_SETS
-from fairseq_littlebird.text.window import GAP, NOT_CONTEXT, SYMBOLS, Window, assemble, holds
+from fairseq_littlebird.text.window import GAP, NOT_CONTEXT, SYMBOLS, Window, WindowFormat, assemble, holds
 
 VERSION = 3
 SPLITS = ("train", "valid", "test")
@@ -81,6 +81,8 @@ class PreparedQuestions:
             or not all(isinstance(name, str) for name in types)
         ):
             raise UserError("damaged", where=str(self.folder / "prepared.json"), remedy="prepare the folder again")
+        spec = DATASETS.get(self.settings["dataset"])
+        self._form = WindowFormat(symbols, types, spec.segments if spec else "")
         if not any(self.folder.glob(f"{split}.*")):
             there = [name for name in SPLITS if any(self.folder.glob(f"{name}.*"))]
             remedy = f"name one of {', '.join(there)}" if there else "prepare some with littlebird-prepare qa"
@@ -184,17 +186,17 @@ class PreparedQuestions:
         offsets = self._parts["offsets"].part(document, 2 * start, 2 * stop)
         if not 0 <= start <= stop or not 2 * len(context) == len(offsets) == 2 * (stop - start):
             raise ValueError(f"no tokens {start} to {stop} in document {document}")
-        kind, segments = self._segments(example)
+        answer_type, segments = self._segments(example)
         return assemble(
             example,
             start,
             self._parts["questions"][example],
             context,
             offsets.astype(np.int64).reshape(-1, 2),
-            self.settings,
+            self._form,
             self._spans(example),
             segments,
-            kind,
+            answer_type,
             self.gap,
         )
 
@@ -206,7 +208,7 @@ class PreparedQuestions:
         return self._parts["spans"][example][1:].reshape(-1, 2)
 
     def _segments(self, example: int) -> tuple[int, np.ndarray]:
-        """The kind of the answer, and int32[m, 3], first and last token of each segment and whether it is gold."""
+        """The answer type, and int32[m, 3], first and last token of each segment and whether it is gold."""
         record = self._parts["segments"][example]
         return int(record[0]), record[1:].reshape(-1, 3)
 
@@ -251,7 +253,7 @@ def read_settings(folder: str | Path) -> dict[str, Any]:
 
 def longest_answer(settings: Mapping[str, Any]) -> int:
     """Tokens of an answer at most, from the content of ``prepared.json``; the data set's own where it has no limit."""
-    return settings.get("max_answer_length") or DATA_SETS[settings["dataset"]].longest
+    return settings.get("max_answer_length") or DATASETS[settings["dataset"]].max_answer_length
 
 
 def is_limit(value: Any) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from fairseq_littlebird.data.batch import SpanBatch, add_judgements, pad, span_batch
+from fairseq_littlebird.data.batch import SpanBatch, add_segments_and_types, pad, span_batch
 from fairseq_littlebird.data.batching import EveryItemBatched
-from fairseq_littlebird.data.given_questions import GivenQuestions
+from fairseq_littlebird.data.in_memory_questions import InMemoryQuestions
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.text.window import Window
@@ -38,7 +38,7 @@ class QuestionAnsweringDataset(EveryItemBatched):
         unanswered: see above.
         seed: of the drawing.
         padding_insertion: of the training split, or None.
-        judged: there are segments or kinds of answers to judge, if not in each batch.
+        segments_and_types: there are segments or answer types to predict, if not in each batch.
         noisy: the answers are all places where their text stands; a question without any has no loss.
         windows_per_question: in training at most so many windows; 0 for all. None: one; all where answers are noisy.
     """
@@ -47,20 +47,20 @@ class QuestionAnsweringDataset(EveryItemBatched):
 
     def __init__(
         self,
-        prepared: PreparedQuestions | GivenQuestions,
+        prepared: PreparedQuestions | InMemoryQuestions,
         pad_id: int,
         training: bool,
         unanswered: float = 0.0,
         seed: int = 1,
         padding_insertion: PaddingInsertion | None = None,
-        judged: bool = False,
+        segments_and_types: bool = False,
         noisy: bool = False,
         windows_per_question: int | None = None,
     ) -> None:
         super().__init__()
         self.prepared, self.pad_id, self.training = prepared, pad_id, training
         self.unanswered, self.seed, self.padding_insertion = unanswered, seed, padding_insertion
-        self.judged, self.noisy = judged, noisy
+        self.segments_and_types, self.noisy = segments_and_types, noisy
         self.windows_per_question = (0 if noisy else 1) if windows_per_question is None else windows_per_question
         self.shared = noisy or self.windows_per_question != 1  # one normaliser for the windows of a question
         self.epoch = 1
@@ -166,8 +166,8 @@ class QuestionAnsweringDataset(EveryItemBatched):
             pad_id=self.pad_id,
         )
         batch["net_input"]["context_starts"] = torch.tensor([w.context_start for w in windows])
-        if self.judged:
-            add_judgements(batch, windows)
+        if self.segments_and_types:
+            add_segments_and_types(batch, windows)
         if self.shared:
             owners = np.repeat(np.arange(len(samples)), [len(s["windows"]) for s in samples])
             batch["target"]["owners"] = torch.from_numpy(owners)

@@ -37,16 +37,16 @@ def model_card(
     Args:
         name: the model's.
         kind: its class.
-        trained_on: the data set it was fine-tuned on, or nothing.
+        trained_on: the format of the data that it was fine-tuned on, or nothing.
         left_out: heads of the checkpoint that are not here.
         scores: measured on ``dataset``.
-        dataset: a name of ``littlebird-evaluate``.
+        dataset: their format, a name of ``littlebird-evaluate``.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
     tag, task = TASKS[kind]
     results = [
-        EvalResult(tag, dataset, dataset, metric, value, task_name=task, metric_name=metric)
+        EvalResult(tag, f"{dataset}-format", in_format(dataset), metric, value, task_name=task, metric_name=metric)
         for metric, value in scores.items()
     ]
     head = ModelCardData(
@@ -62,7 +62,7 @@ def model_card(
     parts = [
         f"---\n{head}\n---\n\n# {name}",
         "LittleBird (Lee et al., 2022) reads long texts in time and memory linear in their length.",
-        *([f"Fine-tuned on `{trained_on}`."] if trained_on else []),
+        *([f"Fine-tuned on {in_format(trained_on)}."] if trained_on else []),
         *([f"Not in here, though the checkpoint had it: {', '.join(left_out)}."] if left_out else []),
         f"```python\nfrom transformers import {auto}, AutoTokenizer\n\n"
         f'tokenizer = AutoTokenizer.from_pretrained("{name}", trust_remote_code=True)\n'
@@ -75,3 +75,8 @@ def model_card(
             "find the best span; `model.answer` and `model.spans` try several starts."
         )
     return "\n\n".join(parts) + "\n"
+
+
+def in_format(dataset: str) -> str:
+    """What to call data of which no more is known than ``--dataset``, which a user's own data has, too."""
+    return f"data in the format of {dataset} (`--dataset {dataset}`)"

@@ -21,34 +21,17 @@ from fairseq_littlebird.heads.language_model import LanguageModelHead
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS, QuestionAwareSpanHead
 from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
 from fairseq_littlebird.modules.config import LittleBirdConfig as EncoderConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
 from fairseq_littlebird.modules.left_padding import first_tokens, shifted
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.size_names import LITTLEBIRD_SIZE_NAMES
+from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 from fairseq_littlebird.text.tokenizers.offsets import OffsetFitter
 
 
 def encoder_config(config: LittleBirdConfig) -> EncoderConfig:
     """The same sizes and switches under the encoder's own names."""
-    return EncoderConfig(
-        config.vocab_size,
-        config.pad_token_id,
-        layers=config.num_hidden_layers,
-        embed_dim=config.hidden_size,
-        ffn_embed_dim=config.intermediate_size,
-        heads=config.num_attention_heads,
-        dropout=config.hidden_dropout_prob,
-        attention_dropout=config.attention_probs_dropout_prob,
-        activation_dropout=config.activation_dropout,
-        max_positions=config.max_position_embeddings or 0,
-        word_embed_dim=config.embedding_size,
-        layer_norm_eps=config.layer_norm_eps,
-        activation=config.hidden_act,
-        context_type=config.token_types,
-        pack_size=config.pack_size,
-        block_size=config.block_size,
-        positions=config.positions,
-        window=config.window,
-        attention_backend=config.attention_backend,
-    )
+    sizes = {name.config: getattr(config, name.hugging_face) for name in LITTLEBIRD_SIZE_NAMES if name.hugging_face}
+    return EncoderConfig(**sizes | {"max_positions": config.max_position_embeddings or 0})
 
 
 class LittleBirdPreTrainedModel(PreTrainedModel):
@@ -126,7 +109,9 @@ class LittleBirdModel(LittleBirdPreTrainedModel):
             position_ids,
             padding,
             states,
-            context_starts=None if token_type_ids is None else context_starts(token_type_ids),
+            annotations=TokenAnnotations(
+                context_starts=None if token_type_ids is None else context_starts(token_type_ids)
+            ),
         )
         if left is not None:
             hidden = shifted(hidden, -left)

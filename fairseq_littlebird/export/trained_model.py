@@ -10,35 +10,26 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.checkpoints.dictionary import members
+from fairseq_littlebird.checkpoints.key_maps import refuse_older
 from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.data.dictionary import load_dictionary
-from fairseq_littlebird.data.model_folder import model_folder, model_tokenizer, trained_settings
-from fairseq_littlebird.data.prepared import longest_answer
+from fairseq_littlebird.data.model_folder import TrainedSettings, model_folder, model_tokenizer, trained_settings
+from fairseq_littlebird.datasets import DATASETS, PLAIN
 from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.export.fast_tokenizer import MASK, FastTokenizer, fast_tokenizer
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
-from fairseq_littlebird.text.readers import DATA_SETS, DataSet
+from fairseq_littlebird.modules.size_names import LITTLEBIRD_SIZE_NAMES
+from fairseq_littlebird.text.answer_spec import AnswerSpec
 from fairseq_littlebird.text.tokenizers import QUESTION, UNKNOWN
 
 WORDS, BIAS = "encoder.embeddings.words.weight", "lm_head.bias"
 UNLIKELY = -1e4  # score of a word that the dictionary lacks; half precision can hold it
 SIZES = {
-    "encoder_embed_dim": "hidden_size",
-    "encoder_layers": "num_hidden_layers",
-    "encoder_attention_heads": "num_attention_heads",
-    "encoder_ffn_embed_dim": "intermediate_size",
-    "activation": "hidden_act",
-    "dropout": "hidden_dropout_prob",
-    "attention_dropout": "attention_probs_dropout_prob",
-    "activation_dropout": "activation_dropout",
-    "layer_norm_eps": "layer_norm_eps",
-    "word_embed_dim": "embedding_size",
-    "pack_size": "pack_size",
-    "block_size": "block_size",
-    "positions": "positions",
-    "context_type": "token_types",
+    name.fairseq: name.hugging_face
+    for name in LITTLEBIRD_SIZE_NAMES
+    if name.fairseq and name.hugging_face and name.config not in ("max_positions", "attention_backend")
 }
-"""The model's options, and what the configuration calls them."""
+"""The model's options, and what the configuration calls them; positions are counted, the backend is the user's."""
 EXPORTED = ("encoder", "lm_head", "span_head")
 
 
@@ -81,6 +72,7 @@ def trained_model(
     with model_folder(path, tokenizer) as (checkpoint, folder):
         content, where = load_tensors(checkpoint), str(checkpoint)
         options, weights = _options(content, where), content["model"]
+        refuse_older(weights, where)
         heads = {key.split(".")[0] for key in weights}
         if "classification_heads" in heads and "span_head" not in heads:
             raise UserError(
@@ -91,12 +83,12 @@ def trained_model(
             raise UserError("no span head in a checkpoint of --task question_answering", where, "train it again")
         own = model_tokenizer(folder, tokenizer, where, "add --tokenizer FILE or FOLDER")
         symbols = _symbols(folder, len(weights[WORDS]), where)
-        fast, settings = fast_tokenizer(own, symbols), trained_settings(folder, where)
-    dataset = settings.get("dataset", "")
+        fast = fast_tokenizer(own, symbols)
+        trained = trained_settings(folder, where) or TrainedSettings("")
     weights = _reordered(weights, fast.rows, symbols.index(UNKNOWN))
-    data_set = dataset if dataset in DATA_SETS else "squad"
-    longest = max_answer_length or longest_answer(settings | {"dataset": data_set})
-    config = _config(options, weights, fast, DATA_SETS[data_set], longest)
+    spec = DATASETS.get(trained.dataset, DATASETS[PLAIN])
+    longest = max_answer_length or trained.max_answer_length or spec.max_answer_length
+    config = _config(options, weights, fast, spec, longest)
     model: Any = models.LittleBirdModel
     kind = ""
     if "span_head" in heads:
@@ -116,7 +108,7 @@ def trained_model(
         raise UserError(
             f"the weights do not fit the model they came with ({reason})", where, "train it again"
         ) from error
-    return TrainedModel(built, fast, dataset, sorted(heads - {*EXPORTED}))
+    return TrainedModel(built, fast, trained.dataset, sorted(heads - {*EXPORTED}))
 
 
 def _options(content: dict[str, Any], where: str) -> dict[str, Any]:
@@ -141,7 +133,7 @@ def _symbols(folder: Path, rows: int, where: str) -> list[str]:
 
 
 def _config(
-    options: dict[str, Any], weights: dict[str, Tensor], fast: FastTokenizer, data_set: DataSet, longest: int
+    options: dict[str, Any], weights: dict[str, Tensor], fast: FastTokenizer, spec: AnswerSpec, longest: int
 ) -> Any:
     from fairseq_littlebird.export.configuration_littlebird import LittleBirdConfig
 
@@ -154,8 +146,8 @@ def _config(
         max_position_embeddings=None if positions is None else len(positions),
         question_token_id=fast.ids[QUESTION],
         max_answer_length=longest,
-        max_answer_words=data_set.longest_words,
-        null_answer=not data_set.noisy,
+        max_answer_words=spec.max_answer_words,
+        null_answer=not spec.noisy,
         pad_token_id=fast.ids["<pad>"],
         bos_token_id=fast.ids["<s>"],
         eos_token_id=fast.ids["</s>"],

@@ -82,10 +82,12 @@ def open_text(path: str | Path, newline: str | None = None) -> Iterator[TextIO]:
 def kept(paths: Iterable[Path]) -> Iterator[list[Path]]:
     """Files that can be read several times: the same ones, or copies of those that can be read once."""
     with tempfile.TemporaryDirectory() as folder:
-        files = []
+        files: list[Path] = []
         for path in paths:
             if not is_rereadable(path):
-                copy = Path(folder) / (path.name.replace(STDIN, "standard_input"))
+                # a folder each: pipes in two places may have one name, of which ids are made
+                copy = Path(folder, str(len(files)), path.name.replace(STDIN, "standard_input"))
+                copy.parent.mkdir()
                 with open_binary(path) as source, copy.open("wb") as sink:
                     shutil.copyfileobj(source, sink)
                 path = copy

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+import marshal
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from fairseq_littlebird.errors import UserError
@@ -18,7 +20,9 @@ LONG = 1 << 22
 
 _LISTS = ("data", "Data", "rows")  # members of a top object that are the list of its records
 _PART = "paragraphs"  # the member of a long record that is read one by one
+_COMMON = "title"  # the member that is given with each of them
 _DELIMITERS = ",\t;|"
+_NAME = 40  # characters of a column's name that an error shows
 
 
 class Records:
@@ -31,6 +35,7 @@ class Records:
         layout: what holds the records: ``list``, ``lines``, ``columns`` or ``table``.
         first: the first record, None where there is none.
         top: the other members of the object that holds the list; all of them after the last record.
+        columns: the names in a table's first row, in their order.
     """
 
     def __init__(self, path: Path, remedy: str, text: JsonStream, whole: bool) -> None:
@@ -38,13 +43,22 @@ class Records:
         self.remedy = remedy
         self.layout = "list"
         self.top: dict[str, Any] = {}
+        self.columns: list[str] = []
         self._text = text
         self._whole = whole
         self._records = self._read()
-        self._pending = list(self._next())
+        self._fault: UserError | None = None
+        try:
+            self._pending = list(self._next())
+        except UserError as error:
+            if not self.columns:
+                raise
+            self._pending, self._fault = [], error  # the columns' names may say that this is no table at all
         self.first = self._pending[0][1] if self._pending else None
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
+        if self._fault:
+            raise self._fault
         while self._pending:
             yield self._pending.pop()
             self._pending = list(self._next())
@@ -86,19 +100,33 @@ class Records:
                 yield from ((number, part) for part in self._parts())
 
     def _parts(self) -> Iterator[Any]:
-        """A long record as several with one paragraph each, and the members that stand before its paragraphs."""
+        """A long record as several with one paragraph each, and the other members.
+
+        Paragraphs that come before the title wait for it on the disk.
+        """
         if self._text.peek() != "{":
             yield self._text.value()
             return
         others: dict[str, Any] = {}
-        found = False
-        for name in self._text.members():
-            if name == _PART and self._text.peek() == "[":
+        found, waiting = False, 0
+        with TemporaryFile() as spool:
+            for name in self._text.members():
+                if name != _PART or self._text.peek() != "[":
+                    others[name] = self._text.value()
+                    continue
                 found = True
                 for _ in self._text.elements():
-                    yield {**others, _PART: [self._text.value()]}
-            else:
-                others[name] = self._text.value()
+                    paragraph = self._text.value()
+                    if _COMMON in others:
+                        yield {**others, _PART: [paragraph]}
+                        continue
+                    try:
+                        marshal.dump(paragraph, spool)
+                    except ValueError:
+                        self._text.fail("nested too deeply")
+                    waiting += 1
+            spool.seek(0)
+            yield from ({**others, _PART: [marshal.load(spool)]} for _ in range(waiting))
         if not found:
             yield others
 
@@ -156,15 +184,29 @@ class Records:
         delimiter = max(_DELIMITERS, key=header.count)
         csv.field_size_limit((1 << 31) - 1)  # a document may be longer than the usual 128 KiB
         try:
-            names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
+            names = next(csv.reader([header], delimiter=delimiter), [])
         except csv.Error:
             names = []
+        if any("\n" in name for name in names):  # of a quote that is not closed
+            names = []
+        names = [name.strip() for name in names]
         if len(names) < 2 or len(set(names)) < len(names) or not all(name.isprintable() for name in names):
             what = "neither JSON nor a table with named columns" if header else "an empty file"
             raise UserError(what, str(self.path), self.remedy)
-        lines = iter(self._text.rest_of_line, "")
+        self.columns = names
+        ended = False
+
+        def lines() -> Iterator[str]:
+            nonlocal ended
+            yield from iter(self._text.rest_of_line, "")
+            ended = True
+            yield "\n"  # a row that takes this in has an open quote
+
         try:
-            for number, row in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
+            for number, row in enumerate(csv.reader(lines(), delimiter=delimiter), start=1):
+                if row and ended:
+                    what = "a quote that opens in this row is not closed before the end of the file"
+                    raise UserError(what, self.where(number), 'close it, and write "" for a quote inside a cell')
                 if row and len(row) != len(names):
                     what = f"{len(row)} cells under {len(names)} names"
                     raise UserError(what, self.where(number), "quote cells that hold the delimiter or line ends")
@@ -172,6 +214,12 @@ class Records:
                     yield number, dict(zip(names, row, strict=True))
         except csv.Error as error:
             raise UserError(f"not a table ({error})", str(self.path), self.remedy) from error
+
+    def check_columns(self, wanted: Iterable[str], remedy: str) -> None:
+        """Raises UserError where a table's first row names none of these columns, perhaps as it is no row of names."""
+        if self.columns and not set(wanted) & set(self.columns):
+            names = ", ".join(name if len(name) <= _NAME else f"{name[:_NAME]}…" for name in self.columns)
+            raise UserError(f"its first row names the columns {names}", str(self.path), remedy)
 
     def _end(self) -> None:
         if self._text.peek():

@@ -14,6 +14,8 @@ from fairseq_littlebird.formats.scalars import field
 
 REMEDY = 'give {"text": "…", "label": "…"} or {"text": "…", "labels": ["…", "…"]} a line, or such columns'
 
+COLUMNS_REMEDY = "give a first row of names: text and label or labels, text2 for the second of a pair"
+
 _TEXTS = ("text", "sentence", "sentence1", "data", "document")
 _SECONDS = ("text2", "sentence2", "text_pair")
 
@@ -44,6 +46,7 @@ def parse_texts(records: Records, log: ReadingLog) -> Iterator[Text]:
     Raises:
         UserError: names the record that is not of this format.
     """
+    records.check_columns(_TEXTS, COLUMNS_REMEDY)
     for number, record in records:
         with log.record():
             yield _text(record, number, records, log)

@@ -7,17 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.inference.judging import Judgements, for_each, judge, judgements, span_scores
 from fairseq_littlebird.inference.merging import Prediction, merge_windows
+from fairseq_littlebird.inference.segment_and_type import (
+    WindowPredictions,
+    for_each,
+    merge_predictions,
+    span_scores,
+    window_predictions,
+)
 from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
+from fairseq_littlebird.text.answer_spec import CANDIDATES, LONG_ANSWERS, SPANS, AnswerSpec, Segments
 from fairseq_littlebird.text.example import QAExample
-from fairseq_littlebird.text.readers import CANDIDATES, DATA_SETS, LONG_ANSWERS, DataSet
 from fairseq_littlebird.text.window import Window
+
+
+class DecodedWindows(NamedTuple):
+    """What was predicted of windows that were encoded together."""
+
+    rows: Tensor  # <int64>[w], of the batch
+    spans: DecodedSpans
+    predicted: WindowPredictions
 
 
 def decode_windows(
@@ -27,8 +41,8 @@ def decode_windows(
     max_answer_length: int = 30,
     n_best: int = 20,
     max_tokens: int = 2**15,
-    segments: str = "",
-) -> Iterator[tuple[Tensor, dict[str, Any], DecodedSpans]]:
+    segments: Segments = "",
+) -> Iterator[tuple[DecodedWindows, Mapping[str, Any]]]:
     """Encodes and decodes the rows of a batch, the longest first, with those of about their length.
 
     Args:
@@ -38,10 +52,9 @@ def decode_windows(
         max_answer_length: in tokens.
         n_best: spans a window.
         max_tokens: encoded at a time; a question's windows travel together, but need not be encoded together.
-        segments: what the segments of ``net_input`` are, see ``DataSet``.
+        segments: what the segments of ``net_input`` are, see ``AnswerSpec``.
     Yields:
-        the rows <int64>[w]; the model's ``extra`` for them, with their :class:`Judgements` under "judgements"; and
-        their spans.
+        what was predicted, and what else the model gave for these rows, its ``extra``.
     """
     lengths, order = net_input["src_lengths"].sort(descending=True, stable=True)
     for rows, length in by_tokens(order, lengths.tolist(), max_tokens):
@@ -51,15 +64,13 @@ def decode_windows(
         hidden, extra = model(**inputs, features_only=True)
         question = inputs["questions"][:, :1]  # a window has one, with a column for each of its gold spans
         # a segment never ends at token 0
-        extra["judgements"] = judgements(extra, inputs["segments"][..., 1] > 0 if segments == LONG_ANSWERS else None)
+        there = inputs["segments"][..., 1] > 0 if segments == LONG_ANSWERS else None
+        predicted = window_predictions(extra, there)
         if segments == CANDIDATES:
             scored = span_scores(model.span_head, hidden, question, allowed, inputs["segments"])
-            extra["judgements"] = extra["judgements"]._replace(segments=scored)
-        yield (
-            rows,
-            extra,
-            decode_spans(model.span_head, hidden, question, allowed, max_answer_length, n_best=n_best),
-        )
+            predicted = predicted._replace(segments=scored)
+        spans = decode_spans(model.span_head, hidden, question, allowed, max_answer_length, n_best=n_best)
+        yield DecodedWindows(rows, spans, predicted), extra
 
 
 def by_tokens(order: Tensor, lengths: Sequence[int], max_tokens: int) -> Iterator[tuple[Tensor, int]]:
@@ -78,36 +89,33 @@ def by_tokens(order: Tensor, lengths: Sequence[int], max_tokens: int) -> Iterato
 def merge_batch(
     examples: Sequence[QAExample],
     windows: Sequence[Sequence[Window]],
-    rows: Sequence[Tensor],
-    spans: Sequence[DecodedSpans],
+    decoded: Sequence[DecodedWindows],
     n_best: int = 20,
-    judged: Sequence[Judgements] = (),
-    data_set: DataSet = DATA_SETS["squad"],
+    spec: AnswerSpec = SPANS,
 ) -> list[Prediction]:
     """The predictions of a batch's questions.
 
     Args:
         examples: the questions.
         windows: the windows of each, in the order of the batch's rows.
-        rows: <int64>[w], as :func:`decode_windows` gave them.
-        spans: what it gave for those rows.
+        decoded: what :func:`decode_windows` gave for all of these rows.
         n_best: candidates a question.
-        judged: the judgements of those rows, if there are any.
-        data_set: whose questions these are.
+        spec: of the questions' data set.
     """
-    if not spans:  # no question has a window
+    if not decoded:  # no question has a window
         none = torch.zeros(0, 1)
-        rows, spans = [none[:, 0].long()], [DecodedSpans(none, none, none, none[:, 0], none[:, 0])]
+        spans = DecodedSpans(none, none, none, none[:, 0], none[:, 0])
+        decoded = [DecodedWindows(none[:, 0].long(), spans, WindowPredictions(None, None))]
     counts = [len(own) for own in windows]
-    back = torch.cat(list(rows)).argsort()
-    parts = [torch.cat(parts)[back].cpu().split(counts) for parts in zip(*spans, strict=True)]
-    per_question = [DecodedSpans(*fields) for fields in zip(*parts, strict=True)]
+    back = torch.cat([part.rows for part in decoded]).argsort()
+    fields = zip(*(part.spans for part in decoded), strict=True)
+    split = [torch.cat(parts)[back].cpu().split(counts) for parts in fields]
+    spans_of_each = [DecodedSpans(*own) for own in zip(*split, strict=True)]
+    predicted_of_each = for_each([part.predicted for part in decoded], back, counts)
     predictions = []
-    for example, own, decoded, verdict in zip(
-        examples, windows, per_question, for_each(judged, back, counts), strict=True
-    ):
-        found = merge_windows(example, own, decoded, n_best, data_set.longest_words)
-        normaliser = decoded.log_normaliser.logsumexp(dim=0).item()
-        segments, kind, probability = judge(example, own, verdict, data_set, normaliser)
-        predictions.append(replace(found, segments=segments, answer_type=kind, type_probability=probability))
+    for example, own, spans, predicted in zip(examples, windows, spans_of_each, predicted_of_each, strict=True):
+        found = merge_windows(example, own, spans, n_best, spec.max_answer_words)
+        normaliser = spans.log_normaliser.logsumexp(dim=0).item()
+        segments, answer_type, probability = merge_predictions(example, own, predicted, spec, normaliser)
+        predictions.append(replace(found, segments=segments, answer_type=answer_type, type_probability=probability))
     return predictions

@@ -33,9 +33,9 @@ class Prediction:
         null_odds: log odds of "no answer" against the best candidate, see :func:`null_odds`; positive where no
             answer is the likelier.
         segments: the probability of each of the example's segments.
-        answer_type: the name of the kind of answer, in data sets that have some.
+        answer_type: the name of the answer type, in data sets that have some.
         segment_names: of those segments.
-        type_probability: of that kind of answer, in the window that decided on it.
+        type_probability: of that answer type, in the window that decided on it.
         document: what ``start`` and ``end`` of the candidates count in.
         question, title: the question's, and its document's.
         explanation: where the attention of the best candidate goes, where that was asked for.
@@ -93,7 +93,7 @@ def merge_windows(
     windows: Sequence[Window],
     spans: DecodedSpans,
     n_best: int = 20,
-    longest_words: int | None = None,
+    max_answer_words: int | None = None,
 ) -> Prediction:
     """Ranks the spans of all windows by their scores, under one normaliser of starts.
 
@@ -105,7 +105,7 @@ def merge_windows(
         windows: its windows, in order.
         spans: their decoded spans, one row a window.
         n_best: candidates kept.
-        longest_words: words of a candidate at most; None for any number.
+        max_answer_words: words of a candidate at most; None for any number.
     """
     best: dict[tuple[int, int], tuple[float, int]] = {}
     for w, window in enumerate(windows):
@@ -118,7 +118,7 @@ def merge_windows(
             )
             if characters[0] == characters[1]:  # a token without text, such as a separator of paragraphs
                 continue
-            if longest_words is not None and len(example.document[slice(*characters)].split()) > longest_words:
+            if max_answer_words is not None and len(example.document[slice(*characters)].split()) > max_answer_words:
                 continue
             if score > best.get(characters, (-math.inf, 0))[0]:
                 best[characters] = (score, w)

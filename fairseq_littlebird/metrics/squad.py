@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.metrics.json_files import FORMAT_REMEDY, items, question_id
+from fairseq_littlebird.metrics.text_metric import PairScore
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-PairScore = Callable[[str, str], float]
 
 
 def normalize(text: str) -> str:

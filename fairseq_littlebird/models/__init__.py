@@ -5,6 +5,7 @@ from fairseq_littlebird.models.bigbird_itc import BigBirdModel, BigBirdModelConf
 from fairseq_littlebird.models.full_attention import FullAttentionModel, FullAttentionModelConfig
 from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdModelConfig
 from fairseq_littlebird.models.longformer import LongformerModel, LongformerModelConfig
+from fairseq_littlebird.registration import register
 
 __all__ = [
     "BigBirdETCModel",
@@ -18,3 +19,5 @@ __all__ = [
     "LongformerModel",
     "LongformerModelConfig",
 ]
+
+register()

@@ -2,13 +2,11 @@
 
 # no postponed annotations: fairseq reads the types of the fields
 from dataclasses import dataclass, field
-from typing import Any
 
 from fairseq.models import register_model
-from torch import Tensor
 
-from fairseq_littlebird.models.encoder_model import LARGE, TINY, EncoderModel, EncoderModelConfig, architecture
-from fairseq_littlebird.models.roles import Roles
+from fairseq_littlebird.models.architectures import LARGE, TINY, EncoderModelConfig, architecture
+from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.modules.config import ETCConfig
 from fairseq_littlebird.modules.etc_encoder import ETCEncoder
 
@@ -46,9 +44,6 @@ class BigBirdETCModel(EncoderModel):
                 **cfg.sizes(),
             )
         )
-
-    def encode(self, tokens: Tensor, positions: Tensor | None, roles: Roles, **lists: Any) -> Tensor:
-        return self.encoder(tokens, positions, segments=roles.segments, **lists)
 
 
 architecture("bigbird_etc", "bigbird_etc_base")

@@ -7,7 +7,8 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model
 
 from fairseq_littlebird.attention.bigbird import RANDOM_ATTENTION
-from fairseq_littlebird.models.encoder_model import LARGE, TINY, EncoderModel, EncoderModelConfig, architecture
+from fairseq_littlebird.models.architectures import LARGE, TINY, EncoderModelConfig, architecture
+from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
 from fairseq_littlebird.modules.config import BigBirdConfig
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from fairseq.models import register_model
 
-from fairseq_littlebird.models.encoder_model import LARGE, TINY, EncoderModel, EncoderModelConfig, architecture
+from fairseq_littlebird.models.architectures import LARGE, TINY, EncoderModelConfig, architecture
+from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.modules.config import FullAttentionConfig
-from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
+from fairseq_littlebird.modules.full_attention_encoder import FullAttentionEncoder
 
 
 @dataclass
@@ -23,8 +24,8 @@ class FullAttentionModel(EncoderModel):
     config_class = FullAttentionModelConfig
 
     @classmethod
-    def build_encoder(cls, cfg: FullAttentionModelConfig, vocab_size: int, padding_idx: int) -> TransformerEncoder:
-        return TransformerEncoder(FullAttentionConfig(vocab_size, padding_idx, **cfg.sizes()))
+    def build_encoder(cls, cfg: FullAttentionModelConfig, vocab_size: int, padding_idx: int) -> FullAttentionEncoder:
+        return FullAttentionEncoder(FullAttentionConfig(vocab_size, padding_idx, **cfg.sizes()))
 
 
 # BERT's norms add less; its words and RoBERTa's come from the dictionary

@@ -1,17 +1,23 @@
 """LittleBird as a fairseq model."""
 
 # no postponed annotations: fairseq reads the types of the fields
+import logging
 from dataclasses import dataclass, field
+from typing import Any
 
-import torch
 from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model
+from torch import Tensor
 
-from fairseq_littlebird.attention import BACKENDS, backend_fault
+from fairseq_littlebird.attention.littlebird import BACKENDS, BackendError
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.models.encoder_model import LARGE, TINY, EncoderModel, EncoderModelConfig, architecture
+from fairseq_littlebird.models.architectures import LARGE, TINY, EncoderModelConfig, architecture
+from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.modules.config import POSITIONS, LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.token_annotations import TokenAnnotations
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -36,7 +42,7 @@ class LittleBirdModel(EncoderModel):
 
     title = "LittleBird"
     config_class = LittleBirdModelConfig
-    takes_gaps = True
+    supports_padding_insertion = True
 
     @classmethod
     def build_encoder(cls, cfg: LittleBirdModelConfig, vocab_size: int, padding_idx: int) -> LittleBirdEncoder:
@@ -52,16 +58,36 @@ class LittleBirdModel(EncoderModel):
                 **cfg.sizes(),
             )
         )
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        width, backend = cfg.encoder_embed_dim // cfg.encoder_attention_heads, str(cfg.attention_backend)
-        fault = backend_fault(backend, width, cfg.block_size, 0.0, device, torch.float32)
-        if fault is not None and not cfg.no_window:
-            raise UserError(fault, "model options", "choose another --attention-backend, or auto")
         for name, parameter in encoder.named_parameters():
             if ".slopes." in name:
                 # littlebird_adam gives them a learning rate of their own
                 parameter.param_group = "slopes"  # type: ignore[attr-defined]
         return encoder
+
+    def encode(
+        self,
+        tokens: Tensor,
+        positions: Tensor | None,
+        states: list[Tensor] | None,
+        internals: list[Any] | None,
+        annotations: TokenAnnotations,
+    ) -> Tensor:
+        """As :meth:`EncoderModel.encode`.
+
+        A trained model may be used where its backend is not to be had: it then computes the same with ``auto``.
+
+        Raises:
+            UserError: training with a backend that cannot serve this device, precision, block size or dropout.
+        """
+        try:
+            return super().encode(tokens, positions, states, internals, annotations)
+        except BackendError as error:
+            if self.training:
+                remedy = "choose another --attention-backend, or auto"
+                raise UserError(str(error), "model options", remedy) from error
+            logger.warning("%s: it computes with 'auto'", error)
+        self.encoder.set_backend("auto")  # type: ignore[operator]
+        return super().encode(tokens, positions, states, internals, annotations)
 
 
 architecture("littlebird", "littlebird_base")

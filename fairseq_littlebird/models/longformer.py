@@ -2,16 +2,16 @@
 
 # no postponed annotations: fairseq reads the types of the fields
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from fairseq.models import register_model
 from torch import Tensor
 
-from fairseq_littlebird.models.encoder_model import LARGE, TINY, EncoderModel, EncoderModelConfig, architecture
-from fairseq_littlebird.models.roles import Roles
+from fairseq_littlebird.models.architectures import LARGE, TINY, EncoderModelConfig, architecture
+from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.modules.config import LongformerConfig
 from fairseq_littlebird.modules.longformer_encoder import LongformerEncoder
+from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 
 
 @dataclass
@@ -45,12 +45,11 @@ class LongformerModel(EncoderModel):
             )
         )
 
-    def encode(self, tokens: Tensor, positions: Tensor | None, roles: Roles, **lists: Any) -> Tensor:
-        hidden: Tensor = self.encoder(tokens, positions, global_tokens=global_tokens(tokens, roles), **lists)
-        return hidden
+    def annotated(self, tokens: Tensor, annotations: TokenAnnotations) -> TokenAnnotations:
+        return annotations._replace(global_tokens=global_tokens(tokens, annotations))
 
 
-def global_tokens(tokens: Tensor, roles: Roles) -> Tensor | None:
+def global_tokens(tokens: Tensor, annotations: TokenAnnotations) -> Tensor | None:
     """The tokens that a task's answer is about (section 3.1).
 
     All of the question before a context, but for the </s> that ends it; [QUESTION] tokens without a context; token 0
@@ -58,17 +57,17 @@ def global_tokens(tokens: Tensor, roles: Roles) -> Tensor | None:
 
     Args:
         tokens: <int64>[B, L].
-        roles: what the task says of them.
+        annotations: what the task says of them.
     Returns:
         <bool>[B, L], or None for none.
     """
     index = torch.arange(tokens.shape[1], device=tokens.device)
-    if roles.context_starts is not None:
-        return index < roles.context_starts[:, None] - 1
-    if roles.questions is not None:
-        asked = torch.zeros_like(tokens, dtype=torch.bool).scatter(1, roles.questions, True)
+    if annotations.context_starts is not None:
+        return index < annotations.context_starts[:, None] - 1
+    if annotations.questions is not None:
+        asked = torch.zeros_like(tokens, dtype=torch.bool).scatter(1, annotations.questions, True)
         return asked & (index > 0)  # token 0 is how a batch says that there is no question
-    return (index == 0).expand_as(tokens) if roles.classifies else None
+    return (index == 0).expand_as(tokens) if annotations.is_classification else None
 
 
 def numbers(name: str, text: str, count: int) -> tuple[int, ...]:

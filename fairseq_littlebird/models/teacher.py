@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq import checkpoint_utils
 from fairseq.data import Dictionary
-from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
-from torch import Tensor, nn
+from torch import Tensor
 
-from fairseq_littlebird.checkpoints.dictionary import check_trained_dictionary, trained_dictionary
-from fairseq_littlebird.errors import UserError, fault_line, first_line
-from fairseq_littlebird.heads.span_selection import SPAN_HEADS
+from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.models.full_attention import FullAttentionModel
+from fairseq_littlebird.models.loading import load_encoder
 from fairseq_littlebird.modules.config import EncoderConfig
 
 PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 CONVERT = "write one with littlebird-warm-start --to full"
-OTHER_HEADS = ("classification_heads.", "segment_head.", "answer_type_head.")
 
 
 class Teacher:
@@ -89,75 +84,3 @@ def load_teacher(path: str, dictionary: Dictionary, precision: str = "auto") -> 
     if not Path(path).is_file():
         raise UserError("no such checkpoint", path, "give the teacher's file with --teacher-path")
     return Teacher(load_encoder(path, dictionary, (FullAttentionModel,), "the teacher", CONVERT), precision, path)
-
-
-def load_encoder(
-    path: str, dictionary: Dictionary, kinds: Sequence[type[EncoderModel]], title: str, remedy: str
-) -> EncoderModel:
-    """The model of a checkpoint, whatever task it was trained for, with its heads for words and for spans.
-
-    Args:
-        path: a checkpoint of fairseq-train or of littlebird-warm-start.
-        dictionary: the words that it is to read.
-        kinds: the models that will do.
-        title: what messages call it.
-        remedy: how to make one, for messages.
-    Raises:
-        UserError: no such file, damaged, of another model, or of other words.
-    """
-    if not Path(path).is_file():
-        raise UserError("no such checkpoint", path, remedy)
-    try:
-        state = checkpoint_utils.load_checkpoint_to_cpu(path)
-    except Exception as error:  # torch and fairseq raise every kind of error on a damaged file
-        line = fault_line(error)
-        if line is None:
-            raise
-        raise UserError(line) from error
-    cfg = (state.get("cfg") or {}).get("model") or {}
-    name = cfg.get("_name", "another model")
-    kind: Any = {**MODEL_REGISTRY, **ARCH_MODEL_REGISTRY}.get(name)
-    if kind not in kinds:
-        raise UserError(f"a checkpoint of {name}, not of {' or '.join(kind.title for kind in kinds)}", path, remedy)
-    here = "the dictionary of the data"
-    try:
-        trained = trained_dictionary(state, Path(path))
-    except UserError as error:
-        raise UserError(str(error), path) from error
-    check_trained_dictionary(trained, dictionary.symbols, here, path, f"binarize the text with the dict.txt of {title}")
-    weights = {k: t for k, t in state["model"].items() if not k.startswith(OTHER_HEADS)}
-    words = weights.get("encoder.embeddings.words.weight")
-    if words is not None and len(words) != len(dictionary):
-        raise UserError(
-            f"{title} has {len(words)} words, the dictionary {len(dictionary)}",
-            path,
-            f"binarize the text with the dict.txt of {title}",
-        )
-    if "attention_backend" in cfg:
-        cfg["attention_backend"] = "auto"  # the machine that trained may have had another
-    with torch.device("meta"):  # the checkpoint's own tensors become the weights
-        model = kind.build_model(cfg, _Words(dictionary))
-        model.span_head = span_head({k for k in weights if k.startswith("span_head.")}, model.cfg.encoder_embed_dim)
-    if not any(key.startswith("lm_head.") for key in weights):
-        model.lm_head = None
-    try:
-        nn.Module.load_state_dict(model, weights, assign=True)
-    except RuntimeError as error:
-        raise UserError(f"the weights do not fit the model they came with ({first_line(error)})", path) from error
-    return model
-
-
-def span_head(keys: set[str], embed_dim: int) -> nn.Module | None:
-    """The kind of span head that has these keys; None for none."""
-    for kind in SPAN_HEADS.values():
-        head = kind(embed_dim)
-        if {f"span_head.{key}" for key in head.state_dict()} == keys:
-            return head
-    return None
-
-
-class _Words:
-    """As much of a task as building a model takes."""
-
-    def __init__(self, dictionary: Dictionary) -> None:
-        self.source_dictionary = dictionary

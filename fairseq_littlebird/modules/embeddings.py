@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fairseq_littlebird.attention.dropout import dropout
+from fairseq_littlebird.attention.common.dropout import dropout
 from fairseq_littlebird.modules.config import EncoderConfig
 
 

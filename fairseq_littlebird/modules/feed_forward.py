@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_littlebird.attention.dropout import dropout, keep_mask, random_seed
+from fairseq_littlebird.attention.common.dropout import dropout, keep_mask, random_seed
 from fairseq_littlebird.exporting import is_exporting
 
-PIECE = 1024  # tokens whose inner states are made at a time
+CHUNK_SIZE = 1024  # tokens whose inner states are made at a time
 
 
 class FeedForward(nn.Module):
@@ -24,14 +24,20 @@ class FeedForward(nn.Module):
         embed_dim, ffn_embed_dim: C and F.
         activation_dropout: of gelu's output.
         activation: ``gelu``, or ``gelu_tanh``, its approximation.
+        bias: whether the linear layers have biases.
     """
 
     def __init__(
-        self, embed_dim: int, ffn_embed_dim: int, activation_dropout: float = 0.0, activation: str = "gelu"
+        self,
+        embed_dim: int,
+        ffn_embed_dim: int,
+        activation_dropout: float = 0.0,
+        activation: str = "gelu",
+        bias: bool = True,
     ) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(embed_dim, ffn_embed_dim)
-        self.fc2 = nn.Linear(ffn_embed_dim, embed_dim)
+        self.fc1 = nn.Linear(embed_dim, ffn_embed_dim, bias)
+        self.fc2 = nn.Linear(ffn_embed_dim, embed_dim, bias)
         self.activation_dropout = activation_dropout
         self.approximate = "tanh" if activation == "gelu_tanh" else "none"
 
@@ -57,9 +63,9 @@ def normed_feed_forward(
         X' <float>[..., C].
     """
     inner_dropout = ffn.training and ffn.activation_dropout > 0
-    quantized, approximate = type(ffn.fc1) is not nn.Linear, ffn.approximate != "none"
-    elsewhere = r.device.type != "cpu" or is_exporting()
-    if elsewhere or inner_dropout or quantized or approximate or torch.is_autocast_enabled("cpu"):
+    plain = type(ffn.fc1) is nn.Linear and ffn.fc1.bias is not None  # and not a quantized one
+    approximate, elsewhere = ffn.approximate != "none", r.device.type != "cpu" or is_exporting()
+    if elsewhere or inner_dropout or not plain or approximate or torch.is_autocast_enabled("cpu"):
         a = attention_norm(r)
         result: Tensor = ffn_norm(dropout(ffn(a), dropout_p) + a)
         return result
@@ -94,10 +100,11 @@ def _forward(
     N, C = r.shape
     result = torch.empty_like(r)
     hidden, sums = r.new_empty(N if keep else 0, len(w1)), r.new_empty(N if keep else 0, C)
-    inner, outer = r.new_empty(min(N, PIECE), len(w1)), r.new_empty(min(N, PIECE), C)  # used again for each piece
+    # used again for each piece
+    inner, outer = r.new_empty(min(N, CHUNK_SIZE), len(w1)), r.new_empty(min(N, CHUNK_SIZE), C)
     generator = torch.Generator(r.device).manual_seed(int(seed))
-    for start in range(0, N, PIECE):
-        piece = slice(start, start + PIECE)
+    for start in range(0, N, CHUNK_SIZE):
+        piece = slice(start, start + CHUNK_SIZE)
         a, _, _ = _norm(r[piece], norm_weight, norm_bias, eps)
         h, y = (hidden[piece] if keep else inner[: len(a)]), (sums[piece] if keep else outer[: len(a)])
         torch.addmm(b1, a, w1.t(), out=h)
@@ -143,9 +150,9 @@ def _backward(
     dnorm_weight, dnorm_bias, dw1, db1, dw2, db2, dffn_norm_weight, dffn_norm_bias = gradients
     derive_norm, every = torch.ops.aten.native_layer_norm_backward, [True, True, True]
     width, generator = r.shape[1:], torch.Generator(r.device).manual_seed(int(seed))
-    gelu, dgelu = r.new_empty(2, min(len(r), PIECE), len(w1)).unbind(0)  # used again for each piece
-    for start in range(0, len(r), PIECE):
-        piece, beta = slice(start, start + PIECE), int(start > 0)  # the first piece overwrites what is not yet set
+    gelu, dgelu = r.new_empty(2, min(len(r), CHUNK_SIZE), len(w1)).unbind(0)  # used again for each piece
+    for start in range(0, len(r), CHUNK_SIZE):
+        piece, beta = slice(start, start + CHUNK_SIZE), int(start > 0)  # the first piece overwrites what is not yet set
         a, mean, rstd = _norm(r[piece], norm_weight, norm_bias, eps)
         _, ffn_mean, ffn_rstd = _norm(sums[piece], ffn_norm_weight, ffn_norm_bias, ffn_eps)
         dsum, dweight, dbias = derive_norm(

@@ -1,23 +1,29 @@
 """One LittleBird layer (section 3.3, figure 1).
 
-Legend: B batch, L tokens, S pack size, H heads, C hidden width, D head width, N rows of X: all of B × L, or the
-unpadded ones.
+Legend: B batch, L tokens, S pack size, N unpadded tokens of the whole batch, C hidden width.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fairseq_littlebird.attention import BiALiBi, absorbed_pack_attention, pack_attention, unpack_window_attention
-from fairseq_littlebird.attention.dropout import dropout
-from fairseq_littlebird.attention.routing import LittleBirdRouting
-from fairseq_littlebird.exporting import is_exporting
-from fairseq_littlebird.modules.attention_heads import merge_heads, split_heads
+from fairseq_littlebird.attention.common.dropout import dropout
+from fairseq_littlebird.attention.internals import FullAttentionInternals, LittleBirdInternals
+from fairseq_littlebird.modules.attention.heads import split_heads
+from fairseq_littlebird.modules.attention.littlebird import LittleBirdContext, PackAttention, UnpackWindowAttention
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
-from fairseq_littlebird.modules.layout import Layout
+
+
+class Streams(NamedTuple):
+    """What LittleBird's layers hand on."""
+
+    x: Tensor  # X <float>[B, L, C], or [N, C] as the context unpads them
+    p: Tensor  # P <float>[B, S, C]
 
 
 class LittleBirdLayer(nn.Module):
@@ -29,102 +35,56 @@ class LittleBirdLayer(nn.Module):
 
     Args:
         config: sizes and switches.
-        last: nobody reads this layer's P', so it has no norm for it and hands on P as it came.
+        last: this layer's P' is unused, so it has no norm for it and hands on P as it came.
+        attention: what makes its unpack and window attention.
     """
 
-    def __init__(self, config: LittleBirdConfig, last: bool = False) -> None:
+    def __init__(
+        self,
+        config: LittleBirdConfig,
+        last: bool = False,
+        attention: Callable[[LittleBirdConfig], UnpackWindowAttention] = UnpackWindowAttention,
+    ) -> None:
         super().__init__()
-        C = config.embed_dim
-        self.config = config
-        if config.pack_size:
-            self.pack_q, self.pack_k, self.pack_v = (nn.Linear(C, C) for _ in range(3))
-            self.pack_norm = None if last else nn.LayerNorm(C, config.layer_norm_eps)
-        self.q, self.k, self.v = (nn.Linear(C, C) for _ in range(3))
-        self.out = nn.Linear(C, C)
-        self.slopes = BiALiBi(config.heads) if config.positions == "bialibi" and config.window else None
-        self.attention_norm = nn.LayerNorm(C, config.layer_norm_eps)
+        C, eps = config.embed_dim, config.layer_norm_eps
+        self.dropout = config.dropout
+        self.pack_attention = PackAttention(config) if config.pack_size else None
+        self.pack_norm = nn.LayerNorm(C, eps) if config.pack_size and not last else None
+        self.attention = attention(config)
+        self.attention_norm = nn.LayerNorm(C, eps)
         self.ffn = FeedForward(C, config.ffn_embed_dim, config.activation_dropout, config.activation)
-        self.ffn_norm = nn.LayerNorm(C, config.layer_norm_eps)
+        self.ffn_norm = nn.LayerNorm(C, eps)
 
     def forward(
-        self, x: Tensor, p: Tensor, layout: Layout, return_routing: bool = False
-    ) -> tuple[Tensor, Tensor, LittleBirdRouting | None]:
+        self, streams: Streams, context: LittleBirdContext, with_internals: bool = False
+    ) -> tuple[Streams, LittleBirdInternals | None]:
         """
         Args:
-            x: <float>[B, L, C], or [N, C] as ``layout.rows`` takes them.
-            p: <float>[B, S, C].
-            layout: of the batch.
-            return_routing: whether to return what decides where the layer attends.
+            streams: X and P.
+            context: of the batch.
+            with_internals: whether to return the attention's internals.
         Returns:
-            X' in the shape of x, P' <float>[B, S, C], and the routing or None.
+            X' and P' in the shapes of X and P, and the internals or None.
         """
-        c_x, c_p, routing = self.attend(x, p, layout, return_routing)
-        r = self.dropout(self.out(c_x)) + x
-        del c_x  # not needed while the feed-forward runs
-        x = normed_feed_forward(r, self.attention_norm, self.ffn, self.ffn_norm, self.dropout_p())
-        if self.config.pack_size and self.pack_norm is not None:
-            p = self.pack_norm(self.dropout(c_p) + p)
-        return x, p, routing
+        (x, p), dropout_p = streams, self.dropout if self.training else 0.0
+        c_p, packing = p, None
+        if self.pack_attention is not None:
+            c_p, packing = self.pack_attention(p, x, context, with_internals)
+        c_x, of_tokens, pack_k = self.attention(x, c_p, context)
+        internals = self.internals(p, packing, of_tokens, pack_k) if with_internals else None
+        r = dropout(c_x, dropout_p) + x
+        del c_x, of_tokens, pack_k  # not needed while the feed-forward runs
+        x = normed_feed_forward(r, self.attention_norm, self.ffn, self.ffn_norm, dropout_p)  # A, then X'
+        if self.pack_norm is not None:
+            p = self.pack_norm(dropout(c_p, dropout_p) + p)
+        return Streams(x, p), internals
 
-    def attend(
-        self, x: Tensor, p: Tensor, layout: Layout, return_routing: bool
-    ) -> tuple[Tensor, Tensor, LittleBirdRouting | None]:
-        """C_X in the shape of x, before its output projection, C_P <float>[B, S, C], and the routing or None."""
-        c_p, pack_q, pack_x_k = self.pack(x, p, layout, return_routing)
-        q, k, v = (self.heads(layout.rows.put(project(x))) for project in (self.q, self.k, self.v))
-        pack_k, pack_v = self.heads(self.k(c_p)), self.heads(self.v(c_p))  # of C_P before its norm
-        c_x = layout.rows.take(self.unpack_and_window(q, k, v, pack_k, pack_v, layout))
-        if not return_routing:
-            return c_x, c_p, None
-        slopes = None if self.slopes is None else torch.stack(self.slopes.coefficients())
-        pack_x_k = k if pack_x_k is None else pack_x_k
-        return c_x, c_p, LittleBirdRouting(q, k, pack_q, pack_x_k, pack_k, slopes)
-
-    def pack(self, x: Tensor, p: Tensor, layout: Layout, with_keys: bool) -> tuple[Tensor, Tensor, Tensor | None]:
-        """C_P = Attn(P, X) <float>[B, S, C]; no output projection, as in LUNA.
-
-        Also its queries <float>[B, H, S, D], and its keys <float>[B, H, L, D] where they were made: ``with_keys``
-        makes sure of it.
-        """
-        if not self.config.pack_size:
-            return p, self.heads(p), None
-        x, q, drop = layout.rows.put(x), self.heads(self.pack_q(p)), self.attention_dropout()
-        if self.absorbs_pack(x) and not with_keys:
-            weights = self.pack_k.weight, self.pack_k.bias, self.pack_v.weight, self.pack_v.bias
-            return merge_heads(absorbed_pack_attention(q, x, *weights, layout.padding_mask, drop)), q, None
-        k, v = self.heads(self.pack_k(x)), self.heads(self.pack_v(x))
-        return merge_heads(pack_attention(q, k, v, layout.padding_mask, drop)), q, k
-
-    def absorbs_pack(self, x: Tensor) -> bool:
-        """Whether that is the faster form: on a CPU, in float32, if S rows a head are no more than its width."""
-        fits = self.config.pack_size * self.config.heads <= self.config.embed_dim and not is_exporting()
-        fits = fits and type(self.pack_k) is nn.Linear  # and not a quantized one
-        return fits and x.device.type == "cpu" and x.dtype.itemsize >= 4 and not torch.is_autocast_enabled("cpu")
-
-    def unpack_and_window(
-        self, q: Tensor, k: Tensor, v: Tensor, pack_k: Tensor, pack_v: Tensor, layout: Layout
-    ) -> Tensor:
-        """USWAttn(X, C_P) <float>[B, L, C], before its output projection."""
-        drop, config = self.attention_dropout(), self.config
-        if not config.window:
-            return merge_heads(F.scaled_dot_product_attention(q, pack_k, pack_v, dropout_p=drop))
-        positions, padding_mask, features, _ = layout
-        where = positions, padding_mask, config.block_size
-        return merge_heads(
-            unpack_window_attention(
-                q, k, v, pack_k, pack_v, self.slopes, *where, drop, config.attention_backend, features
-            )
-        )
-
-    def heads(self, x: Tensor) -> Tensor:
-        """[B, n, C] to [B, H, n, D]."""
-        return split_heads(x, self.config.heads)
-
-    def attention_dropout(self) -> float:
-        return self.config.attention_dropout if self.training else 0.0
-
-    def dropout_p(self) -> float:
-        return self.config.dropout if self.training else 0.0
-
-    def dropout(self, x: Tensor) -> Tensor:
-        return dropout(x, self.dropout_p())
+    def internals(
+        self, p: Tensor, packing: FullAttentionInternals | None, of_tokens: FullAttentionInternals, pack_k: Tensor
+    ) -> LittleBirdInternals:
+        """Of both attentions; without a pack stream P is empty, and so are its queries."""
+        if packing is None:
+            packing = FullAttentionInternals(split_heads(p, self.attention.heads), of_tokens.k)
+        slopes = self.attention.slopes
+        coefficients = None if slopes is None else torch.stack(slopes.coefficients())
+        return LittleBirdInternals(of_tokens.q, of_tokens.k, packing.q, packing.k, pack_k, coefficients)

@@ -1,4 +1,4 @@
-"""Losses of judging segments (appendix A.2).
+"""Losses of segment predictions (appendix A.2).
 
 Legend: B sequences, M segments.
 """

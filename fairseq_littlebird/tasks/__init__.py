@@ -1,5 +1,6 @@
 """fairseq tasks; importing this package registers them."""
 
+from fairseq_littlebird.registration import register
 from fairseq_littlebird.tasks.littlebird_masked_lm import LittleBirdMaskedLMTask
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
@@ -11,3 +12,5 @@ __all__ = [
     "QuestionAnsweringTask",
     "RecurringSpanSelectionTask",
 ]
+
+register()

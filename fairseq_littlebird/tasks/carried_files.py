@@ -9,18 +9,15 @@ from typing import Any, Optional
 from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
 from omegaconf import II
-from omegaconf.errors import InterpolationKeyError
 
 from fairseq_littlebird.checkpoints.dictionary import (
     TrainedDictionary,
     carried_file,
     check_trained_dictionary,
-    trained_dictionary,
 )
-from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.data.model_folder import read_files
 from fairseq_littlebird.data.shards import folder_of
-from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.models.start import check_start, start_of
 
 
 @dataclass
@@ -82,30 +79,5 @@ class CarriedFiles:
     def check_start(self) -> None:
         """Raises UserError where the checkpoint that fairseq will go on from has another dictionary than the folder."""
         checkpoint = start_of(self.cfg)
-        if checkpoint is None:
-            return
-        content = load_tensors(checkpoint, mapped=True)
-        here = str(self.folder / "dict.txt")
-        try:
-            trained = trained_dictionary(content, checkpoint)
-        except UserError as error:
-            raise UserError(str(error), str(checkpoint)) from error
-        check_trained_dictionary(trained, self.dictionary.symbols, here, str(checkpoint))
-
-
-def start_of(cfg: Any) -> Path | None:
-    """The checkpoint that fairseq's ``load_checkpoint`` will read; None where a training starts from nothing.
-
-    Args:
-        cfg: with the options of :class:`CarriedFilesConfig`.
-    """
-    try:
-        suffix = cfg.checkpoint_suffix or ""
-        last = Path(cfg.save_dir) / f"checkpoint_last{suffix}.pt"
-        if cfg.restore_file != "checkpoint_last.pt":
-            path = cfg.restore_file.replace(".pt", suffix + ".pt")
-        else:
-            path = last if last.exists() else cfg.continue_once or cfg.finetune_from_model
-    except InterpolationKeyError:  # of a task's settings alone
-        return None
-    return Path(path) if path and Path(path).is_file() else None
+        if checkpoint is not None:
+            check_start(checkpoint, self.dictionary.symbols, str(self.folder / "dict.txt"))

@@ -14,10 +14,10 @@ from fairseq.tasks.sentence_prediction import SentencePredictionConfig, Sentence
 from omegaconf import MISSING
 
 from fairseq_littlebird.data.binarized_text import check_text
+from fairseq_littlebird.data.classification_metadata import ClassificationMetadata, read_metadata
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.label_set_dataset import LabelSetDataset
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
-from fairseq_littlebird.data.prepared_classes import PreparedClasses, read_classes
 from fairseq_littlebird.data.shards import check_words, folder_of, folders
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
@@ -59,7 +59,7 @@ class LittleBirdSentencePredictionTask(CarriedFiles, Watched, SplitUse, Sentence
 
     @classmethod
     def setup_task(cls, cfg: LittleBirdSentencePredictionConfig, **kwargs: Any) -> "LittleBirdSentencePredictionTask":
-        prepared = read_same_classes(cfg.data)
+        prepared = read_same_metadata(cfg.data)
         if prepared is not None:
             if cfg.num_classes not in (-1, len(prepared.labels)):
                 raise UserError(
@@ -146,16 +146,16 @@ def one_folder(cfg: LittleBirdSentencePredictionConfig, epoch: int = 1) -> Itera
         cfg.data = every
 
 
-def read_same_classes(data: str) -> Optional[PreparedClasses]:  # noqa: UP045
+def read_same_metadata(data: str) -> Optional[ClassificationMetadata]:  # noqa: UP045
     """The labels of folders joined by colons; None where the first has no prepared.json.
 
     Raises:
-        UserError: as ``read_classes``; or a folder has other labels than the first.
+        UserError: as ``read_metadata``; or a folder has other labels than the first.
     """
     first, *others = folders(data)
-    prepared = read_classes(first)
+    prepared = read_metadata(first)
     for folder in others:
-        own = read_classes(folder)
+        own = read_metadata(folder)
         if prepared and own and (own.labels, own.multi_label) != (prepared.labels, prepared.multi_label):
             raise UserError(f"other labels than {first}", str(folder), f"prepare it with --labels {first}")
     return prepared

@@ -17,6 +17,7 @@ from fairseq_littlebird.data.model_folder import settings_in
 from fairseq_littlebird.data.prepared import PreparedQuestions, longest_answer, read_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.data.shards import check_words, folder_of, folders_read
+from fairseq_littlebird.datasets import DatasetSpec, find_dataset
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
@@ -24,7 +25,6 @@ from fairseq_littlebird.tasks.own_criterion import OwnCriterion
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.watched import Watched
-from fairseq_littlebird.text.readers import DATA_SETS, EVIDENCE, LONG_ANSWERS, DataSet
 from fairseq_littlebird.text.window import GAP
 
 
@@ -69,9 +69,9 @@ class QuestionAnsweringTask(OwnCriterion, CarriedFiles, Watched, SplitUse, Fairs
     def __init__(self, cfg: QuestionAnsweringConfig, dictionary: Dictionary) -> None:
         super().__init__(cfg)
         self.dictionary = dictionary
-        settings = read_settings(folder_of(cfg.data))
-        self.dataset_name: str = settings["dataset"]
-        self.data_set: DataSet = DATA_SETS[self.dataset_name]
+        folder = folder_of(cfg.data)
+        settings = read_settings(folder)
+        self.dataset_spec: DatasetSpec = find_dataset(settings["dataset"], str(folder))
         self.max_answer_length = longest_answer(settings)
         self.virtual_paddings = cfg.virtual_paddings
 
@@ -83,8 +83,8 @@ class QuestionAnsweringTask(OwnCriterion, CarriedFiles, Watched, SplitUse, Fairs
     def load_split(self, split: str, epoch: int, combine: bool, training: bool) -> None:
         for other in folders_read(self.cfg.data, training, epoch):
             check_windows(PreparedQuestions(other, split).settings, self.dictionary, str(other / "prepared.json"))
-            if read_settings(other)["dataset"] != self.dataset_name:
-                remedy = f"train on folders of --dataset {self.dataset_name} alone"
+            if read_settings(other)["dataset"] != self.dataset_spec.name:
+                remedy = f"train on folders of --dataset {self.dataset_spec.name} alone"
                 raise UserError(f"of another data set than {folder_of(self.cfg.data)}", str(other), remedy)
         folder = folder_of(self.cfg.data, epoch)
         prepared = PreparedQuestions(folder, split, self.virtual_paddings)
@@ -95,8 +95,8 @@ class QuestionAnsweringTask(OwnCriterion, CarriedFiles, Watched, SplitUse, Fairs
             unanswered=self.cfg.unanswered_windows,
             seed=self.cfg.seed,
             padding_insertion=padding_insertion(self.cfg, self.dictionary, folder, training, self.cfg.seed),
-            judged=bool(self.data_set.segments or self.data_set.answer_types),
-            noisy=self.data_set.noisy,
+            segments_and_types=self.dataset_spec.predicts_more_than_spans,
+            noisy=self.dataset_spec.noisy,
             windows_per_question=self.cfg.windows_per_question,
         )
         if training:  # of a split that was prepared to be scored
@@ -113,23 +113,24 @@ class QuestionAnsweringTask(OwnCriterion, CarriedFiles, Watched, SplitUse, Fairs
         check_windows(parsed(file) if file else {}, self.dictionary, "the checkpoint")
         if file:
             trained = settings_in(file)
-            if self.data_set.measured or trained["dataset"] == self.dataset_name:
-                self.max_answer_length = longest_answer(trained | {"dataset": self.dataset_name})
+            spec = self.dataset_spec
+            if spec.limit_from_training or trained.dataset == spec.name:
+                self.max_answer_length = trained.max_answer_length or spec.max_answer_length
 
     def build_model(self, model: Any, from_checkpoint: bool = False) -> Any:
         built = super().build_model(model, from_checkpoint)
         built.register_span_head(str(self.cfg.span_head))
-        if not built.takes_gaps:
+        if not built.supports_padding_insertion:
             self.virtual_paddings = 0  # its positions are rows of a table, or relative
-        if self.data_set.segments in (EVIDENCE, LONG_ANSWERS):
+        if self.dataset_spec.needs_segment_head:
             built.register_segment_head()
-        if self.data_set.answer_types:
-            built.register_answer_type_head(len(self.data_set.answer_types))
+        if self.dataset_spec.answer_types:
+            built.register_answer_type_head(len(self.dataset_spec.answer_types))
         return built
 
     @property
     def use(self) -> str:
-        return f"--task question_answering on data of {self.dataset_name}"
+        return f"--task question_answering on data of {self.dataset_spec.name}"
 
     @property
     def source_dictionary(self) -> Dictionary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NULL_TYPE = "null"
-"""The kind of an answer that is not there."""
+"""The type of an answer that is not there."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of the document that is judged as a whole: a sentence, a paragraph, a candidate.
+    """A part of the document that is predicted as a whole: a sentence, a paragraph, a candidate.
 
     Args:
         start: first character.
@@ -69,9 +69,9 @@ class QAExample:
         answers: the gold answers.
         title: the document's title, if it has one.
         pieces: what the model reads of the document, in order, without overlap; None: all of it.
-        segments: parts to judge, in order.
+        segments: parts to predict, in order.
         fixed_pieces: so many of the pieces, from the first, are never cut off; 0 where all may be.
-        answer_type: one of the data set's kinds of answer, such as ``yes``; empty where it has none.
+        answer_type: one of the data set's answer types, such as ``yes``; empty where it has none.
         labelled: whether the data set says what the answer is, or that there is none; otherwise ``answers`` is empty.
     """
 

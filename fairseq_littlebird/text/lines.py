@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.readers.files import open_text
+from fairseq_littlebird.formats.opening import open_text
 from fairseq_littlebird.text.tokenizers import UNKNOWN, Tokenizer
 from fairseq_littlebird.text.workers import ordered_map
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats.opening import open_text
 from fairseq_littlebird.signals import interruptible
-from fairseq_littlebird.text.readers.files import open_text
 
 _SENTENCE = 1000  # characters; SentencePiece leaves out sentences of more than a few thousand bytes
 _SENTENCES = 2_000_000

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from fairseq_littlebird.text.answer_spec import CANDIDATES, Segments
 from fairseq_littlebird.text.example import NULL_TYPE
-from fairseq_littlebird.text.readers import CANDIDATES, DATA_SETS
 from fairseq_littlebird.text.tokenizers import QUESTION
 
 SYMBOLS = ("<s>", QUESTION, "</s>")
@@ -31,7 +30,7 @@ class Window:
         segments: int64[m, 2], first and last index in ``tokens``, inclusive, of each segment wholly in here.
         segment_ids: int64[m], their indices among the example's segments.
         gold_segments: bool[m].
-        answer_type: the example's kind of answer, an index of its data set's kinds; -1 where it has none.
+        answer_type: the example's answer type, an index of its data set's types; -1 where it has none.
     """
 
     tokens: np.ndarray
@@ -46,16 +45,31 @@ class Window:
     answer_type: int = -1
 
 
+@dataclass(frozen=True)
+class WindowFormat:
+    """What the windows of a data set have in common.
+
+    Args:
+        symbols: the ids of ``SYMBOLS``.
+        answer_types: of the data set.
+        segments: what its segments are, see ``AnswerSpec``.
+    """
+
+    symbols: Mapping[str, int]
+    answer_types: Sequence[str] = ()
+    segments: Segments = ""
+
+
 def assemble(
     example: int,
     start: int,
     question: np.ndarray,
     context: np.ndarray,
     offsets: np.ndarray,
-    settings: Mapping[str, Any],
+    form: WindowFormat,
     spans: np.ndarray,
     segments: np.ndarray,
-    kind: int = -1,
+    answer_type: int = -1,
     gap: int = GAP,
 ) -> Window:
     """The window of a part of a document.
@@ -66,26 +80,25 @@ def assemble(
         question: integer[q], token ids.
         context: integer[n], token ids of the part.
         offsets: int64[n, 2], [start, end) characters of each.
-        settings: ``symbols``, the ids of ``SYMBOLS``, ``answer_types``, and the name of the ``dataset``.
+        form: of the data set's windows.
         spans: integer[a, 2], first and last token of each answer in the document, inclusive.
         segments: integer[m, 3], first and last token of each segment, and whether it is gold.
-        kind: of the answer, an index of ``answer_types``; -1 for none.
+        answer_type: an index of ``form.answer_types``; -1 for none.
         gap: virtual paddings between paragraphs, in positions.
     """
-    bos, mark, eos = (settings["symbols"][symbol] for symbol in SYMBOLS)
+    bos, mark, eos = (form.symbols[symbol] for symbol in SYMBOLS)
     here = np.array([[start, start + len(context)]])
     context_start = len(question) + 3
     inside = spans[holds(here, spans)[0]] + (context_start - start)
     tokens = np.concatenate([[bos, mark], question, [eos], context, [eos]], dtype=np.int64)
     separators = np.flatnonzero(context == eos)
-    data_set = DATA_SETS.get(settings.get("dataset", ""))
-    if data_set is not None and data_set.segments == CANDIDATES and len(segments):  # candidates are no paragraphs
+    if form.segments == CANDIDATES and len(segments):  # candidates are no paragraphs
         separators = separators[separators + start > segments[:, 1].max() + 1]
     gaps = separators + context_start
     kept = np.flatnonzero(holds(here, segments[:, :2])[0])
     answered = len(inside) or segments[kept, 2].any()
-    if kind >= 0 and not answered and NULL_TYPE in settings["answer_types"]:
-        kind = settings["answer_types"].index(NULL_TYPE)
+    if answer_type >= 0 and not answered and NULL_TYPE in form.answer_types:
+        answer_type = form.answer_types.index(NULL_TYPE)
     return Window(
         tokens=tokens,
         context_start=context_start,
@@ -96,7 +109,7 @@ def assemble(
         segments=segments[kept, :2].astype(np.int64) + (context_start - start),
         segment_ids=kept,
         gold_segments=segments[kept, 2].astype(bool),
-        answer_type=kind,
+        answer_type=answer_type,
     )
 
 

@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", default="valid", help="(%(default)s)")
     parser.add_argument("--chunks", type=int, default=256, help="of the split at most (%(default)s)")
     own, rest = parser.parse_known_args(arguments)
+    fairseq_littlebird.register()
     rest += ["--user-dir", str(Path(fairseq_littlebird.__file__).parent), "--cpu", "--distributed-world-size", "1"]
     cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), rest))
     utils.import_user_module(cfg.common)

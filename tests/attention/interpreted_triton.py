@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from fairseq_littlebird.attention import dense_unpack_window_attention, unpack_window_attention
-from fairseq_littlebird.attention.unpack_window import triton as fused
+from fairseq_littlebird.attention.littlebird import triton as fused
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 
 assert fused.INTERPRETED, "run with TRITON_INTERPRET=1"
 

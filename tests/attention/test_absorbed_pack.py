@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairseq_littlebird.attention import absorbed_pack as module
 from fairseq_littlebird.attention import absorbed_pack_attention, pack_attention
+from fairseq_littlebird.attention.littlebird import absorbed_pack as module
 
 NAMES = ("pack_q", "x", "key_weight", "key_bias", "value_weight", "value_bias")
 
@@ -53,8 +53,8 @@ def padding_of(kind, B, L, seed):
 def test_equals_pack_attention(L, S, piece, padding, kept, seed):
     inputs = make(L=L, S=S, seed=seed)
     mask = padding_of(padding, 2, L, seed)
-    usual = module.PIECE, module.KEPT
-    module.PIECE, module.KEPT = piece, kept
+    usual = module.CHUNK_SIZE, module.MAX_KEPT_SCORES
+    module.CHUNK_SIZE, module.MAX_KEPT_SCORES = piece, kept
     try:
         actual, expected = absorbed_pack_attention(*inputs, mask), plain(*inputs, mask)
         torch.testing.assert_close(actual, expected)
@@ -63,14 +63,14 @@ def test_equals_pack_attention(L, S, piece, padding, kept, seed):
         for name, one, other in zip(NAMES, *gradients, strict=True):
             torch.testing.assert_close(one, other, msg=lambda text, name=name: f"{name}: {text}")
     finally:
-        module.PIECE, module.KEPT = usual
+        module.CHUNK_SIZE, module.MAX_KEPT_SCORES = usual
 
 
 @pytest.mark.parametrize("kept", [0, 2048])
 @pytest.mark.parametrize("dropout_p", [0.0, 0.4])
 def test_gradcheck(dropout_p, kept, monkeypatch):
-    monkeypatch.setattr(module, "PIECE", 4)
-    monkeypatch.setattr(module, "KEPT", kept)
+    monkeypatch.setattr(module, "CHUNK_SIZE", 4)
+    monkeypatch.setattr(module, "MAX_KEPT_SCORES", kept)
     mask = padding_of("right", 2, 9, 3)
 
     def function(*tensors):
@@ -98,12 +98,12 @@ def test_without_gradients_nothing_of_the_length_is_made(largest_tensor):
     forward = module._mix._init_fn  # what runs inside the operator, which a recorder does not look into
     with largest_tensor() as mode:
         forward(queries, x, None, 0.5, 0.1, torch.tensor(1), False)
-    assert mode.numel == max(x.numel(), M * module.PIECE)  # x, and a buffer
+    assert mode.numel == max(x.numel(), M * module.CHUNK_SIZE)  # x, and a buffer
 
 
 @pytest.mark.parametrize("up_to", [49, 50])
 def test_of_short_inputs_the_scores_are_kept(up_to, monkeypatch):
-    monkeypatch.setattr(module, "KEPT", up_to)
+    monkeypatch.setattr(module, "MAX_KEPT_SCORES", up_to)
     kept = []
     inputs = make(B=1, L=50, H=2, S=3, D=4)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):

@@ -182,7 +182,7 @@ def test_other_types_are_near_the_oracle(path, dtype, relative, kind):
 def test_pieces_change_nothing(monkeypatch, pieces):
     given = draw(83, 5, 3, "seeded", "right", 7)
     expected = gradients(dense_bigbird_attention, given)
-    monkeypatch.setattr("fairseq_littlebird.attention.bigbird.blockwise.PIECE", pieces)
+    monkeypatch.setattr("fairseq_littlebird.attention.bigbird.blockwise.CHUNK_SIZE", pieces)
     for name, value in gradients(blockwise_bigbird_attention, given).items():
         torch.testing.assert_close(value, expected[name])
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fairseq_littlebird.attention import dense_unpack_window_attention, unpack_window_attention
-from fairseq_littlebird.attention.unpack_window import blockwise
+from fairseq_littlebird.attention.littlebird import blockwise
 
 BACKENDS = ("blockwise", "unfolded")
 LENGTHS = st.one_of(st.sampled_from([1, 63, 64, 65, 111]), st.integers(1, 150))

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_littlebird.attention import BiALiBi, dense_unpack_window_attention
-from fairseq_littlebird.attention.bialibi import alibi_slopes
-from fairseq_littlebird.attention.dense import window_mask
+from fairseq_littlebird.attention.common.patterns import block_window_pattern
+from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
 
 
 @settings(max_examples=40)
@@ -45,7 +45,7 @@ def test_who_sees_whom_at_block_size_2_and_length_7():
         "1111111",
         "1100111",
     ]
-    visible = window_mask(7, 2)
+    visible = block_window_pattern(7, 2)
     assert ["".join(str(int(x)) for x in row) for row in visible] == wanted
 
 
@@ -55,7 +55,7 @@ def test_probabilities_are_distributions_over_the_visible_keys(tools, length):
     inputs = tools.make_inputs(L=length, S=S, left=(0, 1), right=(0, 0))
     _, probabilities = dense_unpack_window_attention(**inputs, block_size=b)
     torch.testing.assert_close(probabilities.sum(-1), torch.ones(2, 2, length, dtype=torch.float64))
-    hidden = ~window_mask(length, b)[None, None] | inputs["padding_mask"][:, None, None, :]
+    hidden = ~block_window_pattern(length, b)[None, None] | inputs["padding_mask"][:, None, None, :]
     tokens = probabilities[..., S:]
     assert (tokens[hidden.expand_as(tokens)] == 0).all()
     assert (probabilities[..., :S] > 0).all() and (tokens[~hidden.expand_as(tokens)] > 0).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fairseq_littlebird.attention.dropout import dropout, keep_mask
+from fairseq_littlebird.attention.common.dropout import dropout, keep_mask
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])

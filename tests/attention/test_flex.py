@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn.attention import flex_attention as torch_flex
 
-from fairseq_littlebird.attention import dense_unpack_window_attention, unpack_window, unpack_window_attention
+from fairseq_littlebird.attention import dense_unpack_window_attention, unpack_window_attention
+from fairseq_littlebird.attention.littlebird import flex as backend
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 # L, b, S, padding left and right of each row, largest gap between positions
@@ -36,7 +37,7 @@ def test_result_equals_the_oracle(tools, L, b, S, padding, gap):
 def test_gradients_reach_the_slopes(tools, monkeypatch, L, b, S, padding, gap):
     """torch refuses gradients on CPU before its reference, which has them, is asked."""
     monkeypatch.setattr(torch_flex, "_validate_device", lambda *tensors: None)
-    monkeypatch.setattr(unpack_window.flex, "has_gradients", lambda device: True)
+    monkeypatch.setattr(backend, "has_gradients", lambda device: True)
     inputs = tools.make_inputs(2, 2, L, 8, S, L, *(padding or (None, None)), gap)
     expected = tools.gradients(dense_unpack_window_attention, inputs, block_size=b)
     tools.assert_close(tools.gradients(flex, inputs, block_size=b), expected, 1e-9, reach=float(L * 256))

@@ -18,7 +18,13 @@ importlib.machinery.PathFinder.find_spec = find_spec
 """
 
 
-PACKAGES = ("attention", "modules.encoder", "heads.span_selection", "heads.language_model", "objectives.span_selection")
+PACKAGES = (
+    "attention",
+    "modules.littlebird_encoder",
+    "heads.span_selection",
+    "heads.language_model",
+    "objectives.span_selection",
+)
 
 
 def test_works_where_fairseq_is_not_installed():

@@ -12,8 +12,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fairseq_littlebird.attention.common.blocks import MAX_BLOCK_SIZE, MIN_BLOCK_SIZE
 from fairseq_littlebird.attention.longformer import dense_longformer_attention, longformer_attention
-from fairseq_littlebird.attention.sliding_window import LARGEST, SMALLEST
 
 TENSORS = ("q", "k", "v", "global_q", "global_k", "global_v")
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -126,9 +126,9 @@ def test_narrower_types_equal_the_oracle(dtype, L, window, dilations, chosen, pa
 
 def test_blocks_at_their_largest():
     """A radius that is no block's size, in more blocks than one."""
-    radius = LARGEST + 44
-    compare(make_inputs(2 * LARGEST + 70, (1,), "first", "right", 5, 2 * radius, B=2), torch.float64)
-    assert SMALLEST < LARGEST < radius
+    radius = MAX_BLOCK_SIZE + 44
+    compare(make_inputs(2 * MAX_BLOCK_SIZE + 70, (1,), "first", "right", 5, 2 * radius, B=2), torch.float64)
+    assert MIN_BLOCK_SIZE < MAX_BLOCK_SIZE < radius
 
 
 def test_both_paths_have_one_signature():

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from fairseq_littlebird.attention.bigbird import random_blocks
-from fairseq_littlebird.attention.patterns import bigbird_pattern, masked_attention, sliding_window_pattern
+from fairseq_littlebird.attention.common.masked_softmax import masked_attention
+from fairseq_littlebird.attention.common.patterns import bigbird_pattern, sliding_window_pattern
 
 
 def test_masked_attention_equals_a_softmax_over_what_is_seen():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairseq_littlebird.attention import unpack_window, unpack_window_attention
+from fairseq_littlebird.attention import unpack_window_attention
 
 pytest.importorskip("triton")
 
@@ -19,8 +19,9 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from fairseq_littlebird.attention.unpack_window import triton as fused
-from fairseq_littlebird.attention.unpack_window import triton_kernels as kernels
+from fairseq_littlebird.attention.littlebird import backends
+from fairseq_littlebird.attention.littlebird import triton as fused
+from fairseq_littlebird.attention.littlebird import triton_kernels as kernels
 
 KERNELS = (
     ("forward", kernels.forward_kernel),
@@ -110,7 +111,7 @@ def test_without_a_device_it_is_refused_by_name(tools):
 
 
 def test_without_triton_it_is_refused_by_name(tools, monkeypatch):
-    monkeypatch.setattr(unpack_window, "HAS_TRITON", False)
+    monkeypatch.setattr(backends, "HAS_TRITON", False)
     with pytest.raises(
         ValueError, match="^attention backend 'triton' needs the package triton, which is not installed$"
     ):
@@ -118,6 +119,6 @@ def test_without_triton_it_is_refused_by_name(tools, monkeypatch):
 
 
 def test_attention_does_not_import_triton():
-    module = "fairseq_littlebird.attention.unpack_window.triton"
+    module = "fairseq_littlebird.attention.littlebird.triton"
     code = f"import sys, fairseq_littlebird.attention; sys.exit('{module}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

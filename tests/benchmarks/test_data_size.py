@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fairseq_littlebird.text.readers import read_questions
+from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.text.tokenizers import dictionary_text, load_tokenizer
 from fairseq_littlebird.text.training import train_sentencepiece
 

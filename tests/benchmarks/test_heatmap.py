@@ -11,7 +11,11 @@ import torch
 from fairseq.data import Dictionary
 from omegaconf import OmegaConf
 
-from fairseq_littlebird.attention.composed import composed_rows, full_rows, packed_rows
+from fairseq_littlebird.attention.effective_attention import (
+    effective_attention,
+    full_attention_probabilities,
+    pack_attention_probabilities,
+)
 from fairseq_littlebird.benchmarks import heatmap
 from fairseq_littlebird.benchmarks.heatmap import MEAN, chosen, draw, heatmaps, mean_bins, same_sizes, sequences
 from fairseq_littlebird.cli.benchmark import main
@@ -51,13 +55,17 @@ def texts():
 def whole_rows(model, tokens):
     """<float>[layers, H, L, L], and the share of the packed rows by layer."""
     with torch.inference_mode():
-        _, extra = model(tokens, features_only=True, return_routing=True)
+        _, extra = model(tokens, features_only=True, return_attention_internals=True)
+        layers = extra["attention_internals"]
         if isinstance(model, FullAttentionModel):
-            return torch.cat([full_rows(routing) for routing in extra["routing"]]), torch.zeros(2)
-        rows = torch.cat([composed_rows(routing, None, None, 4) for routing in extra["routing"]])
+            return torch.cat([full_attention_probabilities(internals) for internals in layers]), torch.zeros(2)
+        rows = torch.cat([effective_attention(internals, None, None, 4) for internals in layers])
         # what is left when the packed rows lead nowhere
-        nowhere = [torch.zeros_like(packed_rows(routing)) for routing in extra["routing"]]
-        direct = [composed_rows(r, None, None, 4, packed=p) for r, p in zip(extra["routing"], nowhere, strict=True)]
+        nowhere = [torch.zeros_like(pack_attention_probabilities(internals)) for internals in layers]
+        direct = [
+            effective_attention(r, None, None, 4, pack=p)
+            for r, p in zip(extra["attention_internals"], nowhere, strict=True)
+        ]
         return rows, 1 - torch.stack([part.sum(-1).mean() for part in direct])
 
 

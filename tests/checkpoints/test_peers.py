@@ -17,7 +17,7 @@ from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.cli.warm_start import TARGETS, main
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.tasks.prediction import load_trained
+from fairseq_littlebird.pipelines.loading import load_trained
 
 TOLERANCE = {"rtol": 0, "atol": 1e-4}
 
@@ -116,8 +116,8 @@ def test_a_wide_window_is_the_source(converted, their_numbers):
     state = torch.load(out / "checkpoint.pt", weights_only=True)["model"]
     for name in ("q", "k", "v"):
         for part in ("weight", "bias"):
-            own = state[f"encoder.layers.1.{name}.{part}"]
-            assert torch.equal(state[f"encoder.layers.1.global_{name}.{part}"], own)
+            own = state[f"encoder.layers.1.attention.{name}.{part}"]
+            assert torch.equal(state[f"encoder.layers.1.attention.global_{name}.{part}"], own)
     positions = state["encoder.embeddings.positions.weight"]
     assert len(positions) == 4096 and torch.equal(positions[80:160], positions[:80])
 

@@ -29,8 +29,8 @@ def batch(out, numbers, texts):
     return dictionary, ours, theirs, ours != dictionary.pad()
 
 
-def probabilities(routing, real):
-    scores = routing.q @ routing.k.transpose(-1, -2) * routing.q.shape[-1] ** -0.5
+def probabilities(internals, real):
+    scores = internals.q @ internals.k.transpose(-1, -2) * internals.q.shape[-1] ** -0.5
     return scores.masked_fill(~real[:, None, None], -torch.inf).softmax(-1)
 
 
@@ -41,12 +41,12 @@ def check(theirs, out, numbers, texts):
     base = getattr(theirs, theirs.base_model_prefix, theirs)
     with torch.no_grad():
         wanted = base(their_ids, attention_mask=real.long(), output_hidden_states=True, output_attentions=True)
-        _, extra = model.eval()(our_ids, return_all_hiddens=True, return_routing=True, features_only=True)
+        _, extra = model.eval()(our_ids, return_all_hiddens=True, return_attention_internals=True, features_only=True)
     assert len(extra["inner_states"]) == len(wanted.hidden_states)
     for ours, hidden in zip(extra["inner_states"], wanted.hidden_states, strict=True):
         torch.testing.assert_close(ours[real], hidden[real], rtol=0, atol=1e-4)
-    for routing, attention in zip(extra["routing"], wanted.attentions, strict=True):
-        ours, rows = probabilities(routing, real).transpose(1, 2), attention.transpose(1, 2)
+    for internals, attention in zip(extra["attention_internals"], wanted.attentions, strict=True):
+        ours, rows = probabilities(internals, real).transpose(1, 2), attention.transpose(1, 2)
         torch.testing.assert_close(ours[real], rows[real], rtol=0, atol=1e-4)
     return model, dictionary, our_ids, their_ids, real
 

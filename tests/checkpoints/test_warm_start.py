@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fairseq_littlebird.attention.bialibi import alibi_slopes
+from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
 from fairseq_littlebird.checkpoints.source import Source, read_source
 from fairseq_littlebird.checkpoints.vocabulary import words_of_dictionary, words_of_tokenizer, xlm_roberta_numbers
 from fairseq_littlebird.checkpoints.warm_start import full_attention_state, littlebird_state, spaced_layers
@@ -15,7 +15,7 @@ from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.language_model import LanguageModelHead
 from fairseq_littlebird.modules.config import FullAttentionConfig, LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 
 EMBEDDINGS = "encoder.embeddings."
 
@@ -65,13 +65,14 @@ def test_pack_and_unpack_attention_are_the_source_s(source):
         layer = f"encoder.layers.{n}."
         for part in ("weight", "bias"):
             for name in "qkv":
-                wanted = source.state[f"{layer}{name}.{part}"]
-                assert torch.equal(state[f"{layer}{name}.{part}"], wanted)
-                assert torch.equal(state[f"{layer}pack_{name}.{part}"], wanted)
+                wanted = source.state[f"{layer}attention.{name}.{part}"]
+                assert torch.equal(state[f"{layer}attention.{name}.{part}"], wanted)
+                assert torch.equal(state[f"{layer}pack_attention.{name}.{part}"], wanted)
             if n < 2:
                 assert torch.equal(state[f"{layer}pack_norm.{part}"], source.state[f"{layer}attention_norm.{part}"])
-        assert not state[f"{layer}slopes.alpha"].any()
-        assert state[f"{layer}slopes.beta"].tolist() == state[f"{layer}slopes.gamma"].tolist() == alibi_slopes(2)
+        assert not state[f"{layer}attention.slopes.alpha"].any()
+        for name in ("beta", "gamma"):
+            assert state[f"{layer}attention.slopes.{name}"].tolist() == alibi_slopes(2)
 
 
 def test_without_positions_the_words_keep_the_centre(source):
@@ -134,8 +135,9 @@ def test_layers():
 
 def test_fewer_layers_are_the_chosen_ones(source):
     _, state = student(source, words_of(source), layers=[0, 2])
-    assert torch.equal(state["encoder.layers.1.out.weight"], source.state["encoder.layers.2.out.weight"])
-    assert "encoder.layers.2.out.weight" not in state and "encoder.layers.1.pack_norm.weight" not in state
+    out = "encoder.layers.{}.attention.out.weight"
+    assert torch.equal(state[out.format(1)], source.state[out.format(2)])
+    assert "encoder.layers.2.attention.out.weight" not in state and "encoder.layers.1.pack_norm.weight" not in state
 
 
 def test_new_words(source):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fairseq_littlebird.attention.unpack_window import BACKENDS
+from fairseq_littlebird.attention.littlebird.backends import BACKENDS
 from fairseq_littlebird.benchmarks.cells import read
 from fairseq_littlebird.cli.benchmark import main
 

@@ -7,10 +7,12 @@ import json
 import os
 import sys
 import threading
+import unicodedata
 
 import pytest
 
-from fairseq_littlebird.cli.evaluate import BENCHMARKS, main
+from fairseq_littlebird.cli.evaluate import CLASSIFICATION, main
+from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.metrics import korquad1
 
 SQUAD_1 = {
@@ -231,6 +233,129 @@ def test_bad_input_is_one_line_and_status_2(write, capsys, dataset, gold, predic
     assert f"{where}: " in captured.err and what in captured.err
 
 
+NATURAL_QUESTIONS = {
+    "example_id": 7,
+    "annotations": [
+        {"long_answer": {"start_token": 1, "end_token": 3}, "short_answers": [], "yes_no_answer": "NONE"},
+        {"long_answer": {"start_token": 1, "end_token": 3}, "short_answers": [], "yes_no_answer": "NONE"},
+    ],
+}
+KORQUAD_2 = {"data": [{"qas": [{"id": "q0", "answer": {"text": "red"}}]}]}
+
+
+MRQA_FIRST = MRQA[1] | {"qas": [MRQA[1]["qas"][0] | {"detected_answers": []}]}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "gold", "predictions"),
+    [
+        ("squad", SQUAD_1, {"q0": "red", "q1": "x"}),
+        ("squad", [{"id": "q0", "question": "?", "context": "red", "answers": ["red"]}], {"q0": "red"}),
+        ("mrqa", "\n".join(map(json.dumps, MRQA)), {"q0": "red"}),
+        ("mrqa", json.dumps(MRQA_FIRST), {"q0": "red"}),
+        ("hotpotqa", [HOTPOTQA[0] | {"question": "?", "context": []}], {"answer": {"q0": "red"}, "sp": {}}),
+        ("triviaqa", TRIVIAQA | {"Data": [TRIVIAQA["Data"][0] | {"Question": "?"}]}, {"q0--0/a.txt": "red"}),
+        ("classification", {"q0": "red", "q1": 1}, {"q0": "red"}),
+        ("classification", {"q0": [], "q1": ["red"]}, {"q1": ["red"]}),
+        ("wikihop", [WIKIHOP[0] | {"query": "?", "supports": []}], {"q0": "red"}),
+        ("korquad2", {"data": [KORQUAD_2["data"][0] | {"raw_html": ""}]}, {"q0": "red"}),
+        (
+            "natural_questions",
+            NATURAL_QUESTIONS | {"long_answer_candidates": []},
+            {"predictions": [{"example_id": 7, "long_answer_score": 0, "short_answers_score": 0}]},
+        ),
+    ],
+)
+def test_the_data_set_told_by_the_gold(write, capsys, dataset, gold, predictions):
+    files = [write("gold.json", gold), write("p.json", predictions)]
+    evaluate(dataset, *files, "--json")
+    named = capsys.readouterr()
+    evaluate("auto", *files, "--json")
+    told = capsys.readouterr()
+    assert told.out == named.out
+    assert told.err == f"littlebird-evaluate: --dataset auto: {dataset}\n{named.err}"
+
+
+def test_the_data_set_told_by_a_folder(write, tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    write("folder/gold.json", {"data": [KORQUAD_2["data"][0] | {"raw_html": ""}]})
+    for gold in ("folder", "folder/*.json"):
+        evaluate("auto", str(tmp_path / gold), write("p.json", {"q0": "red"}), "--json")
+        assert json.loads(capsys.readouterr().out) == {"exact_match": 100.0, "f1": 100.0}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "gold", "own"),
+    [
+        ("squad", SQUAD_1, "q0"),
+        ("squad", SQUAD_2, "q0"),
+        ("korquad1", SQUAD_1, "q0"),
+        ("mrqa", "\n".join(map(json.dumps, MRQA)), "q0"),
+        ("hotpotqa", HOTPOTQA, "q0"),
+        ("triviaqa", TRIVIAQA, "q0--0/a.txt"),
+        ("wikihop", WIKIHOP, "q0"),
+        ("natural_questions", NATURAL_QUESTIONS, "7"),
+        ("korquad2", KORQUAD_2, "q0"),
+        ("classification", {"q0": "red"}, "q0"),
+    ],
+)
+def test_predictions_of_other_questions_are_an_error(write, tmp_path, capsys, dataset, gold, own):
+    def predictions(*names):
+        if dataset == "natural_questions":
+            record = {"long_answer_score": 0, "short_answers_score": 0}
+            return {"predictions": [{"example_id": name, **record} for name in names]}
+        one = dict.fromkeys(names, "red")
+        return {"answer": one, "sp": {}} if dataset == "hotpotqa" else one
+
+    files = [write("gold.json", gold), write("p.json", predictions("other"))]
+    if dataset == "korquad2":
+        (tmp_path / "folder").mkdir()
+        files[0] = str(tmp_path / "folder")
+        write("folder/gold.json", gold)
+    for names, what in (
+        (["other"], f"no prediction for any question of {files[0]}: an id here is 'other', there {own!r}"),
+        ([], "no prediction in it"),
+    ):
+        write("p.json", predictions(*names))
+        with pytest.raises(SystemExit) as stopped:
+            evaluate(dataset, *files)
+        captured = capsys.readouterr()
+        assert (stopped.value.code, captured.out, len(captured.err.splitlines())) == (2, "", 1)
+        part = ", answer" if dataset == "hotpotqa" and names else ""
+        assert captured.err.startswith(f"littlebird-evaluate: {files[1]}{part}: {what}")
+    if dataset != "natural_questions" and gold is not SQUAD_2:  # whose scripts want them all
+        write("p.json", predictions("other", own))
+        evaluate(dataset, *files, "--json")
+        assert "answers to questions that" in capsys.readouterr().err
+
+
+def test_facts_of_other_questions_are_an_error(write, capsys):
+    predictions = write("p.json", {"answer": {"q0": "red"}, "sp": {"other": []}})
+    with pytest.raises(SystemExit):
+        evaluate("hotpotqa", write("gold.json", HOTPOTQA), predictions)
+    assert f"{predictions}, sp: no prediction for any question of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dataset", ["squad", "korquad1"])
+def test_answers_in_another_unicode_normalisation_are_told(write, capsys, dataset):
+    """Decomposed Hangul, as macOS writes it, is the same to the eye and wrong to the official scripts."""
+    gold = json.loads(json.dumps(SQUAD_1))
+    for question in gold["data"][0]["paragraphs"][0]["qas"]:
+        question["answers"] = [{"text": "\uc218\ub3c4", "answer_start": 0}]
+    predictions = {"q0": unicodedata.normalize("NFD", "\uc218\ub3c4"), "q1": "\uc218\ub3c4"}
+    evaluate(dataset, write("gold.json", gold), write("p.json", predictions), "--json")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["exact_match"] == 50.0
+    (line,) = captured.err.splitlines()
+    assert "differ from the gold in Unicode normalisation alone" in line and line.endswith(": 1, first q0")
+
+
+def test_standard_input_twice(capsys):
+    with pytest.raises(SystemExit):
+        evaluate("squad", "-", "-")
+    assert capsys.readouterr().err.startswith("littlebird-evaluate: -: standard input is given for two inputs; ")
+
+
 def test_unreadable_file(write, tmp_path, capsys):
     for gold in (tmp_path, tmp_path / "absent.json"):
         with pytest.raises(SystemExit) as stopped:
@@ -252,4 +377,4 @@ def test_as_a_program(write, forks):
     done = forks.run([*command, *arguments])
     assert "exact_match  100.0" in done.stdout
     usage = forks.run([*command, "--help"]).stdout
-    assert "--null-odds" in usage and ",".join(BENCHMARKS) in usage
+    assert "--null-odds" in usage and ",".join([*DATASETS, CLASSIFICATION]) in usage

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pydoc_data.topics
+import re
 import subprocess
 from pathlib import Path
 
@@ -99,6 +100,57 @@ def test_text_is_the_same_for_any_number_of_workers(tmp_path, corpus, trained, m
             ]
         )
     assert (tmp_path / "1").read_bytes() == (tmp_path / "3").read_bytes()
+
+
+def test_bad_questions_are_left_out_counted_and_named(tmp_path, trained, capsys):
+    file = squad_file(tmp_path / "train.json")
+    content = json.loads(file.read_text())
+    (paragraph,) = content["data"][0]["paragraphs"]
+    paragraph["qas"].append({"id": "b", "question": "What?", "answers": [{"text": "value", "answer_start": "x"}]})
+    content["data"][0]["paragraphs"].append({"context": None, "qas": []})
+    file.write_text(json.dumps(content))
+    arguments = ["qa", "--dataset", "squad", "--train", file, "--tokenizer", trained, "--dict", trained / "dict.txt"]
+    arguments = [str(argument) for argument in (*arguments, "--destdir", tmp_path / "out")]
+    line = fails(capsys, *arguments)
+    assert "question 2 (id b): another JSON format ('answer_start' is str" in line
+    assert line.endswith("or leave bad records out with --skip-bad")
+    main([*arguments, "--skip-bad"])
+    printed = capsys.readouterr()
+    assert "train: 1 questions on 1 documents read, 1 kept" in printed.out
+    assert "train: 2 bad records left out, named in report.jsonl\n" in printed.out
+    assert re.search(r"train: 1 questions .* M characters, [\d.]+ M/s\]", printed.err)  # of the progress bar
+    lines = [json.loads(line) for line in (tmp_path / "out" / "report.jsonl").read_text().splitlines()]
+    bad = [line["what"] for line in lines if line["what"].startswith("bad record left out: ")]
+    places = ["paragraph 1, question 2 (id b): ", "paragraph 2: "]
+    assert [f"{file}, article 1, {place}" in what for place, what in zip(places, bad, strict=True)] == [True, True]
+    assert all(line["split"] == "train" for line in lines)
+
+
+def test_bad_texts_are_left_out_counted_and_named(tmp_path, trained, capsys):
+    file = tmp_path / "train.jsonl"
+    texts = [{"text": "A value.", "label": "x"}, {"txt": "A value."}, {"text": "A name.", "label": "y"}]
+    file.write_text("\n".join(map(json.dumps, texts)))
+    arguments = ["classification", "--train", file, "--tokenizer", trained, "--dict", trained / "dict.txt"]
+    arguments = [str(argument) for argument in (*arguments, "--destdir", tmp_path / "out")]
+    assert f"{file}, line 2: another JSON format (no 'text' here" in fails(capsys, *arguments)
+    main([*arguments, "--skip-bad"])
+    out = capsys.readouterr().out
+    assert "train: 2 texts" in out and f"train: 1 bad records left out, the first: {file}, line 2: another JSON" in out
+    assert len(json.loads((tmp_path / "out" / "train.gold.json").read_text())) == 2
+
+
+@pytest.mark.parametrize("command", ["qa", "classification", "text", "tokenizer"])
+def test_standard_input_twice(tmp_path, trained, capsys, command):
+    words = ["--tokenizer", trained, "--dict", trained / "dict.txt", "--destdir", tmp_path / "out"]
+    arguments = {
+        "qa": ["qa", "--dataset", "squad", "--train", "-", "--valid", "-", *words],
+        "classification": ["classification", "--train", "-", "-", *words],
+        "text": ["text", "--tokenizer", trained, "--input", "-", "-", "--output", tmp_path / "out"],
+        "tokenizer": ["tokenizer", "--input", "-", "-", "--destdir", tmp_path / "out"],
+    }[command]
+    line = fails(capsys, *arguments)
+    assert line == "littlebird-prepare: -: standard input is given for two inputs; save it as a file and give that"
+    assert not (tmp_path / "out").exists()
 
 
 def test_existing_vocabularies(tmp_path, data_dir, capsys):

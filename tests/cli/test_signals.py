@@ -146,7 +146,7 @@ main()
 
 
 def test_fairseqs_commands_end_on_ctrl_c_as_ours_do():
-    code = "import sys; sys.argv[0] = 'fairseq-train'; import fairseq_littlebird; raise KeyboardInterrupt"
+    code = "import sys; sys.argv[0] = 'fairseq-train'; import fairseq_littlebird.cli; raise KeyboardInterrupt"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 130 and done.stderr.splitlines()[-1] == "fairseq-train: ended by SIGINT"
     assert "Traceback" not in done.stderr

@@ -16,7 +16,7 @@ from fairseq.tasks.masked_lm import MaskedLMTask
 from fairseq.utils import has_parameters
 from omegaconf import OmegaConf
 
-from fairseq_littlebird.attention.composed import composed_rows, full_rows
+from fairseq_littlebird.attention.effective_attention import effective_attention, full_attention_probabilities
 from fairseq_littlebird.criterions.littlebird_distillation import (
     LittleBirdDistillationCriterion,
     LittleBirdDistillationCriterionConfig,
@@ -66,7 +66,7 @@ def teacher(task):
     torch.manual_seed(1)
     model = build(FullAttentionModelConfig(**SIZES), task)
     for layer in model.encoder.layers:
-        layer.q.weight.data *= 2
+        layer.attention.q.weight.data *= 2
     return model.eval()
 
 
@@ -142,13 +142,13 @@ def test_the_parts_of_masked_words(criterion, student, teacher, sample, words):
     ours = criterion(temperature=2.0, soft_weight=0.5, attention_weight=3.0, hard_weight=0.25)
     loss, weight, log = ours(student, sample)
     masked = sample["target"].ne(words.pad())
-    logits, extra = student(**sample["net_input"], masked_tokens=masked, return_routing=True)
+    logits, extra = student(**sample["net_input"], masked_tokens=masked, return_attention_internals=True)
     with torch.no_grad():
-        wanted, taught = teacher(**without_positions(sample), masked_tokens=masked, return_routing=True)
+        wanted, taught = teacher(**without_positions(sample), masked_tokens=masked, return_attention_internals=True)
     padding = sample["net_input"]["src_tokens"].eq(words.pad())
     rows = [
-        (full_rows(t, padding), composed_rows(s, sample["net_input"]["positions"], padding, 4))
-        for t, s in zip(taught["routing"], extra["routing"], strict=True)
+        (full_attention_probabilities(t, padding), effective_attention(s, sample["net_input"]["positions"], padding, 4))
+        for t, s in zip(taught["attention_internals"], extra["attention_internals"], strict=True)
     ]
     layers = [float(attention_kl(*pair, ~padding).detach()) for pair in rows]
     assert (weight, log["targets"], log["queries"]) == (22, 5, 22)
@@ -159,7 +159,7 @@ def test_the_parts_of_masked_words(criterion, student, teacher, sample, words):
     total = 22 * ((0.5 * soft + 0.25 * hard) / 5 + 3.0 * sum(layers) / 2 / 22)
     assert (float(loss.detach()), log["loss"]) == pytest.approx((total, total), rel=1e-4)
     loss.backward()
-    assert all(p.grad is not None and p.grad.any() for p in student.encoder.layers[0].slopes.parameters())
+    assert all(p.grad is not None and p.grad.any() for p in student.encoder.layers[0].attention.slopes.parameters())
     assert all(p.grad is None for p in ours.teacher.model.parameters())
 
 
@@ -189,7 +189,7 @@ def test_identical_models_have_nothing_to_learn(criterion, task, teacher, sample
     assert missing.unexpected_keys == ["encoder.embeddings.positions.weight"]
     assert all(".slopes." in key for key in missing.missing_keys)
     for layer in student.encoder.layers:
-        for slope in layer.slopes.parameters():
+        for slope in layer.attention.slopes.parameters():
             slope.data.zero_()
     loss, N, log = criterion()(student, sample)
     for name in ("loss", "soft_loss", "attention_kl_1", "attention_kl_2"):
@@ -216,10 +216,10 @@ def test_layers_equal_whole_matrices_in_every_ablation(task, teacher, sample, wo
     student = build(LittleBirdModelConfig(**sizes), task).eval()
     net_input, config = sample["net_input"], student.encoder.config
     padding, positions = net_input["src_tokens"].eq(words.pad()), net_input["positions"]
-    ours = student(**net_input, return_routing=True)[1]["routing"][1]
-    theirs = teacher(**without_positions(sample), return_routing=True)[1]["routing"][1]
-    rows = full_rows(theirs, padding, window=None if config.pack_size else 4)
-    composed = composed_rows(ours, positions, padding, 4, config.window)
+    ours = student(**net_input, return_attention_internals=True)[1]["attention_internals"][1]
+    theirs = teacher(**without_positions(sample), return_attention_internals=True)[1]["attention_internals"][1]
+    rows = full_attention_probabilities(theirs, padding, window=None if config.pack_size else 4)
+    composed = effective_attention(ours, positions, padding, 4, config.window)
     wanted = attention_kl(rows, composed, ~padding, heads)
     got = layer_kl(theirs, ours, positions, padding, config, heads)
     torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
@@ -240,8 +240,6 @@ def test_sampled_queries_cover_the_sequence_and_are_a_part_of_the_whole(criterio
     for module in student.modules():
         if isinstance(getattr(module, "dropout", None), float):
             module.dropout = 0.0
-    for layer in student.encoder.layers:
-        layer.attention_dropout, layer.dropout = (lambda: 0.0), (lambda x: x)
     parts = {}
     for _ in range(60):
         log = ours(student, sample)[2]
@@ -454,7 +452,7 @@ def test_soft_targets_alone_go_into_any_encoder(criterion, teacher, sample):
     del sample["net_input"]["positions"]  # full attention has no gaps
     assert abs(float(soft(teacher, sample)[0].detach())) < 1e-5  # its own student
     with torch.no_grad():
-        teacher.encoder.layers[0].q.weight.mul_(-3)
+        teacher.encoder.layers[0].attention.q.weight.mul_(-3)
     assert float(soft(teacher, sample)[0].detach()) > 1e-3
 
 

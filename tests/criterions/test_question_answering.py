@@ -15,9 +15,9 @@ from fairseq_littlebird.criterions.question_answering import (
     QuestionAnsweringCriterionConfig,
 )
 from fairseq_littlebird.data.batch import span_batch
+from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample
-from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.window import Window
 
 WORDS = "zero one two three four five six seven".split()
@@ -49,7 +49,7 @@ def batch(examples, windows):
 
 
 def criterion(dataset="squad", limit=30, **options):
-    task = SimpleNamespace(dataset_name=dataset, data_set=DATA_SETS[dataset], max_answer_length=limit)
+    task = SimpleNamespace(dataset_spec=DATASETS[dataset], max_answer_length=limit)
     return QuestionAnsweringCriterion(QuestionAnsweringCriterionConfig(**options), task)
 
 
@@ -130,6 +130,9 @@ def test_korean_f1_counts_characters(known_model):
     _, _, korquad = criterion(metric="korquad1")(model, sample)
     assert squad["qa_f1"] == pytest.approx(2 / 3)
     assert korquad["qa_f1"] == pytest.approx(2 * 3 / (3 + 8))
+    assert criterion("korquad1")(model, sample)[2]["qa_f1"] == korquad["qa_f1"]
+    with pytest.raises(UserError, match="--metric riddles; choose .*korquad1"):
+        criterion(metric="riddles")
 
 
 def test_answers_are_no_longer_than_allowed(known_model):

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.data.answer_lengths import AnswerLengths, reachable
 from fairseq_littlebird.data.prepared import PreparedQuestions, longest_answer, read_settings
+from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.example import Answer, QAExample
-from fairseq_littlebird.text.readers import DATA_SETS
 
 TOKENS = 400  # of a document, in which each is a character
 TEXT = "x" * TOKENS
@@ -25,7 +25,7 @@ WHOLE = np.array([[0, TOKENS]])
 
 def measured(lengths, dataset="squad"):
     """Questions with answers of so many tokens each."""
-    result = AnswerLengths(DATA_SETS[dataset])
+    result = AnswerLengths(DATASETS[dataset])
     for own in lengths:
         example = QAExample("q", "?", TEXT, tuple(Answer(TEXT[:n], 0) for n in own))
         result.add(example, np.array([(0, n - 1) for n in own]).reshape(-1, 2), WHOLE, OFFSETS)
@@ -56,7 +56,7 @@ def test_official_rules_are_kept():
     text = "a " * TOKENS
     places = np.stack([np.arange(TOKENS) * 2, np.arange(TOKENS) * 2 + 1], axis=1)
     for words in (30, 31):
-        lengths = AnswerLengths(DATA_SETS["hotpotqa"])
+        lengths = AnswerLengths(DATASETS["hotpotqa"])
         example = QAExample("q", "?", text, (Answer(text[: 2 * words - 1], 0),))
         lengths.add(example, np.array([[0, words - 1]]), WHOLE, places)
         assert lengths.summary(60)["unreachable"] == lengths.summary(TOKENS)["unreachable"] == (words > 30)
@@ -101,7 +101,7 @@ def test_the_summary_counts_what_batches_find(long_answers, capsys):
 
     def found(split, limit):
         examples = [(split.example(i)[0], [split.window(w) for w in split.example(i)[1]]) for i in range(len(split))]
-        return [reachable(*question, limit, DATA_SETS["squad"]) for question in examples]
+        return [reachable(*question, limit, DATASETS["squad"]) for question in examples]
 
     longest = max(last - first + 1 for w in range(train.num_windows) for first, last in train.window(w).spans)
     limit = settings["max_answer_length"]
@@ -132,8 +132,17 @@ def test_a_limit_of_ones_own(long_answers, capsys):
 
 def test_without_training_answers_the_data_sets_limit(long_answers, capsys):
     folder = long_answers(train=())
-    assert "a model whose training answers were longer gives longer ones" in capsys.readouterr().out
+    printed = capsys.readouterr().out
     settings = read_settings(folder)
+    counts = settings["splits"]["valid"]
+    long, lost = counts["too_long"], counts["unreachable"] - counts["too_long"]
+    assert min(long, lost) > 0
+    assert (
+        f"valid: the answers of {long} of 6 questions are longer than 30 tokens: the model's own --max-answer-length "
+        f"decides whether it can give them; {lost} of 6 questions with answers can never be answered exactly: not "
+        "found, or whole in no window\n"
+    ) in printed
+    assert "at most" not in printed
     assert settings["max_answer_length"] is None and longest_answer(settings) == 30
     assert settings["splits"]["valid"]["max_answer_length"] == 30
     content = json.loads((folder / "prepared.json").read_text("utf-8"))

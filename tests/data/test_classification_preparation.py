@@ -11,9 +11,9 @@ import pytest
 from fairseq.data import Dictionary, data_utils
 
 from fairseq_littlebird.data import classification_preparation
+from fairseq_littlebird.data.classification_metadata import ClassificationMetadata, read_metadata
 from fairseq_littlebird.data.classification_preparation import prepare_texts, summary_lines
 from fairseq_littlebird.data.mapped_items import MappedItems
-from fairseq_littlebird.data.prepared_classes import PreparedClasses, read_classes
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 
@@ -72,7 +72,7 @@ def test_one_label_a_text(prepare, tokenizer):
     )
     assert texts(out, "train") == ["wa wb wc", "wd", ""] and texts(out, "valid") == ["we <unk>"]
     assert (ids(out, "train"), ids(out, "valid")) == ([f"train.jsonl:{n}" for n in (1, 2, 3)], ["ü"])
-    assert read_classes(out) == PreparedClasses(("9", "10", "other"), False)
+    assert read_metadata(out) == ClassificationMetadata(("9", "10", "other"), False)
     labels = Dictionary.load(str(out / "label" / "dict.txt"))
     assert labels.symbols[labels.nspecial :] == ["0", "1", "2"]
     numbers = [[labels[token] for token in item] for item in items(out, "label", "train")]
@@ -99,7 +99,7 @@ def test_several_labels_and_pairs(prepare):
         {"text": "we", "text2": "wf wg", "labels": ["z"]},
     ]
     out, summaries = prepare(train=records, test=records[:2])
-    assert read_classes(out) == PreparedClasses(("x", "y", "z"), True)
+    assert read_metadata(out) == ClassificationMetadata(("x", "y", "z"), True)
     assert texts(out, "train", "input1") == ["wc", "", "wf wg"]
     first = Dictionary().nspecial
     assert items(out, "label", "train") == [[first + 1, first, 2], [2], [first + 2, 2]]
@@ -132,11 +132,11 @@ def test_the_same_for_any_number_of_workers(prepare):
 def test_labels_from_elsewhere(prepare, tmp_path):
     trained, _ = prepare("trained", train=[{"text": "wa", "labels": ["b", "a"]}])
     out, _ = prepare("new", test=[{"text": "wb"}, {"text": "wc"}], labels=trained)
-    assert read_classes(out) == PreparedClasses(("a", "b"), True, frozenset({"test"}))
+    assert read_metadata(out) == ClassificationMetadata(("a", "b"), True, frozenset({"test"}))
     assert not list((out / "label").glob("test*")) and not (out / "test.gold.json").exists()
     (tmp_path / "labels.txt").write_text("b\n\na\nunused\n")
     out, summaries = prepare("list", train=[{"text": "wa", "label": "a"}], labels=tmp_path / "labels.txt")
-    assert read_classes(out) == PreparedClasses(("b", "a", "unused"), False)
+    assert read_metadata(out) == ClassificationMetadata(("b", "a", "unused"), False)
     assert summaries["train"]["labels"] == {"b": 0, "a": 1, "unused": 0}
 
 
@@ -178,10 +178,10 @@ def test_bad_label_lists(prepare, tmp_path):
     [("{", "damaged"), ('{"version": 3}', "not of labelled"), ('{"dataset": "classification"}', "another version")],
 )
 def test_a_folder_that_is_another(tmp_path, content, says):
-    assert read_classes(tmp_path) is None
+    assert read_metadata(tmp_path) is None
     (tmp_path / "prepared.json").write_text(content)
     with pytest.raises(UserError, match=says):
-        read_classes(tmp_path)
+        read_metadata(tmp_path)
 
 
 def test_parts_must_be_the_splits(tokenizer, tmp_path):

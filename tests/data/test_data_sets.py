@@ -156,11 +156,11 @@ def test_a_long_answer_that_fits_no_window_is_dropped(prepare):
     assert summary["dropped"] == {"answer in no window": 1} and summary["kept"] == 1
 
 
-def test_batches_have_room_for_judgements_if_only_other_batches_need_it(prepare):
+def test_batches_have_room_for_segments_if_only_other_batches_need_it(prepare):
     """A head that some batches leave out would be an unused parameter there."""
     record = json.loads(natural_question()) | {"long_answer_candidates": []}
     folder, _ = prepare("natural_questions", json.dumps(record))
-    data = QuestionAnsweringDataset(PreparedQuestions(folder, "train"), 1, training=True, judged=True)
+    data = QuestionAnsweringDataset(PreparedQuestions(folder, "train"), 1, training=True, segments_and_types=True)
     batch = data.collater([data[0]])
     assert batch["net_input"]["segments"].shape == (1, 0, 2) and batch["target"]["segments"].shape == (1, 0)
     assert batch["target"]["answer_types"].tolist() == [KINDS.index("null")]

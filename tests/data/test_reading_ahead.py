@@ -18,8 +18,9 @@ import torch
 from fairseq.data.iterators import BufferedIterator
 from torch.utils.data import DataLoader
 
-import fairseq_littlebird
+from fairseq_littlebird import register
 
+register()
 batches = BufferedIterator({size}, DataLoader(torch.arange(1_000_000).view(-1, 10), batch_size=8))
 print(next(batches).shape)
 """

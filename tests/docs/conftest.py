@@ -312,7 +312,8 @@ def pretrained_model(tiny: Path) -> Callable[[Path, str], None]:
             shapes |= {f"{QA}.weight": (2, 32), f"{QA}.bias": (2,)}
             for n in range(2):
                 for name in ("global_q", "global_k", "global_v"):
-                    shapes |= {f"encoder.layers.{n}.{name}.weight": (32, 32), f"encoder.layers.{n}.{name}.bias": (32,)}
+                    name = f"encoder.layers.{n}.attention.{name}"
+                    shapes |= {f"{name}.weight": (32, 32), f"{name}.bias": (32,)}
         generator, weights = torch.Generator().manual_seed(0), {}
         for theirs, ours in HUGGING_FACE[kind].items():
             for n in range(2 if "{n}" in theirs else 1):

@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-from fairseq_littlebird.attention.patterns import masked_attention
-from fairseq_littlebird.modules.attention_heads import merge_heads
+from fairseq_littlebird.attention.common.masked_softmax import masked_attention
+from fairseq_littlebird.modules.attention import UnpackWindowAttention
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder, reset_linear
-from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 
 
 def left_window_pattern(length, block_size):
@@ -58,22 +56,18 @@ def left_window_attention(q, k, v, pack_k, pack_v, padding_mask, block_size):
     return result.flatten(2, 3)[:, :, :L]
 
 
-class LeftWindowLayer(LittleBirdLayer):
-    """A LittleBird layer that sees nothing to the right of its block."""
+class LeftWindowAttention(UnpackWindowAttention):
+    """LittleBird's, without anything to the right of a block."""
 
-    def unpack_and_window(self, q, k, v, pack_k, pack_v, layout):
-        mask = layout.padding_mask
+    def attend(self, q, k, v, pack_k, pack_v, context):
+        mask = context.padding_mask
         if mask is None:
             mask = torch.zeros(len(q), q.shape[2], dtype=torch.bool, device=q.device)
-        return merge_heads(left_window_attention(q, k, v, pack_k, pack_v, mask, self.config.block_size))
+        return left_window_attention(q, k, v, pack_k, pack_v, mask, self.block_size)
 
 
-class LeftWindowEncoder(LittleBirdEncoder):
-    def __init__(self, config):
-        super().__init__(config)
-        last = config.layers - 1
-        self.layers = nn.ModuleList(LeftWindowLayer(config, last=n == last) for n in range(config.layers))
-        reset_linear(self)
+def left_window_encoder(config):
+    return LittleBirdEncoder(config, attention=LeftWindowAttention)
 
 
 def inputs(L, S=3, B=2, H=2, D=8):
@@ -109,12 +103,12 @@ def test_memory_is_linear(largest_tensor):
 
 def test_nothing_comes_from_the_right_but_through_the_pack():
     config = LittleBirdConfig(50, layers=1, embed_dim=16, ffn_embed_dim=24, heads=2, pack_size=4, block_size=8)
-    encoder = LeftWindowEncoder(config).eval()
+    encoder = left_window_encoder(config).eval()
     tokens = torch.randint(4, 50, (1, 40))
     other = tokens.clone()
     other[0, 24:] = 7
     with torch.no_grad():
-        for part in encoder.layers[0].pack_v.parameters():
+        for part in encoder.layers[0].pack_attention.v.parameters():
             part.zero_()  # the packed rows are the same whatever the tokens
         before, after = encoder(tokens), encoder(other)
     assert torch.equal(before[0, :24], after[0, :24]) and not torch.equal(before[0, 24:], after[0, 24:])

@@ -104,7 +104,7 @@ def smaller(words):
     for word, before in zip(given[1:], given, strict=False):
         if before == "--arch" and word.endswith("_base") and "_full_" not in word:  # a teacher is as small as MODEL
             words[-1:] = TINY
-        elif before == "--user-dir":
+        elif before == "--user-dir" and Path(word).name == "fairseq_littlebird":
             words.append(str(ROOT / "fairseq_littlebird"))
         else:
             words.append(LESS.get(before, word))
@@ -218,6 +218,9 @@ def tour(tour_of, handle, tiny, pretrained_model):
         shutil.copy(tiny / "valid.json", folder / name)
     for name in ("my.txt", "page.txt"):
         shutil.copy(tiny / "text.valid.txt", folder / name)
+    (folder / "books").mkdir()
+    for name in ("text.train.txt", "text.valid.txt"):
+        shutil.copy(tiny / name, folder / "books")
     pretrained_model(folder / "MODEL", "xlm-roberta")
     pretrained_model(folder / "longformer-reader", "longformer")
     # the data sets' own files, which a recipe finds before it prints its commands

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import subprocess
 import sys
@@ -23,7 +24,6 @@ def name(path):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    pytest.importorskip("material")
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -34,6 +34,19 @@ def site(tmp_path_factory):
 def test_the_site_builds_without_a_warning(site):
     for page in (ROOT / "docs").rglob("*.md"):
         assert site.joinpath(page.relative_to(ROOT / "docs").with_suffix(".html")).exists()
+
+
+def test_the_reference_has_all_that_is_public(site):
+    """Every name in ``__all__`` of the packages that the reference's table has."""
+    table = (ROOT / "docs" / "reference" / "index.md").read_text("utf-8")
+    packages = dict(re.findall(r"^\| \[`([\w.]+)`\]\((\w+)\.md\)", table, flags=re.MULTILINE))
+    assert {f"{page}.md" for page in packages.values()} == {
+        page.name for page in (ROOT / "docs" / "reference").glob("*.md") if page.stem != "index"
+    }
+    for package, page in packages.items():
+        text = (site / "reference" / f"{page}.html").read_text("utf-8")
+        for name in set(importlib.import_module(package).__all__) - {"__version__"}:
+            assert f'id="{package}.{name}"' in text, (package, name)
 
 
 def test_a_reader_is_sent_nowhere_for_fonts_scripts_or_pictures(site):
@@ -56,7 +69,7 @@ def test_links_lead_to_files(page):
 def test_files_named_in_code_are_there(page):
     for path in re.findall(r"`((?:[\w.]+/)+[\w.*]*)`", page.read_text("utf-8")):
         head = path.split("/")[0]
-        if head in OURS and page.name == "how_it_works.md":  # it says that its files are below the package
+        if head in OURS and page.name in ("architecture.md", "how_it_works.md"):  # it says that its files are below the package
             assert any((ROOT / "fairseq_littlebird").glob(path.rstrip("/"))), path
         elif head in FOLDERS:
             assert any(ROOT.glob(path.rstrip("/"))), path
@@ -111,6 +124,15 @@ def test_options_named_in_a_sentence_are_there(options, page):
         option for code in re.findall(r"`([^`\n]+)`", text) for option in re.findall(r"(?<![\w-])--[a-z][\w-]+", code)
     }
     assert named - options - FOREIGN == set()
+
+
+def test_the_import_graph_is_that_of_the_code(script):
+    graph = script("scripts/import_graph.py")
+    rows = graph.floors()
+    edges = graph.reduced(graph.imports([name for row in rows for name in row]))
+    assert graph.picture(rows, edges) == (ROOT / "docs" / "import_graph.svg").read_text("utf-8"), (
+        "python scripts/import_graph.py docs/import_graph.svg"
+    )
 
 
 def test_the_citation_names_the_paper():

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,11 +16,11 @@ import torch
 from fairseq_littlebird.cli.export import main
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.model_folder import default_settings
+from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.export.model_card import model_card
 from fairseq_littlebird.export.trained_model import trained_model
-from fairseq_littlebird.reader import LittleBird
+from fairseq_littlebird.pipelines.littlebird import LittleBird
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringConfig, QuestionAnsweringTask
-from fairseq_littlebird.text.readers import DATA_SETS
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 
 DOCUMENT = " ".join(["The stone bridge was painted by Mara Lindt in 1889.", "Nobody knew the night train."] * 9)
@@ -167,7 +168,9 @@ def test_the_model_card(transformers, checkpoint, tmp_path, capsys):
     assert card.data.pipeline_tag == "question-answering" and card.data.model_name == "card"
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert results == {"exact": 50.0, "f1": 62.5, "total": 8}
-    assert {result.dataset_type for result in card.data.eval_results} == {"squad"}
+    named = {(result.dataset_type, result.dataset_name) for result in card.data.eval_results}
+    assert named == {("squad-format", "data in the format of squad (`--dataset squad`)")}  # perhaps a user's own
+    assert "Fine-tuned on data in the format of squad" in card.content
     assert "add --overwrite" in refused(capsys, "hf", folder, out)
     main(["hf", str(folder), str(out), "--overwrite"])
     assert "  results: []" in (out / "README.md").read_text()
@@ -195,8 +198,8 @@ READ_BY_BOTH = [
 @pytest.mark.parametrize("kind", ["unigram", "wordpiece"])
 def test_answers_are_the_readers(transformers, checkpoint, tmp_path, monkeypatch, dataset, kind):
     """Their characters, their probability and that of none, within the data set's words."""
-    fewer = DATA_SETS["hotpotqa"]._replace(longest_words=2)
-    monkeypatch.setitem(DATA_SETS, "hotpotqa", fewer)
+    fewer = replace(DATASETS["hotpotqa"], max_answer_words=2)
+    monkeypatch.setitem(DATASETS, "hotpotqa", fewer)
     model, folder = checkpoint("linear", kind)
     (folder / "prepared.json").write_text(default_settings(dataset))
     task = QuestionAnsweringTask(QuestionAnsweringConfig(data=str(folder)), load_dictionary(folder))

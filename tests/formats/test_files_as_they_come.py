@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import io
 import json
 import lzma
 import os
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from fairseq_littlebird.datasets.question_files import open_questions, read_questions
+from fairseq_littlebird.datasets.squad_gold import read_squad_gold
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats import json_stream, records
 from fairseq_littlebird.formats.opening import kept, open_text
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.metrics import squad
-from fairseq_littlebird.metrics.gold_files import read_squad_gold
 from fairseq_littlebird.metrics.json_files import read_json
 from fairseq_littlebird.text.answers import locate
-from fairseq_littlebird.text.readers import open_questions, read_questions
-from fairseq_littlebird.text.readers.labelled import read_labelled
+from fairseq_littlebird.text.labelled_texts import read_labelled
 
 CONTEXT = "The old mill of Delft was built by Ada Noor in 1802.\r\nIt burned twice. Ada Noor lived there."
 START = CONTEXT.index("Ada Noor")
@@ -95,7 +97,7 @@ def written(path, content):
 def test_questions_and_gold_answers(tmp_path, name):
     path = written(tmp_path / "x", QUESTIONS[name])
     with open_questions("auto", path) as file:
-        assert file.dataset == "squad"
+        assert file.spec.name == "squad"
     first, second = read_questions("auto", path)
     assert (first.id, first.question, first.document) == ("1", "Who built it?", CONTEXT)
     assert [locate(CONTEXT, answer)[:2] for answer in first.answers] == [(START, START + 8)]
@@ -103,6 +105,18 @@ def test_questions_and_gold_answers(tmp_path, name):
     assert second.document is first.document
     scores = squad.evaluate(read_squad_gold(str(path)), {"1": "Ada Noor", "2": ""})
     assert (scores["exact"], scores["HasAns_total"], scores["NoAns_total"]) == (100.0, 1, 1)
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("name", ["id", "qid", "question_id", "_id"])
+def test_a_row_without_an_id_is_called_by_its_file_and_number(tmp_path, name, delimiter):
+    rows = [(name, "passage", "question", "answer_text", "start"), ("", CONTEXT, "Who?", "Ada Noor", str(START))]
+    rows += [("", CONTEXT, "Who sold it?", "", ""), ("7", CONTEXT, "And?", "Ada Noor", str(START))]
+    path = tmp_path / "rows.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    examples = list(read_questions("squad", path))
+    assert [(e.id, bool(e.answers)) for e in examples] == [("rows.csv:1", True), ("rows.csv:2", False), ("7", True)]
 
 
 def test_lenient_values_are_noted(tmp_path):
@@ -172,6 +186,55 @@ def test_free_text_in_label_studio_is_no_answer(tmp_path):
         list(read_questions("squad", written(tmp_path / "x", [task])))
 
 
+def test_a_region_of_html_in_label_studio_is_no_answer(tmp_path):
+    value = {
+        "start": "/p[1]/text()[1]",
+        "end": "/p[1]/text()[1]",
+        "startOffset": 3,
+        "endOffset": 11,
+        "globalOffsets": {"start": 3, "end": 11},
+        "text": "Ada Noor",
+        "hypertextlabels": ["answer"],
+    }
+    task = {"id": 1, "data": {"text": "<p>By Ada Noor.</p>", "question": "Who?"}}
+    task["annotations"] = [{"result": [{"type": "hypertextlabels", "value": value}]}]
+    with pytest.raises(
+        UserError, match="record 1: its answer is a region of HTML or of a dialogue.*; label it as plain"
+    ):
+        list(read_questions("squad", written(tmp_path / "x", [task])))
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\n3,Who sold it?,It was not sold.,\n"])
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_quote_that_is_not_closed_names_its_row(tmp_path, end, closed):
+    row = '2,Who built it?,"The old, old mill\nof Ada Noor.",Ada' + (' ""Noor""' if closed else ' ""Noor')
+    row = row.replace("Ada ", '"Ada ') + ('"' if closed else "")
+    path = written(tmp_path / "x.csv", f'id,question,context,answer\n1,Who?,"Ada, Noor.",Ada\n\n{row}{end}')
+    if closed:
+        examples = list(read_questions("squad", path))
+        assert [example.id for example in examples[:2]] == ["1", "2"]
+        assert examples[1].answers[0].text == 'Ada "Noor"'
+        return
+    message = r"x\.csv, row 3: a quote that opens in this row is not closed before the end of the file; close it"
+    with pytest.raises(UserError, match=message):
+        list(read_questions("squad", path))
+    with pytest.raises(UserError, match=message):
+        read_squad_gold(str(path))
+
+
+def test_a_quote_that_is_not_closed_in_the_first_row(tmp_path):
+    path = written(tmp_path / "x.csv", 'question,"context\nWho?,Ada Noor sat.\n')
+    with pytest.raises(UserError, match="neither JSON nor a table with named columns"):
+        list(read_questions("squad", path))
+
+
+@pytest.mark.parametrize("rows", ['"I liked it, all of it.",1\n', "It was long,0\nI liked it.,1\n"])
+def test_a_table_of_texts_without_names(tmp_path, rows):
+    first = "I liked it, all of it., 1" if rows.startswith('"') else "It was long, 0"
+    with pytest.raises(UserError, match=f"its first row names the columns {first}; give a first row of names: text"):
+        list(read_labelled(written(tmp_path / "x.csv", rows)))
+
+
 def test_a_binary_file_is_named(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"PAR1\x15\x04\x15\xff\xfe\x80")
     with pytest.raises(UserError, match="a Parquet file"):
@@ -226,6 +289,16 @@ def test_a_pipe_is_read_once(tmp_path):
             assert [len(list(read_questions("squad", copy))) for _ in "12"] == [2, 2]
 
 
+def test_pipes_of_one_name_are_kept_apart(tmp_path):
+    pipes = [tmp_path / folder / "pipe" for folder in "ab"]
+    for pipe in pipes:
+        pipe.parent.mkdir()
+        os.mkfifo(pipe)
+        threading.Thread(target=pipe.write_text, args=(pipe.parent.name,), daemon=True).start()
+    with kept(pipes) as copies:
+        assert [(copy.name, copy.read_text()) for copy in copies] == [("pipe", "a"), ("pipe", "b")]
+
+
 def test_line_ends_inside_strings_are_kept_by_all(tmp_path):
     raw = json.dumps(paragraphs(question("1", answers=[ANSWER]))).replace("\\r\\n", "\r\n")
     path = written(tmp_path / "x", raw)
@@ -235,17 +308,18 @@ def test_line_ends_inside_strings_are_kept_by_all(tmp_path):
     assert read_json(str(path))["data"][0]["paragraphs"][0]["context"] == CONTEXT
 
 
+@pytest.mark.parametrize("title", [{"title": "T"}, {}])
+@pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("chunk", [3, 1000])
-def test_long_articles_are_read_by_paragraph(tmp_path, monkeypatch, chunk):
-    article = {
-        "title": "T",
-        "paragraphs": [{"context": f"c{i}", "qas": [question(f"{i}", answers=[])]} for i in range(9)],
-    }
-    path = written(tmp_path / "x", {"data": [article, article | {"paragraphs": []}], "version": 2})
+def test_long_articles_are_read_by_paragraph(tmp_path, monkeypatch, chunk, first, title):
+    asked = [{"context": f"c{i}", "qas": [question(f"{i}", answers=[])]} for i in range(9)]
+    article = {**title, "paragraphs": asked} if first else {"paragraphs": asked, **title}
+    empty = article | {"paragraphs": [], "note": "n" * 99}
+    path = written(tmp_path / "x", {"data": [article, empty], "version": 2})
     whole = list(read_questions("squad", path))
     monkeypatch.setattr(json_stream, "_CHUNK", chunk)
     monkeypatch.setattr(records, "LONG", 50)
-    assert list(read_questions("squad", path)) == whole and whole[-1].title == "T"
+    assert list(read_questions("squad", path)) == whole and {e.title for e in whole} == {title.get("title", "")}
     joined = list(read_questions("squad", path, join_articles=True))
     assert joined[0].document == "\n\n".join(f"c{i}" for i in range(9))
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.readers import files
-from fairseq_littlebird.text.readers.files import zipped
+from fairseq_littlebird.formats import zip_files
+from fairseq_littlebird.formats.zip_files import zipped
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("reviews/neg/1.txt", "reviews/pos/2.txt")
@@ -39,7 +39,7 @@ def test_zips(hostile):
 
     def read(folder):
         for name, raw in zipped(folder / "x.zip", ".txt"):
-            assert name.endswith(".txt") and len(raw) <= files.LARGEST
+            assert name.endswith(".txt") and len(raw) <= zip_files.LARGEST
 
     hostile.run({"x.zip": hostile.Bytes(content)}, read=read)
 
@@ -109,7 +109,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_zips_that_are_refused(tmp_path, monkeypatch, fault):
-    monkeypatch.setattr(files, "LARGEST", 1 << 20)
+    monkeypatch.setattr(zip_files, "LARGEST", 1 << 20)
     content, message = FAULTS[fault]
     (tmp_path / "x.zip").write_bytes(content)
     with pytest.raises(UserError, match=message) as error:
@@ -120,7 +120,7 @@ def test_zips_that_are_refused(tmp_path, monkeypatch, fault):
 
 def test_evidence_outside_its_folder(tmp_path):
     """A question of TriviaQA names its documents; none of them is read from elsewhere."""
-    from fairseq_littlebird.text.readers import read_questions
+    from fairseq_littlebird.datasets.question_files import read_questions
 
     (tmp_path / "evidence" / "wikipedia").mkdir(parents=True)
     (tmp_path / "secret.txt").write_text("secret")

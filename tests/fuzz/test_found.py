@@ -11,13 +11,13 @@ import torch
 from fairseq_littlebird.benchmarks.quality import read as read_quality
 from fairseq_littlebird.checkpoints.source import read_source
 from fairseq_littlebird.cli.evaluate import main as evaluate
+from fairseq_littlebird.data.classification_metadata import read_metadata
 from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.data.prepared import PreparedQuestions, read_settings
-from fairseq_littlebird.data.prepared_classes import read_classes
+from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.html import html_pieces
-from fairseq_littlebird.text.readers import read_questions
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 from fairseq_littlebird.text.training import train_sentencepiece
 
@@ -66,7 +66,7 @@ FOUND = [
     (read_settings, {"prepared.json": "[" * 5000}, "damaged"),
     (read_settings, {"prepared.json": '{"version": 3}'}, "damaged"),
     (lambda folder: PreparedQuestions(folder, "valid"), {"prepared.json": json.dumps(HALF)}, "damaged"),
-    (read_classes, {"prepared.json": '{"version": 1, "dataset": "classification"}'}, "damaged"),
+    (read_metadata, {"prepared.json": '{"version": 1, "dataset": "classification"}'}, "damaged"),
     (read_source, {"config.json": "[" * 5000}, "not JSON"),
     (read_source, {"config.json": '{"model_type": ' + DEEP + "}"}, "config.json"),
     (quality, {"x.yaml": "hello"}, "x.yaml"),
@@ -102,7 +102,7 @@ SCORES = [
     ("squad", '{"version": ' + DEEP + ', "data": []}', "{}", 2, "gold, line 1: "),
     ("korquad1", '{"data": [{"paragraphs": [{"context": "x", "qas": [{"id": "a", "question": "?", '
      '"answers": [{"text": "x"}]}]}]}]}',
-     '{"b\\nc": ""}', 0,
+     '{"b\\nc": "", "a": "x"}', 0,
      "first b c\n"),
 ]  # fmt: skip
 

@@ -7,13 +7,13 @@ import json
 import numpy as np
 import pytest
 
+from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.metrics import squad
 from fairseq_littlebird.text.answers import locate
 from fairseq_littlebird.text.example import Answer
 from fairseq_littlebird.text.html import html_pieces
 from fairseq_littlebird.text.matching import LONGEST, occurrences
-from fairseq_littlebird.text.readers import read_questions
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 from fairseq_littlebird.text.training import _sentences
 

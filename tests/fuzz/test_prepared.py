@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from fairseq_littlebird.data.classification_metadata import read_metadata
 from fairseq_littlebird.data.preparation import prepare_questions
 from fairseq_littlebird.data.prepared import PreparedQuestions
-from fairseq_littlebird.data.prepared_classes import read_classes
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 
 WORDS = "[UNK]\nann\nsang\nlow\n.\nwho\n?\nbo\n##b\none\ntwo\n"
@@ -65,7 +65,7 @@ def test_questions(hostile, prepared):
 
 def test_classes(hostile):
     def read(folder):
-        classes = read_classes(folder)
+        classes = read_metadata(folder)
         assert all(isinstance(label, str) for label in classes.labels)
 
     hostile.run({"prepared.json": hostile.Json(CLASSES)}, read=read)

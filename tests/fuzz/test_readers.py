@@ -8,11 +8,11 @@ from unicodedata import normalize
 import pytest
 
 from fairseq_littlebird.data.classification_preparation import _read_labels
+from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.formats import json_stream
 from fairseq_littlebird.text import lines as symbol_lines
 from fairseq_littlebird.text.answers import locate
-from fairseq_littlebird.text.readers import read_questions
-from fairseq_littlebird.text.readers.labelled import read_labelled
+from fairseq_littlebird.text.labelled_texts import read_labelled
 from fairseq_littlebird.text.training import _sentences
 
 CONTEXT = "Zoe\u0301 met 😀 Ann Lee.\r\nAnn sang; 1 < 2 & 3."

@@ -1,4 +1,4 @@
-"""Heads that judge segments and kinds of answers, against the concatenation written out."""
+"""Heads that score segments and answer types, against the concatenation written out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fairseq_littlebird.heads.answer_type import AnswerTypeHead
 from fairseq_littlebird.heads.evidence import SegmentHead
 
 
-def test_segments_are_judged_by_their_ends():
+def test_segments_are_scored_by_their_ends():
     torch.manual_seed(0)
     head, hidden = SegmentHead(8).double(), torch.randn(2, 7, 8, dtype=torch.float64)
     segments = torch.tensor([[[0, 2], [3, 3], [4, 6]], [[1, 5], [0, 0], [0, 0]]])

@@ -60,19 +60,20 @@ def test_pieces_make_no_difference(net_input, selectable, max_tokens):
     model = Model()
     pieces = list(decode_windows(model, net_input, selectable, 4, 6, max_tokens))
     assert len(whole) == 1
-    assert sorted(torch.cat([rows for rows, _, _ in pieces]).tolist()) == list(range(W))
+    assert sorted(torch.cat([part.rows for part, _ in pieces]).tolist()) == list(range(W))
     assert all(rows * length <= max(max_tokens, L) for rows, length in model.seen)
-    for rows, _, spans in pieces:
+    [(together, _)] = whole
+    for (rows, spans, _), _ in pieces:
         there = spans.scores > -math.inf  # the others may be any span
-        for part, every in zip(spans, whole[0][2], strict=True):
-            same = every[whole[0][0].argsort()[rows]]
+        for part, every in zip(spans, together.spans, strict=True):
+            same = every[together.rows.argsort()[rows]]
             torch.testing.assert_close(*((x[there] if x.ndim == 2 else x) for x in (part, same)))
 
 
 @torch.no_grad()
 def test_windows_are_encoded_with_others_of_their_length(net_input, selectable):
     model = Model()
-    assert [rows.tolist() for rows, _, _ in decode_windows(model, net_input, selectable, max_tokens=18)] == [
+    assert [part.rows.tolist() for part, _ in decode_windows(model, net_input, selectable, max_tokens=18)] == [
         [1, 3], [0, 2], [4]
     ]  # fmt: skip
     assert model.seen == [(2, 9), (2, 7), (1, 5)]
@@ -84,19 +85,18 @@ def test_each_question_gets_its_own_windows(net_input, selectable):
     windows = [Window(t.numpy(), CONTEXT, offsets + 10 * w, [], 0) for w, t in enumerate(net_input["src_tokens"])]
     groups = [windows[:2], [], windows[2:]]
     examples = [QAExample(name, "?", DOCUMENT) for name in ("two", "none", "three")]
-    rows, _, decoded = zip(*decode_windows(Model(), net_input, selectable, max_tokens=2 * L), strict=True)
-    predictions = merge_batch(examples, groups, rows, decoded, n_best=3)
+    decoded = [part for part, _ in decode_windows(Model(), net_input, selectable, max_tokens=2 * L)]
+    predictions = merge_batch(examples, groups, decoded, n_best=3)
     assert [p.id for p in predictions] == ["two", "none", "three"]
     assert [len(p.candidates) for p in predictions] == [3, 0, 3]
     assert all(0 <= c.start < 20 + 4 for c in predictions[0].candidates)
     assert all(c.start >= 20 for c in predictions[2].candidates)
     assert all(c.text == DOCUMENT[c.start : c.end] for p in predictions for c in p.candidates)
-    rows, _, decoded = zip(
-        *decode_windows(Model(), {k: v[2:] for k, v in net_input.items()}, selectable[2:]), strict=True
-    )
-    alone = merge_batch(examples[2:], groups[2:], rows, decoded, n_best=3)[0]
+    net_input = {name: tensor[2:] for name, tensor in net_input.items()}
+    decoded = [part for part, _ in decode_windows(Model(), net_input, selectable[2:])]
+    alone = merge_batch(examples[2:], groups[2:], decoded, n_best=3)[0]
     assert [(c.text, c.window) for c in alone.candidates] == [(c.text, c.window) for c in predictions[2].candidates]
 
 
 def test_questions_without_any_window():
-    assert [p.candidates for p in merge_batch([QAExample("a", "?", "b")], [[]], [], [])] == [()]
+    assert [p.candidates for p in merge_batch([QAExample("a", "?", "b")], [[]], [])] == [()]

@@ -114,5 +114,5 @@ def test_a_model_that_always_answers_has_no_odds_of_none():
 
 def test_candidates_of_too_many_words_are_left_out():
     decoded = spans([(0, 2, 0.6), (0, 0, 0.3)], null=[0.1], normalisers=[1])
-    prediction = merge_windows(EXAMPLE, [window(0, 6)], decoded, longest_words=2)
+    prediction = merge_windows(EXAMPLE, [window(0, 6)], decoded, max_answer_words=2)
     assert [c.text for c in prediction.candidates] == ["Ann"] and prediction.document == DOCUMENT

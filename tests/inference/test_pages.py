@@ -15,13 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairseq_littlebird.datasets import DATASETS
+from fairseq_littlebird.inference.final_answer import best_span, yes_no_or_span
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.inference.pages.edges import Edges, edges
 from fairseq_littlebird.inference.pages.index_page import Pages
 from fairseq_littlebird.inference.pages.marks import AROUND, Mark, around, marked
 from fairseq_littlebird.inference.pages.question_page import WHOLE, page
 from fairseq_littlebird.inference.prediction_files import write_predictions
-from fairseq_littlebird.inference.reply import span, word_or_span
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=document.title='owned'> \"' onload=x &lt;b&gt; --> "
@@ -61,14 +62,14 @@ class Tree(HTMLParser):
 def written(tmp_path, *predictions, null_threshold=None):
     with Pages(tmp_path / "html") as pages:
         for prediction in predictions:
-            pages.add(prediction, word_or_span(prediction, null_threshold))
+            pages.add(prediction, yes_no_or_span(prediction, null_threshold))
     return {path.name: path.read_text("utf-8") for path in (tmp_path / "html").iterdir()}
 
 
 def test_a_page_shows_the_text_and_nothing_else(explained):
     document = (HOSTILE + HEBREW) * 4 + "the answer <b> here."
     prediction = explained(document, "answer <b> here", question=HOSTILE, title=HOSTILE)
-    tree = Tree(page(prediction, span(prediction)))
+    tree = Tree(page(prediction, best_span(prediction)))
     assert {tag for tag, _ in tree.tags} <= set(
         "html head meta title style body nav p a h1 h2 b bdi table tr th td div span mark svg rect path".split()
     )
@@ -87,7 +88,7 @@ def test_a_page_shows_the_text_and_nothing_else(explained):
 
 def test_characters_that_no_page_may_have(explained):
     prediction = explained("a\x00b\x07\x1f c. The answer\r\n\x7f\x9f", "The answer")
-    text = page(prediction, span(prediction))
+    text = page(prediction, best_span(prediction))
     assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]", text)
     assert Tree(text).texts["document"] == "a�b�� c. The answer\r\n��"
 
@@ -123,7 +124,7 @@ def test_a_very_long_document(explained):
     """100,000 words, of which the model read some: the page stays small, and says what it leaves out."""
     document = "word and other. " * 20_000 + "THE ANSWER. " + "word and other. " * 14_000
     prediction = explained(document, "THE ANSWER", words=(59_000, 62_000))
-    text = page(prediction, span(prediction))
+    text = page(prediction, best_span(prediction))
     assert len(document) > WHOLE and len(text) < 80_000
     tree = Tree(text)
     assert sum(tag in ("span", "mark", "rect", "path") for tag, _ in tree.tags) < 100
@@ -138,7 +139,7 @@ def test_marks_and_texts_of_any_length(explained):
     word = "x" * 400_000
     document = f"the stone {word} bridge " + "and other. " * 9
     prediction = explained(document, f"stone {word}", question=word, title=word, name=word)
-    text = page(prediction, span(prediction)._replace(passage=word))
+    text = page(prediction, replace(best_span(prediction), passage=word))
     assert len(text) < 60_000
     tree = Tree(text)
     assert "the stone xxx" in tree.texts["document"] and "xxx bridge" in tree.texts["document"]
@@ -151,10 +152,12 @@ def test_marks_and_texts_of_any_length(explained):
 @pytest.mark.parametrize("null_threshold", [None, -2.0])
 def test_pages_and_index_say_what_the_predictions_say(explained, tmp_path, dataset, kind, null_threshold):
     names = ("[0, 2]", "[4, 7]") if dataset == "natural_questions" else ('["so", 0]', '["of stone", 1]')
-    judged = {"segments": (0.25, 0.625), "segment_names": names, "answer_type": kind, "type_probability": 0.875}
+    predicted = {"segments": (0.25, 0.625), "segment_names": names, "answer_type": kind, "type_probability": 0.875}
     document = "It is so. And the other one is of stone."
-    prediction = explained(document, "so", **judged)
-    write_predictions(tmp_path / "out", [prediction], null_threshold, dataset=dataset, pages=True)
+    prediction = explained(document, "so", **predicted)
+    spec = DATASETS[dataset]
+    files = {"final_answer": spec.final_answer, "prediction_format": spec.prediction_format, "pages": True}
+    write_predictions(tmp_path / "out", [prediction], null_threshold, **files)
     said = json.loads((tmp_path / "out" / "predictions.json").read_text("utf-8"))
     if dataset == "natural_questions":
         [said] = said["predictions"]
@@ -225,7 +228,7 @@ def test_answers_that_are_no_spans(explained, tmp_path):
     null = explained("It is so.", "so", name="null")
     texts = written(tmp_path, nothing, spoken, null, null_threshold=-2.0)
     assert "no answer" in texts["none.html"] and "no answer" in texts["null.html"]
-    assert "<b>yes</b>" in texts["spoken.html"] and "kind yes (0.90)" in texts["spoken.html"]
+    assert "<b>yes</b>" in texts["spoken.html"] and "answer type yes (0.90)" in texts["spoken.html"]
     assert Tree(texts["null.html"]).texts["document"] == "It is so."
 
 
@@ -277,10 +280,10 @@ def test_an_answer_at_the_edge_of_its_window(explained, tmp_path, window, start,
     assert len(notes) == touched
     if touched:
         does = " and ".join(["begins"] * start + ["ends"] * end)
-        assert notes[0].startswith(f"The answer {does} at the edge of window {window + 1},")
+        assert notes[0].startswith(f"The answer {does} at the edge of window {window},")
         assert "Windows that hold it with the text around it: 1; they" in notes[0]
         alone = replace(prediction, windows=(*windows[:3], (0, 18)))
-        assert "No window holds it with the text around it" in page(alone, span(alone))
+        assert "No window holds it with the text around it" in page(alone, best_span(alone))
 
 
 def test_the_ends_of_the_document_are_no_edges(explained):

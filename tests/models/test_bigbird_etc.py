@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.bigbird_etc import BigBirdETCModel, BigBirdETCModelConfig
+from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "model"
 SIZES = {
@@ -68,14 +69,14 @@ def test_segments_reach_the_encoder():
     segments = torch.tensor([[[3, 5], [6, 8]], [[2, 9], [0, 0]]])
     plain, told = etc(tokens, features_only=True)[0], etc(tokens, features_only=True, segments=segments)[0]
     assert not torch.allclose(plain, told)
-    torch.testing.assert_close(told, etc.encoder(tokens, segments=segments))
+    torch.testing.assert_close(told, etc.encoder(tokens, annotations=TokenAnnotations(segments=segments)))
 
 
 def test_what_comes_out():
     etc, tokens = build(), text(2, 9)
-    x, extra = etc(tokens, return_all_hiddens=True, return_routing=True)
+    x, extra = etc(tokens, return_all_hiddens=True, return_attention_internals=True)
     assert x.shape == (2, 9, 20) and [s.shape for s in extra["inner_states"]] == [(2, 9, 16)] * 3
-    assert [r.q.shape for r in extra["routing"]] == [(2, 2, 9, 8)] * 2
+    assert [r.q.shape for r in extra["attention_internals"]] == [(2, 2, 9, 8)] * 2
 
 
 def test_batch_composition_never_matters():

@@ -27,17 +27,17 @@ def model(**options):
 def test_a_layer_equals_the_equations():
     full = model()
     tokens = torch.randint(4, WORDS, (1, 9))
-    states, routing = [], []
-    full.encoder(tokens, states=states, routing=routing)
+    states, internals = [], []
+    full.encoder(tokens, states=states, internals=internals)
     layer, x = full.encoder.layers[0], states[0][0]
     heads = [slice(h * C // H, (h + 1) * C // H) for h in range(H)]
-    q, k, v = layer.q(x), layer.k(x), layer.v(x)
+    q, k, v = layer.attention.q(x), layer.attention.k(x), layer.attention.v(x)
     rows = [(q[:, own] @ k[:, own].T / (C // H) ** 0.5).softmax(-1) @ v[:, own] for own in heads]
-    a = layer.attention_norm(layer.out(torch.cat(rows, -1)) + x)
+    a = layer.attention_norm(layer.attention.out(torch.cat(rows, -1)) + x)
     expected = layer.ffn_norm(layer.ffn.fc2(F.gelu(layer.ffn.fc1(a))) + a)
     torch.testing.assert_close(states[1][0], expected)
-    torch.testing.assert_close(routing[0].q[0].transpose(0, 1).reshape(9, C), q)
-    assert len(routing) == 2
+    torch.testing.assert_close(internals[0].q[0].transpose(0, 1).reshape(9, C), q)
+    assert len(internals) == 2
 
 
 def test_padding_changes_nothing_and_a_row_of_padding_is_finite():

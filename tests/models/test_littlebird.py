@@ -136,12 +136,24 @@ def test_sizes_that_do_not_fit_are_one_line(options, says):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the backend is there")
-def test_a_backend_that_is_not_there_is_one_line():
+def test_training_with_a_backend_that_is_not_there_is_one_line():
+    """At the first forward pass: a model is built, saved and loaded anywhere."""
+    model = build(attention_backend="triton").train()
     with pytest.raises(
         UserError, match="^model options: attention backend 'triton' needs .*; choose another"
     ) as caught:
-        build(attention_backend="triton")
+        model(text(2, 9))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the backend is there")
+def test_a_trained_model_runs_without_its_backend(caplog):
+    model, tokens = build(attention_backend="triton"), text(2, 9)
+    assert torch.equal(model(tokens)[0], build()(tokens)[0])
+    model(tokens)
+    assert [record.message for record in caplog.records if "'triton'" in record.message] == [
+        "attention backend 'triton' needs a CUDA device, not cpu: it computes with 'auto'"
+    ]
 
 
 class TestCheckpoints:

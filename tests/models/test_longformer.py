@@ -29,11 +29,11 @@ def model(**options):
 
 def global_positions(longformer, tokens, **arguments):
     """The positions of each row's global tokens as the encoder's layers see them, None where it is told of none."""
-    layouts = []
-    longformer.encoder.layers[0].register_forward_hook(lambda _, inputs, __: layouts.append(inputs[1]))
+    contexts = []
+    longformer.encoder.layers[0].register_forward_hook(lambda _, inputs, __: contexts.append(inputs[1]))
     longformer(tokens, **arguments)
-    (layout,) = layouts
-    mask = layout.global_tokens
+    (context,) = contexts
+    mask = context.global_tokens
     return None if mask is None else [row.nonzero().flatten().tolist() for row in mask]
 
 
@@ -49,8 +49,8 @@ def test_the_question_is_global_in_question_answering():
     """Without the </s> that ends it, as in the released readers."""
     reader = model()
     reader.register_span_head("independent")
-    roles = {"questions": torch.tensor([[1], [1]]), "starts": torch.tensor([[7], [0]])}
-    found = global_positions(reader, TOKENS, **roles, context_starts=torch.tensor([5, 3]))
+    annotations = {"questions": torch.tensor([[1], [1]]), "starts": torch.tensor([[7], [0]])}
+    found = global_positions(reader, TOKENS, **annotations, context_starts=torch.tensor([5, 3]))
     assert found == [[0, 1, 2, 3], [0, 1]]
 
 

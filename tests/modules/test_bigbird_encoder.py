@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from fairseq_littlebird.attention.bigbird import dense_bigbird_attention, random_blocks
 from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
 from fairseq_littlebird.modules.config import BigBirdConfig, FullAttentionConfig
-from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
+from fairseq_littlebird.modules.full_attention_encoder import FullAttentionEncoder
 
 SIZES = dict(
     vocab_size=30, layers=3, embed_dim=16, ffn_embed_dim=24, heads=2, max_positions=200,
@@ -43,22 +43,22 @@ def batch(*lengths):
 def test_each_layer_equals_the_equations(kind):
     """With random blocks of its own."""
     encoder, L = build(random_attention=kind), 58
-    states, routing = [], []
-    encoder(text(1, L), states=states, routing=routing)
+    states, internals = [], []
+    encoder(text(1, L), states=states, internals=internals)
     for n, layer in enumerate(encoder.layers):
-        x, H = states[n], 2
-        q, k, v = (project(x).view(1, L, H, 8).transpose(1, 2) for project in (layer.q, layer.k, layer.v))
+        x, H, own = states[n], 2, layer.attention
+        q, k, v = (project(x).view(1, L, H, 8).transpose(1, 2) for project in (own.q, own.k, own.v))
         blocks = random_blocks(kind, 15, 3, H, 3)[n, None]
         attended = dense_bigbird_attention(q, k, v, None, 4, blocks)[0].transpose(1, 2).reshape(1, L, 16)
-        a = layer.attention_norm(layer.out(attended) + x)
+        a = layer.attention_norm(layer.attention.out(attended) + x)
         torch.testing.assert_close(states[n + 1], layer.ffn_norm(layer.ffn.fc2(F.gelu(layer.ffn.fc1(a))) + a))
-        torch.testing.assert_close(routing[n].q, q)
+        torch.testing.assert_close(internals[n].q, q)
 
 
 def test_short_inputs_are_full_attentions():
     """Its keys too: the same parameters in both."""
     sparse = build()
-    full = build(TransformerEncoder, FullAttentionConfig(**SIZES))
+    full = build(FullAttentionEncoder, FullAttentionConfig(**SIZES))
     full.load_state_dict(sparse.state_dict())
     for L in (1, 4, 9, 28):  # up to 4 + R blocks
         torch.testing.assert_close(sparse(text(1, L)), full(text(1, L)))

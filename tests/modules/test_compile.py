@@ -7,7 +7,7 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from fairseq_littlebird.modules.config import LittleBirdConfig
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 
 CONFIG = LittleBirdConfig(
     vocab_size=30, layers=2, embed_dim=16, ffn_embed_dim=24, heads=2, pack_size=8, block_size=4,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from fairseq_littlebird.attention.etc import dense_etc_attention
 from fairseq_littlebird.modules.config import ETCConfig, FullAttentionConfig
 from fairseq_littlebird.modules.etc_encoder import ETCEncoder
-from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
+from fairseq_littlebird.modules.full_attention_encoder import FullAttentionEncoder
+from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 
 SMALL = ETCConfig(
     vocab_size=30, layers=2, embed_dim=16, ffn_embed_dim=24, heads=2, global_tokens=5, local_radius=3, max_distance=2,
@@ -36,16 +37,16 @@ def text(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def test_keys_are_those_of_full_attention_and_a_few():
     etc = ETCEncoder(SMALL).state_dict()
-    full = TransformerEncoder(FullAttentionConfig(30, layers=2, embed_dim=16, ffn_embed_dim=24, heads=2)).state_dict()
+    full = FullAttentionEncoder(FullAttentionConfig(30, layers=2, embed_dim=16, ffn_embed_dim=24, heads=2)).state_dict()
     del full["embeddings.positions.weight"]
-    own = {"global_embedding": (1, 16), "layers.0.relative": (2, 2, 7, 8), "layers.1.relative": (2, 2, 7, 8)}
+    own = {"global_embedding": (1, 16), **{f"layers.{n}.attention.relative": (2, 2, 7, 8) for n in range(2)}}
     assert {name: t.shape for name, t in etc.items()} == {name: t.shape for name, t in full.items()} | own
 
 
 def test_new_tables_are_small_and_new_global_tokens_as_large_as_words():
     encoder = ETCEncoder(replace(SMALL, embed_dim=256, heads=4))
     for layer in encoder.layers:
-        assert 0.018 < layer.relative.std() < 0.022 and layer.relative.mean().abs() < 0.002
+        assert 0.018 < layer.attention.relative.std() < 0.022 and layer.attention.relative.mean().abs() < 0.002
     assert 0.8 < encoder.global_embedding.std() < 1.2
     assert 0.8 < encoder.eval().embeddings(text(2, 9)).std() < 1.2
 
@@ -54,19 +55,20 @@ def test_a_layer_equals_the_equations():
     """Both streams, from the reference and the layer's own weights."""
     encoder, tokens = build(), text(1, 17)
     segments = torch.tensor([[[2, 5], [6, 6], [9, 15]]])
-    states, routing = [], []
-    encoder(tokens, states=states, routing=routing, segments=segments)
-    layout = encoder.layout(tokens.eq(PAD), segments)
+    states, internals = [], []
+    encoder(tokens, states=states, internals=internals, annotations=TokenAnnotations(segments=segments))
+    context = encoder.attention_context(states[0], None, tokens.eq(PAD), TokenAnnotations(segments=segments))
     G, z = 5, torch.cat([encoder.global_embedding.expand(1, 5, -1), states[0]], dim=1)
     for n, layer in enumerate(encoder.layers):
-        q, k, v = (project(z).unflatten(2, (2, 8)).transpose(1, 2) for project in (layer.q, layer.k, layer.v))
-        torch.testing.assert_close(routing[n].q, q[:, :, G:])
-        torch.testing.assert_close(routing[n].k, k[:, :, G:])
-        attended = dense_etc_attention(q, k, v, layer.relative, layout.owner, layout.padding_mask, 3)
-        a = layer.attention_norm(layer.out(attended.transpose(1, 2).flatten(2)) + z)
+        own = layer.attention
+        q, k, v = (project(z).unflatten(2, (2, 8)).transpose(1, 2) for project in (own.q, own.k, own.v))
+        torch.testing.assert_close(internals[n].q, q[:, :, G:])
+        torch.testing.assert_close(internals[n].k, k[:, :, G:])
+        attended = dense_etc_attention(q, k, v, own.relative, context.owner, context.padding_mask, 3)
+        a = layer.attention_norm(own.out(attended.transpose(1, 2).flatten(2)) + z)
         z = layer.ffn_norm(layer.ffn(a) + a)
         torch.testing.assert_close(states[n + 1], z[:, G:])
-    assert len(states) == 3 and len(routing) == 2
+    assert len(states) == 3 and len(internals) == 2
 
 
 @settings(max_examples=30)
@@ -83,18 +85,19 @@ def test_batch_composition_and_padding_never_matter(n, more, G, cut):
         of_all = torch.zeros(3, own.shape[1] + 2, 2, dtype=torch.long)
         of_all[0, : own.shape[1]] = own[0]
         of_all[1, :2] = torch.tensor([0, n + more - 1])
-    result = encoder(together, segments=of_all)
+    result = encoder(together, annotations=TokenAnnotations(segments=of_all))
     assert result.shape == (3, n + more, 16)
-    torch.testing.assert_close(result[0, :n], encoder(row, segments=own)[0])
+    torch.testing.assert_close(result[0, :n], encoder(row, annotations=TokenAnnotations(segments=own))[0])
 
 
 @pytest.mark.parametrize("segments", [None, torch.tensor([[[0, 1], [3, 3], [4, 5], [6, 6], [8, 8]]])])
 def test_global_tokens_without_tokens_take_no_part(segments):
     """No parameter knows how many there are: with more than a row needs, nothing changes."""
     tokens = text(1, 9)
-    needed, spare = (build(global_tokens=G)(tokens, segments=segments) for G in (9, 40))
+    told = TokenAnnotations(segments=segments)
+    needed, spare = (build(global_tokens=G)(tokens, annotations=told) for G in (9, 40))
     torch.testing.assert_close(needed, spare)
-    assert not torch.allclose(needed, build(global_tokens=4)(tokens, segments=segments))
+    assert not torch.allclose(needed, build(global_tokens=4)(tokens, annotations=told))
 
 
 def test_a_row_of_padding_alone_is_finite_and_teaches_nothing():
@@ -123,7 +126,7 @@ def test_padding_may_be_computed_with_or_left_out(monkeypatch):
     tokens[0, 9:], tokens[2, 1:] = PAD, PAD
     results = []
     for share in (0.01, 1.1):
-        monkeypatch.setattr("fairseq_littlebird.modules.rows.WORTHWHILE", share)
+        monkeypatch.setattr("fairseq_littlebird.modules.unpadding.MIN_PADDING_TO_UNPAD", share)
         encoder = build()
         out = encoder(tokens)
         out[tokens != PAD].square().sum().backward()
@@ -149,7 +152,10 @@ def test_a_distant_token_is_seen_through_the_global_ones():
 
 def test_segments_matter():
     encoder, tokens = build(), text(1, 12)
-    results = [encoder(tokens, segments=s) for s in (None, torch.tensor([[[2, 4]]]), torch.tensor([[[2, 5]]]))]
+    results = [
+        encoder(tokens, annotations=TokenAnnotations(segments=s))
+        for s in (None, torch.tensor([[[2, 4]]]), torch.tensor([[[2, 5]]]))
+    ]
     assert not any(torch.allclose(results[a], results[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
 
 
@@ -165,8 +171,8 @@ def test_every_parameter_learns():
     encoder = build().train()
     encoder(text(2, 13)).sin().sum().backward()
     assert [name for name, p in encoder.named_parameters() if p.grad is None] == []
-    assert all(layer.relative.grad[:, 1].ne(0).all(dim=2).all() for layer in encoder.layers)
-    assert encoder.layers[0].relative.grad[:, 0].ne(0).all(dim=2).all()
+    assert all(layer.attention.relative.grad[:, 1].ne(0).all(dim=2).all() for layer in encoder.layers)
+    assert encoder.layers[0].attention.relative.grad[:, 0].ne(0).all(dim=2).all()
     assert encoder.global_embedding.grad.ne(0).all()
 
 
@@ -175,7 +181,7 @@ def test_activation_checkpointing_gives_equal_gradients():
     for checkpointing in (False, True):
         encoder = build(dropout=0.2, attention_dropout=0.3, checkpoint_activations=checkpointing).train()
         torch.manual_seed(11)
-        out = encoder(text(2, 21), segments=torch.tensor([[[1, 4]], [[2, 9]]]))
+        out = encoder(text(2, 21), annotations=TokenAnnotations(segments=torch.tensor([[[1, 4]], [[2, 9]]])))
         out.square().sum().backward()
         results.append([out, *(p.grad for p in encoder.parameters())])
     for one, other in zip(*results, strict=True):

@@ -12,7 +12,7 @@ from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_for
 
 @pytest.fixture
 def half(monkeypatch):
-    monkeypatch.setattr(feed_forward, "PIECE", 4)
+    monkeypatch.setattr(feed_forward, "CHUNK_SIZE", 4)
     torch.manual_seed(0)
     modules = nn.LayerNorm(6), FeedForward(6, 10), nn.LayerNorm(6)
     for module in modules:

@@ -15,15 +15,15 @@ from fairseq_littlebird.modules.config import (
     LittleBirdConfig,
     LongformerConfig,
 )
-from fairseq_littlebird.modules.encoder import LittleBirdEncoder
 from fairseq_littlebird.modules.etc_encoder import ETCEncoder
+from fairseq_littlebird.modules.full_attention_encoder import FullAttentionEncoder
 from fairseq_littlebird.modules.left_padding import first_tokens, shifted
+from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 from fairseq_littlebird.modules.longformer_encoder import LongformerEncoder
-from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
 
 ENCODERS = {
     LittleBirdEncoder: LittleBirdConfig,
-    TransformerEncoder: EncoderConfig,
+    FullAttentionEncoder: EncoderConfig,
     LongformerEncoder: LongformerConfig,
     BigBirdEncoder: BigBirdConfig,
     ETCEncoder: ETCConfig,

@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from fairseq_littlebird.attention.longformer import dense_longformer_attention
-from fairseq_littlebird.modules.attention_heads import merge_heads, split_heads
+from fairseq_littlebird.modules.attention.heads import merge_heads, split_heads
 from fairseq_littlebird.modules.config import FullAttentionConfig, LongformerConfig
+from fairseq_littlebird.modules.full_attention_encoder import FullAttentionEncoder
 from fairseq_littlebird.modules.longformer_encoder import LongformerEncoder
-from fairseq_littlebird.modules.transformer_encoder import TransformerEncoder
+from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 
 SIZES = {
     "vocab_size": 30, "layers": 2, "embed_dim": 12, "ffn_embed_dim": 20, "heads": 3, "max_positions": 600,
@@ -42,21 +43,22 @@ def test_layers_equal_the_equations():
     global_tokens = chosen(tokens, 0, 3, 17)
     global_tokens[1, 3] = False
     states = []
-    model(tokens, global_tokens=global_tokens, states=states)
+    model(tokens, states=states, annotations=TokenAnnotations(global_tokens=global_tokens))
     for layer, window, x, expected in zip(model.layers, (4, 6), states[:-1], states[1:], strict=True):
         apart = torch.stack([x[0, [0, 3, 17]], x[1, [0, 17, 1]]])
-        own = (split_heads(project(x), 3) for project in (layer.q, layer.k, layer.v))
-        others = (split_heads(layer.global_q(apart), 3), split_heads(layer.global_k(x), 3))
-        where = split_heads(layer.global_v(x), 3), global_tokens, None, window, (1, 2, 1)
-        attended = layer.out(merge_heads(dense_longformer_attention(*own, *others, *where)))
+        module = layer.attention
+        own = (split_heads(project(x), 3) for project in (module.q, module.k, module.v))
+        others = (split_heads(module.global_q(apart), 3), split_heads(module.global_k(x), 3))
+        where = split_heads(module.global_v(x), 3), global_tokens, None, window, (1, 2, 1)
+        attended = module.out(merge_heads(dense_longformer_attention(*own, *others, *where)))
         a = layer.attention_norm(attended + x)
         torch.testing.assert_close(expected, layer.ffn_norm(layer.ffn.fc2(F.gelu(layer.ffn.fc1(a))) + a))
 
 
-def reads(model, tokens, at, **options):
+def reads(model, tokens, at, **annotations):
     """The tokens that the output at one position depends on."""
     states = []
-    result = model(tokens, states=states, **options)
+    result = model(tokens, states=states, annotations=TokenAnnotations(**annotations))
     (gradient,) = torch.autograd.grad(result[0, at].sin().sum(), states[0])
     return gradient[0].ne(0).any(-1).nonzero().flatten().tolist()
 
@@ -80,15 +82,15 @@ def test_a_wide_window_with_new_global_projections_is_full_attention():
     """These start as copies of the others, so a token's being global changes nothing but whom it sees."""
     torch.manual_seed(0)
     sparse = LongformerEncoder(LongformerConfig(**SIZES, attention_window=(64, 64), dilations=(1, 1, 1))).eval()
-    full = TransformerEncoder(FullAttentionConfig(**SIZES)).eval()
+    full = FullAttentionEncoder(FullAttentionConfig(**SIZES)).eval()
     left_over = full.load_state_dict(sparse.state_dict(), strict=False)
     assert not left_over.missing_keys
-    names = {f"layers.{n}.global_{p}.{w}" for n in range(2) for p in "qkv" for w in ("weight", "bias")}
+    names = {f"layers.{n}.attention.global_{p}.{w}" for n in range(2) for p in "qkv" for w in ("weight", "bias")}
     assert set(left_over.unexpected_keys) == names
     tokens = text(2)
     tokens[1, 9:] = 1
     for global_tokens in (None, chosen(tokens, 0, 8)):
-        result = sparse(tokens, global_tokens=global_tokens)
+        result = sparse(tokens, annotations=TokenAnnotations(global_tokens=global_tokens))
         torch.testing.assert_close(result[tokens != 1], full(tokens)[tokens != 1])
 
 
@@ -98,8 +100,9 @@ def test_a_row_alone_equals_the_row_in_a_batch(more):
     together = torch.cat([F.pad(tokens, (0, more), value=1), text(1, 37 + more, 1), text(1, 37 + more, 1) * 0 + 1])
     global_tokens = torch.zeros_like(together, dtype=torch.bool)
     global_tokens[0, [0, 9]] = global_tokens[1, :5] = global_tokens[2, :7] = True
-    result = model(together, global_tokens=global_tokens)
-    torch.testing.assert_close(result[:1, :37], model(tokens, global_tokens=chosen(tokens, 0, 9)))
+    result = model(together, annotations=TokenAnnotations(global_tokens=global_tokens))
+    alone = model(tokens, annotations=TokenAnnotations(global_tokens=chosen(tokens, 0, 9)))
+    torch.testing.assert_close(result[:1, :37], alone)
     assert result.isfinite().all()
 
 
@@ -109,10 +112,13 @@ def test_padding_content_never_matters():
     padding[1, 20:] = True
     global_tokens = chosen(tokens, 1, 21)  # the latter is padding in the second row
     other = tokens.masked_fill(padding, 7)
-    results = [model(t, padding_mask=padding, global_tokens=global_tokens) for t in (tokens, other)]
+    results = [
+        model(t, padding_mask=padding, annotations=TokenAnnotations(global_tokens=global_tokens))
+        for t in (tokens, other)
+    ]
     torch.testing.assert_close(results[0][~padding], results[1][~padding])
     global_tokens = global_tokens & ~padding
-    again = model(tokens, padding_mask=padding, global_tokens=global_tokens)
+    again = model(tokens, padding_mask=padding, annotations=TokenAnnotations(global_tokens=global_tokens))
     torch.testing.assert_close(again[~padding], results[0][~padding])
 
 
@@ -124,8 +130,10 @@ def test_every_parameter_has_a_gradient(padded):
         tokens[1, 8:] = 1
     for global_tokens in (None, chosen(tokens) & False, chosen(tokens, 0)):
         model, read = encoder().train(), []
-        model.layers[0].global_k.register_forward_hook(lambda _, inputs, __, read=read: read.append(inputs[0].shape[1]))
-        model(tokens, global_tokens=global_tokens)[0].sin().sum().backward()
+        model.layers[0].attention.global_k.register_forward_hook(
+            lambda _, inputs, __, read=read: read.append(inputs[0].shape[1])
+        )
+        model(tokens, annotations=TokenAnnotations(global_tokens=global_tokens))[0].sin().sum().backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
         used = [n for n, p in model.named_parameters() if ".global_" in n and p.grad.any()]
         any_global = global_tokens is not None and bool(global_tokens.any())
@@ -136,7 +144,7 @@ def test_checkpointed_layers_have_the_same_gradients():
     tokens, gradients = text(2), []
     for again in (False, True):
         model = encoder(checkpoint_activations=again).train()
-        model(tokens, global_tokens=chosen(tokens, 0, 4)).sin().sum().backward()
+        model(tokens, annotations=TokenAnnotations(global_tokens=chosen(tokens, 0, 4))).sin().sum().backward()
         gradients.append({name: p.grad for name, p in model.named_parameters()})
     torch.testing.assert_close(*gradients)
 
@@ -147,7 +155,7 @@ def test_nothing_is_quadratic_in_the_length(largest_tensor):
     for L in (2048, 4096):
         tokens = text(1, L)
         with largest_tensor() as mode:
-            model(tokens, global_tokens=chosen(tokens, 0, 1)).sum().backward()
+            model(tokens, annotations=TokenAnnotations(global_tokens=chosen(tokens, 0, 1))).sum().backward()
         largest[L] = mode.numel
     assert largest[4096] <= 2.1 * largest[2048]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.library import opcheck
 
-from fairseq_littlebird.attention import absorbed_pack, dropout
-from fairseq_littlebird.attention.unpack_window import blockwise
+from fairseq_littlebird.attention.common import dropout
+from fairseq_littlebird.attention.littlebird import absorbed_pack, blockwise
 from fairseq_littlebird.modules import feed_forward
 
 SEED = torch.tensor(3)

@@ -7,8 +7,12 @@ import math
 import pytest
 import torch
 
-from fairseq_littlebird.attention.composed import composed_rows, full_rows, packed_rows
-from fairseq_littlebird.attention.routing import FullRouting, LittleBirdRouting
+from fairseq_littlebird.attention.effective_attention import (
+    effective_attention,
+    full_attention_probabilities,
+    pack_attention_probabilities,
+)
+from fairseq_littlebird.attention.internals import FullAttentionInternals, LittleBirdInternals
 from fairseq_littlebird.objectives.attention_alignment import attention_kl, chunked_attention_kl
 
 
@@ -69,22 +73,22 @@ def test_chunks_equal_the_whole_in_value_and_gradients(case, chunk):
     def random(*shape):
         return torch.randn(*shape, generator=rng, dtype=torch.float64)
 
-    teacher = FullRouting(random(B, H, L, D), random(B, H, L, D))
+    teacher = FullAttentionInternals(random(B, H, L, D), random(B, H, L, D))
     drawn = [random(B, H, n, D) for n in (L, L, S, L, S)] + [random(3, H)] * options["slopes"]
     padding = torch.arange(L).expand(B, L) >= torch.tensor([[L], [L - 4]])
     positions = torch.randint(0, 5, (B, L), generator=rng).cumsum(1) if options["gaps"] else None
 
     def student_rows(rows, packed, *tensors):
-        routing = LittleBirdRouting(*(*tensors, None)[:6])
-        return composed_rows(routing, positions, padding, b, options["window"], rows, packed)
+        internals = LittleBirdInternals(*(*tensors, None)[:6])
+        return effective_attention(internals, positions, padding, b, options["window"], rows, packed)
 
     def teacher_rows(rows):
-        return full_rows(teacher, padding, rows, None if S else b)
+        return full_attention_probabilities(teacher, padding, rows, None if S else b)
 
     results = []
     for chunked in (False, True):
         tensors = [t.clone().requires_grad_() for t in drawn]
-        packed = packed_rows(LittleBirdRouting(*(*tensors, None)[:6]), padding)
+        packed = pack_attention_probabilities(LittleBirdInternals(*(*tensors, None)[:6]), padding)
         if chunked:
             made = teacher_rows, student_rows, (packed, *tensors)
             loss = chunked_attention_kl(*made, ~padding, options["heads"], chunk=chunk)

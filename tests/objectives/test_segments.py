@@ -1,4 +1,4 @@
-"""The loss of judging segments one by one."""
+"""The loss of segments predicted one by one."""
 
 from __future__ import annotations
 

@@ -63,8 +63,6 @@ def test_a_step_that_the_clock_stops_is_not_done(runner, tmp_path):
 def test_every_training_of_the_plan_is_one_that_fairseq_knows(module):
     from fairseq import options
 
-    import fairseq_littlebird  # noqa: F401
-
     plan = module("claims_plan").PLAN
     assert len({step.name for step in plan}) == len(plan)
     runner = module("claims").Runner(Path("/out"), Path("/data"))

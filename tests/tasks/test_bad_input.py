@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -55,6 +56,14 @@ def test_a_forgotten_criterion(tiny, task, folder, config):
     cfg._name = name = "recurring_span_selection" if folder == "text" else "question_answering"
     with pytest.raises(UserError, match=f"give --criterion {name}$"):
         task.setup_task(cfg).build_criterion(OmegaConf.create({"_name": "cross_entropy"}))
+
+
+def test_questions_of_a_data_set_that_nothing_registers(tiny, tmp_path):
+    folder = shutil.copytree(tiny / "questions", tmp_path / "questions")
+    settings = json.loads((folder / "prepared.json").read_text("utf-8"))
+    (folder / "prepared.json").write_text(json.dumps(settings | {"dataset": "charades"}), "utf-8")
+    with pytest.raises(UserError, match="questions: of an unknown data set, 'charades'; .*--user-dir"):
+        QuestionAnsweringTask.setup_task(QuestionAnsweringConfig(data=str(folder)))
 
 
 def test_a_folder_without_data(train, tmp_path):

@@ -59,7 +59,7 @@ def test_trains(fairseq, logged, sentences, tmp_path, task):
     assert float(logged(done, "valid")[-1]["valid_loss"]) > 0
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
     assert (state["cfg"]["model"]["global_tokens"], state["cfg"]["model"]["local_radius"]) == (8, 16)
-    assert state["model"]["encoder.layers.1.relative"].shape == (2, 2, 27, 16)
+    assert state["model"]["encoder.layers.1.attention.relative"].shape == (2, 2, 27, 16)
     if task == "question_answering":
         assert "segment_head.score.weight" in state["model"]
         path, out = f"{tmp_path}/checkpoint_last.pt", tmp_path / "out"

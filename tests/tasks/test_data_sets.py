@@ -13,6 +13,7 @@ import pytest
 from fairseq_littlebird.cli.evaluate import main as evaluate
 from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.data.prepared import PreparedQuestions
+from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.inference.merging import Candidate, Prediction
 from fairseq_littlebird.inference.prediction_files import write_predictions
 
@@ -54,7 +55,9 @@ def scores(name, gold, folder, capsys):
 @pytest.mark.parametrize("name", [*SCORES, "korquad2 train", "triviaqa web"])
 def test_gold_answers_score_full_marks(prepared, gold, tmp_path, capsys, name):
     folder = prepared(name)
-    write_predictions(tmp_path / "out", oracle(folder), dataset=name.split()[0])
+    spec = DATASETS[name.split()[0]]
+    files = {"final_answer": spec.final_answer, "prediction_format": spec.prediction_format}
+    write_predictions(tmp_path / "out", oracle(folder), **files)
     found = scores(name, gold[name], tmp_path / "out", capsys)
     wanted = SCORES[name.split()[0]]
     assert {figure: found[figure] for figure in wanted} == wanted

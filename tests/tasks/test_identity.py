@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from fairseq import checkpoint_utils
+from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
+from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
 from omegaconf import OmegaConf
 
 from fairseq_littlebird import LittleBird
@@ -16,8 +18,8 @@ from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.cli.warm_start import main as warm_start
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.models.start import start_of
 from fairseq_littlebird.models.teacher import load_teacher
-from fairseq_littlebird.tasks.carried_files import start_of
 from fairseq_littlebird.tasks.littlebird_masked_lm import LittleBirdMaskedLMConfig, LittleBirdMaskedLMTask
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import (
     LittleBirdSentencePredictionConfig,
@@ -84,6 +86,45 @@ def test_training_from_a_checkpoint(name, way, words, tiny, swapped, tmp_path):
     assert str(caught.value).startswith(f"{path}: the checkpoint's dictionary differs from {data}/{name.split()[0]}")
     assert differ in str(caught.value)
     task_of(name, tiny, **start).check_start()
+
+
+STOCK = {
+    "text": (MaskedLMTask, MaskedLMConfig, {"mask_whole_words": False}),
+    "classes": (
+        SentencePredictionTask,
+        SentencePredictionConfig,
+        {"num_classes": 2, "regression_target": False, "classification_head_name": "sentence_classification_head"},
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", STOCK)
+def test_fairseqs_own_tasks_from_a_checkpoint(name, way, words, tiny, swapped, tmp_path):
+    """fairseq loads the file's tensors into the model; those of another file are none of its business."""
+    shutil.copyfile(words, tmp_path / "checkpoint_last.pt")
+    state = torch.load(words, weights_only=True)
+    kind, config, options = STOCK[name]
+
+    def model(data):
+        cfg = OmegaConf.create(
+            {
+                "checkpoint": START | WAYS[way](words, tmp_path),
+                "model": state["cfg"]["model"],
+                "task": OmegaConf.structured(config(data=str(data / name), **options)),
+            }
+        )
+        return kind.setup_task(cfg.task).build_model(cfg.model)
+
+    data, differ = swapped
+    with pytest.raises(UserError, match="the checkpoint's dictionary differs from") as caught:
+        model(data).load_state_dict(dict(state["model"]))
+    path = tmp_path / "checkpoint_last.pt" if way == "resumed" else words
+    folder = data / name / ("input0" if name == "classes" else "")
+    assert str(caught.value).startswith(f"{path}: the checkpoint's dictionary differs from {folder}/dict.txt: {differ}")
+    model(tiny).load_state_dict(dict(state["model"]))
+    table = "encoder.embeddings.words.weight"
+    model(data).load_state_dict(state["model"] | {table: state["model"][table] + 1})
 
 
 def test_what_fairseq_goes_on_from(tmp_path):

@@ -22,9 +22,9 @@ from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.merging import Candidate
 from fairseq_littlebird.models import BigBirdModel, BigBirdModelConfig, FullAttentionModel, FullAttentionModelConfig
-from fairseq_littlebird.tasks import prediction
-from fairseq_littlebird.tasks.explanation import explain
-from fairseq_littlebird.tasks.prediction import load_trained
+from fairseq_littlebird.pipelines import question_answering
+from fairseq_littlebird.pipelines.attribution import explain
+from fairseq_littlebird.pipelines.loading import load_trained
 from fairseq_littlebird.text.example import QAExample
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "inside.md"
@@ -48,14 +48,20 @@ def by_brute_force(reader, window, first, last):
     """Each layer's whole matrix, a query and a head at a time: ways, and float[L] by token, packed included."""
     tokens, config = torch.from_numpy(window.tokens)[None], reader.model.encoder.config
     starts = torch.tensor([window.context_start])
-    _, extra = reader.model(tokens, context_starts=starts, features_only=True, return_routing=True)
+    _, extra = reader.model(tokens, context_starts=starts, features_only=True, return_attention_internals=True)
     S, L, b = config.pack_size, len(window.tokens), config.block_size
     layers, reached = [], np.zeros(L)
-    for layer, routing in zip(reader.model.encoder.layers, extra["routing"], strict=True):
-        qkv = (routing.q, routing.k, torch.zeros_like(routing.k), routing.pack_k, torch.zeros_like(routing.pack_k))
-        _, probabilities = dense_unpack_window_attention(*qkv, layer.slopes, None, None, b)
-        scale = routing.q.shape[-1] ** -0.5
-        a_pack = (routing.pack_q @ routing.pack_x_k.transpose(2, 3) * scale).softmax(-1)[0].numpy()
+    for layer, internals in zip(reader.model.encoder.layers, extra["attention_internals"], strict=True):
+        qkv = (
+            internals.q,
+            internals.k,
+            torch.zeros_like(internals.k),
+            internals.pack_k,
+            torch.zeros_like(internals.pack_k),
+        )
+        _, probabilities = dense_unpack_window_attention(*qkv, layer.attention.slopes, None, None, b)
+        scale = internals.q.shape[-1] ** -0.5
+        a_pack = (internals.pack_q @ internals.pack_x_k.transpose(2, 3) * scale).softmax(-1)[0].numpy()
         ways = dict.fromkeys(("own", "sinks", "global", "window", "packed"), 0.0)
         count = (last - first + 1) * config.heads
         for h in range(config.heads):
@@ -104,8 +110,8 @@ def test_the_window_that_gave_the_answer(littlebird, questions, monkeypatch):
         found = merge_batch(*arguments)
         return [replace(p, candidates=tuple(sorted(p.candidates, key=lambda c: -c.window))) for p in found]
 
-    merge_batch = prediction.merge_batch
-    monkeypatch.setattr(prediction, "merge_batch", last_first)
+    merge_batch = question_answering.merge_batch
+    monkeypatch.setattr(question_answering, "merge_batch", last_first)
     numbers = [check(littlebird, q.question, q.document, n_best=200) for q in questions[:3]]
     assert min(numbers) > 0
     assert littlebird.explain(questions[0].question, questions[0].document).window > 0

@@ -16,7 +16,7 @@ from fairseq_littlebird.data.model_folder import default_settings
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.export.trained_model import trained_model
-from fairseq_littlebird.tasks.prediction import load_trained
+from fairseq_littlebird.pipelines.loading import load_trained
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringConfig, QuestionAnsweringTask
 
 READER = """--task question_answering --criterion question_answering --arch littlebird_tiny --span-head qass

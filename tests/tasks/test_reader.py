@@ -16,10 +16,10 @@ from fairseq_littlebird import LittleBird
 from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.cli.warm_start import main as warm_start
 from fairseq_littlebird.data.prepared import PreparedQuestions
+from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.merging import Candidate, without_overlaps
 from fairseq_littlebird.models.littlebird import LittleBirdModel
-from fairseq_littlebird.text.readers import DATA_SETS
 
 CLOSE = 1e-5  # batches of other sizes sum in another order
 
@@ -123,7 +123,7 @@ def test_no_answer_overlaps_a_better_one(spans):
 
 
 def test_pages_of_html(littlebird, monkeypatch):
-    monkeypatch.setattr(littlebird.task, "data_set", DATA_SETS["korquad2"])
+    monkeypatch.setattr(littlebird.task, "dataset_spec", DATASETS["korquad2"])
     page = "<div><script>Greta Holm</script>Ivo <b>Brandt</b> painted the night train.</div>"
     for answer in littlebird.answer("Who painted it?", page, top_k=20):
         assert answer.text == page[answer.start : answer.end]
@@ -234,7 +234,8 @@ def test_settings_of_another_version(reader, tiny, tmp_path):
     def carried(content):
         return saved(reader, tmp_path / "x.pt", lambda s: s["task_state"]["files"].update({"prepared.json": content}))
 
-    assert LittleBird.from_pretrained(carried(settings(version=99, dataset="korquad1"))).task.dataset_name == "korquad1"
+    littlebird = LittleBird.from_pretrained(carried(settings(version=99, dataset="korquad1")))
+    assert littlebird.task.dataset_spec.name == "korquad1"
     with pytest.raises(UserError, match="x.pt: of an unknown data set, 'riddles'; take the version that trained it"):
         LittleBird.from_pretrained(carried(settings(version=99, dataset="riddles")))
     with pytest.raises(UserError, match="x.pt: its prepared.json is damaged"):
@@ -243,7 +244,7 @@ def test_settings_of_another_version(reader, tiny, tmp_path):
         shutil.copyfile(tiny / "questions" / name, tmp_path / name)
     (tmp_path / "prepared.json").write_text('{"version": 99, "dataset": "mrqa"}')
     path = saved(reader, tmp_path / "x.pt", lambda s: s["task_state"].clear())
-    assert LittleBird.from_pretrained(path).task.dataset_name == "mrqa"
+    assert LittleBird.from_pretrained(path).task.dataset_spec.name == "mrqa"
     assert (tmp_path / "prepared.json").read_text() == '{"version": 99, "dataset": "mrqa"}'
 
 

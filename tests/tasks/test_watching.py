@@ -47,7 +47,7 @@ def test_the_log(watched, tiny):
     last = valid_log[-1]
     model = torch.load(folder / "saved" / "checkpoint_last.pt", weights_only=True)["model"]
     for n in (1, 2):
-        beta, gamma = (model[f"encoder.layers.{n - 1}.slopes.{name}"] for name in ("beta", "gamma"))
+        beta, gamma = (model[f"encoder.layers.{n - 1}.attention.slopes.{name}"] for name in ("beta", "gamma"))
         assert float(last[f"valid_slope_{n}"]) == pytest.approx(float((beta + gamma).mean() / 2), abs=2e-4)
     assert {"valid_exact_match", "valid_f1"} <= last.keys()
 

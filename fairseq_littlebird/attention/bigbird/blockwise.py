@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_littlebird.attention.bigbird.key_blocks import key_blocks, last_blocks
-from fairseq_littlebird.attention.dropout import keep_mask, random_seed
+from fairseq_littlebird.attention.common.blocks import split_blocks
+from fairseq_littlebird.attention.common.dropout import keep_mask, random_seed
+from fairseq_littlebird.attention.common.masked_softmax import MASKED
 
-DEAD = -1e30  # finite, so that a row of dead keys alone gives no NaN
-PIECE = 2**19  # scores made at a time
+CHUNK_SIZE = 2**19  # scores made at a time
 INPUTS = (  # of the operators
     "Tensor q, Tensor k, Tensor v, Tensor seen, Tensor last, Tensor? padding_mask, int block_size, float dropout_p, "
     "Tensor seed"
@@ -67,23 +67,23 @@ class _Head:
         self.n, self.b, self.dtype = last + 1, block_size, dtype
         self.tokens = min(length, self.n * block_size)
         self.seen = seen[: max(0, last - 1)]
-        dead = torch.ones(self.n * block_size, dtype=torch.bool)
-        dead[: self.tokens] = False if padding is None else padding[: self.tokens]
-        self.dead = torch.zeros(dead.shape, dtype=dtype).masked_fill_(dead, DEAD).view(self.n, block_size)
+        masked = torch.ones(self.n * block_size, dtype=torch.bool)
+        masked[: self.tokens] = False if padding is None else padding[: self.tokens]
+        self.bias = torch.zeros(masked.shape, dtype=dtype).masked_fill_(masked, MASKED).view(self.n, block_size)
 
     def blocks(self, x: Tensor) -> Tensor:
         """<float>[L, D] to [n, b, D], 0 past the end."""
         x = x[: self.tokens].to(self.dtype)
-        return F.pad(x, (0, 0, 0, self.n * self.b - self.tokens)).view(self.n, self.b, -1)
+        return split_blocks(x, self.b)
 
     def pieces(self) -> Iterator[tuple[slice, Tensor | None, Tensor]]:
         """Query blocks, their key blocks <int64>[m, W] (None: all), and their keys' bias <float>[m, 1, K]."""
         for end in sorted({0, self.n - 1}):
-            yield slice(end, end + 1), None, self.dead.view(1, 1, -1)
-        m = max(1, PIECE // (self.b * self.b * self.seen.shape[1]))
+            yield slice(end, end + 1), None, self.bias.view(1, 1, -1)
+        m = max(1, CHUNK_SIZE // (self.b * self.b * self.seen.shape[1]))
         for start in range(0, len(self.seen), m):
             seen = self.seen[start : start + m]
-            bias = self.dead[seen.clamp(min=0)].masked_fill_((seen < 0)[:, :, None], DEAD)
+            bias = self.bias[seen.clamp(min=0)].masked_fill_((seen < 0)[:, :, None], MASKED)
             yield slice(start + 1, start + 1 + len(seen)), seen.clamp(min=0), bias.view(len(seen), 1, -1)
 
 
@@ -114,10 +114,10 @@ def _add(to: Tensor, gradient: Tensor, seen: Tensor | None) -> None:
 
 
 def _probabilities(q: Tensor, keys: Tensor, bias: Tensor) -> Tensor:
-    """σ(Q Kᵀ / √d) over the living keys, <float>[m, b, K]."""
+    """σ(Q Kᵀ / √d) over the visible keys, <float>[m, b, K]."""
     scores = torch.baddbmm(bias, q, keys.transpose(1, 2), alpha=q.shape[2] ** -0.5)
     p = torch.softmax(scores, dim=2, out=scores)
-    blind = (bias == DEAD).all(dim=2, keepdim=True)
+    blind = (bias == MASKED).all(dim=2, keepdim=True)
     return p.masked_fill_(blind, 0.0) if blind.any() else p
 
 

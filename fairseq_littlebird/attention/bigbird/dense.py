@@ -8,7 +8,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from fairseq_littlebird.attention.bigbird.key_blocks import last_blocks
-from fairseq_littlebird.attention.patterns import bigbird_pattern, masked_attention
+from fairseq_littlebird.attention.common.masked_softmax import masked_attention
+from fairseq_littlebird.attention.common.patterns import bigbird_pattern
 
 
 def dense_bigbird_attention(

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_littlebird.attention.bigbird.key_blocks import key_blocks, last_blocks
+from fairseq_littlebird.attention.common.blocks import split_blocks
+from fairseq_littlebird.attention.common.masked_softmax import fused_masked_attention
 
 
 def gathered_bigbird_attention(
@@ -26,10 +28,10 @@ def gathered_bigbird_attention(
     """Arguments as :func:`dense_bigbird_attention`; returns its result alone, <float>[B, H, L, D]."""
     (B, H, L, D), b = q.shape, block_size
     last = last_blocks(padding_mask, L, b, q.device)
-    q, k, v = (F.pad(x, (0, 0, 0, -L % b)).unflatten(2, (-1, b)) for x in (q, k, v))  # [B, H, n, b, D]
+    q, k, v = (split_blocks(x, b) for x in (q, k, v))  # [B, H, n, b, D]
     n = q.shape[2]
-    real = F.pad(torch.ones(1, L, dtype=torch.bool, device=q.device) if padding_mask is None else ~padding_mask,
-                 (0, -L % b)).view(-1, n, b)  # fmt: skip
+    real = torch.ones(1, L, dtype=torch.bool, device=q.device) if padding_mask is None else ~padding_mask
+    real = split_blocks(real, b, dim=1)  # [B or 1, n, b]
 
     seen = key_blocks(random_blocks, last)
     keep = (seen >= 0)[..., None] & _rows(real, seen)  # [B or 1, H, n-2, W, b]
@@ -63,11 +65,10 @@ def _blocks(x: Tensor, index: Tensor) -> Tensor:
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, keep: Tensor, dropout_p: float) -> Tensor:
-    """Over the keys to keep; 0 where there are none, for which a softmax is not a number.
+    """Over the keys to keep; 0 where there are none.
 
     q <float>[B, H, m, …, D], k and v <float>[B, H, m, K, D], keep <bool>[B or 1, H or 1, m, 1, K].
     """
-    blind = ~keep.any(dim=-1, keepdim=True)
-    keep = (keep | blind).expand(*q.shape[:2], -1, -1, -1)
+    keep = keep.expand(*q.shape[:2], -1, -1, -1)
     heads, k, v, keep = (x.flatten(0, 1) for x in (q, k, v, keep))
-    return F.scaled_dot_product_attention(heads, k, v, keep, dropout_p).view(q.shape).masked_fill(blind, 0.0)
+    return fused_masked_attention(heads, k, v, keep, dropout_p).view(q.shape)

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairseq_littlebird.attention.dropout import dropout
+from fairseq_littlebird.attention.common.blocks import neighbours, split_blocks
+from fairseq_littlebird.attention.common.dropout import dropout
+from fairseq_littlebird.attention.common.masked_softmax import MASKED
 from fairseq_littlebird.attention.etc.labels import belongs
-
-FAR = -1e30  # of keys out of sight; finite, so that a row of them alone gives no NaN
 
 
 def etc_attention(
@@ -45,7 +45,7 @@ def _globals(q: Tensor, k: Tensor, v: Tensor, a: Tensor, own: Tensor, padding_ma
     among = by_distance(of_label[..., :-2], G)[..., G : 2 * G]
     across = by_ownership(of_label, own.transpose(1, 2)[:, None])  # [B, H, G, L]
     scores = (q @ k.transpose(2, 3)).to(wide) + torch.cat([among, across], dim=3)
-    p = scores.masked_fill(padding_mask[:, None, None, :], FAR).softmax(dim=3)
+    p = scores.masked_fill(padding_mask[:, None, None, :], MASKED).softmax(dim=3)
     return dropout(p, dropout_p).to(q.dtype) @ v
 
 
@@ -56,13 +56,13 @@ def _long(
     L, wide = q.shape[2], torch.promote_types(q.dtype, torch.float32)
     G = k.shape[2] - L
     of_label = (q @ a.transpose(1, 2)).to(wide)  # [B, H, L, 2k + 3]
-    near = (in_blocks(q, r) @ windows(k[:, :, G:], r).transpose(3, 4)).to(wide)  # [B, H, n, r, 3r]
-    near = near + by_distance(in_blocks(of_label[..., :-2], r), r)
+    near = (split_blocks(q, r) @ windows(k[:, :, G:], r).transpose(3, 4)).to(wide)  # [B, H, n, r, 3r]
+    near = near + by_distance(split_blocks(of_label[..., :-2], r), r)
     across = (q @ k[:, :, :G].transpose(2, 3)).to(wide) + by_ownership(of_label, own[:, None])  # [B, H, L, G]
     unseen = windows(padding_mask[:, None, G:, None], r, True).transpose(3, 4)  # [B, 1, n, 1, 3r]
     empty = padding_mask[:, None, None, None, :G].expand(-1, -1, unseen.shape[2], -1, -1)
-    scores = torch.cat([near, in_blocks(across, r)], dim=4)
-    p = scores.masked_fill(torch.cat([unseen, empty], dim=4), FAR).softmax(dim=4)
+    scores = torch.cat([near, split_blocks(across, r)], dim=4)
+    p = scores.masked_fill(torch.cat([unseen, empty], dim=4), MASKED).softmax(dim=4)
     of_window, of_globals = dropout(p, dropout_p).to(q.dtype).split([3 * r, G], dim=4)
     result = (of_window @ windows(v[:, :, G:], r)).flatten(2, 3) + of_globals.flatten(2, 3) @ v[:, :, :G]
     return result[:, :, :L]
@@ -81,7 +81,7 @@ def by_ownership(of_label: Tensor, own: Tensor) -> Tensor:
 
 
 def by_distance(of_label: Tensor, r: int) -> Tensor:
-    """What a query's labels of distance say of the keys in its window; FAR where a key is more than r away.
+    """What a query's labels of distance say of the keys in its window; MASKED where a key is more than r away.
 
     Row i tells of the distances -r … r, and they begin at column i. Written 3r + 1 columns wide and read as if 3r,
     each row lies one column further than the row before: this needs neither a gather nor, for its gradient, a scatter.
@@ -96,16 +96,10 @@ def by_distance(of_label: Tensor, r: int) -> Tensor:
     clipped = max(0, r - k)  # distances on each side that share the outermost label
     middle = of_label[..., max(0, k - r) : k + min(k, r) + 1]
     left, right = (end.expand(*end.shape[:-1], clipped) for end in (middle[..., :1], middle[..., -1:]))
-    rows = F.pad(torch.cat([left, middle, right], dim=-1), (0, r), value=FAR)  # [..., r, 3r + 1]
+    rows = F.pad(torch.cat([left, middle, right], dim=-1), (0, r), value=MASKED)  # [..., r, 3r + 1]
     return rows.flatten(-2)[..., : 3 * r * r].unflatten(-1, (r, 3 * r))
 
 
-def in_blocks(x: Tensor, r: int, value: float = 0) -> Tensor:
-    """[B, H, L, D] to [B, H, n, r, D], ``value`` past the end."""
-    return F.pad(x, (0, 0, 0, -x.shape[2] % r), value=value).unflatten(2, (-1, r))
-
-
-def windows(x: Tensor, r: int, value: float = 0) -> Tensor:
-    """Left, own and right block of each block: [B, H, L, D] to [B, H, n, 3r, D], ``value`` past the ends."""
-    blocks = F.pad(in_blocks(x, r, value), (0, 0, 0, 0, 1, 1), value=value)
-    return torch.cat([blocks[:, :, :-2], blocks[:, :, 1:-1], blocks[:, :, 2:]], dim=3)
+def windows(x: Tensor, r: int, fill: float = 0.0) -> Tensor:
+    """Left, own and right block of each block: [B, H, L, D] to [B, H, n, 3r, D], ``fill`` past the ends."""
+    return torch.cat(neighbours(split_blocks(x, r, fill=fill), fill=fill), dim=3)

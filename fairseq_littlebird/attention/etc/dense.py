@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_littlebird.attention.common.masked_softmax import masked_attention
+from fairseq_littlebird.attention.common.patterns import sliding_window_pattern
 from fairseq_littlebird.attention.etc.labels import relative_labels
-from fairseq_littlebird.attention.patterns import masked_attention, sliding_window_pattern
 
 
 def dense_etc_attention(

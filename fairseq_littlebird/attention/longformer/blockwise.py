@@ -14,11 +14,11 @@ from itertools import groupby
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_littlebird.attention.common.blocks import block_size, split_blocks, window_band, windows
+from fairseq_littlebird.attention.common.masked_softmax import fused_masked_attention
 from fairseq_littlebird.attention.longformer.global_tokens import global_index
-from fairseq_littlebird.attention.sliding_window import band, block_size, blocks, extend, windows
 
 
 def blockwise_longformer_attention(
@@ -52,7 +52,7 @@ def blockwise_longformer_attention(
     result = torch.cat(parts, dim=1)
 
     unpadded = ~padding[:, None, None, : global_k.shape[2]]
-    own = visible_attention(global_q, global_k, global_v, unpadded, dropout_p)
+    own = fused_masked_attention(global_q, global_k, global_v, unpadded, dropout_p)
     rows = torch.where(there[:, None, :, None], own, take(result, index))
     return result.scatter(2, expand(index, result), rows)
 
@@ -90,7 +90,7 @@ def dilated(
 
 def split_residues(x: Tensor, d: int, fill: float = 0.0) -> Tensor:
     """[B, L, …] to [B·d, ⌈L/d⌉, …]: the tokens i, i + d, i + 2d, … of each row, ``fill`` past the end."""
-    return extend(x, 0, -x.shape[1] % d, fill).unflatten(1, (-1, d)).transpose(1, 2).flatten(0, 1)
+    return split_blocks(x, d, dim=1, fill=fill).transpose(1, 2).flatten(0, 1)
 
 
 def windowed(
@@ -101,23 +101,19 @@ def windowed(
     radius = min(radius, L - 1)
     b = block_size(L, radius)
     n = -(-L // b)
-    near_k, near_v = (windows(x, b, radius).flatten(0, 1).transpose(1, 2) for x in (k, v))  # [B·n, H, W, D]
-    near = band(b, radius, q.device) & ~windows(hidden, b, radius, True).flatten(0, 1)[:, None]  # [B·n, b, W]
+    # [B·n, H, W, D]
+    near_k, near_v = (windows(x, b, radius, radius, dim=1).flatten(0, 1).transpose(1, 2) for x in (k, v))
+    near = window_band(b, radius, radius, q.device)
+    near = near & ~windows(hidden, b, radius, radius, dim=1, fill=True).flatten(0, 1)[:, None]  # [B·n, b, W]
     far_k, far_v, far = everywhere.repeat(n)
-    result = visible_attention(
-        blocks(q, b).flatten(0, 1).transpose(1, 2),
+    result = fused_masked_attention(
+        split_blocks(q, b, dim=1).flatten(0, 1).transpose(1, 2),
         torch.cat([far_k, near_k], dim=2),
         torch.cat([far_v, near_v], dim=2),
         torch.cat([far[:, None].expand(-1, b, -1), near], dim=2)[:, None],
         dropout_p,
     )
     return result.transpose(1, 2).unflatten(0, (B, n)).flatten(1, 2)[:, :L]
-
-
-def visible_attention(q: Tensor, k: Tensor, v: Tensor, visible: Tensor, dropout_p: float) -> Tensor:
-    """:func:`masked_attention`'s result, without its probabilities."""
-    blind = ~visible.any(dim=-1, keepdim=True)  # would be 0/0
-    return F.scaled_dot_product_attention(q, k, v, visible | blind, dropout_p).masked_fill(blind, 0.0)
 
 
 def take(x: Tensor, index: Tensor) -> Tensor:

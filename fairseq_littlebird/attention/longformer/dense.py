@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.attention.patterns import masked_attention, sliding_window_pattern
+from fairseq_littlebird.attention.common.masked_softmax import masked_attention
+from fairseq_littlebird.attention.common.patterns import sliding_window_pattern
 
 
 def dense_longformer_attention(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.formats.datasets import recognised
 from fairseq_littlebird.formats.questions.record import Format, Passage
 from fairseq_littlebird.formats.questions.rows import ROWS
 from fairseq_littlebird.formats.questions.spans import LABEL_STUDIO, MARKED_TEXTS
@@ -17,7 +15,7 @@ FORMATS: tuple[Format, ...] = (SQUAD, LABEL_STUDIO, MARKED_TEXTS, ROWS)
 
 REMEDY = "give SQuAD's JSON, rows with question, context and answers (JSON or CSV), or a Label Studio or doccano export"
 
-COLUMNS_REMEDY = "give the columns question, context or text, and answer or answers"
+COLUMNS_REMEDY = "give a first row of names: question, context or text, and answer or answers"
 
 
 def parse_passages(records: Records, log: ReadingLog) -> Iterator[Passage]:
@@ -26,14 +24,14 @@ def parse_passages(records: Records, log: ReadingLog) -> Iterator[Passage]:
     Raises:
         UserError: another format, or a record that is not of the first one's.
     """
-    if records.first is None:
-        return
-    other = recognised(records.first)
-    if other:
-        raise UserError(f"this is {other.title}", str(records.path), f"give --dataset {other.name}, or auto")
-    form = next((form for form in FORMATS if form.matches(records.first)), None)
-    if form is None and records.layout == "table":
-        raise UserError(f"its columns are {', '.join(records.first)}", str(records.path), COLUMNS_REMEDY)
+    first = records.first
+    if first is None:
+        if not records.columns:
+            return
+        first = dict.fromkeys(records.columns)  # of a table without rows
+    form = next((form for form in FORMATS if form.matches(first)), None)
+    if form is None:
+        records.check_columns((), COLUMNS_REMEDY)
     form = form or SQUAD  # which says what is missing
     log.formats[str(records.path)] = form.name
     yield from form.parse(records, log)

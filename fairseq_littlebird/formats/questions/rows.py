@@ -30,7 +30,7 @@ def first_name(record: dict[str, Any], names: tuple[str, ...]) -> str:
 def row_id(record: dict[str, Any], number: int, records: Records) -> str:
     """The id of a row, or the file's name and the row's number."""
     name = first_name(record, _IDS)
-    if record.get(name) is None:
+    if record.get(name) in (None, ""):  # a table's empty cell
         return f"{records.path.name}:{number}"
     return identity(record, name, records.where(number), records.remedy)
 

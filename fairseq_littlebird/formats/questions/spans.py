@@ -46,6 +46,9 @@ def _tasks(records: Records, log: ReadingLog) -> Iterator[Passage]:
             spans = [r["value"] for r in results if isinstance(r, dict) and isinstance(r.get("value"), dict)]
             free_text = any("text" in span and "start" not in span for span in spans)
             spans = [span for span in spans if "start" in span]  # others are choices, ratings, regions
+            if any("startOffset" in span for span in spans):  # their starts are paths in a page, or paragraphs
+                remedy = "label it as plain text: Text and Labels controls in place of HyperText and HyperTextLabels"
+                raise UserError("its answer is a region of HTML or of a dialogue, no span of a text", where, remedy)
             if free_text and not spans:
                 remedy = "mark the answer in the text: a Labels control in place of TextArea"
                 raise UserError("its answer is free text, and no span of the text", where, remedy)

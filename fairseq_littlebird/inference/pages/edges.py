@@ -55,6 +55,6 @@ def edge_note(prediction: Prediction, best: str) -> str:
         "smaller --stride makes some that do."
     )
     return (
-        f"The {best} {does} at the edge of window {candidate.window + 1}, the part of the document it was read in, and "
+        f"The {best} {does} at the edge of window {candidate.window}, the part of the document it was read in, and "
         f"may be cut off. {beyond}"
     )

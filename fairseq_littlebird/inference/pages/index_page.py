@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import TextIO
 
+from fairseq_littlebird.inference.final_answer import FinalAnswer
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.inference.pages.edges import edges
 from fairseq_littlebird.inference.pages.question_page import page
 from fairseq_littlebird.inference.pages.style import PAGE, STYLE, short
-from fairseq_littlebird.inference.reply import Reply
 
 LONGEST_NAME = 60
 LONGEST_TITLE = 100
@@ -43,19 +43,19 @@ class Pages:
         self._index.write(self._after)
         self._index.close()
 
-    def add(self, prediction: Prediction, reply: Reply) -> None:
-        """Writes the page of a prediction, with what it answers."""
+    def add(self, prediction: Prediction, answer: FinalAnswer) -> None:
+        """Writes the page of a prediction, with its final answer."""
         name = f"{self._name(prediction.id)}.html"
-        (self._folder / name).write_text(page(prediction, reply), encoding="utf-8", newline="\n")
-        probability = f"{reply.probability:.3f}" if reply.text else ""
-        answer = short(reply.text)
-        if reply.span:
-            answer = f'<a href="{name}#answer">{answer}</a>'
+        (self._folder / name).write_text(page(prediction, answer), encoding="utf-8", newline="\n")
+        probability = f"{answer.probability:.3f}" if answer.text else ""
+        text = short(answer.text)
+        if answer.span:
+            text = f'<a href="{name}#answer">{text}</a>'
             if any(edges(prediction, prediction.candidates[0])):
-                answer += AT_EDGE
+                text += AT_EDGE
         self._index.write(
             f'<tr><td><a href="{name}">{short(prediction.question or prediction.id)}</a>'
-            f'<td class="quiet">{_document(prediction)}<td>{answer}<td class="n">{probability}\n'
+            f'<td class="quiet">{_document(prediction)}<td>{text}<td class="n">{probability}\n'
         )
 
     def _name(self, identifier: str) -> str:

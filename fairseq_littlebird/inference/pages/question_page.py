@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fairseq_littlebird.inference.final_answer import FinalAnswer
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.inference.pages.attention import LEAST, along, evidence, packed_rows, ways
 from fairseq_littlebird.inference.pages.edges import edge_note, edges
 from fairseq_littlebird.inference.pages.marks import Mark, around, marked
 from fairseq_littlebird.inference.pages.style import PAGE, STYLE, escape, percent, short
-from fairseq_littlebird.inference.reply import Reply
 
 WHOLE = 200_000
 """Characters of a document that is shown in full; of a longer one only the passages around the marks are."""
@@ -19,17 +19,17 @@ MARKS = {"answer": "answer", "best candidate": "candidate"}
 AT_EDGE = ' <span class="edge" title="at the edge of this window: it may be cut off">edge</span>'
 
 
-def page(prediction: Prediction, reply: Reply) -> str:
+def page(prediction: Prediction, answer: FinalAnswer) -> str:
     """The page of one question."""
-    explanation, best = prediction.explanation, "answer" if reply.span else "best candidate"
-    parts = [*_links(prediction, best), *_head(prediction, reply, best)]
+    explanation, best = prediction.explanation, "answer" if answer.span else "best candidate"
+    parts = [*_links(prediction, best), *_head(prediction, answer, best)]
     if explanation is not None:
         parts += along(explanation, len(prediction.document), best)
         parts += evidence(explanation)
         parts += ways(explanation, best)
         parts += packed_rows(explanation)
     parts += _candidates(prediction)
-    parts += _document(prediction, reply)
+    parts += _document(prediction, answer)
     title = escape(" ".join(prediction.question.split())[:100] or prediction.id[:100])
     return PAGE.substitute(title=title, style=STYLE, body="\n".join(parts))
 
@@ -46,25 +46,25 @@ def _links(prediction: Prediction, best: str) -> Iterator[str]:
     yield f'<nav><a href="index.html">all answers</a>{links}</nav>'
 
 
-def _head(prediction: Prediction, reply: Reply, best: str) -> Iterator[str]:
+def _head(prediction: Prediction, answer: FinalAnswer, best: str) -> Iterator[str]:
     yield f'<h1 dir="auto">{short(prediction.question or prediction.id, 2_000)}</h1>'
-    said = f"<b>{short(reply.text, 500)}</b>" if reply.text else "no short answer" if reply.passage else "no answer"
+    said = f"<b>{short(answer.text, 500)}</b>" if answer.text else "no short answer" if answer.passage else "no answer"
     yield f'<p class="answer" dir="auto">{said}</p>'
     note = edge_note(prediction, best) if prediction.candidates else ""
     if note:
         yield f'<p class="edge">{note}</p>'
-    if reply.passage:
-        yield f"<p>Long answer ({reply.passage_probability:.3f}): <bdi>{short(reply.passage, 500)}</bdi></p>"
+    if answer.passage:
+        yield f"<p>Long answer ({answer.passage_probability:.3f}): <bdi>{short(answer.passage, 500)}</bdi></p>"
     about = [f"question {short(prediction.id, 100)}"]
     if prediction.title:
         about.append(f"<bdi>{short(prediction.title, 100)}</bdi>")
     about.append(f"{len(prediction.document):,} characters")
-    if reply.text:
-        about.append(f"probability {reply.probability:.3f}")
-    if reply.span:
-        about.append(f"window {prediction.candidates[0].window + 1}")
+    if answer.text:
+        about.append(f"probability {answer.probability:.3f}")
+    if answer.span:
+        about.append(f"window {prediction.candidates[0].window}")
     if prediction.answer_type:
-        about.append(f"kind {escape(prediction.answer_type)} ({prediction.type_probability:.2f})")
+        about.append(f"answer type {escape(prediction.answer_type)} ({prediction.type_probability:.2f})")
     if prediction.candidates:
         about.append(f"log odds of no answer {prediction.null_odds:.2f}")
     yield f'<p class="quiet">{" · ".join(about)}</p>'
@@ -74,19 +74,19 @@ def _candidates(prediction: Prediction) -> Iterator[str]:
     if not prediction.candidates:
         return
     yield '<h2 id="candidates">Candidates</h2>\n<table>'
-    yield '<tr><th class="w">probability<th class="w">characters<th class="w">window<th>answer'
+    yield '<tr><th class="w">probability<th class="w">characters<th class="w" title="counted from 0">window<th>answer'
     for candidate in prediction.candidates[:CANDIDATES]:
         edge = AT_EDGE if any(edges(prediction, candidate)) else ""
         yield (
             f'<tr><td class="n">{candidate.probability:.4f}<td class="n">{candidate.start:,} – {candidate.end:,}'
-            f'<td class="n">{candidate.window + 1}{edge}<td dir="auto">{short(candidate.text)}'
+            f'<td class="n">{candidate.window}{edge}<td dir="auto">{short(candidate.text)}'
         )
     yield "</table>"
 
 
-def _document(prediction: Prediction, reply: Reply) -> Iterator[str]:
+def _document(prediction: Prediction, answer: FinalAnswer) -> Iterator[str]:
     document = prediction.document
-    opening = '<mark id="answer">' if reply.span else '<mark id="candidate" title="best candidate">'
+    opening = '<mark id="answer">' if answer.span else '<mark id="candidate" title="best candidate">'
     marks = [Mark(c.start, c.end, opening, "</mark>") for c in prediction.candidates[:1]]
     passages = prediction.explanation.passages if prediction.explanation else ()
     for n, passage in enumerate(passages):

@@ -1,0 +1,55 @@
+"""Which query sees which key, as boolean masks.
+
+Legend: B batch, L tokens, H heads, b block size, n blocks, R random blocks.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def sliding_window_pattern(length: int, window: int, dilation: int = 1, device: torch.device | None = None) -> Tensor:
+    """The dilated sliding window (Longformer, section 3.1): window / 2 tokens on each side, in steps of the dilation.
+
+    Returns <bool>[L, L], True = visible; rows are queries, each sees itself.
+    """
+    index = torch.arange(length, device=device)
+    distance = (index[:, None] - index).abs()
+    return (distance <= window // 2 * dilation) & (distance % dilation == 0)
+
+
+def block_window_pattern(
+    length: int, block_size: int, device: torch.device | None = None, queries: slice = slice(None)
+) -> Tensor:
+    """LittleBird's window (section 3.2): the global block 0, and the own, the left and the right block.
+
+    Returns <bool>[L, L], True = visible; rows are queries, those of a slice if one is given.
+    """
+    block = torch.arange(length, device=device) // block_size
+    return (block[None, :] == 0) | ((block[queries, None] - block[None, :]).abs() <= 1)
+
+
+def bigbird_pattern(length: int, block_size: int, random_blocks: Tensor, last: Tensor) -> Tensor:
+    """How often each token sees each other in BigBird-ITC (Zaheer et al., 2020, appendix D).
+
+    Rows of the first and of the last block see everything once. Others see these two blocks, their own, its left and
+    its right one, all of them once, and then the random blocks as often as they stand in the table.
+
+    Args:
+        length: L.
+        block_size: b.
+        random_blocks: <int64>[B or 1, H, n, R], -1 for none.
+        last: <int64>[B or 1], the block each sequence ends in.
+    Returns:
+        <int64>[B or 1, H, L, L]; rows are queries. Blocks past ``last`` are of padding.
+    """
+    n = random_blocks.shape[2]
+    row, block = torch.arange(n, device=last.device)[:, None], torch.arange(n, device=last.device)
+    last = last[:, None, None, None]
+    everything = (row == 0) | (row == last)
+    once = everything | (block == 0) | (block == last) | ((row - block).abs() <= 1)  # [B or 1, 1, n, n]
+    again = (random_blocks[..., None] == block).sum(dim=-2)  # [B or 1, H, n, n]
+    count = once + again.masked_fill(everything, 0)
+    token = torch.arange(length, device=last.device) // block_size
+    return count[:, :, token[:, None], token]

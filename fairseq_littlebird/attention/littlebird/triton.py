@@ -1,0 +1,270 @@
+"""USWAttn on an accelerator: the fused kernels as one differentiable operator that ``torch.compile`` sees whole.
+
+Nothing of size L x (S + 4b) lies in device memory; the backward pass computes the probabilities again.
+
+Legend: B batch, L tokens, S pack size, H heads, D head width, b block size, F = S + min(b, L) far keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from fairseq_littlebird.attention.littlebird import triton_kernels as kernels
+from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
+
+BLOCK_SIZES = (16, 32, 64, 128)
+MAX_HEAD_WIDTH = 128
+TYPES = {
+    torch.float16: tl.float16,
+    torch.bfloat16: tl.bfloat16,
+    torch.float32: tl.float32,
+    torch.float64: tl.float64,  # in the interpreter alone
+}
+MIN_CAPABILITY = (8, 0)
+CHUNK = 1024  # queries a program sums gradients of far keys over
+INTERPRETED = not isinstance(kernels.forward_kernel, triton.JITFunction)  # TRITON_INTERPRET=1: on any device, slowly
+
+
+def triton_unpack_window_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    pack_k: Tensor,
+    pack_v: Tensor,
+    slopes: BiALiBi | None,
+    positions: Tensor | None,
+    padding_mask: Tensor | None,
+    block_size: int,
+    dropout_p: float = 0.0,
+) -> Tensor:
+    """Arguments as :func:`dense_unpack_window_attention`; returns its result alone, <float>[B, H, L, D].
+
+    The result lies in memory as [B, L, H, D], and q, k and v are not copied if they share their strides. Rows of
+    padded queries are 0 and give no gradient. What the kernels cannot take, :func:`unsupported` tells.
+    """
+    tensors = [t.to(q.dtype) for t in (q, k, v, pack_k, pack_v)]
+    coefficients = None if slopes is None else torch.stack(slopes.coefficients())
+    places, extent = _places(q, positions, padding_mask)
+    # a tensor, so that the device is not waited for
+    seed = torch.randint(2**62, (1,), device=q.device) if dropout_p > 0 else None
+    result: Tensor = _forward(*tensors, coefficients, places, extent, seed, block_size, dropout_p)[0]
+    return result
+
+
+def unsupported(
+    head_width: int, block_size: int, dropout_p: float, device: torch.device, dtype: torch.dtype
+) -> str | None:
+    """What the kernels need and such arguments lack, as the end of a sentence; None if nothing."""
+    if not INTERPRETED:
+        if device.type != "cuda":
+            return f"needs a CUDA device, not {device.type}"
+        properties = torch.cuda.get_device_properties(device)  # a constant to torch.compile
+        if (properties.major, properties.minor) < MIN_CAPABILITY:
+            return "needs a device of compute capability {}.{} or more".format(*MIN_CAPABILITY)
+        if dtype not in TYPES or dtype == torch.float64:
+            return f"needs float16, bfloat16 or float32, not {str(dtype).removeprefix('torch.')}"
+    if head_width > MAX_HEAD_WIDTH:
+        return f"needs heads of width {MAX_HEAD_WIDTH} at most, not {head_width}"
+    if block_size not in BLOCK_SIZES:
+        return f"needs a block size of {', '.join(map(str, BLOCK_SIZES))}, not {block_size}"
+    if not 0 <= dropout_p < 1:
+        return f"needs dropout of at least 0 and below 1, not {dropout_p}"
+    return None
+
+
+class Tiles(NamedTuple):
+    """How a kernel cuts its work: M queries by N keys."""
+
+    queries: int
+    keys: int
+
+
+def tiles(width: int, block_size: int, itemsize: int) -> dict[str, Tiles]:
+    """By kernel: as large as 4 warps hold without spilling registers, compiled for compute capability 9.0."""
+    wide = width > 64
+    if itemsize == 2:
+        sizes = {"forward": (64, 64), "queries": (64, 16 if wide else 32), "keys": (32, 64)}
+    else:
+        sizes = dict.fromkeys(("forward", "queries", "keys"), (16, 16) if wide else (32, 32))
+    return {name: Tiles(min(m, block_size), min(n, block_size)) for name, (m, n) in sizes.items()}
+
+
+def _constants(q: Tensor, block_size: int, dropout_p: float, tile: Tiles) -> dict[str, Any]:
+    """What a kernel is compiled for."""
+    D = q.shape[3]
+    operand = torch.float32 if INTERPRETED and q.dtype == torch.bfloat16 else q.dtype
+    return {
+        "D": D,
+        "BLOCK": block_size,
+        "M": tile.queries,
+        "N": tile.keys,
+        "WIDTH": max(16, triton.next_power_of_2(D)),
+        "THRESHOLD": round(dropout_p * 2**32),
+        "OPERAND": TYPES[operand],
+        "PRECISION": "tf32x3" if q.dtype == torch.float32 else None,  # as exact as float32, on tensor cores
+        "WIDE": TYPES[torch.promote_types(q.dtype, torch.float32)],
+        "num_warps": 4,
+        "num_stages": 2,
+        "enable_fp_fusion": True,
+    }
+
+
+def _stride(positions: Tensor) -> int:
+    """From one sequence to the next; 0 where all share their positions."""
+    return positions.shape[1] if positions.shape[0] > 1 else 0
+
+
+def _alike(q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
+    """q, k and v with the same strides, and rows without gaps; copied only where they are not so already."""
+    if q.stride() == k.stride() == v.stride() and q.stride(-1) == 1:
+        return [q, k, v]
+    return [_as_result(t) for t in (q, k, v)]
+
+
+def _as_result(t: Tensor) -> Tensor:
+    """<float>[B, H, L, D], in memory [B, L, H, D]."""
+    return t.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def _empty_as_result(t: Tensor) -> Tensor:
+    B, H, L, D = t.shape
+    return t.new_empty(B, L, H, D).transpose(1, 2)
+
+
+def _places(q: Tensor, positions: Tensor | None, padding_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Where tokens stand, <float32 or wider>[B or 1, L], padding nowhere; and what is not padding, <int32>[B, 2].
+
+    The latter is the first unpadded token and one past the last, None if nothing is padded.
+    """
+    index = torch.arange(q.shape[2], device=q.device)[None]
+    places = (index if positions is None else positions).to(torch.promote_types(q.dtype, torch.float32))
+    if padding_mask is None:
+        return places.contiguous(), None
+    first = index.masked_fill(padding_mask, q.shape[2]).amin(dim=1)
+    end = (index + 1).masked_fill(padding_mask, 0).amax(dim=1)
+    return places.masked_fill(padding_mask, kernels.NOWHERE.value), torch.stack([first, end], dim=1).int()
+
+
+@torch.library.custom_op(
+    "fairseq_littlebird::unpack_window",
+    mutates_args=(),
+    schema="(Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, Tensor? slopes, Tensor positions, "
+    "Tensor? extent, Tensor? seed, int block_size, float dropout_p) -> (Tensor, Tensor)",
+)
+def _forward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    pack_k: Tensor,
+    pack_v: Tensor,
+    slopes: Tensor | None,
+    positions: Tensor,
+    extent: Tensor | None,
+    seed: Tensor | None,
+    block_size: int,
+    dropout_p: float,
+) -> tuple[Tensor, Tensor]:
+    """The result <float>[B, H, L, D] and log-sums of the scores, of base 2, <float32 or wider>[B, H, L]."""
+    B, H, L, D = q.shape
+    q, k, v = _alike(q, k, v)
+    far_k, far_v = torch.cat([pack_k, k[:, :, :block_size]], dim=2), torch.cat([pack_v, v[:, :, :block_size]], dim=2)
+    tile = tiles(D, block_size, q.dtype.itemsize)["forward"]
+    result = _empty_as_result(q)
+    log_sum = q.new_empty(B, H, L, dtype=torch.promote_types(q.dtype, torch.float32))
+    with torch.cuda.device_of(q):
+        kernels.forward_kernel[(triton.cdiv(L, tile.queries), B * H)](
+            q, k, v, far_k, far_v, slopes, positions, extent, seed, result, log_sum,
+            *q.stride()[:3], _stride(positions), H, L, pack_k.shape[2], far_k.shape[2], D**-0.5, 1 / (1 - dropout_p),
+            **_constants(q, block_size, dropout_p, tile),
+        )  # fmt: skip
+    return result, log_sum
+
+
+@_forward.register_fake
+def _(q: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    return _empty_as_result(q), q.new_empty(q.shape[:3], dtype=torch.promote_types(q.dtype, torch.float32))
+
+
+@torch.library.custom_op(
+    "fairseq_littlebird::unpack_window_backward",
+    mutates_args=(),
+    schema="(Tensor grad, Tensor result, Tensor log_sum, Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, "
+    "Tensor? slopes, Tensor positions, Tensor? extent, Tensor? seed, int block_size, float dropout_p) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+def _backward(
+    grad: Tensor,
+    result: Tensor,
+    log_sum: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    pack_k: Tensor,
+    pack_v: Tensor,
+    slopes: Tensor | None,
+    positions: Tensor,
+    extent: Tensor | None,
+    seed: Tensor | None,
+    block_size: int,
+    dropout_p: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of q, k, v, pack_k, pack_v and of the slopes, <float>[3, H] (of nothing, if there are none)."""
+    (B, H, L, D), S, b = q.shape, pack_k.shape[2], block_size
+    F = S + min(b, L)
+    grad, result = _as_result(grad), _as_result(result)
+    q, k, v = _alike(q, k, v)
+    far_k, far_v = torch.cat([pack_k, k[:, :, :b]], dim=2), torch.cat([pack_v, v[:, :, :b]], dim=2)
+    tile = tiles(D, b, q.dtype.itemsize)
+    chunks, query_tiles = triton.cdiv(L, CHUNK), triton.cdiv(L, tile["queries"].queries)
+    dq, dk, dv = (_empty_as_result(t) for t in (q, k, v))
+    dfar_k, dfar_v = torch.empty(2, chunks, B, H, F, D, dtype=log_sum.dtype, device=q.device)
+    dslopes = log_sum.new_empty(B, H, query_tiles, 3)
+    delta = torch.empty_like(log_sum)
+    given = (slopes, positions, extent, seed)
+    sizes = (*q.stride()[:3], _stride(positions), H, L, S, F, D**-0.5, 1 / (1 - dropout_p))
+    of_queries, of_keys = (_constants(q, b, dropout_p, tile[name]) for name in ("queries", "keys"))
+    with torch.cuda.device_of(q):
+        kernels.queries_backward_kernel[(query_tiles, B * H)](
+            q, k, v, far_k, far_v, *given, result, log_sum, grad, delta, dq, dslopes, *sizes, **of_queries
+        )
+        kernels.far_keys_backward_kernel[(triton.cdiv(F, tile["keys"].keys), chunks, B * H)](
+            q, far_k, far_v, *given, log_sum, grad, delta, dfar_k, dfar_v, *sizes, **of_keys, CHUNK=CHUNK
+        )
+        if b < L:
+            kernels.window_keys_backward_kernel[(triton.cdiv(L - b, tile["keys"].keys), B * H)](
+                q, k, v, *given, log_sum, grad, delta, dk, dv, *sizes, **of_keys
+            )
+    dpack_k, dglobal_k = dfar_k.sum(dim=0).split([S, F - S], dim=2)
+    dpack_v, dglobal_v = dfar_v.sum(dim=0).split([S, F - S], dim=2)
+    dk[:, :, :b], dv[:, :, :b] = dglobal_k, dglobal_v
+    dslopes = dslopes.sum(dim=(0, 2)).T.contiguous()
+    dslopes = dslopes.new_empty(0) if slopes is None else dslopes.to(slopes.dtype)
+    return dq, dk, dv, dpack_k.to(q.dtype).contiguous(), dpack_v.to(q.dtype).contiguous(), dslopes
+
+
+@_backward.register_fake
+def _(grad: Tensor, result: Tensor, log_sum: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+    q, k, v, pack_k, pack_v, slopes = inputs[:6]
+    dpack = (torch.empty_like(t, memory_format=torch.contiguous_format) for t in (pack_k, pack_v))
+    dslopes = log_sum.new_empty(0) if slopes is None else torch.empty_like(slopes)
+    return *(_empty_as_result(t) for t in (q, k, v)), *dpack, dslopes
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, ctx.block_size, ctx.dropout_p = inputs
+    ctx.save_for_backward(*output, *tensors)
+    ctx.mark_non_differentiable(output[1])
+
+
+def _differentiate(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    gradients = _backward(grad, *ctx.saved_tensors, ctx.block_size, ctx.dropout_p)
+    dslopes = None if ctx.saved_tensors[7] is None else gradients[5]
+    return *gradients[:5], dslopes, None, None, None, None, None
+
+
+_forward.register_autograd(_differentiate, setup_context=_save)

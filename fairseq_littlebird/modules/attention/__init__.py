@@ -1,0 +1,24 @@
+"""Attention as modules that own their projections, one a family; each calls a function of ``attention``."""
+
+from fairseq_littlebird.modules.attention.bigbird import BigBirdAttention, BigBirdContext
+from fairseq_littlebird.modules.attention.context import AttentionContext
+from fairseq_littlebird.modules.attention.etc import ETCAttention, ETCContext
+from fairseq_littlebird.modules.attention.full import FullAttention
+from fairseq_littlebird.modules.attention.littlebird import LittleBirdContext, PackAttention, UnpackWindowAttention
+from fairseq_littlebird.modules.attention.longformer import LongformerAttention, LongformerContext
+from fairseq_littlebird.modules.attention.self_attention import SelfAttention
+
+__all__ = [
+    "AttentionContext",
+    "BigBirdAttention",
+    "BigBirdContext",
+    "ETCAttention",
+    "ETCContext",
+    "FullAttention",
+    "LittleBirdContext",
+    "LongformerAttention",
+    "LongformerContext",
+    "PackAttention",
+    "SelfAttention",
+    "UnpackWindowAttention",
+]

@@ -1,0 +1,64 @@
+"""What the attention of all one-stream encoders has: four projections, and a context.
+
+Legend: B batch, L tokens, N unpadded tokens of the whole batch, H heads, C hidden width, D head width.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from torch import Tensor, nn
+
+from fairseq_littlebird.attention.internals import FullAttentionInternals
+from fairseq_littlebird.modules.attention.context import AttentionContext
+from fairseq_littlebird.modules.attention.heads import merge_heads, split_heads
+from fairseq_littlebird.modules.config import EncoderConfig
+
+ContextT = TypeVar("ContextT", bound=AttentionContext)
+
+
+class SelfAttention(nn.Module, Generic[ContextT]):
+    """Attn(X, X) with its projections; a family says by :meth:`attend` which query sees which key.
+
+    Args:
+        config: width, heads and dropout.
+        bias: whether the projections have biases.
+    """
+
+    def __init__(self, config: EncoderConfig, bias: bool = True) -> None:
+        super().__init__()
+        C = config.embed_dim
+        self.heads, self.dropout = config.heads, config.attention_dropout
+        self.q, self.k, self.v, self.out = (nn.Linear(C, C, bias) for _ in range(4))
+
+    def forward(self, x: Tensor, context: ContextT) -> tuple[Tensor, FullAttentionInternals]:
+        """
+        Args:
+            x: <float>[B, L, C], or [N, C] as ``context`` unpads them.
+            context: of the batch.
+        Returns:
+            the output in the shape of x; and the queries and keys.
+        """
+        q, k, v = (split_heads(context.pad(project(x)), self.heads) for project in (self.q, self.k, self.v))
+        attended = context.unpad(merge_heads(self.attend(q, k, v, x, context)))
+        return self.out(attended), self.internals(q, k)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, context: ContextT) -> Tensor:
+        """Attn(X, X) before its output projection.
+
+        Args:
+            q, k, v: <float>[B, H, L, D].
+            x: what they were made of, as :meth:`forward` has it.
+            context: of the batch.
+        Returns:
+            <float>[B, H, L, D]; rows of padded queries are finite.
+        """
+        raise NotImplementedError
+
+    def internals(self, q: Tensor, k: Tensor) -> FullAttentionInternals:
+        """What is told of q and k <float>[B, H, L, D]."""
+        return FullAttentionInternals(q, k)
+
+    def dropout_p(self) -> float:
+        """Of the attention probabilities; 0 outside training."""
+        return self.dropout if self.training else 0.0

@@ -1,0 +1,23 @@
+"""What a task says of its tokens, for encoders that treat some of them apart.
+
+Legend: B batch, L tokens, Q questions, M segments.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class TokenAnnotations(NamedTuple):
+    """None where the task does not say."""
+
+    questions: Tensor | None = None  # <int64>[B, Q], where the [QUESTION] tokens stand; 0 where there is none
+    context_starts: Tensor | None = None  # <int64>[B], where the context begins; before it stands the question
+    segments: Tensor | None = None  # <int64>[B, M, 2], first and last token of sentences or paragraphs; 0 for none
+    global_tokens: Tensor | None = None  # <bool>[B, L], the tokens that attend to all and are attended to by all
+    is_classification: bool = False  # whether token 0 stands for the whole sequence
+
+
+NO_ANNOTATIONS = TokenAnnotations()

@@ -1,0 +1,120 @@
+"""A trained model and its task from a checkpoint: on its device, in its precision."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq import checkpoint_utils
+
+from fairseq_littlebird.attention import BiALiBi
+from fairseq_littlebird.checkpoints.dictionary import TrainedDictionary, carrying, trained_dictionary
+from fairseq_littlebird.checkpoints.tensors import find_checkpoint
+from fairseq_littlebird.data.shards import folder_of
+from fairseq_littlebird.errors import UserError, fault_line, first_line
+from fairseq_littlebird.models.encoder_model import EncoderModel
+from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
+from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
+
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "int8": torch.qint8,  # weights; activations by the range of each batch
+}
+TASKS = {
+    "question_answering": QuestionAnsweringTask,
+    "littlebird_sentence_prediction": LittleBirdSentencePredictionTask,
+}
+
+
+def load_trained(
+    checkpoint: str | Path, data: str | Path, device: str | None = None, precision: str = "float32"
+) -> tuple[EncoderModel, Any]:
+    """A question-answering model or classifier, as :func:`load_model` gives it.
+
+    Raises:
+        UserError: as there; no such folder, or a checkpoint of another task than one of ``TASKS``.
+    """
+    if not folder_of(str(data)).is_dir():
+        raise UserError("no such folder", str(data), "give one that littlebird-prepare wrote")
+    model, task = load_model(checkpoint, data, device, precision)
+    if not isinstance(task, tuple(TASKS.values())):
+        raise UserError(f"not a checkpoint of --task {' or '.join(TASKS)}", str(checkpoint), "fine-tune it first")
+    return model, task
+
+
+def load_model(
+    checkpoint: str | Path,
+    data: str | Path,
+    device: str | None = None,
+    precision: str = "float32",
+    own_files: bool = False,
+) -> tuple[EncoderModel, Any]:
+    """A model in evaluation mode on its device, and its task set to the folder ``data``.
+
+    Args:
+        checkpoint: of fairseq-train, or a folder with one.
+        data: a folder as the task needs it.
+        device: None takes the accelerator if there is one.
+        precision: of ``PRECISIONS``, see :func:`set_precision`.
+        own_files: the folder's dictionary is the checkpoint's own, as :func:`model_folder` has found it.
+    Raises:
+        UserError: the checkpoint is damaged, lacks a head that the folder needs, or its dictionary or labels are not
+            the folder's; no such device or precision.
+    """
+    path = find_checkpoint(checkpoint)
+    where = str(path)
+    place = _device(device, precision)  # before what takes time
+    try:
+        state = checkpoint_utils.load_checkpoint_to_cpu(where, {"data": str(data)})
+        trained = TrainedDictionary.of(Path(data)) if own_files else trained_dictionary(state, path)
+        models, _, task = checkpoint_utils.load_model_ensemble_and_task([where], state=carrying(state, trained))
+    except UserError as error:
+        raise UserError(str(error), where) from error
+    except Exception as error:  # torch and fairseq raise every kind of error on a damaged file
+        line = fault_line(error)
+        if line is None:
+            raise
+        raise UserError(line, "" if where in line else where) from error
+    set_precision(models[0], PRECISIONS[precision])
+    return models[0].to(place).eval(), task
+
+
+def _device(device: str | None, precision: str) -> str:
+    """The device to run on, which is there and has the precision."""
+    if precision not in PRECISIONS:
+        raise UserError(f"no precision {precision!r}", remedy=f"choose {', '.join(PRECISIONS)}")
+    place = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError) as error:  # as the backend has it
+        raise UserError(
+            f"no device {place!r} ({first_line(error)})", remedy="choose cpu, or one that is here"
+        ) from error
+    if precision == "int8" and place != "cpu":
+        raise UserError("int8 runs on a CPU alone", place, "choose cpu, or half precision")
+    return place
+
+
+def set_precision(model: EncoderModel, dtype: torch.dtype) -> None:
+    """The encoder's weights and activations as ``dtype``; its slopes, and the heads with what they read, as float32.
+
+    int8 is of the linear layers alone, quantized dynamically.
+    """
+    if dtype == torch.float32:
+        return
+    if dtype == torch.qint8:
+        with (
+            warnings.catch_warnings()
+        ):  # torch wants its users to move to another package, which has no CPU kernels yet
+            warnings.simplefilter("ignore")
+            torch.ao.quantization.quantize_dynamic(model.encoder, {torch.nn.Linear}, dtype, inplace=True)
+        return
+    for module in model.encoder.modules():
+        if not isinstance(module, BiALiBi):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(dtype)
+    model.encoder.register_forward_hook(lambda _, inputs, hidden: hidden.float())

@@ -1,0 +1,23 @@
+"""Batches without their padding."""
+
+from __future__ import annotations
+
+import torch
+
+from fairseq_littlebird.modules.unpadding import NoUnpadding, Unpadding, unpadding_of
+
+
+def test_takes_the_unpadded_and_puts_them_back():
+    padding = torch.tensor([[False, False, True], [False, True, True]])
+    unpadding, x = Unpadding(padding), torch.arange(12.0).view(2, 3, 2)
+    unpadded = unpadding.unpad(x)
+    assert torch.equal(unpadded, x[~padding])
+    assert torch.equal(unpadding.pad(unpadded), x.masked_fill(padding[..., None], 0.0))
+
+
+def test_a_little_padding_is_computed_with():
+    mask = torch.zeros(2, 100, dtype=torch.bool)
+    mask[0, -5:] = True
+    assert isinstance(unpadding_of(mask), NoUnpadding) and isinstance(unpadding_of(None), NoUnpadding)
+    mask[0, -50:] = True
+    assert isinstance(unpadding_of(mask), Unpadding)
