@@ -1,4 +1,4 @@
-"""A tiny model learns a sample of each data set by heart: every part of the way from the official file to the score.
+"""A tiny model memorises a sample of each data set: every part of the way from the official file to the score.
 
     python benchmarks/overfit.py --data DIR --out DIR [DATA_SET ...] [--updates N]
 

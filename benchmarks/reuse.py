@@ -160,7 +160,7 @@ def number(value: Any) -> bool:
 
 
 def prepare(bench: Bench, source: str, text: str) -> None:
-    """The corpus, the teacher with a word head, and the students that start from it."""
+    """The corpus, the teacher with an LM head, and the students that start from it."""
     bench.folder("corpus", f"scripts/text_corpus.py --input {text} --out {{}}")
     bare = bench.folder("bare", f"littlebird-warm-start --from {source} --to full --out {{}}")
     for split in ("train", "valid"):

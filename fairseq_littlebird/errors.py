@@ -68,7 +68,7 @@ def one_line_errors() -> None:
     """Makes fairseq's own commands end on a UserError as ours do: one line, exit status 2.
 
     fairseq wraps what it catches, so the error may be a cause of the one that arrives. Ctrl-C is a line and 130 in all
-    commands, also while they import. Everywhere else, in a notebook or a program of somebody's own, errors stay
+    commands, also while they import. Everywhere else, in a notebook or a user's program, errors stay
     exceptions.
     """
     program = Path(sys.argv[0]).name

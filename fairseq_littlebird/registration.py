@@ -31,12 +31,12 @@ def register() -> None:
     with _root_logger_kept():
         # each package calls this function, too: importing one class of it registers all
         from fairseq_littlebird import criterions, models, optimizers, tasks  # noqa: F401
-        from fairseq_littlebird.data.reading_ahead import end_reading
+        from fairseq_littlebird.data.prefetch_shutdown import stop_prefetching
 
     import torch
 
     torch.serialization.add_safe_globals([argparse.Namespace])
-    atexit.register(end_reading)
+    atexit.register(stop_prefetching)
 
 
 @contextmanager

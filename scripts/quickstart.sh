@@ -129,7 +129,7 @@ odds=() # questions without an answer are scored over all thresholds
 if grep -q '"is_impossible": true' "$out/corpus/test.json"; then odds=(--null-odds "$out/predictions/null_odds.json"); fi
 run littlebird-evaluate --dataset "$dataset" --gold "$out/corpus/test.json" \
     --predictions "$out/predictions/predictions.json" "${odds[@]}"
-run python scripts/quickstart_report.py --dataset "$dataset" --prepared "$out/qa-8k" --predictions "$out/predictions"
+run python scripts/quickstart_report.py --prepared "$out/qa-8k" --predictions "$out/predictions"
 
 step "Files"
 cat <<EOF

@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 
 from fairseq_littlebird.data.prepared import PreparedQuestions
+from fairseq_littlebird.datasets import find_dataset
 from fairseq_littlebird.errors import exit_on_user_error
-from fairseq_littlebird.metrics import korquad1, squad
 
-METRICS = {"squad": squad, "korquad1": korquad1}
 CLASSES = (512, 1024, 2048, 4096, 8192)
 CONTEXT = 60  # characters shown on each side of an answer
 
@@ -18,17 +17,16 @@ CONTEXT = 60  # characters shown on each side of an answer
 @exit_on_user_error
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", choices=sorted(METRICS), default="squad")
     parser.add_argument("--prepared", required=True, help="the folder that was answered")
     parser.add_argument("--predictions", required=True, help="the folder of littlebird-predict")
     parser.add_argument("--split", default="test")
     options = parser.parse_args()
-    metric = METRICS[options.dataset]
     n_best = json.loads((Path(options.predictions) / "nbest_predictions.json").read_text("utf-8"))
 
     scores: dict[int, list[tuple[float, float]]] = {limit: [] for limit in (*CLASSES, 0)}
     shown: dict[int, str] = {}
     prepared = PreparedQuestions(options.prepared, options.split)
+    metric = find_dataset(prepared.settings["dataset"], options.prepared).validation_metric
     for index in range(len(prepared)):
         example, windows = prepared.example(index)
         length = sum(len(prepared.window(w).tokens) for w in windows)

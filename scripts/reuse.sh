@@ -26,7 +26,7 @@ usage: scripts/reuse.sh --from SOURCE --text FILE --out DIR [--valid FILE] [--pa
   --valid FILE      the same, to measure the outcome of each training on
   --out DIR         where everything is written
   --pack-size N, --block-size N, --layers N   of the student (default: 64, 64, all layers of the source)
-  --objective NAME  rss (default): recurring span selection; mlm: masked words
+  --objective NAME  rss (default): recurring span selection; mlm: masked language modelling
   --lengths N,N     tokens of step 3's inputs, one training after the other (default: $lengths)
   --short-length N  tokens of step 2's inputs, as many as the source can read (default: $short)
   --no-padding-insertion   train without gaps between positions

@@ -1,4 +1,4 @@
-"""Whole models on masked words: the peak of memory and the latency of figure 3.
+"""Whole models with a masked-LM head: the peak of memory and the latency of figure 3.
 
 Legend: B batch, L tokens, N masked tokens, C width, V words.
 """
@@ -33,7 +33,7 @@ def masked_tokens(tokens: Tensor) -> Tensor:
 
 
 def model_run(model: nn.Module, workload: Workload) -> Callable[[], None]:
-    """One pass of a model, ready to run: scores of the masked words, or the step of a training without its optimizer.
+    """One pass of a model, ready to run: scores of the masked tokens, or the step of a training without its optimizer.
 
     Gradients are made anew, as in fairseq's training, and go again at the end.
     """

@@ -42,7 +42,7 @@ class Heatmaps(NamedTuple):
     title: str
     length: int  # L
     values: Tensor  # <float32>[layers, H, N, N], queries by keys
-    packed: Tensor  # <float32>[layers], the share that goes through the packed rows
+    packed: Tensor  # <float32>[layers], the share that goes through the pack vectors
 
 
 def load(path: str, data: Path, length: int) -> EncoderModel:

@@ -1,7 +1,7 @@
 """Encoders to compare with, each built with random weights at given sizes. They need Hugging Face transformers.
 
 Each is a module that takes tokens <int64>[B, L] and a padding mask <bool>[B, L] (True = padding) or None, and
-returns its last hidden states <float>[B, L, C]; or, with the library's own head for masked words, takes the masked
+returns its last hidden states <float>[B, L, C]; or, with the library's own masked-LM head, takes the masked
 tokens <bool>[B, L] too and returns the scores of their words <float>[N, V].
 """
 
@@ -25,7 +25,7 @@ class Peer(nn.Module):
     """A Hugging Face model behind the call that all of them share.
 
     Args:
-        model: an encoder without a pooler, or one under the head for masked words, which scores every token.
+        model: an encoder without a pooler, or one with a masked-LM head, which scores every token.
         first_global: whether token 0 has global attention, as Longformer wants it told.
     """
 
@@ -67,7 +67,7 @@ def bigbird(workload: Workload, masked_lm: bool = False, **changes: Any) -> Peer
 
 
 def bigbird_fair(workload: Workload, masked_lm: bool = False, **changes: Any) -> Peer:
-    """BigBird without the [B, H, L, L] map of its probabilities that nobody reads, and with exact GELU in one step."""
+    """BigBird without the [B, H, L, L] map of its probabilities that is unused, and with exact GELU in one step."""
     peer = _wrap_attention(bigbird(workload, masked_lm, hidden_act="gelu", **changes), _without_map)
     return _wrap_attention(peer, torch.compiler.disable) if workload.compiled else peer
 
@@ -126,7 +126,7 @@ def remark(encoder: nn.Module) -> str:
 
 
 def _model(family: str, config: Any, masked_lm: bool) -> nn.Module:
-    """The library's encoder of a family, or its model for masked words."""
+    """The library's encoder of a family, or its masked language model."""
     hf = _transformers()
     if masked_lm:
         model: nn.Module = getattr(hf, f"{family}ForMaskedLM")(config)

@@ -85,7 +85,7 @@ def completed(content: bytes, where: str) -> bytes:
     return "".join(f"{symbol} {count}\n" for symbol, count in lines).encode()
 
 
-def carried_file(content: Mapping[str, Any], name: str) -> bytes | None:
+def bundled_file(content: Mapping[str, Any], name: str) -> bytes | None:
     """A file that a checkpoint of this plugin's tasks carries in its ``task_state``; None where it does not.
 
     Raises:
@@ -95,7 +95,7 @@ def carried_file(content: Mapping[str, Any], name: str) -> bytes | None:
     if file is None:
         return None
     if not isinstance(file, Tensor) or file.dtype != torch.uint8:
-        raise UserError(f"damaged ({name} in it is no file)", remedy="copy or train it again")
+        raise UserError(f"damaged ({name} in it is not a file)", remedy="copy or train it again")
     return file.numpy().tobytes()
 
 
@@ -120,7 +120,7 @@ def trained_dictionary(content: Mapping[str, Any], checkpoint: Path) -> TrainedD
     Raises:
         UserError: it is damaged.
     """
-    carried = carried_file(content, "dict.txt")
+    carried = bundled_file(content, "dict.txt")
     if carried is not None:
         return TrainedDictionary(carried, checkpoint)
     for folder in dictionary_folders(content, checkpoint):
@@ -132,7 +132,7 @@ def trained_dictionary(content: Mapping[str, Any], checkpoint: Path) -> TrainedD
 
 def carrying(content: Mapping[str, Any], trained: TrainedDictionary | None) -> dict[str, Any]:
     """A checkpoint's content with the dictionary among what its task carries, unless it is there already."""
-    if trained is None or carried_file(content, "dict.txt") is not None:
+    if trained is None or bundled_file(content, "dict.txt") is not None:
         return dict(content)
     state = members(content, "task_state")
     file = torch.frombuffer(bytearray(trained.content), dtype=torch.uint8)

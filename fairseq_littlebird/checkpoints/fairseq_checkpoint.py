@@ -27,6 +27,7 @@ from fairseq_littlebird.checkpoints.key_maps import (
     apply_key_map,
     check_keys,
     full_attention_map,
+    refuse_older,
     rename,
 )
 from fairseq_littlebird.checkpoints.source import Source, float32, fold_positions, parameters, sizes
@@ -63,6 +64,7 @@ def read_fairseq(path: Path) -> Source:
             raise UserError(
                 f"this is a {title} model already", str(path), "train on with fairseq-train --finetune-from-model"
             )
+    refuse_older(weights, str(path))
     if WORDS in weights:
         return _full_attention(path, float32(weights), settings, dictionary)
     return _roberta(path, float32(weights), settings, dictionary)

@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
             "supporting facts that are not [title, sentence index], scored as wrong ones, as the official script does"
         )
         _warn(metric.malformed(predictions), what, args.predictions)
-    what = "answers that differ from the gold in Unicode normalisation alone (NFC, NFD), which counts as wrong"
+    what = "answers that differ from the gold only in Unicode normalisation (NFC, NFD), which counts as wrong"
     _warn(_composed_otherwise(predictions, identifiers), what, args.predictions)
     missing_ids: list[list[str]] = []
     identifiers = {str(identifier): None for identifier in identifiers}
@@ -100,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         "--dataset",
         required=True,
         choices=[AUTO, *DATASETS, CLASSIFICATION],
-        help="whose format and scores (squad: 1.1 and 2.0, and rows of questions, CSV and annotation exports); "
-        "auto: the one whose format the gold file has",
+        help="format and official scores (squad: 1.1 and 2.0, and tables of questions and annotation exports); "
+        "auto: recognised from the gold file",
     )
     parser.add_argument(
         "--gold",
@@ -181,7 +181,7 @@ def _composed_otherwise(predictions: Mapping[Any, object], answers: Mapping[Any,
 def _say_emptied(
     predictions: dict[str, str], identifiers: Iterable[str], *, null_odds: dict[str, float], threshold: float
 ) -> None:
-    """How many of the given answers, those that are not empty, the threshold takes away."""
+    """How many of the given answers, those that are not empty, the threshold removes."""
     given = [identifier for identifier in identifiers if predictions[identifier]]
     emptied = sum(null_odds[identifier] > threshold for identifier in given)
     if emptied:

@@ -50,7 +50,7 @@ def _trained(options: argparse.Namespace) -> Any:
 def _description(trained: Any) -> str:
     config = trained.model.config
     without = f", without {', '.join(trained.left_out)}" if trained.left_out else ""
-    return f"{type(trained.model).__name__}, {config.num_hidden_layers} layers, {config.vocab_size:,} words{without}"
+    return f"{type(trained.model).__name__}, {config.num_hidden_layers} layers, {config.vocab_size:,} tokens{without}"
 
 
 def _scores(options: argparse.Namespace) -> dict[str, float]:

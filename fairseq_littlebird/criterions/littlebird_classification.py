@@ -23,15 +23,15 @@ class LittleBirdClassificationCriterionConfig(FairseqDataclass):
     class_weights: str = field(
         default="",
         metadata={
-            "help": "weights of the classes in the order of their numbers, by commas; where a text has several labels, "
-            "of a label that is there against one that is not, and one number holds for all of them, as 8"
+            "help": "comma-separated class weights in the order of the labels; in multi-label classification, "
+            "weights of positive examples, or one number for all labels"
         },
     )
     classification_head_name: str = field(
         default="sentence_classification_head", metadata={"help": "name of the classification head"}
     )
     # the task's options refer to it
-    regression_target: bool = field(default=False, metadata={"help": "leave it off: classes are none"})
+    regression_target: bool = field(default=False, metadata={"help": "must be off: classes are not numbers"})
 
 
 @register_criterion("littlebird_classification", dataclass=LittleBirdClassificationCriterionConfig)
@@ -44,7 +44,7 @@ class LittleBirdClassificationCriterion(FairseqCriterion):
         if not isinstance(task, SentencePredictionTask):
             raise UserError("no task with labels", "--task", "take littlebird_sentence_prediction")
         if cfg.regression_target:
-            raise UserError("classes are no numbers", "--regression-target", "take --criterion sentence_prediction")
+            raise UserError("classes are not numbers", "--regression-target", "take --criterion sentence_prediction")
         self.head = cfg.classification_head_name
         self.multi_label = bool(getattr(task.cfg, "multi_label", False))
         # no buffer: fairseq would make it half precision
@@ -160,7 +160,7 @@ def class_weights(text: str, num_classes: int, multi_label: bool) -> Tensor | No
     try:
         weights = [float(number) for number in text.split(",")]
     except ValueError as error:
-        raise UserError(f"{text!r} are no numbers", "--class-weights", "give 1,2.5 or one number") from error
+        raise UserError(f"expected numbers, got {text!r}", "--class-weights", "give 1,2.5 or one number") from error
     if multi_label and len(weights) == 1:
         weights *= num_classes
     if len(weights) != num_classes:

@@ -36,27 +36,27 @@ from fairseq_littlebird.objectives.span_selection import NO_QUESTION
 @dataclass
 class LittleBirdDistillationCriterionConfig(FairseqDataclass):
     teacher_path: str = field(
-        default="", metadata={"help": "checkpoint of the teacher, a full_attention model with the student's words"}
+        default="", metadata={"help": "checkpoint of the teacher, a full_attention model with the student's vocabulary"}
     )
-    temperature: float = field(default=1.0, metadata={"help": "of the soft targets"})
-    soft_weight: float = field(default=1.0, metadata={"help": "weight of the soft-target KL; 0 leaves it out"})
-    attention_weight: float = field(default=1.0, metadata={"help": "weight of the attention KL; 0 leaves it out"})
+    temperature: float = field(default=1.0, metadata={"help": "temperature of the soft targets"})
+    soft_weight: float = field(default=1.0, metadata={"help": "weight of the soft-target KL divergence; 0: off"})
+    attention_weight: float = field(default=1.0, metadata={"help": "weight of the attention KL divergence; 0: off"})
     hard_weight: float = field(
-        default=0.0, metadata={"help": "weight of the task's own loss; at 0 validation still tells it"}
+        default=0.0, metadata={"help": "weight of the task's own loss; with 0 it is only logged in validation"}
     )
     layer_map: str = field(
         default="",
-        metadata={"help": "the teacher's layer for each of the student's, from 1, by commas (default: evenly spaced)"},
+        metadata={"help": "comma-separated teacher layers, one per student layer, from 1 (default: evenly spaced)"},
     )
     attention_heads: ChoiceEnum(HEADS) = field(  # type: ignore[valid-type]
-        default="paired", metadata={"help": "compare equal heads, or the means over the heads"}
+        default="paired", metadata={"help": "compare heads one by one, or their mean"}
     )
     attention_rows: int = field(
         default=0,
-        metadata={"help": "compare so many neighbouring queries a batch in training, drawn anew each time; 0: all"},
+        metadata={"help": "neighbouring query positions per batch to compare in training, drawn at random; 0: all"},
     )
     teacher_precision: ChoiceEnum(PRECISIONS) = field(  # type: ignore[valid-type]
-        default="auto", metadata={"help": "of the teacher's numbers; auto: half precision on accelerators"}
+        default="auto", metadata={"help": "precision of the teacher; auto: half precision on accelerators"}
     )
 
 
@@ -131,7 +131,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
         masked, soft = sample["target"].ne(self.padding_idx), self.cfg.soft_weight > 0
         hard = self.cfg.hard_weight > 0 or not model.training  # validation tells it in any case
         if soft and self.teacher.model.lm_head is None:
-            raise self.headless("word head", "fairseq-train --task littlebird_masked_lm --criterion masked_lm")
+            raise self.headless("LM head", "fairseq-train --task littlebird_masked_lm --criterion masked_lm")
         options: dict[str, Any] = {"masked_tokens": masked, "return_attention_internals": self.cfg.attention_weight > 0}
         theirs, teacher = self.teacher(**sample["net_input"], **options, features_only=not soft)
         ours, student = model(**sample["net_input"], **options, features_only=not (soft or hard))
@@ -192,8 +192,8 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
         if not isinstance(model, EncoderModel):
             raise UserError("no model of this plugin", "--arch", "take one of this plugin's")
         if self.cfg.attention_weight and not isinstance(model, LittleBirdModel):
-            remedy = "distil soft targets alone with --attention-weight 0, or take littlebird_base"
-            raise UserError("attention is distilled into LittleBird alone", f"--arch of {model.title}", remedy)
+            remedy = "distil only soft targets with --attention-weight 0, or take littlebird_base"
+            raise UserError("attention can be distilled only into LittleBird", f"--arch of {model.title}", remedy)
         config: EncoderConfig = model.encoder.config
         ours, theirs = config.heads, self.teacher.config.heads
         if self.cfg.attention_weight and str(self.cfg.attention_heads) == "paired" and ours != theirs:
@@ -254,7 +254,7 @@ def layer_kl(
     Without a pack stream the student sees its window alone, and so is the teacher taken.
 
     Args:
-        teacher, student: what decided where the layers attend.
+        teacher, student: the layers' attention internals.
         positions: the student's position ids <integer>[B, L], or None.
         padding_mask: <bool>[B, L], True = padding.
         config: the student's.
@@ -264,15 +264,15 @@ def layer_kl(
     (B, H, L, _), S, b = student.q.shape, config.pack_size, config.block_size
     padding = padding_mask if bool(padding_mask.any()) else None
     chunk = chunk_rows(B * H * (L + S), student.q.device)
-    decided = {name: t for name, t in student._asdict().items() if t is not None}
+    by_name = {name: t for name, t in student._asdict().items() if t is not None}
 
     def teacher_rows(rows: slice) -> Tensor:
         return full_attention_probabilities(teacher, padding, rows, None if S else b)
 
     def divergence(layer: int, *tensors: Tensor) -> Tensor:
-        internals = student._replace(**dict(zip(decided, tensors, strict=True)))
+        internals = student._replace(**dict(zip(by_name, tensors, strict=True)))
         packed = pack_attention_probabilities(internals, padding)  # shared by all rows
-        names = [name for name in decided if name not in ("pack_q", "pack_x_k")]  # which nothing else reads
+        names = [name for name in by_name if name not in ("pack_q", "pack_x_k")]  # which nothing else reads
 
         def student_rows(rows: slice, packed: Tensor, *tensors: Tensor) -> Tensor:
             part = internals._replace(**dict(zip(names, tensors, strict=True)))
@@ -284,7 +284,7 @@ def layer_kl(
         )
 
     # A_pack's gradient is taken at once like that of its rows, so that no layer keeps it
-    return chunked_sum(divergence, [0], *decided.values())
+    return chunked_sum(divergence, [0], *by_name.values())
 
 
 def sampled_rows(length: int, count: int) -> slice:
@@ -307,7 +307,7 @@ def layer_map(text: str, layers: int, teacher_layers: int) -> list[int]:
     try:
         chosen = [int(n) for n in text.split(",")]
     except ValueError as error:
-        raise UserError(f"{text!r} is no list of numbers", where, "write it as 2,4,6") from error
+        raise UserError(f"expected a list of numbers, got {text!r}", where, "write it as 2,4,6") from error
     if len(chosen) != layers:
         raise UserError(f"{len(chosen)} layers for the student's {layers}", where, "name one for each")
     if not all(1 <= n <= teacher_layers for n in chosen):

@@ -30,15 +30,15 @@ from fairseq_littlebird.text.answer_spec import LONG_ANSWERS, Segments
 class QuestionAnsweringCriterionConfig(FairseqDataclass):
     metric: Optional[str] = field(  # noqa: UP045 (fairseq reads no other spelling)
         default=None,
-        metadata={"help": "the data set whose exact match and F1 are counted in validation; by default its own"},
+        metadata={"help": "data set whose exact match and F1 are computed in validation (default: its own)"},
     )
     max_answer_length: Optional[int] = field(  # noqa: UP045
         default=None,
-        metadata={"help": "tokens of an answer at most, in validation; by default as littlebird-prepare qa chose"},
+        metadata={"help": "maximum answer length in tokens, in validation (default: that of littlebird-prepare qa)"},
     )
     null_threshold: Optional[float] = field(  # noqa: UP045 (fairseq reads no other spelling)
         default=None,
-        metadata={"help": "answer nothing in validation where the log odds of no answer are above this (SQuAD 2.0: 0)"},
+        metadata={"help": "predict no answer in validation if its log odds are above this (SQuAD 2.0: 0)"},
     )
 
 

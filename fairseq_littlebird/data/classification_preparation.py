@@ -286,7 +286,7 @@ class _Survey:
     def _check_pair(self, text: Text) -> None:
         pair = text.second is not None
         if self._pairs not in (None, pair):
-            raise UserError('"text2" here and none elsewhere, or the other way', text.where, "give pairs alone or none")
+            raise UserError('"text2" here and none elsewhere, or the other way', text.where, "give only pairs or none")
         self._pairs = pair
 
     def _check_labels(self, text: Text) -> None:

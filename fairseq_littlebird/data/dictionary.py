@@ -71,7 +71,7 @@ def vocabulary(dictionary: Dictionary, folder: str | Path) -> Vocabulary:
         if encoder.exists():
             return Vocabulary(dictionary.symbols, specials, _pieces(encoder))
         raise UserError(
-            "the words are numbers, as in RoBERTa's dictionary",
+            "its symbols are numbers, as in RoBERTa's dictionary",
             str(Path(folder) / "dict.txt"),
             "put the encoder.json of the byte-level BPE beside it",
         )

@@ -104,7 +104,7 @@ class DocumentEncoder:
         if missing:
             raise UserError(
                 f"the dictionary lacks {', '.join(missing)}",
-                remedy="start from a model of littlebird-warm-start --html-tags, or append these words to dict.txt",
+                remedy="start from a model of littlebird-warm-start --html-tags, or append these symbols to dict.txt",
             )
         return np.fromiter(map(self._indices.get, symbols, repeat(self._unknown)), np.int32, len(symbols))
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.checkpoints.dictionary import (
-    carried_file,
+    bundled_file,
     check_symbols,
     dictionary_folders,
     dictionary_symbols,
@@ -39,13 +39,13 @@ def read_files(folder: str | Path) -> dict[str, Tensor]:
     return {path.name: torch.from_numpy(np.fromfile(path, np.uint8)) for path in paths if path.is_file()}
 
 
-def carried_files(content: Mapping[str, Any]) -> dict[str, bytes]:
+def bundled_files(content: Mapping[str, Any]) -> dict[str, bytes]:
     """Name -> content of what :func:`read_files` gave, from a checkpoint whose task had it in its state.
 
     Raises:
         UserError: it is damaged.
     """
-    files = {name: carried_file(content, name) for name in NAMES}
+    files = {name: bundled_file(content, name) for name in NAMES}
     return {name: file for name, file in files.items() if file is not None}
 
 
@@ -111,7 +111,7 @@ def model_folder(path: str | Path, words: str | Path | None = None) -> Iterator[
     except UserError as error:
         raise UserError(str(error), str(checkpoint)) from error
     if task in CLASSIFIERS:
-        remedy = "give a reader or a pretrained model; littlebird-predict labels texts"
+        remedy = "give a question-answering or a pretrained model; littlebird-predict classifies texts"
         raise UserError(f"a classifier (--task {task})", str(checkpoint), remedy)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -136,7 +136,7 @@ def write_own_files(
         UserError: it is damaged, has no dictionary anywhere, or carries another than that of ``words``.
     """
     try:
-        carried = carried_files(content)
+        carried = bundled_files(content)
         folders = dictionary_folders(content, checkpoint)
     except UserError as error:
         raise UserError(str(error), str(checkpoint)) from error
@@ -183,7 +183,9 @@ def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, reme
     symbols, words = {*found.symbols()}, {*dictionary_symbols(dictionary.read_bytes(), str(dictionary))}
     # the dictionary may have the words of one corpus alone, or more than the tokenizer
     if 2 * len(symbols & words) < min(len(symbols), len(words)):
-        raise UserError("a tokenizer of other words than the model's", str(tokenizer or where), "give the model's own")
+        raise UserError(
+            "a tokenizer with another vocabulary than the model's", str(tokenizer or where), "give the model's own"
+        )
     return found
 
 

@@ -57,7 +57,9 @@ def check_format(records: Records, own: DatasetSpec | None = None) -> None:
     """Raises UserError where the first record is of another data set's format, and not of its ``own``."""
     other = recognised(records.first)
     if other is not None and not (own is not None and _matches(own, records.first)):
-        raise UserError(f"this is {other.file_format}", str(records.path), f"give --dataset {other.name}, or {AUTO}")
+        raise UserError(
+            f"this is {other.file_format or other.title}", str(records.path), f"give --dataset {other.name}, or {AUTO}"
+        )
 
 
 def _matches(spec: DatasetSpec, record: Any) -> bool:

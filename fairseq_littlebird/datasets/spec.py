@@ -31,7 +31,7 @@ class DatasetSpec(AnswerSpec):
             format.
         remedy: what an error tells the user to give.
         parse_articles: the same with all paragraphs of an article as one document; None where it has no articles.
-        file_format: what people call its format, as in "this is …".
+        file_format: what people call its format, as in "this is …"; empty for the title.
         matches: whether an object, the first record of a file, is of this format and no other; None where nothing
             tells.
         document_pieces: what the model reads of a document given alone; None for all of it.

@@ -111,7 +111,7 @@ def _add_words(tokenizer: Any, words: Sequence[str], ids: dict[str, int]) -> Non
     """Makes words special, new ones with the numbers that follow the vocabulary's; writes these into ``ids``."""
     vocabulary = tokenizer.get_vocab()
     if max(vocabulary.values()) >= len(vocabulary):
-        raise UserError("the tokenizer's vocabulary leaves out numbers", remedy="number its words without gaps")
+        raise UserError("the tokenizer's vocabulary leaves out numbers", remedy="number its tokens without gaps")
     tokenizer.add_special_tokens([*words, *(tokenizer.id_to_token(number) for number in ids.values())])
     ids |= {word: tokenizer.token_to_id(word) for word in words}
 
@@ -240,7 +240,7 @@ def _check(tokenizer: Tokenizer, fast: FastTokenizer, symbols: Sequence[str]) ->
             index = next((n for n, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b), len(wanted) - 1)
             start, end = encoding.offsets[min(index, len(found) - 1)]
             raise UserError(
-                f"transformers would split {text[max(0, start - 20) : end + 20]!r} into other words",
+                f"transformers would split {text[max(0, start - 20) : end + 20]!r} into other tokens",
                 ", ".join(map(str, tokenizer.files.values())),
                 "export a model with another tokenizer",
             )

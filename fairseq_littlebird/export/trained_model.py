@@ -76,7 +76,9 @@ def trained_model(
         heads = {key.split(".")[0] for key in weights}
         if "classification_heads" in heads and "span_head" not in heads:
             raise UserError(
-                "a classifier, which cannot be exported", where, "export a reader or a masked language model"
+                "a classifier, which cannot be exported",
+                where,
+                "export a question-answering or a masked language model",
             )
         task = members(members(content, "cfg"), "task").get("_name")
         if task == "question_answering" and "span_head" not in heads:
@@ -116,7 +118,7 @@ def _options(content: dict[str, Any], where: str) -> dict[str, Any]:
     options = content.get("cfg", {}).get("model") if isinstance(content.get("cfg"), dict) else None
     name = str(options.get("_name")) if isinstance(options, dict) else "littlebird"
     if name.split("_")[0] != "littlebird":
-        raise UserError(f"a model of {name}, and LittleBird alone can be exported", where, "give a littlebird_* model")
+        raise UserError(f"a model of {name}, and only LittleBird can be exported", where, "give a littlebird_* model")
     if not isinstance(options, dict) or WORDS not in (content.get("model") or {}):
         raise UserError("not a checkpoint of this plugin", where, "give one that fairseq-train saved")
     return options

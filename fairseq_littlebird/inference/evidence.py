@@ -43,7 +43,7 @@ class Passage:
         start: its first character.
         end: the character after its last.
         weight: the share, 0 to 1.
-        packed: what of it goes through the packed rows.
+        packed: what of it goes through the pack vectors.
     """
 
     text: str
@@ -74,7 +74,7 @@ class Explanation:
 
     Of LittleBird, ``shares`` has ``own``, the answer's own tokens; ``sinks``, ``<s>``, ``[QUESTION]`` and ``</s>``;
     ``global``, other tokens of the first block, where the question stands; ``window``, other tokens of the answer's
-    block and the blocks beside it; and ``packed``, what goes through the packed rows. Of full attention it has
+    block and the blocks beside it; and ``packed``, what goes through the pack vectors. Of full attention it has
     ``own``, ``sinks`` and ``elsewhere``. They sum to 1.
 
     Args:
@@ -83,10 +83,10 @@ class Explanation:
         shares: mean over the layers.
         layers: the shares of each.
         passages: of the document, the largest share first, no two overlapping.
-        rows: the packed rows with the largest shares, the largest first.
+        rows: the pack vectors with the largest shares, the largest first.
         offsets: int64[n, 2], the [start, end) character of each context token.
         weights: float32[n], what goes to each of them.
-        packed: float32[n], what of it goes through the packed rows.
+        packed: float32[n], what of it goes through the pack vectors.
     """
 
     answer: Passage
@@ -128,7 +128,7 @@ def explanation(
         layers: of the model, from the answer's tokens.
         block_size: b; None of full attention.
         passages: as many at most.
-        rows: packed rows at most.
+        rows: pack vectors at most.
     """
     first, last = answer_tokens(window, *answer)
     kinds = _kinds(window, first, last, block_size)

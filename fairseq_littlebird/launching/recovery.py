@@ -70,5 +70,5 @@ def other_workers(path: Path, workers: int) -> str | None:
         return None
     return (
         f"{path}: made in the middle of epoch {epoch['epoch']} by {before} workers, and {workers} go on; some of this "
-        "epoch's examples come twice or not at all (exact at an epoch's end alone)"
+        "epoch's examples come twice or not at all (exact only at an epoch's end)"
     )

@@ -26,7 +26,7 @@ def workers_of(environment: Mapping[str, str]) -> Workers | None:
     """What torchrun's or SLURM's variables say; None for a process by itself.
 
     Raises:
-        UserError: variables that are no numbers, or SLURM without a list of its hosts.
+        UserError: variables that are not numbers, or SLURM without a list of its hosts.
     """
     if all(name in environment for name in TORCHRUN):
         rank, size, local_rank = (_number(environment, name) for name in TORCHRUN[:3])
@@ -58,7 +58,7 @@ def _port(environment: Mapping[str, str]) -> int:
 def _number(environment: Mapping[str, str], name: str, default: str = "") -> int:
     text = environment.get(name, default)
     if not text.isdecimal():
-        raise UserError(f"{text!r} is no number", name, "unset it, or start the command with torchrun or srun")
+        raise UserError(f"expected a number, got {text!r}", name, "unset it, or start with torchrun or srun")
     return int(text)
 
 

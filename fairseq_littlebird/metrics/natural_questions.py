@@ -234,7 +234,7 @@ def _span(record: Any, where: str) -> Span:
         remedy = "give start_byte and end_byte, start_token and end_token, or all four"
         raise UserError(f"no span in {shown(record, 80)}", where, remedy)
     if any(isinstance(value, bool) or not isinstance(value, int) for value in offsets.values()):
-        raise UserError(f"an offset that is no integer in {shown(record, 80)}", where, FORMAT_REMEDY)
+        raise UserError(f"an offset that is not an integer in {shown(record, 80)}", where, FORMAT_REMEDY)
     span = Span(**offsets)
     for start, end in (span[:2], span[2:]):
         if (start < 0) != (end < 0) or 0 <= end <= start:

@@ -16,19 +16,19 @@ from fairseq_littlebird.modules.size_names import FAIRSEQ
 class EncoderModelConfig(FairseqDataclass):
     """The base size of table 10; the other sizes are named architectures, and YAML files under configs/."""
 
-    encoder_layers: int = field(default=12, metadata={"help": "layers"})
-    encoder_embed_dim: int = field(default=768, metadata={"help": "hidden width"})
-    encoder_ffn_embed_dim: int = field(default=3072, metadata={"help": "width of the feed-forward layer"})
-    encoder_attention_heads: int = field(default=12, metadata={"help": "attention heads"})
+    encoder_layers: int = field(default=12, metadata={"help": "number of layers"})
+    encoder_embed_dim: int = field(default=768, metadata={"help": "hidden size"})
+    encoder_ffn_embed_dim: int = field(default=3072, metadata={"help": "size of the feed-forward layer"})
+    encoder_attention_heads: int = field(default=12, metadata={"help": "number of attention heads"})
     word_embed_dim: int = field(
-        default=0, metadata={"help": "width of the word embeddings where it differs (ELECTRA); 0: the hidden width"}
+        default=0, metadata={"help": "size of the token embeddings if it differs (ELECTRA); 0: the hidden size"}
     )
-    layer_norm_eps: float = field(default=1e-5, metadata={"help": "what layer norms add to the variance"})
+    layer_norm_eps: float = field(default=1e-5, metadata={"help": "epsilon of layer normalisation"})
     activation: ChoiceEnum(ACTIVATIONS) = field(  # type: ignore[valid-type]
-        default="gelu", metadata={"help": "of the feed-forward layers; gelu_tanh is BigBird's approximation"}
+        default="gelu", metadata={"help": "activation of the feed-forward layers; gelu_tanh is BigBird's approximation"}
     )
     context_type: bool = field(
-        default=False, metadata={"help": "tell the context from the question, as BERT's token types do"}
+        default=False, metadata={"help": "add an embedding to the context, as BERT's token types do"}
     )
     dropout: float = field(default=0.1, metadata={"help": "dropout of each sub-layer's output"})
     attention_dropout: float = field(default=0.1, metadata={"help": "dropout of attention probabilities"})
@@ -38,7 +38,7 @@ class EncoderModelConfig(FairseqDataclass):
     checkpoint_activations: bool = field(
         default=False, metadata={"help": "recompute each layer in the backward pass: less memory, more time"}
     )
-    max_positions: int = field(default=512, metadata={"help": "rows of the learned position table, if any"})
+    max_positions: int = field(default=512, metadata={"help": "number of learned positions, if any"})
 
     def sizes(self) -> dict[str, Any]:
         """The arguments of ``EncoderConfig`` that stand here."""

@@ -14,12 +14,15 @@ from fairseq_littlebird.modules.etc_encoder import ETCEncoder
 @dataclass
 class BigBirdETCModelConfig(EncoderModelConfig):
     global_tokens: int = field(
-        default=256, metadata={"help": "global tokens: one a sentence or paragraph where the data set has them"}
+        default=256,
+        metadata={"help": "number of global tokens: one per sentence or paragraph if the data set has them"},
     )
     local_radius: int = field(
-        default=84, metadata={"help": "a token sees those at most so far away; block length b of table 8"}
+        default=84, metadata={"help": "tokens attend to those within this distance; block length b of table 8"}
     )
-    max_distance: int = field(default=12, metadata={"help": "relative positions further away are one"})
+    max_distance: int = field(
+        default=12, metadata={"help": "maximum relative distance; larger distances share one label"}
+    )
 
 
 @register_model("bigbird_etc", dataclass=BigBirdETCModelConfig)

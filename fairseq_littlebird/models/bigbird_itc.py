@@ -15,12 +15,12 @@ from fairseq_littlebird.modules.config import BigBirdConfig
 
 @dataclass
 class BigBirdModelConfig(EncoderModelConfig):
-    block_size: int = field(default=64, metadata={"help": "tokens a block b"})
-    random_blocks: int = field(default=3, metadata={"help": "random blocks that a block sees"})
+    block_size: int = field(default=64, metadata={"help": "block size b in tokens"})
+    random_blocks: int = field(default=3, metadata={"help": "random blocks per query block"})
     random_attention: ChoiceEnum(RANDOM_ATTENTION) = field(  # type: ignore[valid-type]
         default="seeded",
         metadata={
-            "help": "seeded: the random blocks of --random-seed, always the same; first_block: as transformers "
+            "help": "seeded: fixed random blocks drawn from --random-seed; first_block: as transformers "
             "computes outside training"
         },
     )

@@ -32,7 +32,7 @@ def fit_heads(model: TaskHeads, state_dict: dict[str, Tensor], used_for: str, st
     words, here = state_dict.get(TABLE), model.encoder.embeddings.words.weight
     if words is not None and len(words) != len(here):
         raise UserError(
-            f"the checkpoint has {len(words)} words, the dictionary {len(here)}",
+            f"the checkpoint has {len(words)} tokens, the dictionary {len(here)}",
             "checkpoint and dict.txt",
             "use the dict.txt the checkpoint was trained with",
         )

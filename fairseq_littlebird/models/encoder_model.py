@@ -90,9 +90,9 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
             questions, starts: <int64>[B, Q], positions of [QUESTION] tokens and of the gold starts; add
                 ``extra["start_logits"]`` and ``extra["end_logits"]`` <float>[B, Q, L] of the span head.
             segments: <int64>[B, M, 2], first and last token; adds ``extra["segment_logits"]`` <float>[B, M] where the
-                model has such a head. One for kinds of answers adds ``extra["type_logits"]`` <float>[B, K].
+                model has such a head. One for answer types adds ``extra["type_logits"]`` <float>[B, K].
             context_starts: <int64>[B], where the context begins, after the question.
-            return_attention_internals: put what decided where each layer attends into ``extra["attention_internals"]``.
+            return_attention_internals: put each layer's queries and keys into ``extra["attention_internals"]``.
         Returns:
             x: hidden states <float>[B, L, C], or logits as above; and ``extra``.
         Raises:

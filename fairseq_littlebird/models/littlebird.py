@@ -22,13 +22,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class LittleBirdModelConfig(EncoderModelConfig):
-    pack_size: int = field(default=64, metadata={"help": "packed rows S; 0 leaves out the pack stream"})
-    block_size: int = field(default=64, metadata={"help": "tokens a block b"})
+    pack_size: int = field(default=64, metadata={"help": "number of pack vectors S; 0: no pack attention"})
+    block_size: int = field(default=64, metadata={"help": "block size b in tokens"})
     positions: ChoiceEnum(POSITIONS) = field(  # type: ignore[valid-type]
-        default="bialibi", metadata={"help": "learned and none are ablations"}
+        default="bialibi", metadata={"help": "position representation; learned and none are ablations"}
     )
     no_window: bool = field(
-        default=False, metadata={"help": "ablation: attend to the packed rows alone, without a window"}
+        default=False, metadata={"help": "ablation: attend to the pack vectors only, without a window"}
     )
     attention_backend: ChoiceEnum(BACKENDS) = field(  # type: ignore[valid-type]
         default="auto",

@@ -60,7 +60,7 @@ def load_encoder(
     words = weights.get("encoder.embeddings.words.weight")
     if words is not None and len(words) != len(dictionary):
         raise UserError(
-            f"{title} has {len(words)} words, the dictionary {len(dictionary)}",
+            f"{title} has {len(words)} tokens, the dictionary {len(dictionary)}",
             path,
             f"binarize the text with the dict.txt of {title}",
         )

@@ -16,13 +16,13 @@ from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 
 @dataclass
 class LongformerModelConfig(EncoderModelConfig):
-    max_positions: int = field(default=4096, metadata={"help": "rows of the learned position table"})
+    max_positions: int = field(default=4096, metadata={"help": "number of learned positions"})
     attention_window: str = field(
         default="512",
-        metadata={"help": "tokens that a token attends to around it, an even number, or a comma list of one a layer"},
+        metadata={"help": "window size in tokens, an even number, or a comma-separated list with one per layer"},
     )
     attention_dilation: str = field(
-        default="1", metadata={"help": "steps between these tokens, or a comma list of one a head"}
+        default="1", metadata={"help": "distance between these tokens, or a comma-separated list with one per head"}
     )
 
 

@@ -52,23 +52,23 @@ class TaskHeads(nn.Module):
     def register_classification_head(
         self, name: str, num_classes: int = 2, inner_dim: int | None = None, **unused: Any
     ) -> None:
-        """fairseq's hook for ``sentence_prediction``; takes away the word head, which has no part in it."""
+        """fairseq's hook for ``sentence_prediction``; removes the LM head, which is unused then."""
         C = self.cfg.encoder_embed_dim
         head = ClassificationHead(C, inner_dim or C, num_classes, self.cfg.pooler_dropout)
         self.classification_heads[name] = initialise(head)
         self.lm_head = None
 
     def register_span_head(self, kind: str) -> None:
-        """Adds the span head, one of ``SPAN_HEADS``, and takes away the word head, which has no part in it."""
+        """Adds the span head, one of ``SPAN_HEADS``, and removes the LM head, which is unused then."""
         self.span_head = SPAN_HEADS[kind](self.cfg.encoder_embed_dim)
         self.lm_head = None
 
     def register_segment_head(self) -> None:
-        """Adds the head that judges sentences or paragraphs."""
+        """Adds the head that scores sentences or paragraphs."""
         self.segment_head = initialise(SegmentHead(self.cfg.encoder_embed_dim))
 
     def register_answer_type_head(self, kinds: int) -> None:
-        """Adds the head that tells so many kinds of answers apart."""
+        """Adds the head that chooses one of so many answer types."""
         self.answer_type_head = initialise(AnswerTypeHead(self.cfg.encoder_embed_dim, kinds))
 
 

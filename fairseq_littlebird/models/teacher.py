@@ -50,7 +50,7 @@ class Teacher:
         length, known = src_tokens.shape[1], self.config.max_positions
         if length > known:
             raise UserError(
-                f"a sequence of {length} tokens, but the teacher knows {known} positions",
+                f"a sequence of {length} tokens, but the teacher reads {known} positions",
                 self.path,
                 f"lower --tokens-per-sample by {length - known}",
             )

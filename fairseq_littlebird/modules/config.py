@@ -127,7 +127,7 @@ class LittleBirdConfig(EncoderConfig):
     """LittleBird.
 
     Args:
-        pack_size: S, packed rows; 0 leaves out the pack stream (table 3).
+        pack_size: S, pack vectors; 0 leaves out the pack stream (table 3).
         block_size: b, tokens a block.
         positions: ``bialibi``; or, for ablation (table 8), ``learned`` (absolute, up to max_positions), ``none``.
         window: False leaves X-to-X attention out of the unpack step (table 8).

@@ -19,7 +19,7 @@ from fairseq_littlebird.errors import UserError
 @dataclass
 class LittleBirdAdamConfig(FairseqAdamConfig):
     slopes_lr_scale: float = field(
-        default=200.0, metadata={"help": "learning rate of the slopes over that of the other parameters"}
+        default=200.0, metadata={"help": "learning rate of the slopes relative to that of the other parameters"}
     )
 
 

@@ -95,7 +95,7 @@ def _device(device: str | None, precision: str) -> str:
             f"no device {place!r} ({first_line(error)})", remedy="choose cpu, or one that is here"
         ) from error
     if precision == "int8" and place != "cpu":
-        raise UserError("int8 runs on a CPU alone", place, "choose cpu, or half precision")
+        raise UserError("int8 runs only on CPUs", place, "choose cpu, or half precision")
     return place
 
 

@@ -13,19 +13,19 @@ from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
 from fairseq_littlebird.data.shards import check_words, folder_of
 from fairseq_littlebird.data.unmasked_dataset import UnmaskedDataset
-from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
+from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
-from fairseq_littlebird.tasks.watched import Watched
+from fairseq_littlebird.tasks.training_monitor import TrainingMonitor
 
 
 @dataclass
-class LittleBirdMaskedLMConfig(CarriedFilesConfig, PaddingInsertionConfig, MaskedLMConfig):
+class LittleBirdMaskedLMConfig(BundledFilesConfig, PaddingInsertionConfig, MaskedLMConfig):
     pass
 
 
 @register_task("littlebird_masked_lm", dataclass=LittleBirdMaskedLMConfig)
-class LittleBirdMaskedLMTask(CarriedFiles, Watched, SplitUse, MaskedLMTask):
+class LittleBirdMaskedLMTask(BundledFiles, TrainingMonitor, SplitUse, MaskedLMTask):
     """fairseq's masked_lm, whose training batches carry position ids with gaps."""
 
     cfg: LittleBirdMaskedLMConfig

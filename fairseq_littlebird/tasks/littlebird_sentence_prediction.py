@@ -20,36 +20,39 @@ from fairseq_littlebird.data.label_set_dataset import LabelSetDataset
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
 from fairseq_littlebird.data.shards import check_words, folder_of, folders
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
+from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
-from fairseq_littlebird.tasks.watched import Watched
+from fairseq_littlebird.tasks.training_monitor import TrainingMonitor
 
 
 @dataclass
-class LittleBirdSentencePredictionConfig(CarriedFilesConfig, PaddingInsertionConfig, SentencePredictionConfig):
+class LittleBirdSentencePredictionConfig(BundledFilesConfig, PaddingInsertionConfig, SentencePredictionConfig):
     data: str = field(
         default=MISSING,
-        metadata={"help": "folders of littlebird-prepare classification joined by colons, one an epoch in turn"},
+        metadata={"help": "folders of littlebird-prepare classification, joined by colons; epochs take them in turn"},
     )
     init_token: Optional[int] = field(  # noqa: UP045
-        default=0, metadata={"help": "id of the token before each item, which the head reads; 0: <s>"}
+        default=0, metadata={"help": "id of the token before each text, which the head reads; 0: <s>"}
     )
     separator_token: Optional[int] = field(  # noqa: UP045
-        default=2, metadata={"help": "id of the token before the second of two inputs; 2: </s>"}
+        default=2, metadata={"help": "id of the token before the second text of a pair; 2: </s>"}
     )
-    max_positions: int = field(default=2**20, metadata={"help": "tokens of an item at most, with --init-token"})
+    max_positions: int = field(
+        default=2**20, metadata={"help": "maximum number of tokens in a text, with --init-token"}
+    )
     num_classes: int = field(
-        default=-1, metadata={"help": "number of classes; a folder of littlebird-prepare classification has it"}
+        default=-1,
+        metadata={"help": "number of classes (default: that of the folder of littlebird-prepare classification)"},
     )
     multi_label: bool = field(
         default=False,
-        metadata={"help": "a text has several labels, or none; a folder of littlebird-prepare says so itself"},
+        metadata={"help": "a text can have any number of labels (default: as in the folder of littlebird-prepare)"},
     )
 
 
 @register_task("littlebird_sentence_prediction", dataclass=LittleBirdSentencePredictionConfig)
-class LittleBirdSentencePredictionTask(CarriedFiles, Watched, SplitUse, SentencePredictionTask):
+class LittleBirdSentencePredictionTask(BundledFiles, TrainingMonitor, SplitUse, SentencePredictionTask):
     """fairseq's sentence_prediction, whose training batches carry position ids with gaps."""
 
     cfg: LittleBirdSentencePredictionConfig

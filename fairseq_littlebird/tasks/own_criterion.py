@@ -16,5 +16,5 @@ class OwnCriterion:
         """Raises UserError where it is fairseq's default, which is what a forgotten option gives."""
         if cfg._name == "cross_entropy":
             own = self.cfg._name
-            raise UserError(f"cross_entropy is no criterion for --task {own}", remedy=f"give --criterion {own}")
+            raise UserError(f"cross_entropy is not a criterion for --task {own}", remedy=f"give --criterion {own}")
         return super().build_criterion(cfg, from_checkpoint)  # type: ignore[misc]

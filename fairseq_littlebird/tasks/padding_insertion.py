@@ -18,19 +18,21 @@ class PaddingInsertionConfig(FairseqDataclass):
     """A mixin; the defaults are the paper's for fine-tuning (section 4.4)."""
 
     padding_insertion: bool = field(
-        default=False, metadata={"help": "train with virtual padding: gaps in the position ids at sentence ends"}
+        default=False, metadata={"help": "train with padding insertion: gaps in the position ids at sentence ends"}
     )
-    padding_insertion_probability: float = field(default=0.2, metadata={"help": "of a gap at each boundary"})
+    padding_insertion_probability: float = field(
+        default=0.2, metadata={"help": "probability of a gap at each sentence end"}
+    )
     padding_insertion_min: int = field(default=0, metadata={"help": "shortest gap, in positions"})
     padding_insertion_max: int = field(default=256, metadata={"help": "longest gap, in positions"})
     padding_insertion_after: str = field(
-        default=".?!", metadata={"help": "the characters whose tokens end a sentence, written together"}
+        default=".?!", metadata={"help": "characters that end a sentence, without separators"}
     )
     # persistent data workers would never see the next epoch
-    reuse_dataloader: bool = field(default=False, metadata={"help": "leave it off: masks and gaps follow the epoch"})
-    persistent_workers: bool = field(default=False, metadata={"help": "leave it off, for the same reason"})
+    reuse_dataloader: bool = field(default=False, metadata={"help": "must be off: masks and gaps change each epoch"})
+    persistent_workers: bool = field(default=False, metadata={"help": "must be off, for the same reason"})
     # fairseq draws the order of the epoch that a run starts in, for all epochs: one that goes on later would differ
-    rebuild_batches: bool = field(default=True, metadata={"help": "leave it on: batches follow the epoch"})
+    rebuild_batches: bool = field(default=True, metadata={"help": "must be on: batches change each epoch"})
 
 
 def padding_insertion(

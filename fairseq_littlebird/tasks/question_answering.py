@@ -11,7 +11,7 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
-from fairseq_littlebird.checkpoints.dictionary import carried_file
+from fairseq_littlebird.checkpoints.dictionary import bundled_file
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.model_folder import settings_in
 from fairseq_littlebird.data.prepared import PreparedQuestions, longest_answer, read_settings
@@ -20,48 +20,47 @@ from fairseq_littlebird.data.shards import check_words, folder_of, folders_read
 from fairseq_littlebird.datasets import DatasetSpec, find_dataset
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
-from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
+from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
 from fairseq_littlebird.tasks.own_criterion import OwnCriterion
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
-from fairseq_littlebird.tasks.watched import Watched
+from fairseq_littlebird.tasks.training_monitor import TrainingMonitor
 from fairseq_littlebird.text.window import GAP
 
 
 @dataclass
-class QuestionAnsweringConfig(CarriedFilesConfig, PaddingInsertionConfig):
+class QuestionAnsweringConfig(BundledFilesConfig, PaddingInsertionConfig):
     data: str = field(
-        default=MISSING, metadata={"help": "folders of littlebird-prepare qa joined by colons, one an epoch in turn"}
+        default=MISSING,
+        metadata={"help": "folders of littlebird-prepare qa, joined by colons; epochs take them in turn"},
     )
     span_head: ChoiceEnum(list(SPAN_HEADS)) = field(  # type: ignore[valid-type]
         default="linear",
         metadata={
-            "help": "linear: the paper's reader; independent: an end whatever the start, as BERT's readers have it; "
-            "bigbird: the same over a feed-forward block; qass: the head of recurring span selection, with its weights"
+            "help": "linear: the paper's; independent: the end does not depend on the start, as in BERT; "
+            "bigbird: independent, after a feed-forward block; qass: the head of recurring span selection"
         },
     )
     unanswered_windows: float = field(
         default=0.1,
-        metadata={
-            "help": "share of training windows that lack the answer, where a question has such and one window trains"
-        },
+        metadata={"help": "fraction of training windows without the answer, for questions that have such windows"},
     )
     windows_per_question: Optional[int] = field(  # noqa: UP045 (fairseq reads no other spelling)
         default=None,
         metadata={
-            "help": "windows of a question that train together, one with the answer among them, under one normaliser "
-            "of starts; 0: all. By default 1, and all where answers are noisy (TriviaQA)"
+            "help": "windows per question in a training example, at least one with the answer, under one normaliser "
+            "of starts; 0: all (default: 1, and all for TriviaQA's noisy answers)"
         },
     )
     virtual_paddings: int = field(
         default=GAP, metadata={"help": "positions skipped between paragraphs (HotpotQA, TriviaQA, WikiHop)"}
     )
-    max_positions: int = field(default=2**20, metadata={"help": "tokens of a window at most"})
+    max_positions: int = field(default=2**20, metadata={"help": "maximum number of tokens in a window"})
     seed: int = II("common.seed")
 
 
 @register_task("question_answering", dataclass=QuestionAnsweringConfig)
-class QuestionAnsweringTask(OwnCriterion, CarriedFiles, Watched, SplitUse, FairseqTask):
+class QuestionAnsweringTask(OwnCriterion, BundledFiles, TrainingMonitor, SplitUse, FairseqTask):
     """Training batches hold one window a question or several; those of evaluation hold all."""
 
     cfg: QuestionAnsweringConfig
@@ -106,9 +105,9 @@ class QuestionAnsweringTask(OwnCriterion, CarriedFiles, Watched, SplitUse, Fairs
         """A trained model's limit goes before the folder's, unless that is of another data set, with a rule.
 
         Raises:
-            UserError: as :class:`CarriedFiles`, or where the windows that it read had other special symbols.
+            UserError: as :class:`BundledFiles`, or where the windows that it read had other special symbols.
         """
-        file = carried_file({"task_state": state_dict}, "prepared.json")
+        file = bundled_file({"task_state": state_dict}, "prepared.json")
         super().load_state_dict(state_dict)  # another dictionary, which other ids follow from, is told first
         check_windows(parsed(file) if file else {}, self.dictionary, "the checkpoint")
         if file:

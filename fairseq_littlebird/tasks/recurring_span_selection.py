@@ -15,27 +15,29 @@ from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
 from fairseq_littlebird.data.shards import check_words, folder_of
-from fairseq_littlebird.tasks.carried_files import CarriedFiles, CarriedFilesConfig
+from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
 from fairseq_littlebird.tasks.own_criterion import OwnCriterion
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
-from fairseq_littlebird.tasks.watched import Watched
+from fairseq_littlebird.tasks.training_monitor import TrainingMonitor
 
 
 @dataclass
-class RecurringSpanSelectionConfig(CarriedFilesConfig, PaddingInsertionConfig):
-    data: str = field(default=MISSING, metadata={"help": "binarized folders joined by colons, one an epoch in turn"})
-    tokens_per_sample: int = field(default=512, metadata={"help": "tokens of a chunk at most"})
+class RecurringSpanSelectionConfig(BundledFilesConfig, PaddingInsertionConfig):
+    data: str = field(
+        default=MISSING, metadata={"help": "binarized folders, joined by colons; epochs take them in turn"}
+    )
+    tokens_per_sample: int = field(default=512, metadata={"help": "maximum number of tokens in a chunk"})
     sample_break_mode: SAMPLE_BREAK_MODE_CHOICES = field(
         default="none", metadata={"help": "where chunks may end; see masked_lm"}
     )
     shorten_method: SHORTEN_METHOD_CHOICES = field(
         default="none", metadata={"help": "for lines longer than a chunk; see masked_lm"}
     )
-    shorten_data_split_list: str = field(default="", metadata={"help": "splits to shorten, by commas"})
-    max_span_length: int = field(default=10, metadata={"help": "tokens of a recurring span at most"})
+    shorten_data_split_list: str = field(default="", metadata={"help": "comma-separated splits to shorten"})
+    max_span_length: int = field(default=10, metadata={"help": "maximum number of tokens in a recurring span"})
     max_questions: int = field(
-        default=0, metadata={"help": "questions a chunk at most; 0: 30, 120, 240 at 512, 2K, 4K tokens"}
+        default=0, metadata={"help": "maximum number of questions per chunk; 0: 30, 120, 240 at 512, 2K, 4K tokens"}
     )
     free_end: bool = field(
         default=False, metadata={"help": "spans may end inside a word, for languages with particles (Korean)"}
@@ -44,7 +46,7 @@ class RecurringSpanSelectionConfig(CarriedFilesConfig, PaddingInsertionConfig):
 
 
 @register_task("recurring_span_selection", dataclass=RecurringSpanSelectionConfig)
-class RecurringSpanSelectionTask(OwnCriterion, CarriedFiles, Watched, SplitUse, MaskedLMTask):
+class RecurringSpanSelectionTask(OwnCriterion, BundledFiles, TrainingMonitor, SplitUse, MaskedLMTask):
     """Chunks as fairseq's masked_lm makes them; questions as :class:`RecurringSpanDataset` draws them."""
 
     cfg: RecurringSpanSelectionConfig

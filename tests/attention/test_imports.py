@@ -18,18 +18,31 @@ importlib.machinery.PathFinder.find_spec = find_spec
 """
 
 
-PACKAGES = (
-    "attention",
-    "modules.littlebird_encoder",
-    "heads.span_selection",
-    "heads.language_model",
-    "objectives.span_selection",
-)
+PACKAGES = ("attention", "attention.common", "modules", "modules.attention", "heads", "objectives")
 
 
 def test_works_where_fairseq_is_not_installed():
     imports = "\n".join(f"import fairseq_littlebird.{package}" for package in PACKAGES)
     code = f"{BLOCKER}{imports}\nassert 'fairseq' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_loads_no_fairseq_and_installs_no_hooks():
+    """Where fairseq is installed, too; what a package says that it has is there."""
+    imports = "\n".join(f"from fairseq_littlebird.{package} import *" for package in PACKAGES)
+    code = f"""
+import atexit, logging, signal, sys, threading
+hooks = lambda: (sys.excepthook, threading.excepthook, sys.unraisablehook, signal.getsignal(signal.SIGTERM))
+before = hooks(), logging.root.level, logging.root.handlers[:]
+{imports}
+assert (hooks(), logging.root.level, logging.root.handlers) == before
+assert not {{"fairseq", "hydra", "omegaconf", "fairseq_littlebird.registration"}} & sys.modules.keys()
+from fairseq_littlebird.attention import dense_unpack_window_attention, pack_attention, unpack_window_attention
+import fairseq_littlebird.models, fairseq.criterions, fairseq.tasks
+assert "littlebird_distillation" in fairseq.criterions.CRITERION_REGISTRY
+assert "question_answering" in fairseq.tasks.TASK_REGISTRY
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -1,4 +1,4 @@
-"""Whole models on masked words: what they are given and give, sizes, figures, and the picture of them."""
+"""Whole models with a masked-LM head: what they are given and give, sizes, figures, and the picture of them."""
 
 from __future__ import annotations
 

@@ -53,14 +53,14 @@ def texts():
 
 
 def whole_rows(model, tokens):
-    """<float>[layers, H, L, L], and the share of the packed rows by layer."""
+    """<float>[layers, H, L, L], and the share of the pack vectors by layer."""
     with torch.inference_mode():
         _, extra = model(tokens, features_only=True, return_attention_internals=True)
         layers = extra["attention_internals"]
         if isinstance(model, FullAttentionModel):
             return torch.cat([full_attention_probabilities(internals) for internals in layers]), torch.zeros(2)
         rows = torch.cat([effective_attention(internals, None, None, 4) for internals in layers])
-        # what is left when the packed rows lead nowhere
+        # what is left when the pack vectors lead nowhere
         nowhere = [torch.zeros_like(pack_attention_probabilities(internals)) for internals in layers]
         direct = [
             effective_attention(r, None, None, 4, pack=p)

@@ -22,7 +22,11 @@ from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.errors import UserError
 
 LINES = st.lists(
-    st.text(st.characters(exclude_categories=["Z", "Cc", "Cs"]), min_size=1, max_size=4)
+    st.text(st.characters(exclude_categories=["Z", "Cc", "Cs"]), min_size=1, max_size=4).filter(
+        lambda symbol: (
+            symbol not in ("<s>", "<pad>", "</s>", "<unk>")
+        )  # fairseq refuses them without its overwrite flag
+    )
     | st.sampled_from(["<mask>", "[QUESTION]", "a b", "\u2028x", "x\x85y"]),
     max_size=9,
     unique=True,

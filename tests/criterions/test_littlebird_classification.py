@@ -121,7 +121,7 @@ def test_nothing_logged_of_nothing():
     [
         (False, "8", "1 weights for 4 classes"),
         (True, "1,2", "2 weights for 4 classes"),
-        (False, "1,2,a,4", "no numbers"),
+        (False, "1,2,a,4", "expected numbers"),
         (False, "1,2,0,4", "positive"),
         (True, "nan", "positive"),
     ],

@@ -399,7 +399,8 @@ def test_layer_maps(text, layers, teachers, wanted):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("1", "1 layers"), ("1,2,9", "1 to 6"), ("0,1,2", "1 to 6"), ("a,b,c", "no list")]
+    ("text", "says"),
+    [("1", "1 layers"), ("1,2,9", "1 to 6"), ("0,1,2", "1 to 6"), ("a,b,c", "expected a list of numbers")],
 )
 def test_odd_layer_maps(text, says):
     with pytest.raises(UserError, match=says):
@@ -438,7 +439,7 @@ def test_teachers_that_are_none(task, criterion, student, teacher, saved, tmp_pa
         load(tmp_path / "broken.pt")
     longer = Dictionary()
     longer.add_symbol("w0")
-    with pytest.raises(UserError, match="the teacher has 45 words, the dictionary 6"):
+    with pytest.raises(UserError, match="the teacher has 45 tokens, the dictionary 6"):
         load(saved(teacher), MaskedLMTask(SimpleNamespace(seed=1), longer))
     teacher.encoder.layers[1].ffn.fc1.bias = None
     with pytest.raises(UserError, match="do not fit the model"):
@@ -457,17 +458,17 @@ def test_soft_targets_alone_go_into_any_encoder(criterion, teacher, sample):
 
 
 def test_teachers_that_do_not_fit(task, criterion, student, teacher, sample, spans, words):
-    with pytest.raises(UserError, match="full attention: attention is distilled into LittleBird alone; .*-weight 0"):
+    with pytest.raises(UserError, match="full attention: attention can be distilled only into LittleBird; .*-weight 0"):
         criterion()(teacher, sample)
     with pytest.raises(UserError, match="the teacher has no span head; train one .*--soft-weight 0"):
         student.register_span_head("qass")
         criterion()(student, spans)
     teacher.lm_head = None
-    with pytest.raises(UserError, match="the teacher has no word head"):
+    with pytest.raises(UserError, match="the teacher has no LM head"):
         criterion()(student, sample)
     long = torch.full((1, 25), 5)
     batch = {"net_input": {"src_tokens": long}, "target": long, "ntokens": 25, "nsentences": 1}
-    with pytest.raises(UserError, match="25 tokens, but the teacher knows 24 .*--tokens-per-sample by 1"):
+    with pytest.raises(UserError, match="25 tokens, but the teacher reads 24 .*--tokens-per-sample by 1"):
         criterion(soft_weight=0.0)(student, batch)
     for change, says in (
         ({"encoder_attention_heads": 4}, "4 heads, the teacher 2"),

@@ -1,4 +1,4 @@
-"""What the data sets with paragraphs, segments and kinds of answers have in a prepared folder."""
+"""What the data sets with paragraphs, segments and answer types have in a prepared folder."""
 
 from __future__ import annotations
 

@@ -77,13 +77,16 @@ def test_a_name_is_taken_once():
             register_dataset(replace(RIDDLES, name=name))
 
 
-def test_a_data_set_of_the_users_own_is_read_and_recognised(riddles, tmp_path):
+def test_a_data_set_of_the_users_own_is_read_and_recognised(riddles, tmp_path, monkeypatch):
     path = written(tmp_path / "x.json", RECORDS)
     with open_questions("auto", path) as file:
         assert file.spec is riddles
     first, second = read_questions("riddles", path)
     assert (first.answers, second.answers) == ((Answer("egg", 3),), ())
     with pytest.raises(UserError, match="this is the riddles' JSON; give --dataset riddles, or auto"):
+        list(read_questions("squad", path))
+    monkeypatch.setitem(DATASETS, "riddles", replace(riddles, file_format=""))
+    with pytest.raises(UserError, match="this is the riddles; give --dataset riddles, or auto"):
         list(read_questions("squad", path))
     with pytest.raises(UserError, match="the riddles has no articles to join"):
         list(read_questions("riddles", path, join_articles=True))

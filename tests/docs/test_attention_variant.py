@@ -28,7 +28,7 @@ def dense_left_window_attention(q, k, v, pack_k, pack_v, padding_mask, block_siz
 
 
 def left_window_attention(q, k, v, pack_k, pack_v, padding_mask, block_size):
-    """σ(Q(X) [K(C_P); K(X)]ᵀ / √d) [V(C_P); V(X)] over the packed rows, the left block and the own one.
+    """σ(Q(X) [K(C_P); K(X)]ᵀ / √d) [V(C_P); V(X)] over the pack vectors, the left block and the own one.
 
     Args:
         q, k, v: <float>[B, H, L, D].
@@ -109,6 +109,6 @@ def test_nothing_comes_from_the_right_but_through_the_pack():
     other[0, 24:] = 7
     with torch.no_grad():
         for part in encoder.layers[0].pack_attention.v.parameters():
-            part.zero_()  # the packed rows are the same whatever the tokens
+            part.zero_()  # the pack vectors are the same whatever the tokens
         before, after = encoder(tokens), encoder(other)
     assert torch.equal(before[0, :24], after[0, :24]) and not torch.equal(before[0, 24:], after[0, 24:])

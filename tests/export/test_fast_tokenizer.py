@@ -42,7 +42,7 @@ def test_a_tokenizer_of_other_words(vocabulary, kind, other, tmp_path):
     lines = (vocabulary(kind) / "dict.txt").read_text("utf-8").splitlines()
     words = [line for line in lines if len(line.split()[0]) > 1]  # letters are in every vocabulary
     (tmp_path / "dict.txt").write_text("\n".join(words) + "\n", "utf-8")
-    with pytest.raises(UserError, match="a tokenizer of other words than the model's; give the model's own"):
+    with pytest.raises(UserError, match="a tokenizer with another vocabulary than the model's; give the model's own"):
         model_tokenizer(tmp_path, vocabulary(other), "", "")
 
 

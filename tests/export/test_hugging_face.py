@@ -289,7 +289,7 @@ def test_what_cannot_be_exported(transformers, checkpoint, tmp_path, capsys):
     words = "encoder.embeddings.words.weight"
     assert "in its dict.txt" in changed(lambda c: c["model"].update({words: c["model"][words][:50]}))
     (tmp_path / "vocab.txt").write_text("[UNK]\nstone\nbridge\n##ing\n")
-    wanted = f"{tmp_path}/vocab.txt: a tokenizer of other words than the model's"
+    wanted = f"{tmp_path}/vocab.txt: a tokenizer with another vocabulary than the model's"
     assert wanted in refused(capsys, "hf", folder, out, "--tokenizer", tmp_path / "vocab.txt")
     (folder / "prepared.json").write_text("[]")
     assert "prepared.json is damaged" in refused(capsys, "hf", folder, out)

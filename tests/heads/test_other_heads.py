@@ -1,4 +1,4 @@
-"""The word head and the classification head."""
+"""The LM head and the classification head."""
 
 from __future__ import annotations
 

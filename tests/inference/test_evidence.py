@@ -63,7 +63,7 @@ def test_everything_has_its_place(make_window, make_shares, data):
         assert 0 <= passage.packed <= passage.weight + 1e-6
         inside = (window.offsets[:, 0] >= passage.start) & (window.offsets[:, 1] <= passage.end)
         assert passage.weight == pytest.approx(found.weights[inside].sum(), rel=1e-4)
-    # packed rows
+    # pack vectors
     by_row = sum(layer.packed[0] for layer in layers).numpy() / 2
     assert [row.index for row in found.rows] == np.argsort(-by_row, kind="stable")[:3].tolist()
     for row in found.rows:

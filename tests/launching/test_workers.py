@@ -38,7 +38,7 @@ def test_a_process_by_itself():
 
 
 def test_variables_that_make_no_sense(scontrol):
-    with pytest.raises(UserError, match="RANK: 'x' is no number"):
+    with pytest.raises(UserError, match="RANK: expected a number, got 'x'"):
         workers_of(TORCHRUN | {"RANK": "x"})
     with pytest.raises(UserError, match="names no hosts"):
         workers_of(SLURM)

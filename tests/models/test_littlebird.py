@@ -157,6 +157,15 @@ def test_a_trained_model_runs_without_its_backend(caplog):
 
 
 class TestCheckpoints:
+    def test_an_older_one_is_one_line(self):
+        """Whose layers had the projections themselves."""
+        model = build()
+        state = {key.replace(".attention.", "."): value for key, value in model.state_dict().items()}
+        says = "^checkpoint: written by an older version, .*; train it again, or"
+        with pytest.raises(UserError, match=says) as caught:
+            model.load_state_dict(state)
+        assert "\n" not in str(caught.value)
+
     def test_a_round_trip(self):
         one, other = build(), build()
         for p in one.parameters():
@@ -221,7 +230,7 @@ class TestCheckpoints:
         assert target(text(1, 4), classification_head_name="kind")[0].shape == (1, 2)
 
     def test_another_dictionary_is_one_line(self):
-        with pytest.raises(UserError, match="the checkpoint has 21 words, the dictionary 20"):
+        with pytest.raises(UserError, match="the checkpoint has 21 tokens, the dictionary 20"):
             build(20).load_state_dict(build(21).state_dict())
 
     def test_another_size_is_an_error(self):

@@ -104,24 +104,6 @@ def test_a_pass_leaves_random_state_alone():
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_activation_checkpointing_gives_equal_gradients():
-    values = []
-    for checkpointing in (False, True):
-        encoder = build(dropout=0.2, attention_dropout=0.3, checkpoint_activations=checkpointing).train()
-        torch.manual_seed(5)
-        result = encoder(batch(60, 33))
-        result.square().sum().backward()
-        values.append([result.detach(), *(p.grad for p in encoder.parameters())])
-    assert all(torch.equal(a, b) for a, b in zip(*values, strict=True))
-
-
-def test_attention_dropout_is_of_training_alone():
-    tokens = text(1, 60)
-    encoder = build(attention_dropout=0.5)
-    assert torch.equal(encoder(tokens), build()(tokens))
-    assert not torch.allclose(encoder.train()(tokens), build()(tokens))
-
-
 def test_time_and_memory_are_linear(largest_tensor):
     largest = []
     for L in (1024, 2048):

@@ -112,29 +112,6 @@ def test_a_row_of_padding_alone_is_finite_and_teaches_nothing():
         torch.testing.assert_close(together[name], p.grad)
 
 
-def test_a_mask_of_ones_own_hides_what_stands_there():
-    encoder, tokens = build(), text(1, 12)
-    padding = torch.arange(12)[None] >= 9
-    other = torch.where(padding, 7, tokens)
-    before, after = encoder(tokens, padding_mask=padding), encoder(other, padding_mask=padding)
-    assert torch.equal(before[:, :9], after[:, :9])
-
-
-def test_padding_may_be_computed_with_or_left_out(monkeypatch):
-    """Outputs of the unpadded tokens and all gradients."""
-    tokens = text(3, 30)
-    tokens[0, 9:], tokens[2, 1:] = PAD, PAD
-    results = []
-    for share in (0.01, 1.1):
-        monkeypatch.setattr("fairseq_littlebird.modules.unpadding.MIN_PADDING_TO_UNPAD", share)
-        encoder = build()
-        out = encoder(tokens)
-        out[tokens != PAD].square().sum().backward()
-        results.append([out[tokens != PAD], *(p.grad for p in encoder.parameters())])
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other)
-
-
 def test_a_distant_token_is_seen_through_the_global_ones():
     """After one layer only by those within the radius; after two by all, in time linear in the length."""
     tokens = text(1, 30)
@@ -176,25 +153,6 @@ def test_every_parameter_learns():
     assert encoder.global_embedding.grad.ne(0).all()
 
 
-def test_activation_checkpointing_gives_equal_gradients():
-    results = []
-    for checkpointing in (False, True):
-        encoder = build(dropout=0.2, attention_dropout=0.3, checkpoint_activations=checkpointing).train()
-        torch.manual_seed(11)
-        out = encoder(text(2, 21), annotations=TokenAnnotations(segments=torch.tensor([[[1, 4]], [[2, 9]]])))
-        out.square().sum().backward()
-        results.append([out, *(p.grad for p in encoder.parameters())])
-    for one, other in zip(*results, strict=True):
-        assert torch.equal(one, other)
-
-
-def test_evaluation_is_deterministic_and_training_is_not():
-    encoder, tokens = build(attention_dropout=0.1), text(1, 30)
-    assert torch.equal(encoder(tokens), encoder(tokens))
-    encoder.train()
-    assert not torch.equal(encoder(tokens), encoder(tokens))
-
-
 def test_memory_is_linear_in_the_length(largest_tensor):
     largest = []
     for length in (1024, 2048):
@@ -203,18 +161,6 @@ def test_memory_is_linear_in_the_length(largest_tensor):
             encoder(text(1, length)).sum().backward()
         largest.append(mode.numel)
     assert largest[1] <= 2.1 * largest[0] and largest[1] < 2048 * 2048 / 8
-
-
-def test_bfloat16_autocast():
-    encoder = build().float()
-    tokens = text(2, 40)
-    expected = encoder(tokens)
-    with torch.autocast("cpu", torch.bfloat16):
-        hidden = encoder.train()(tokens)
-        hidden.float().square().mean().backward()
-    assert (hidden.float() - expected).norm() / expected.norm() < 5e-2
-    assert all(p.grad.isfinite().all() for p in encoder.parameters())
-    assert build().bfloat16()(tokens).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(

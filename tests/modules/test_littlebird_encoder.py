@@ -92,15 +92,6 @@ def test_batch_composition_and_padding_never_matter(n, more, S, side):
     torch.testing.assert_close(encoder(together)[0, :n], encoder(row)[0])
 
 
-def test_a_mask_of_ones_own_hides_what_stands_there():
-    encoder = build()
-    tokens = text(1, 12)
-    padding = torch.arange(12)[None] >= 9
-    other = torch.where(padding, 7, tokens)
-    before, after = encoder(tokens, padding_mask=padding), encoder(other, padding_mask=padding)
-    assert torch.equal(before[:, :9], after[:, :9])
-
-
 @settings(max_examples=25)
 @given(
     gaps=st.lists(st.integers(0, 5), max_size=8), S=st.sampled_from([0, 3]), backend=st.sampled_from(["auto", "dense"])
@@ -130,16 +121,6 @@ def test_learned_positions_end_with_their_table():
         encoder(text(1, 9))
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"pack_size": 0}, {"window": False}, {"positions": "none"}, {"positions": "learned"}]
-)
-def test_every_parameter_learns(changes):
-    """A parameter that the loss never reaches breaks DistributedDataParallel."""
-    encoder = build(**changes).train()
-    encoder(text(2, 13)).sin().sum().backward()
-    assert [name for name, p in encoder.named_parameters() if p.grad is None] == []
-
-
 def test_window_off_leaves_the_packed_rows_alone():
     """Without the window a token's new value depends on its neighbours through the pack only: order is lost."""
     encoder = build(window=False)
@@ -147,38 +128,6 @@ def test_window_off_leaves_the_packed_rows_alone():
     turned = tokens.flip(1)
     torch.testing.assert_close(encoder(tokens), encoder(turned).flip(1))
     assert not torch.allclose(build()(tokens), build()(turned).flip(1))
-
-
-@pytest.mark.parametrize("backend", ["blockwise", "dense"])
-def test_activation_checkpointing_gives_equal_gradients(backend):
-    options = dict(dropout=0.2, attention_dropout=0.3, activation_dropout=0.1, attention_backend=backend)
-    results = []
-    for checkpointing in (False, True):
-        encoder = build(**options, checkpoint_activations=checkpointing).train()
-        torch.manual_seed(11)
-        out = encoder(text(2, 21), torch.arange(21).repeat(2, 1) * 2)
-        out.square().sum().backward()
-        results.append({"out": out} | {n: p.grad for n, p in encoder.named_parameters() if p.grad is not None})
-    plain, checkpointed = results
-    assert plain.keys() == checkpointed.keys() and len(plain) > 30
-    for name in plain:
-        assert torch.equal(plain[name], checkpointed[name]), name
-
-
-def test_layerdrop_skips_in_training_alone():
-    encoder = build(layerdrop=1.0)
-    trained, evaluated = [], []
-    encoder.train()(text(1, 5), states=trained)
-    encoder.eval()(text(1, 5), states=evaluated)
-    assert len(trained) == 1 and len(evaluated) == SMALL.layers + 1
-
-
-def test_evaluation_is_deterministic_and_training_is_not():
-    encoder = build(dropout=0.1, attention_dropout=0.1)
-    tokens = text(1, 30)
-    assert torch.equal(encoder(tokens), encoder(tokens))
-    encoder.train()
-    assert not torch.equal(encoder(tokens), encoder(tokens))
 
 
 def test_state_knows_no_sequence_length():
@@ -227,36 +176,3 @@ def test_memory_is_linear_in_the_length(largest_tensor):
             encoder(text(1, length)).sum().backward()
         largest.append(mode.numel)
     assert largest[1] <= 2.1 * largest[0] and largest[1] < 4096 * 4096 / 8
-
-
-def test_bfloat16_autocast():
-    encoder = build().float()
-    tokens = text(2, 40)
-    expected = encoder(tokens)
-    with torch.autocast("cpu", torch.bfloat16):
-        hidden = encoder.train()(tokens)
-        hidden.float().square().mean().backward()
-    assert (hidden.float() - expected).norm() / expected.norm() < 5e-2
-    assert all(p.grad.isfinite().all() for p in encoder.parameters() if p.grad is not None)
-
-
-def test_half_precision_throughout():
-    encoder = build().bfloat16()
-    assert encoder(text(2, 40)).dtype == torch.bfloat16
-    assert encoder(text(2, 40)).isfinite().all()
-
-
-@pytest.mark.parametrize("window", [True, False])
-def test_padding_may_be_computed_with_or_left_out(window, monkeypatch):
-    """Outputs of the unpadded tokens and all gradients."""
-    tokens = text(3, 30)
-    tokens[0, 9:], tokens[2, 1:] = PAD, PAD
-    results = []
-    for share in (0.01, 1.1):
-        monkeypatch.setattr("fairseq_littlebird.modules.unpadding.MIN_PADDING_TO_UNPAD", share)
-        encoder = build(window=window)
-        out = encoder(tokens)
-        out[tokens != PAD].square().sum().backward()
-        results.append([out[tokens != PAD], *(p.grad for p in encoder.parameters())])
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other)

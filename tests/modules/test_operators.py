@@ -6,7 +6,7 @@ import torch
 from torch.library import opcheck
 
 from fairseq_littlebird.attention.common import dropout
-from fairseq_littlebird.attention.littlebird import absorbed_pack, blockwise
+from fairseq_littlebird.attention.littlebird import absorbed_pack, blockwise, distance_features
 from fairseq_littlebird.modules import feed_forward
 
 SEED = torch.tensor(3)
@@ -20,8 +20,8 @@ def leaf(*shape):
 def test_blockwise_attention():
     B, H, L, D, S, b = 2, 2, 9, 4, 3, 4
     positions = torch.arange(L).expand(B, L)
-    opcheck(blockwise._features, (positions, PADDING, b, S, torch.float64))
-    features = blockwise._features(positions, PADDING, b, S, torch.float64)
+    opcheck(distance_features._features, (positions, PADDING, b, S, torch.float64))
+    features = distance_features._features(positions, PADDING, b, S, torch.float64)
     tensors = leaf(B, H, L, D), leaf(B, H, L, D), leaf(B, H, L, D), leaf(B, H, S, D), leaf(B, H, S, D), leaf(H, 3)
     opcheck(blockwise._attend, (*tensors, features, PADDING, b, 0.3, SEED))
     opcheck(blockwise._attend, (*tensors, features[:1], None, b, 0.0, SEED))

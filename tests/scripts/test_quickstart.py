@@ -1,4 +1,4 @@
-"""The whole quickstart on somebody's own small files, with a few updates."""
+"""The whole quickstart on a user's own small files, with a few updates."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The data sets' own files through the whole pipeline: prepared, answered, scored.
 
 Oracle predictions are what a perfect model would say: gold spans read back from the prepared windows, gold sentences,
-gold kinds of answers. They must score full marks on real records.
+gold answer types. They must score full marks on real records.
 """
 
 from __future__ import annotations

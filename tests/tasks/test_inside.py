@@ -209,7 +209,7 @@ def test_commands_of_the_page(reader, teacher, tiny, tmp_path, monkeypatch, caps
     assert set(re.findall(r"^\| `(\w+)`", DOCS.read_text("utf-8").split("| share |")[1], flags=re.M)) == set(
         names["explanation"].shares
     )
-    # other pages of an earlier call are replaced, those of somebody else are not
+    # other pages of an earlier call are replaced, those of others are not
     again = ["quickstart/qa-8k", "--path", f"{reader}", "--output", "answers", *small["predict"]]
     predict([*again, "--overwrite"])
     assert not Path("answers/html").exists()

@@ -109,7 +109,7 @@ def test_the_limit_comes_with_the_checkpoint(reader, tiny, tmp_path, capsys):
         ("squad", "squad", 83, 83),
         ("squad", "mrqa", 83, 83),
         ("squad", "squad", None, 30),
-        ("hotpotqa", "hotpotqa", 90, 90),  # somebody's own choice
+        ("hotpotqa", "hotpotqa", 90, 90),  # the user's own choice
         ("hotpotqa", "squad", 83, 60),
         ("triviaqa", "squad", 83, 32),
     ],
@@ -186,7 +186,7 @@ def test_bad_input_is_one_line(reader, words, tiny, tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def squad(data_dir, fairseq, tmp_path_factory):
-    """Questions on a Wikipedia article, prepared, in ``questions``, and a reader that has learned them by heart."""
+    """Questions on a Wikipedia article, prepared, in ``questions``, and a model that has memorised them."""
     folder = tmp_path_factory.mktemp("squad")
     article = json.loads((data_dir / "squad" / "dev.json").read_text("utf-8"))["data"][0]
     article["paragraphs"] = article["paragraphs"][:12]

@@ -286,7 +286,7 @@ def test_a_classifier_is_refused(reader, tiny, tmp_path, task):
 def test_a_tokenizer_of_other_words(reader, tmp_path):
     words = "[UNK] mara lindt studied the salt mine of oslo ##ed ##ing ##s".split()
     (tmp_path / "vocab.txt").write_text("\n".join(words))
-    with pytest.raises(UserError, match="vocab.txt: a tokenizer of other words than the model's"):
+    with pytest.raises(UserError, match="vocab.txt: a tokenizer with another vocabulary than the model's"):
         LittleBird.from_pretrained(reader, tokenizer=tmp_path / "vocab.txt")
 
 

@@ -10,7 +10,7 @@ import torch
 from fairseq.logging import metrics
 
 from fairseq_littlebird.attention import BiALiBi
-from fairseq_littlebird.tasks.watched import Watched, slopes
+from fairseq_littlebird.tasks.training_monitor import TrainingMonitor, slopes
 
 WANDB = """
 import json, os
@@ -72,7 +72,7 @@ def test_a_batch_without_questions_leaves_the_mean_loss_as_it_is():
                 if "loss" in log:
                     metrics.log_scalar("loss", log["loss"], log["sample_size"], round=3)
 
-    class Task(Watched, Criterion):
+    class Task(TrainingMonitor, Criterion):
         pass
 
     with metrics.aggregate() as values:

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
-from fairseq_littlebird.attention.littlebird.blockwise import (
-    blockwise_unpack_window_attention,
-    distance_features,
-)
+from fairseq_littlebird.attention.littlebird.blockwise import blockwise_unpack_window_attention
 from fairseq_littlebird.attention.littlebird.dense import dense_unpack_window_attention
+from fairseq_littlebird.attention.littlebird.distance_features import distance_features
 from fairseq_littlebird.attention.littlebird.unfolded import unfolded_unpack_window_attention
 from fairseq_littlebird.exporting import is_exporting
 

@@ -1,13 +1,7 @@
 """USWAttn, one query block after another: time and memory linear in L, nothing of size [L, W] anywhere.
 
-The keys a query block needs, [global block; packed; left, own and right block], stay in one small ring that fits a
-core's cache; moving on by a block brings in one new key block over the oldest (block j lies in slot j mod 3). The
-backward pass walks the same way and computes the probabilities again. Its gradients gather in a ring of their own,
-whose blocks are written out as they leave it.
-
-BiALiBi is linear in the slopes, so a block's bias is one product of the slopes with distances shared by all heads:
-    bias = -(β · left + γ · right + α · first),   left = right = b/2 for packed keys.
-These depend on positions alone: :func:`distance_features` makes them once a batch, for all layers.
+The keys a query block needs stay in one small ring, see :class:`KeyRing`. The backward pass walks the same way and
+computes the probabilities again. :func:`distance_features` makes once a batch what all layers' biases are made of.
 
 Legend: B batch, L tokens, S pack size, H heads, D head width, b block size, n tokens of one sequence up to its last
 unpadded one, m ≤ b queries of a block, W = S + 4b keys of a block (S + 3b where the window holds the global block).
@@ -15,15 +9,16 @@ unpadded one, m ≤ b queries of a block, W = S + 4b keys of a block (S + 3b whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fairseq_littlebird.attention.common.dropout import keep_mask, random_seed
 from fairseq_littlebird.attention.common.masked_softmax import MASKED
-from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi, distances
+from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
+from fairseq_littlebird.attention.littlebird.distance_features import distance_features
+from fairseq_littlebird.attention.littlebird.key_ring import Block, GradientRing, KeyRing, Sequence, query_blocks
 
 INPUTS = (  # of the operators
     "Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, Tensor coefficients, Tensor features, "
@@ -50,7 +45,7 @@ def blockwise_unpack_window_attention(
     is undefined, though finite, and no gradient comes from there.
 
     Args:
-        features: :func:`distance_features` of these positions, where somebody has them already.
+        features: :func:`distance_features` of these positions, where the caller has them already.
     """
     wide = torch.promote_types(q.dtype, torch.float32)
     if features is None:
@@ -68,145 +63,8 @@ def blockwise_unpack_window_attention(
     return result
 
 
-def distance_features(
-    like: Tensor, positions: Tensor | None, padding_mask: Tensor | None, block_size: int, pack_size: int
-) -> Tensor:
-    """What the bias of every layer and head is made of: how far each key is to the left, to the right, or first.
-
-    Args:
-        like: <float>[…, L, D], for its length, device and type.
-        positions: <integer>[B, L], non-decreasing, or None for 0 … L-1.
-        padding_mask: <bool>[B, L], True = padding, or None.
-        block_size: b.
-        pack_size: S.
-    Returns:
-        <float32 or wider>[B or 1, 3, Σ m·W], one block's m·W after another's; 1 where all sequences are alike.
-    """
-    if positions is None:
-        positions = torch.arange(like.shape[-2], device=like.device)[None]
-        if padding_mask is not None:  # the last block of each is cut elsewhere
-            positions = positions.expand(len(padding_mask), -1)
-    wide = torch.promote_types(like.dtype, torch.float32)
-    features: Tensor = _features(positions, padding_mask, block_size, pack_size, wide)
-    return features
-
-
-class _Block(NamedTuple):
-    """One query block of a sequence, and where its keys lie in the ring."""
-
-    number: int
-    queries: slice  # its tokens
-    columns: slice  # of the ring
-    masked: list[slice]  # of these columns, those that hold no key
-    features: slice  # in the last dimension of the features
-
-
-def _blocks(n: int, b: int, S: int) -> Iterator[_Block]:
-    """The query blocks of a sequence of n tokens."""
-    offset = 0
-    for i in range(-(-n // b)):
-        first = 0 if i >= 2 else b  # blocks 0 and 1 have the global block in their window: count it once
-        masked = []
-        for j in (i - 1, i, i + 1):
-            slot, size = b + S + j % 3 * b - first, max(0, min(b, n - j * b)) if j >= 0 else 0
-            if size < b:
-                masked.append(slice(slot + size, slot + b))
-        m = min(b, n - i * b)
-        end = offset + m * (S + 4 * b - first)
-        yield _Block(i, slice(i * b, i * b + m), slice(first, None), masked, slice(offset, end))
-        offset = end
-
-
-class _Ring:
-    """[global block; packed; three blocks] of one sequence's keys or values: ``rows`` <float>[H, S + 4b, D].
-
-    Args:
-        x: <float>[H, n, D].
-        packed: <float>[H, S, D].
-        b: block size.
-        dtype: of the rows.
-    """
-
-    def __init__(self, x: Tensor, packed: Tensor, b: int, dtype: torch.dtype) -> None:
-        (H, _, D), S = x.shape, packed.shape[1]
-        self.x, self.b, self.S = x, b, S
-        self.rows = self.empty_rows(H, S + 4 * b, D, dtype)
-        self.rows[:, b : b + S] = packed
-
-    def empty_rows(self, H: int, W: int, D: int, dtype: torch.dtype) -> Tensor:
-        return self.x.new_zeros(W, H, D, dtype=dtype).transpose(0, 1)  # a token's heads together, as in x
-
-    def slot(self, block: int) -> Tensor:
-        start = self.b + self.S + block % 3 * self.b
-        return self.rows[:, start : start + self.b]
-
-    def enter(self, block: int) -> None:
-        """Brings in what block ``block`` needs that its predecessor did not."""
-        if block == 0:
-            self._copy(0, self.slot(0))
-        if block == 2:
-            self._copy(0, self.rows[:, : self.b])
-        self._copy(block + 1, self.slot(block + 1))
-
-    def _copy(self, block: int, to: Tensor) -> None:
-        tokens = self.x[:, block * self.b : (block + 1) * self.b]
-        to[:, : tokens.shape[1]] = tokens
-
-
-class _GradientRing(_Ring):
-    """Gradients of the rows; ``leave`` writes them to ``x`` <float>[H, n, D] and ``packed`` <float>[H, S, D]."""
-
-    def __init__(self, x: Tensor, packed: Tensor, b: int, dtype: torch.dtype) -> None:
-        super().__init__(x, torch.zeros_like(packed), b, dtype)
-        self.packed = packed
-
-    def empty_rows(self, H: int, W: int, D: int, dtype: torch.dtype) -> Tensor:
-        return self.x.new_zeros(H, W, D, dtype=dtype)  # a head's rows together: products add to no others at once
-
-    def leave(self, block: int, last: bool) -> None:
-        """Writes out what no block after ``block`` adds to."""
-        for j in (block - 1, block) if last else (block - 1,):
-            if j >= 0:
-                tokens, slot = self.x[:, j * self.b : (j + 1) * self.b], self.slot(j)
-                tokens.copy_(slot[:, : tokens.shape[1]])
-                slot.zero_()
-        if last:
-            self.x[:, : self.b] += self.rows[:, : self.b][:, : self.x.shape[1]]
-            self.packed.copy_(self.rows[:, self.b : self.b + self.S])
-
-
-class _Sequence:
-    """One sequence of the batch: its length without the padding behind it, and padding before that.
-
-    Args:
-        padding_mask: <bool>[B, L] or None.
-        index: which sequence.
-        length: L.
-    """
-
-    def __init__(self, padding_mask: Tensor | None, index: int, length: int) -> None:
-        self.n, self.padding = length, None
-        if padding_mask is not None:
-            real = (~padding_mask[index]).nonzero()
-            self.n = int(real[-1]) + 1 if len(real) else 0
-            if len(real) < self.n:
-                self.padding = padding_mask[index, : self.n]
-
-    def hide(self, scores: Tensor, block: _Block, b: int, S: int) -> None:
-        """Overwrites the scores [H, m, W] of what is no key."""
-        for columns in block.masked:
-            scores[:, :, columns] = MASKED
-        if self.padding is None:
-            return
-        first = block.columns.start
-        places = [(j, b + S + j % 3 * b - first) for j in (block.number - 1, block.number, block.number + 1) if j >= 0]
-        for j, column in [(0, 0)] * (first == 0) + places:
-            padding = self.padding[j * b : (j + 1) * b]
-            scores[:, :, column : column + len(padding)].masked_fill_(padding, MASKED)
-
-
 def _probabilities(
-    q: Tensor, keys: Tensor, coefficients: Tensor, features: Tensor, sequence: _Sequence, block: _Block, b: int
+    q: Tensor, keys: Tensor, coefficients: Tensor, features: Tensor, sequence: Sequence, block: Block, b: int
 ) -> Tensor:
     """σ(q Kᵀ / √d - [D_P; D]) of one block, <float32 or wider>[H, m, W]; q [H, m, D], keys [H, W, D]."""
     (H, m, D), W = q.shape, keys.shape[1]
@@ -218,53 +76,6 @@ def _probabilities(
         blind = (scores <= MASKED).all(dim=2, keepdim=True)
         return torch.softmax(scores, dim=2, out=scores).masked_fill_(blind, 0.0)
     return torch.softmax(scores, dim=2, out=scores)
-
-
-@torch.library.custom_op(
-    "fairseq_littlebird::distance_features",
-    mutates_args=(),
-    schema="(Tensor positions, Tensor? padding_mask, int block_size, int pack_size, ScalarType dtype) -> Tensor",
-)
-def _features(
-    positions: Tensor, padding_mask: Tensor | None, block_size: int, pack_size: int, dtype: torch.dtype
-) -> Tensor:
-    (R, L), b, S = positions.shape, block_size, pack_size
-    features = positions.new_zeros(R, 3, _features_size(L, b, S), dtype=dtype)
-    for row in range(R):
-        n = _Sequence(padding_mask, row, L).n
-        position = positions[row, :n]  # as it is: float32 does not know every integer past 2^24
-        keys = _Ring(position.view(1, n, 1), position.new_zeros(1, S, 1), b, positions.dtype)
-        for block in _blocks(n, b, S):
-            keys.enter(block.number)
-            first = block.columns.start
-            here = features[row, :, block.features].view(3, block.queries.stop - block.queries.start, -1)
-            here[0], here[1] = distances(position[block.queries], keys.rows[0, first:, 0], dtype)
-            here[:2, :, b - first : b - first + S] = b / 2
-            if block.number == 0:
-                _to_first(here[:, 0, S:])
-            # the key of token 0 is in the global slot, or (for blocks 0 and 1) still in its own
-            first_key = 0 if first == 0 else S
-            _to_first(here[:, :, first_key])
-            if block.number == 0:
-                here[:, 0, first_key] = 0  # i = j = 0
-    return features
-
-
-@_features.register_fake
-def _(positions: Tensor, padding_mask: Tensor | None, block_size: int, pack_size: int, dtype: torch.dtype) -> Tensor:
-    R, L = positions.shape
-    return positions.new_empty(R, 3, _features_size(L, block_size, pack_size), dtype=dtype)
-
-
-def _features_size(L: int, b: int, S: int) -> int:
-    """Σ m·W over the blocks of L tokens."""
-    return L * (S + 4 * b) - min(L, 2 * b) * b
-
-
-def _to_first(features: Tensor) -> None:
-    """α in place of any distance, for the pairs in ``features`` [3, …]."""
-    features[:2] = 0
-    features[2] = 1
 
 
 @torch.library.custom_op("fairseq_littlebird::blockwise_attention", mutates_args=(), schema=f"({INPUTS}) -> Tensor")
@@ -285,12 +96,12 @@ def _attend(
     result = torch.zeros_like(q)
     generator = torch.Generator(q.device).manual_seed(int(seed))
     for row in range(B):
-        sequence = _Sequence(padding_mask, row, L)
+        sequence = Sequence(padding_mask, row, L)
         keys, values = (
-            _Ring(x[row, :, : sequence.n], packed[row], b, wide) for x, packed in ((k, pack_k), (v, pack_v))
+            KeyRing(x[row, :, : sequence.n], packed[row], b, wide) for x, packed in ((k, pack_k), (v, pack_v))
         )
         shared = features[row % len(features)]
-        for block in _blocks(sequence.n, b, pack_k.shape[2]):
+        for block in query_blocks(sequence.n, b, pack_k.shape[2]):
             keys.enter(block.number)
             values.enter(block.number)
             q_block = q[row, :, block.queries].to(wide)
@@ -330,13 +141,13 @@ def _attend_backward(
     dq, dk, dv, dpack_k, dpack_v, dcoefficients = map(torch.zeros_like, (q, k, v, pack_k, pack_v, coefficients))
     generator = torch.Generator(q.device).manual_seed(int(seed))
     for row in range(B):
-        sequence = _Sequence(padding_mask, row, L)
+        sequence = Sequence(padding_mask, row, L)
         n = sequence.n
-        keys, values = _Ring(k[row, :, :n], pack_k[row], b, wide), _Ring(v[row, :, :n], pack_v[row], b, wide)
-        dkeys = _GradientRing(dk[row, :, :n], dpack_k[row], b, wide)
-        dvalues = _GradientRing(dv[row, :, :n], dpack_v[row], b, wide)
+        keys, values = KeyRing(k[row, :, :n], pack_k[row], b, wide), KeyRing(v[row, :, :n], pack_v[row], b, wide)
+        dkeys = GradientRing(dk[row, :, :n], dpack_k[row], b, wide)
+        dvalues = GradientRing(dv[row, :, :n], dpack_v[row], b, wide)
         shared = features[row % len(features)]
-        for block in _blocks(n, b, pack_k.shape[2]):
+        for block in query_blocks(n, b, pack_k.shape[2]):
             at, columns = (row, slice(None), block.queries), block.columns
             keys.enter(block.number)
             values.enter(block.number)

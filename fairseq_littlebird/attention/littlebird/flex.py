@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
+from fairseq_littlebird.attention.littlebird.backends import BackendError
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
 
 
@@ -33,13 +34,13 @@ def flex_unpack_window_attention(
     """Arguments as :func:`dense_unpack_window_attention`; returns its result alone, <float>[B, H, L, D].
 
     Raises:
-        ValueError: dropout, or gradients on a device where they do not exist.
+        BackendError: dropout, or gradients on a device where they do not exist.
     """
     if dropout_p:
-        raise ValueError("attention backend 'flex' has no dropout")
+        raise BackendError("attention backend 'flex' has no dropout")
     wanted = torch.is_grad_enabled() and any(t.requires_grad for t in (q, k, v, pack_k, pack_v))
     if wanted and not has_gradients(q.device):
-        raise ValueError(f"attention backend 'flex' has no gradients on {q.device.type}")
+        raise BackendError(f"attention backend 'flex' has no gradients on {q.device.type}")
     B, _, L, _ = q.shape
     S = pack_k.shape[2]
     place = (torch.arange(L, device=q.device)[None] if positions is None else positions).expand(B, L)

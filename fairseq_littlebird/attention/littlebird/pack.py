@@ -11,7 +11,7 @@ from fairseq_littlebird.attention.common.masked_softmax import fused_masked_atte
 def pack_attention(
     pack_q: Tensor, k: Tensor, v: Tensor, padding_mask: Tensor | None = None, dropout_p: float = 0.0
 ) -> Tensor:
-    """Full softmax attention of the packed rows over the unpadded tokens, without a positional bias.
+    """Full softmax attention of the pack vectors over the unpadded tokens, without a positional bias.
 
     Args:
         pack_q: <float>[B, H, S, D], queries of P.

@@ -64,7 +64,7 @@ class LibraryTokenizer:
             return self._tokenizer.encode(text, add_special_tokens=False)
         except Exception as error:  # the library raises bare Exception
             files = " and ".join(map(str, self.files.values()))
-            raise UserError(f"this tokenizer cannot read text ({error})", files, "take its files anew") from error
+            raise UserError(f"this tokenizer cannot read text ({error})", files, "copy its files again") from error
 
     def _symbols_of(self, encoding: Any) -> list[str]:
         return [self._symbol.get(index, UNKNOWN) for index in encoding.ids]

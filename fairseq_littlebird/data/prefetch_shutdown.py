@@ -10,7 +10,7 @@ import time
 from fairseq.data.iterators import BackgroundConsumer
 
 
-def end_reading(seconds: float = 10.0) -> None:
+def stop_prefetching(seconds: float = 10.0) -> None:
     """Ends the threads that ``--data-buffer-size`` starts, each after the batch that it is at.
 
     A training that stops inside an epoch leaves one behind. Before Python 3.14 an interpreter that ends takes such a

@@ -12,7 +12,7 @@ from omegaconf import II
 
 from fairseq_littlebird.checkpoints.dictionary import (
     TrainedDictionary,
-    carried_file,
+    bundled_file,
     check_trained_dictionary,
 )
 from fairseq_littlebird.data.model_folder import read_files
@@ -21,7 +21,7 @@ from fairseq_littlebird.models.start import check_start, start_of
 
 
 @dataclass
-class CarriedFilesConfig(FairseqDataclass):
+class BundledFilesConfig(FairseqDataclass):
     """A mixin: fairseq's own options that say which checkpoint a training goes on from."""
 
     save_dir: str = II("checkpoint.save_dir")
@@ -31,7 +31,7 @@ class CarriedFilesConfig(FairseqDataclass):
     checkpoint_suffix: str = II("checkpoint.checkpoint_suffix")
 
 
-class CarriedFiles:
+class BundledFiles:
     """A mixin for a task whose ``cfg.data`` is a folder, or several joined by colons.
 
     fairseq shows a task the state that it had in a checkpoint where a model is loaded, and not where it is trained on:
@@ -54,7 +54,7 @@ class CarriedFiles:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Raises UserError where a checkpoint's dictionary is not the folder's, or it is damaged."""
-        file = carried_file({"task_state": state_dict}, "dict.txt")
+        file = bundled_file({"task_state": state_dict}, "dict.txt")
         carried = None if file is None else TrainedDictionary(file, Path("the checkpoint"))
         check_trained_dictionary(carried, self.dictionary.symbols, str(self.folder / "dict.txt"))
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "files"})  # type: ignore[misc]

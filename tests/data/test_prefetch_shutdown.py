@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from fairseq.data.iterators import BackgroundConsumer, BufferedIterator
 
-from fairseq_littlebird.data.reading_ahead import end_reading
+from fairseq_littlebird.data.prefetch_shutdown import stop_prefetching
 
 STOPPED = """
 import torch
@@ -59,7 +59,7 @@ def test_readers_end(size, seconds):
     batches = Batches(seconds)
     assert next(BufferedIterator(size, batches)) == 1
     assert len(readers()) == 1
-    end_reading()
+    stop_prefetching()
     assert not readers()
     assert batches.read < len(batches) or not seconds
 
@@ -67,9 +67,9 @@ def test_readers_end(size, seconds):
 def test_several_readers_and_none():
     for _ in range(3):
         next(BufferedIterator(2, Batches()))
-    end_reading()
+    stop_prefetching()
     assert not readers()
-    end_reading()
+    stop_prefetching()
 
 
 def test_it_does_not_wait_for_ever():
@@ -82,8 +82,8 @@ def test_it_does_not_wait_for_ever():
             yield 2
 
     next(BufferedIterator(10, Waiting()))
-    end_reading(0.1)
+    stop_prefetching(0.1)
     assert readers()
     more.set()
-    end_reading()
+    stop_prefetching()
     assert not readers()

@@ -13,7 +13,7 @@ from fairseq_littlebird.attention import BiALiBi
 PADDING, SLOPES, CALLS = "padding_tokens", "slope_", "calls"
 
 
-class Watched:
+class TrainingMonitor:
     """A mixin for a task: ``padding``, the share of a batch that is padding, and at validation ``slope_1`` …,
     each layer's (β + γ) / 2, the mean of its heads. A batch in which nothing is asked counts in no mean loss."""
 
