@@ -337,6 +337,7 @@ def test_padding_on_the_left_is_as_good_as_on_the_right(transformers, checkpoint
     torch.testing.assert_close(left.loss, right.loss)
 
 
+@pytest.mark.slow
 def test_onnx_of_any_size(transformers, checkpoint, tmp_path, capsys):
     """Odd lengths and other batches than the traced one, with padding; linear in the length."""
     pytest.importorskip("onnx")

@@ -28,6 +28,7 @@ def worker(ready, heard):
     heard.put(interruption.signal)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_to_the_first_process_reaches_its_workers(number):
     context = multiprocessing.get_context("spawn")

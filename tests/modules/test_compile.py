@@ -15,6 +15,9 @@ CONFIG = LittleBirdConfig(
 )  # fmt: skip
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def encoder():
     torch.manual_seed(0)
