@@ -347,7 +347,7 @@ def test_answers_in_another_unicode_normalisation_are_told(write, capsys, datase
     captured = capsys.readouterr()
     assert json.loads(captured.out)["exact_match"] == 50.0
     (line,) = captured.err.splitlines()
-    assert "differ from the gold in Unicode normalisation alone" in line and line.endswith(": 1, first q0")
+    assert "differ from the gold only in Unicode normalisation" in line and line.endswith(": 1, first q0")
 
 
 def test_standard_input_twice(capsys):

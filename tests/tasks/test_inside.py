@@ -140,7 +140,7 @@ def test_other_architectures(littlebird):
     assert set(found.shares) == {"own", "sinks", "elsewhere"} and found.rows == ()
     assert sum(found.shares.values()) == pytest.approx(1, abs=1e-5) and (found.packed == 0).all()
     bigbird = reader_of(BigBirdModel, BigBirdModelConfig(**sizes, block_size=8, max_positions=80))
-    with pytest.raises(UserError, match="attention of BigBird-ITC goes is not known; ask a reader of LittleBird"):
+    with pytest.raises(UserError, match="attention of BigBird-ITC goes is not known; take a model of LittleBird"):
         bigbird.explain("Who?", "Greta Holm founded the school of Oslo.")
 
 
@@ -198,7 +198,7 @@ def test_commands_of_the_page(reader, teacher, tiny, tmp_path, monkeypatch, caps
     assert len({page.split("#")[0] for page in pages}) == examples == len(list(Path("answers/html").iterdir())) - 1
     assert "Attention of the answer along the document" in Path("answers/html", pages[0]).read_text("utf-8")
     assert Path("figure4.png").read_bytes().startswith(b"\x89PNG")
-    assert "5 heads or means of 2 sequences" in capsys.readouterr().out
+    assert "5 heads or means over heads, 2 sequences per model" in capsys.readouterr().out
     block = re.search(r"```python\n(.*?)```", DOCS.read_text("utf-8"), flags=re.S)[1]
     names = {}
     exec(block, names)
