@@ -10,8 +10,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from fairseq_littlebird.checkpoints.key_maps import encoder_shapes, head_shapes
-from fairseq_littlebird.checkpoints.source import read_source
+from fairseq_littlebird.conversion.parameters import encoder_shapes, head_shapes
+from fairseq_littlebird.conversion.reading import read_source
 from fairseq_littlebird.errors import UserError
 
 
