@@ -21,13 +21,14 @@ from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.processes import fresh_process
 from fairseq_littlebird.benchmarks.steps import Step
 from fairseq_littlebird.benchmarks.workload import SIZES, Workload
-from fairseq_littlebird.cli.benchmark_parser import DIMENSIONS, parser
+from fairseq_littlebird.cli.benchmark_parser import DIMENSIONS
+from fairseq_littlebird.cli.benchmark_parser import parser as _parser
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 
 
 @exit_on_user_error
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     COMMANDS[options.command](options)
 
 
