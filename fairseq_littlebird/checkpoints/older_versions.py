@@ -17,5 +17,5 @@ def refuse_older(state: Iterable[str], where: str) -> None:
         raise UserError(
             "written by an older version, whose parameters have other names",
             where,
-            "train it again, or write it again with littlebird-warm-start",
+            "train it again, or start again from its source with littlebird-warm-start",
         )

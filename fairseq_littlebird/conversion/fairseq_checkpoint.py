@@ -20,6 +20,7 @@ from fairseq_littlebird.checkpoints.dictionary import (
     dictionary_symbols,
     trained_dictionary,
 )
+from fairseq_littlebird.checkpoints.older_versions import refuse_older
 from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.conversion.fairseq_roberta import FAIRSEQ_ROBERTA
 from fairseq_littlebird.conversion.folding import fold_positions
@@ -59,6 +60,7 @@ def read_fairseq(path: Path) -> Source:
             raise UserError(
                 f"this is a {title} model already", str(path), "train on with fairseq-train --finetune-from-model"
             )
+    refuse_older(weights, str(path))
     if WORDS in weights:
         return _full_attention(path, float32(weights), settings, dictionary)
     return _roberta(path, float32(weights), settings, dictionary)
