@@ -1,1 +1,1 @@
-"""Pretrained encoders of other formats, and LittleBird models that start from them (section 3.4, step 1)."""
+"""Checkpoints of fairseq: their files, the dictionary that they were trained with, their version."""

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.checkpoints.dictionary import members
-from fairseq_littlebird.checkpoints.key_maps import refuse_older
+from fairseq_littlebird.checkpoints.older_versions import refuse_older
 from fairseq_littlebird.checkpoints.tensors import load_tensors
+from fairseq_littlebird.conversion.littlebird import LITTLEBIRD
+from fairseq_littlebird.conversion.parameters import LM_HEAD, POSITIONS, SPAN_HEAD, WORDS
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.model_folder import TrainedSettings, model_folder, model_tokenizer, trained_settings
 from fairseq_littlebird.datasets import DATASETS, PLAIN
@@ -22,7 +24,7 @@ from fairseq_littlebird.modules.size_names import LITTLEBIRD_SIZE_NAMES
 from fairseq_littlebird.text.answer_spec import AnswerSpec
 from fairseq_littlebird.text.tokenizers import QUESTION, UNKNOWN
 
-WORDS, BIAS = "encoder.embeddings.words.weight", "lm_head.bias"
+BIAS = f"{LM_HEAD}bias"
 UNLIKELY = -1e4  # score of a word that the dictionary lacks; half precision can hold it
 SIZES = {
     name.fairseq: name.hugging_face
@@ -100,11 +102,9 @@ def trained_model(
     config.span_head = kind
     config.architectures = [model.__name__]
     built = model(config).eval()
-    prefix = "" if model is models.LittleBirdModel else "littlebird."
     kept = {key: value for key, value in weights.items() if key.split(".")[0] in EXPORTED}
-    state = {prefix + key if key.startswith("encoder.") else key: value for key, value in kept.items()}
     try:
-        built.load_state_dict(state)
+        built.load_state_dict(LITTLEBIRD.from_ours(kept))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(
@@ -140,7 +140,7 @@ def _config(
     from fairseq_littlebird.export.configuration_littlebird import LittleBirdConfig
 
     sizes = {theirs: options[ours] for ours, theirs in SIZES.items() if ours in options}
-    positions = weights.get("encoder.embeddings.positions.weight")
+    positions = weights.get(POSITIONS)
     return LittleBirdConfig(
         len(weights[WORDS]),
         **sizes,
@@ -171,7 +171,7 @@ def _reordered(weights: dict[str, Tensor], rows: list[int | None], unknown: int)
 
 
 def _span_head(weights: dict[str, Tensor], width: int, where: str) -> str:
-    keys = {key.removeprefix("span_head.") for key in weights if key.startswith("span_head.")}
+    keys = {key.removeprefix(SPAN_HEAD) for key in weights if key.startswith(SPAN_HEAD)}
     for kind, head in SPAN_HEADS.items():
         if keys == {*head(width).state_dict()}:
             return kind

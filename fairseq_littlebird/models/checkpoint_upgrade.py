@@ -6,7 +6,7 @@ import logging
 
 from torch import Tensor
 
-from fairseq_littlebird.checkpoints.key_maps import refuse_older
+from fairseq_littlebird.checkpoints.older_versions import refuse_older
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.start import Start
 from fairseq_littlebird.models.task_heads import HEADS, LM_HEAD, TaskHeads

@@ -13,7 +13,7 @@ from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
 from torch import nn
 
 from fairseq_littlebird.checkpoints.dictionary import check_trained_dictionary, trained_dictionary
-from fairseq_littlebird.checkpoints.key_maps import refuse_older
+from fairseq_littlebird.checkpoints.older_versions import refuse_older
 from fairseq_littlebird.errors import UserError, fault_line, first_line
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.models.encoder_model import EncoderModel

@@ -14,9 +14,10 @@ import torch
 from fairseq import checkpoint_utils, models
 
 import fairseq_littlebird
-from fairseq_littlebird.checkpoints.key_maps import HUGGING_FACE, encoder_shapes, head_shapes
 from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.cli.warm_start import main
+from fairseq_littlebird.conversion.adapters import HUGGING_FACE
+from fairseq_littlebird.conversion.parameters import TOKEN_TYPES, encoder_shapes, head_shapes
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.modules.config import FullAttentionConfig
 
@@ -47,15 +48,11 @@ def source(tmp_path_factory) -> Path:
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n")
     own = FullAttentionConfig(len(PIECES), layers=3, embed_dim=16, ffn_embed_dim=24, heads=2, max_positions=64)
-    generator, weights = (
-        torch.Generator().manual_seed(0),
-        {"embeddings.token_type_embeddings.weight": torch.ones(2, 16)},
-    )
+    generator = torch.Generator().manual_seed(0)
     shapes = encoder_shapes(own) | head_shapes(own)
-    for theirs, ours in HUGGING_FACE["bert"].items():
-        for n in range(3 if "{n}" in theirs else 1):
-            if (shape := shapes.get(str(ours).replace("{n}", str(n)))) and "decoder" not in theirs:
-                weights[theirs.replace("{n}", str(n))] = torch.randn(shape, generator=generator) * 0.1
+    ours = {key: torch.randn(shape, generator=generator) * 0.1 for key, shape in shapes.items()}
+    theirs = HUGGING_FACE["bert"].from_ours(ours | {TOKEN_TYPES: torch.ones(2, 16)})
+    weights = {key: value for key, value in theirs.items() if "decoder" not in key}  # tied
     safetensors.torch.save_file(weights, folder / "model.safetensors")
     return folder
 
@@ -79,7 +76,19 @@ def refused(capsys, *arguments):
 
 
 def test_the_folder(source, tmp_path, capsys):
-    out = run(source, tmp_path / "out", "--pack-size", "4", "--block-size", "8", "--html-tags", "--add-word", "[TITLE]")
+    out = run(
+        source,
+        tmp_path / "out",
+        "--pack-size",
+        "4",
+        "--block-size",
+        "8",
+        "--html-tags",
+        "--add-token",
+        "[TITLE]",
+        "--add-word",
+        "[OLD]",
+    )
     assert {path.name for path in out.iterdir()} == {
         "checkpoint.pt",
         "dict.txt",
@@ -90,7 +99,7 @@ def test_the_folder(source, tmp_path, capsys):
     assert "littlebird_base from Hugging Face bert, 3 layers" in capsys.readouterr().out
     words = load_dictionary(out)
     assert len(words) == len(state(out)["model"]["encoder.embeddings.words.weight"])
-    assert {"[QUESTION]", "<mask>", "[TITLE]", "<p>", "</table>", "bridge"} <= {*words.symbols}
+    assert {"[QUESTION]", "<mask>", "[TITLE]", "[OLD]", "<p>", "</table>", "bridge"} <= {*words.symbols}
     readme = (out / "README.md").read_text()
     for line in (
         "- `encoder.pack`: 4 random words",
@@ -135,7 +144,7 @@ def test_the_seed_decides(source, tmp_path):
         (["--to", "full", "--random-seed", "3"], "--random-seed with --to full"),
         (["--max-positions", "4"], "add --positions learned"),
         (["--pack-size", "0", "--no-window"], "nothing to attend to"),
-        (["--add-word", "a b"], "'a b' cannot be a word"),
+        (["--add-token", "a b"], "'a b' cannot be a word"),
     ],
 )
 def test_options_that_do_not_fit(source, more, message, tmp_path, capsys):

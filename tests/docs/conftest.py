@@ -283,7 +283,14 @@ def pretrained_model(tiny: Path) -> Callable[[Path, str], None]:
     safetensors = pytest.importorskip("safetensors.torch")
     import sentencepiece
 
-    from fairseq_littlebird.checkpoints.key_maps import HUGGING_FACE, QA, TOKEN_TYPES, encoder_shapes, head_shapes
+    from fairseq_littlebird.conversion.adapters import HUGGING_FACE
+    from fairseq_littlebird.conversion.parameters import (
+        QA,
+        TOKEN_TYPES,
+        encoder_shapes,
+        global_shapes,
+        head_shapes,
+    )
     from fairseq_littlebird.modules.config import FullAttentionConfig
 
     def words_of(folder: Path, kind: str) -> int:
@@ -309,17 +316,10 @@ def pretrained_model(tiny: Path) -> Callable[[Path, str], None]:
         if kind == "xlm-roberta":
             shapes |= head_shapes(own)
         else:
-            shapes |= {f"{QA}.weight": (2, 32), f"{QA}.bias": (2,)}
-            for n in range(2):
-                for name in ("global_q", "global_k", "global_v"):
-                    name = f"encoder.layers.{n}.attention.{name}"
-                    shapes |= {f"{name}.weight": (32, 32), f"{name}.bias": (32,)}
-        generator, weights = torch.Generator().manual_seed(0), {}
-        for theirs, ours in HUGGING_FACE[kind].items():
-            for n in range(2 if "{n}" in theirs else 1):
-                shape = shapes.get(str(ours).replace("{n}", str(n)))
-                if shape and "decoder" not in theirs:
-                    weights[theirs.replace("{n}", str(n))] = torch.randn(shape, generator=generator) * 0.1
+            shapes |= {f"{QA}.weight": (2, 32), f"{QA}.bias": (2,)} | global_shapes(own)
+        generator = torch.Generator().manual_seed(0)
+        ours = {key: torch.randn(shape, generator=generator) * 0.1 for key, shape in shapes.items()}
+        weights = {key: value for key, value in HUGGING_FACE[kind].from_ours(ours).items() if "decoder" not in key}
         safetensors.save_file(weights, folder / "model.safetensors")
 
     return write

@@ -10,12 +10,14 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from fairseq_littlebird.checkpoints import key_maps
-from fairseq_littlebird.checkpoints.source import read_source
+from fairseq_littlebird.conversion.adapters import HUGGING_FACE
+from fairseq_littlebird.conversion.fairseq_roberta import FAIRSEQ_ROBERTA
+from fairseq_littlebird.conversion.parameters import TOKEN_TYPES, encoder_shapes
+from fairseq_littlebird.conversion.reading import read_source
 from fairseq_littlebird.modules.config import FullAttentionConfig
 
 SIZES = FullAttentionConfig(vocab_size=7, layers=2, embed_dim=4, ffn_embed_dim=8, heads=2, max_positions=6)
-SHAPES = key_maps.encoder_shapes(SIZES) | {key_maps.TOKEN_TYPES: (2, 4)}
+SHAPES = encoder_shapes(SIZES) | {TOKEN_TYPES: (2, 4)}
 CONFIG = {
     "model_type": "bert",
     "vocab_size": 7,
@@ -39,11 +41,10 @@ SETTINGS = {
 }
 
 
-def weights(key_map, without=()):
+def weights(adapter, without=()):
     """Parameters under the names of a source."""
     torch.manual_seed(0)
-    names = [key for key in SHAPES if key in key_map.values() or "layers" in key or key not in without]
-    return {key_maps._source_key(key, key_map): torch.rand(SHAPES[key]) for key in names if key not in without}
+    return adapter.from_ours({key: torch.rand(shape) for key, shape in SHAPES.items() if key not in without})
 
 
 def plain(value):
@@ -76,7 +77,7 @@ class Pickled(NamedTuple):
 def read(folder):
     source = read_source(folder)
     assert source.config.layers == 2 or source.state
-    shapes = key_maps.encoder_shapes(source.config)
+    shapes = encoder_shapes(source.config)
     assert all(tuple(source.state[key].shape) == shape for key, shape in shapes.items())
     assert all(value.dtype in (torch.float32, torch.int64) for value in source.state.values())
 
@@ -84,7 +85,7 @@ def read(folder):
 @pytest.mark.parametrize("kind", ["bert", "roberta", "longformer", "electra"])
 def test_hugging_face(hostile, kind):
     config = CONFIG | {"model_type": kind, "max_position_embeddings": 6, "attention_window": [4, 4]}
-    state = weights(key_maps.HUGGING_FACE[kind])
+    state = weights(HUGGING_FACE[kind])
     if kind == "longformer":
         state |= {
             key.replace(name, f"{name}_global"): value.clone()
@@ -105,9 +106,7 @@ def test_hugging_face(hostile, kind):
 
 
 def test_fairseq(hostile):
-    state = {
-        f"encoder.{name}": value for name, value in weights(key_maps.FAIRSEQ_ROBERTA, {key_maps.TOKEN_TYPES}).items()
-    }
+    state = weights(FAIRSEQ_ROBERTA, {TOKEN_TYPES})
     new = {"args": None, "cfg": {"model": SETTINGS, "task": {"data": "x:y"}}, "model": state}
     old = {"args": SETTINGS | {"data": "x"}, "model": state}
     words = {"dict.txt": hostile.Bytes(b"")}
@@ -118,6 +117,6 @@ def test_fairseq(hostile):
 def test_our_own(hostile):
     model = {"_name": "bigbird_itc", "encoder_attention_heads": 2, "block_size": 4, "random_blocks": 1}
     model |= {"random_attention": "seeded", "random_seed": 0}
-    state = {name: torch.rand(shape) for name, shape in key_maps.encoder_shapes(SIZES).items()}
+    state = {name: torch.rand(shape) for name, shape in encoder_shapes(SIZES).items()}
     content = Pickled({"cfg": {"model": model}, "model": state}, hostile)
     hostile.run({"model.pt": content, "dict.txt": hostile.Bytes(b"")}, read=read, changed=1)

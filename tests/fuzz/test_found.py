@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from fairseq_littlebird.benchmarks.quality import read as read_quality
-from fairseq_littlebird.checkpoints.source import read_source
 from fairseq_littlebird.cli.evaluate import main as evaluate
+from fairseq_littlebird.conversion.reading import read_source
 from fairseq_littlebird.data.classification_metadata import read_metadata
 from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.data.mapped_items import MappedItems

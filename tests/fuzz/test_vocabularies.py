@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from fairseq_littlebird.checkpoints.vocabulary import words_of_dictionary, words_of_tokenizer
+from fairseq_littlebird.conversion.vocabulary import words_of_dictionary, words_of_tokenizer
 from fairseq_littlebird.data.dictionary import load_dictionary, read_dictionary, vocabulary
 from fairseq_littlebird.data.preparation import check_match
 from fairseq_littlebird.text.tokenizers import UNKNOWN, dictionary_text, load_tokenizer

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fairseq_littlebird.checkpoints.key_maps import HUGGING_FACE, encoder_shapes
+from fairseq_littlebird.conversion.adapters import HUGGING_FACE
+from fairseq_littlebird.conversion.parameters import TOKEN_TYPES, encoder_shapes
 from fairseq_littlebird.modules.config import FullAttentionConfig
 
 
@@ -33,12 +34,8 @@ def bert(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {"model_type": "bert", "vocab_size": len(pieces), "max_position_embeddings": 64, "hidden_act": "gelu"}
     (folder / "config.json").write_text(json.dumps(config | sizes))
     own = FullAttentionConfig(len(pieces), layers=2, embed_dim=32, ffn_embed_dim=48, heads=2, max_positions=64)
-    shapes, generator = encoder_shapes(own), torch.Generator().manual_seed(0)
-    weights = {"embeddings.token_type_embeddings.weight": torch.zeros(2, 32)}
-    for theirs, ours in HUGGING_FACE["bert"].items():
-        for n in range(2 if "{n}" in theirs else 1):
-            shape = shapes.get(str(ours).replace("{n}", str(n)))
-            if shape and not theirs.startswith("cls."):
-                weights[theirs.replace("{n}", str(n))] = torch.randn(shape, generator=generator) * 0.1
+    generator = torch.Generator().manual_seed(0)
+    ours = {key: torch.randn(shape, generator=generator) * 0.1 for key, shape in encoder_shapes(own).items()}
+    weights = HUGGING_FACE["bert"].from_ours(ours | {TOKEN_TYPES: torch.zeros(2, 32)})
     safetensors.save_file(weights, folder / "model.safetensors")
     return folder

@@ -196,7 +196,7 @@ def test_warm_start_from_a_training(teacher, tiny, swapped, tmp_path, capsys):
     folder, out = tmp_path / "trained", tmp_path / "out"
     folder.mkdir()
     shutil.copyfile(teacher("littlebird_masked_lm"), folder / "checkpoint_last.pt")
-    options = ["--from", str(folder), "--pack-size", "8", "--block-size", "16", "--add-word", "[NEW]"]
+    options = ["--from", str(folder), "--pack-size", "8", "--block-size", "16", "--add-token", "[NEW]"]
     warm_start([*options, "--out", str(out)])
     ours, theirs = load_dictionary(out).symbols, load_dictionary(tiny / "text").symbols
     paths = out / "checkpoint.pt", folder / "checkpoint_last.pt"

@@ -10,8 +10,6 @@ from typing import Any
 
 from torch import Tensor
 
-from fairseq_littlebird.checkpoints.key_maps import CONTEXT, POSITIONS, TOKEN_TYPES
-from fairseq_littlebird.checkpoints.tensors import CHECKPOINTS, find_checkpoint
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import FullAttentionConfig
 
@@ -73,34 +71,6 @@ def parameters(content: Any, where: str) -> dict[str, Tensor]:
     return content
 
 
-def fold_positions(state: dict[str, Tensor], offset: int, notes: list[str], context: bool = False) -> None:
-    """Position rows start at position 0 and hold what every token gets: token-type row 0.
-
-    All tokens of one text have type 0, so adding that row to every position gives the embedding norm the same input.
-    With a question before it, a text has type 1.
-
-    Args:
-        state: changed in place; the token types leave it.
-        offset: position rows before the first that a token uses (RoBERTa counts on from its padding's number).
-        notes: gets a sentence for each step.
-        context: keep what row 1 has more, for the text after a question.
-    """
-    if offset:
-        state[POSITIONS] = state[POSITIONS][offset:].clone()
-        notes.append(f"Position rows 0 to {offset - 1} are never used (positions start at {offset}): dropped.")
-    types = state.pop(TOKEN_TYPES, None)
-    if types is not None and len(types):
-        state[POSITIONS] = state[POSITIONS] + types[0]
-        context = context and len(types) > 1
-        if context:
-            state[CONTEXT] = types[1] - types[0]
-        rest = len(types) - 1 - context
-        others = ("; row 1 kept for what follows a question" if context else "") + (
-            f"; the other {rest} dropped" if rest else ""
-        )
-        notes.append(f"Token-type row 0 added to every position row{others}.")
-
-
 def sizes(where: str, state: Mapping[str, Tensor], **values: Any) -> FullAttentionConfig:
     """The encoder's sizes.
 
@@ -116,32 +86,3 @@ def sizes(where: str, state: Mapping[str, Tensor], **values: Any) -> FullAttenti
         return FullAttentionConfig(**values | {"layer_norm_eps": float(eps)})
     except ValueError as error:
         raise UserError(str(error), where, "take a source whose heads divide its width") from error
-
-
-def read_source(path: str | Path) -> Source:
-    """Reads a pretrained encoder.
-
-    Args:
-        path: a fairseq checkpoint, a folder with one of ``CHECKPOINTS``, or a Hugging Face folder.
-    Raises:
-        UserError: neither; or one that LittleBird cannot start from.
-    """
-    from fairseq_littlebird.checkpoints.fairseq_checkpoint import read_fairseq
-    from fairseq_littlebird.checkpoints.hugging_face import read_hugging_face
-
-    path = Path(path)
-    if not path.exists():
-        raise UserError("no such file or folder", str(path), "check the path")
-    if path.is_file():
-        if path.suffix != ".pt":
-            raise UserError("not a fairseq checkpoint", str(path), "give a .pt file, or the folder of a model")
-        return read_fairseq(path)
-    if (path / "config.json").exists():
-        return read_hugging_face(path)
-    if not any((path / name).is_file() for name in CHECKPOINTS):
-        raise UserError(
-            f"neither config.json (Hugging Face) nor one of {', '.join(CHECKPOINTS)} (fairseq) in this folder",
-            str(path),
-            "name the checkpoint's file or another folder",
-        )
-    return read_fairseq(find_checkpoint(path))

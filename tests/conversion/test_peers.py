@@ -11,10 +11,11 @@ import torch
 from fairseq import checkpoint_utils
 
 import fairseq_littlebird
-from fairseq_littlebird.checkpoints.source import read_source
 from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.cli.prepare import main as prepare
-from fairseq_littlebird.cli.warm_start import TARGETS, main
+from fairseq_littlebird.cli.warm_start import main
+from fairseq_littlebird.conversion.reading import read_source
+from fairseq_littlebird.conversion.targets import TARGETS
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.pipelines.loading import load_trained

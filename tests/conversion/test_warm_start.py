@@ -7,10 +7,11 @@ import torch
 from torch.nn import functional as F
 
 from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
-from fairseq_littlebird.checkpoints.source import Source, read_source
-from fairseq_littlebird.checkpoints.vocabulary import words_of_dictionary, words_of_tokenizer, xlm_roberta_numbers
-from fairseq_littlebird.checkpoints.warm_start import full_attention_state, littlebird_state, spaced_layers
 from fairseq_littlebird.cli.warm_start import main
+from fairseq_littlebird.conversion.reading import read_source
+from fairseq_littlebird.conversion.source import Source
+from fairseq_littlebird.conversion.vocabulary import words_of_dictionary, words_of_tokenizer, xlm_roberta_numbers
+from fairseq_littlebird.conversion.warm_start import full_attention_state, littlebird_state, spaced_layers
 from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.language_model import LanguageModelHead

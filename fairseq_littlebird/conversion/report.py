@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 
 from fairseq_littlebird.checkpoints.dictionary import QUESTION
-from fairseq_littlebird.checkpoints.key_maps import HEAD, WORDS
-from fairseq_littlebird.checkpoints.source import Source
-from fairseq_littlebird.checkpoints.vocabulary import Words
-from fairseq_littlebird.checkpoints.warm_start import State
+from fairseq_littlebird.conversion.key_map import State
+from fairseq_littlebird.conversion.parameters import LM_HEAD, WORDS
+from fairseq_littlebird.conversion.source import Source
+from fairseq_littlebird.conversion.targets import TARGETS
+from fairseq_littlebird.conversion.vocabulary import Words
 from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
+
+TEXT, QUESTIONS = "littlebird_masked_lm", "question_answering"
+"""The tasks that go on from a warm start without or with a question-answering head."""
 
 
 def report(
@@ -131,7 +136,7 @@ def _initialised(source: Source, words: Words, state: State, head: list[str]) ->
         how = "as `<mask>`" if word == QUESTION else "mean row with noise of the rows' deviation"
         lines.append(f"- `{WORDS}`, row of `{word}`: {how}")
     if source.has_head and words.new:
-        lines.append(f"- `{HEAD}bias` of these words: the lowest there is, so that nothing predicts them at once")
+        lines.append(f"- `{LM_HEAD}bias` of these words: the lowest there is, so that nothing predicts them at once")
     if any(".slopes." in key for key in state):
         lines.append("- `encoder.layers.*.attention.slopes`: alpha 0, beta and gamma ALiBi's")
     if "encoder.global_embedding" in state:
@@ -140,3 +145,33 @@ def _initialised(source: Source, words: Words, state: State, head: list[str]) ->
     if "encoder.pack" in state:
         lines.append(f"- `encoder.pack`: {len(state['encoder.pack'])} random words, as the first layer reads them")
     return "\n".join(lines)
+
+
+def next_commands(source: Source, config: EncoderConfig, to: str, out: str) -> str:
+    """How to train on from what was written.
+
+    Args:
+        source: what went in.
+        config: the sizes of the model that came out.
+        to: which model it is, one of ``TARGETS``.
+        out: its folder.
+    """
+    folder = shlex.quote(out)
+    start = f"$(cat {folder}/model.args) --finetune-from-model {folder}/checkpoint.pt"
+    if source.span_head:
+        tokens = min(config.max_positions, 4096) if config.has_positions else 4096
+        answer = f"littlebird-predict DATA --path {folder}/checkpoint.pt --gen-subset valid --output PREDICTIONS\n"
+        return f"""littlebird-prepare qa --dataset squad --train TRAIN.json --valid VALID.json --tokenizer {folder} \\
+    --dict {folder}/dict.txt --max-tokens {tokens} --stride {tokens // 4} --destdir DATA
+{answer if source.model == TARGETS[to].model else ""}fairseq-train DATA --user-dir fairseq_littlebird \\
+    --task {QUESTIONS} --span-head {source.span_head} --criterion {QUESTIONS} \\
+    {start} \\
+    --optimizer adam --lr 3e-5 --batch-size 8 --max-epoch 2 --save-dir CHECKPOINTS"""
+    task = f"{TEXT} --padding-insertion" if to == "littlebird" else TEXT
+    return f"""littlebird-prepare text --tokenizer {folder} --input TRAIN.txt --output train.symbols
+littlebird-prepare text --tokenizer {folder} --input VALID.txt --output valid.symbols
+fairseq-preprocess --only-source --srcdict {folder}/dict.txt --trainpref train.symbols --validpref valid.symbols \\
+    --destdir DATA
+fairseq-train DATA --user-dir fairseq_littlebird --task {task} --criterion masked_lm \\
+    {start} \\
+    --tokens-per-sample 512 --optimizer adam --lr 1e-4 --batch-size 8 --max-update 10000 --save-dir CHECKPOINTS"""

@@ -13,12 +13,11 @@ from torch import Tensor
 
 from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
 from fairseq_littlebird.checkpoints.dictionary import MASK, QUESTION, SPECIAL
-from fairseq_littlebird.checkpoints.key_maps import POSITIONS, WORDS
-from fairseq_littlebird.checkpoints.source import Source
-from fairseq_littlebird.checkpoints.vocabulary import Words
+from fairseq_littlebird.conversion.key_map import State
+from fairseq_littlebird.conversion.parameters import POSITIONS, WORDS
+from fairseq_littlebird.conversion.source import Source
+from fairseq_littlebird.conversion.vocabulary import Words
 from fairseq_littlebird.modules.config import EncoderConfig, ETCConfig, LittleBirdConfig
-
-State = dict[str, Tensor]
 
 
 def full_attention_state(

@@ -10,8 +10,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from fairseq_littlebird.checkpoints.key_maps import encoder_shapes, head_shapes
-from fairseq_littlebird.checkpoints.source import read_source
+from fairseq_littlebird.conversion.parameters import encoder_shapes, head_shapes
+from fairseq_littlebird.conversion.reading import read_source
 from fairseq_littlebird.errors import UserError
 
 
@@ -344,3 +344,13 @@ def test_a_teacher_that_was_trained_on_is_a_source(hugging_face, tmp_path):
     main(["--from", str(tmp_path / "two" / "checkpoint.pt"), "--out", str(tmp_path / "bird")])
     with pytest.raises(UserError, match="LittleBird model already"):
         read_source(tmp_path / "bird")
+
+
+def test_a_checkpoint_of_an_older_version(tmp_path):
+    """Its layers' parameters have other names, and are listed neither as missing nor as unexpected."""
+    weights = {"encoder.embeddings.words.weight": torch.zeros(9, 4), "encoder.layers.0.q.weight": torch.zeros(4, 4)}
+    settings = {"_name": "full_attention", "encoder_attention_heads": 2}
+    torch.save({"cfg": {"model": settings}, "model": weights}, tmp_path / "checkpoint_best.pt")
+    (tmp_path / "dict.txt").write_text("a 1\n")
+    with pytest.raises(UserError, match="older version, .*; train it again, or start again from its source"):
+        read_source(tmp_path)

@@ -20,18 +20,14 @@ from fairseq_littlebird.checkpoints.dictionary import (
     dictionary_symbols,
     trained_dictionary,
 )
-from fairseq_littlebird.checkpoints.key_maps import (
-    FAIRSEQ_ROBERTA,
-    POSITIONS,
-    WORDS,
-    apply_key_map,
-    check_keys,
-    full_attention_map,
-    refuse_older,
-    rename,
-)
-from fairseq_littlebird.checkpoints.source import Source, float32, fold_positions, parameters, sizes
+from fairseq_littlebird.checkpoints.older_versions import refuse_older
 from fairseq_littlebird.checkpoints.tensors import load_tensors
+from fairseq_littlebird.conversion.fairseq_roberta import FAIRSEQ_ROBERTA
+from fairseq_littlebird.conversion.folding import fold_positions
+from fairseq_littlebird.conversion.full_attention import full_attention
+from fairseq_littlebird.conversion.key_map import check_keys
+from fairseq_littlebird.conversion.parameters import POSITIONS, WORDS
+from fairseq_littlebird.conversion.source import Source, float32, parameters, sizes
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import FullAttentionConfig
 
@@ -77,11 +73,11 @@ def _full_attention(
     own = dictionary.content
     if config.vocab_size == len(dictionary.symbols):  # with what this plugin's tasks append
         own = completed(own, str(dictionary.where))
-    key_map = full_attention_map(config)
-    state, dropped = apply_key_map(weights, key_map, str(path))
-    check_keys(state, config, key_map, str(path))
+    adapter = full_attention(config)
+    state, dropped = adapter.to_ours(weights, str(path))
+    check_keys(state, config, adapter.key_map, str(path))
     folder = dictionary.where.parent
-    source = Source("full-attention encoder", path, config, state, folder, own, len(weights), dropped)
+    source = Source(adapter.title, path, config, state, folder, own, len(weights), dropped)
     if not str(settings.get("_name")).startswith("bigbird_itc"):
         return source
     missing = [name for name in BIGBIRD if name not in settings]
@@ -97,40 +93,21 @@ def _roberta(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], d
             raise UserError(
                 f"{name} is {short(value)}", str(path), f"LittleBird starts from encoders with {name} {wanted!r}"
             )
-    keys = len(weights)
-    weights = _split_in_proj(
-        rename(weights, lambda key: re.sub(r"^(encoder|decoder)\.", "", key), str(path)), str(path)
-    )
-    state, dropped = apply_key_map(weights, FAIRSEQ_ROBERTA, str(path))
+    state, dropped = FAIRSEQ_ROBERTA.to_ours(weights, str(path))
     offset = PADDING + 1
     rows = _rows(state)
-    check_keys(state, _sizes(path, state, settings, positions=rows), FAIRSEQ_ROBERTA, str(path))
+    check_keys(state, _sizes(path, state, settings, positions=rows), FAIRSEQ_ROBERTA.key_map, str(path))
     notes: list[str] = []
     fold_positions(state, offset, notes)
     config = _sizes(path, state, settings, positions=rows - offset)
     folder = dictionary.where.parent
-    return Source("fairseq RoBERTa", path, config, state, folder, dictionary.content, keys, dropped, notes)
+    return Source(FAIRSEQ_ROBERTA.title, path, config, state, folder, dictionary.content, len(weights), dropped, notes)
 
 
 def _rows(state: dict[str, Tensor]) -> int:
     """Position rows; 0 where there is no table."""
     table = state.get(POSITIONS)
     return 0 if table is None or not table.dim() else len(table)
-
-
-def _split_in_proj(weights: dict[str, Tensor], where: str) -> dict[str, Tensor]:
-    """Checkpoints of 2019 hold q, k and v in one matrix."""
-    split: dict[str, Tensor] = {}
-    for key, value in weights.items():
-        if match := re.fullmatch(r"(.*\.self_attn\.)in_proj_(weight|bias)", key):
-            parts = value.chunk(3) if value.dim() else ()
-            if len(parts) != 3:
-                raise UserError(f"{key} is no three projections", where, "save the model again")
-            for name, part in zip("qkv", parts, strict=True):
-                split[f"{match[1]}{name}_proj.{match[2]}"] = part.clone()
-        else:
-            split[key] = value
-    return split
 
 
 def _sizes(path: Path, state: dict[str, Tensor], settings: dict[str, Any], positions: int) -> FullAttentionConfig:

@@ -1,0 +1,60 @@
+"""What a warm start can write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from fairseq_littlebird.errors import UserError
+
+
+class Target(NamedTuple):
+    """A model to write.
+
+    Args:
+        model: its name in fairseq's registry, and in those of its architectures.
+        options: of the command line, those that it takes and not every model.
+        state: of ``conversion.warm_start``, the function that makes its parameters.
+    """
+
+    model: str
+    options: tuple[str, ...]
+    state: str
+
+
+TARGETS = {
+    "littlebird": Target(
+        "littlebird", ("pack_size", "block_size", "positions", "no_window", "max_positions"), "littlebird_state"
+    ),
+    "full": Target("full_attention", (), "full_attention_state"),
+    "bigbird_itc": Target(
+        "bigbird_itc",
+        ("block_size", "random_blocks", "random_attention", "random_seed", "max_positions"),
+        "full_attention_state",
+    ),
+    "bigbird_etc": Target("bigbird_etc", ("global_tokens", "local_radius", "max_distance"), "bigbird_etc_state"),
+    "longformer": Target("longformer", ("attention_window", "attention_dilation", "max_positions"), "longformer_state"),
+}
+"""By what ``--to`` calls them."""
+OPTIONS = sorted({option for target in TARGETS.values() for option in target.options})
+
+
+def check_options(to: str, given: Mapping[str, Any]) -> None:
+    """Raises UserError for options of the command line that the target does not take.
+
+    Args:
+        to: one of ``TARGETS``.
+        given: options by name, those of ``OPTIONS`` that were given.
+    """
+    target = TARGETS[to]
+    wrong = [name for name in OPTIONS if name in given and name not in target.options]
+    if wrong:
+        raise UserError(
+            f"{', '.join(map(flag, wrong))} with --to {to}",
+            remedy=f"leave it out: that model takes {', '.join(map(flag, target.options)) or 'none such'}",
+        )
+
+
+def flag(option: str) -> str:
+    """An option as the command line has it."""
+    return f"--{option.replace('_', '-')}"
