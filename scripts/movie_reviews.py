@@ -27,7 +27,8 @@ from pathlib import Path
 
 from fairseq.data import Dictionary
 
-from fairseq_littlebird.data.classification_preparation import SPECIAL, SplitWriter, begin_folder
+from fairseq_littlebird.data.classification_preparation import SPECIAL
+from fairseq_littlebird.data.classification_writer import SplitWriter, begin_folder
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.formats.zip_files import zipped

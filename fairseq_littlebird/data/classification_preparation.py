@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import codecs
 import json
-import shutil
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
 from fairseq.data import Dictionary
-from fairseq.data.indexed_dataset import MMapIndexedDatasetBuilder
 from tqdm import tqdm
 
-from fairseq_littlebird.data.classification_metadata import DATASET, VERSION, ClassificationMetadata, read_metadata
+from fairseq_littlebird.data.classification_metadata import DATASET, VERSION
+from fairseq_littlebird.data.classification_writer import PARTS, SplitWriter, begin_folder
 from fairseq_littlebird.data.dictionary import read_dictionary
+from fairseq_littlebird.data.label_survey import LabelSurvey, labelled_texts
 from fairseq_littlebird.data.preparation import SMALLEST_WINDOW, check_match
 from fairseq_littlebird.data.prepared import SPLITS
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.formats.opening import kept, open_text
+from fairseq_littlebird.formats.opening import kept
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.texts import Text
 from fairseq_littlebird.inputs import check_given_once
 from fairseq_littlebird.output import check_folder, whole_folder
-from fairseq_littlebird.text.labelled_texts import read_labelled
 from fairseq_littlebird.text.striding import cut_longest
 from fairseq_littlebird.text.tokenizers import Tokenizer
 from fairseq_littlebird.text.workers import ordered_map
 
-PARTS: dict[str, type] = {"input0": np.int32, "input1": np.int32, "label": np.int32, "id": np.uint8}
 NAMES = (*PARTS, "prepared.json", *(f"{split}.gold.json" for split in SPLITS))
 SPECIAL = 2
 """<s> and </s>; a second text has as many, </s> before and behind it."""
@@ -82,7 +76,7 @@ def prepare_texts(
     check_match(words, tokenizer, Path(dictionary))
     with ExitStack() as stack:
         paths = {split: stack.enter_context(kept(names)) for split, names in paths.items()}
-        survey = _Survey(labels, skip_bad)
+        survey = LabelSurvey(labels, skip_bad)
         for split, names in paths.items():
             survey.read(split, names)
         classes, summaries = survey.metadata(), {}
@@ -97,7 +91,7 @@ def prepare_texts(
                 with writer, _Gold(folder / f"{split}.gold.json", labelled) as gold:
                     count: Counter[str] = Counter()
                     with tqdm(desc=split, unit=" texts", mininterval=0.5) as progress:
-                        for item in ordered_map(encode, _texts(names, ReadingLog(skip_bad)), workers):
+                        for item in ordered_map(encode, labelled_texts(names, ReadingLog(skip_bad)), workers):
                             own = {} if item.labels is None else {"label": [numbers[label] for label in item.labels]}
                             writer.add(*item.tokens, id=item.id, **own)
                             gold.add(item, classes.multi_label)
@@ -145,187 +139,6 @@ def summary_lines(split: str, summary: Mapping[str, Any], shown: int = 10) -> li
         told = ", ".join(f"{count:,} x {what}" for what, count in summary["notes"].items())
         lines.append(f"{split}: read leniently: {told}")
     return lines
-
-
-def begin_folder(folder: Path, parts: Iterable[str], tokenizer: Tokenizer, words: Path, classes: int) -> None:
-    """Makes the folder of each part, with the words and the tokenizer's files, and as many label numbers."""
-    for part in parts:
-        (folder / part).mkdir()
-    (folder / "input0" / "dict.txt").write_bytes(words.read_bytes().removeprefix(codecs.BOM_UTF8))
-    for name, file in tokenizer.files.items():
-        shutil.copyfile(file, folder / "input0" / name)
-    label_numbers(classes).save(str(folder / "label" / "dict.txt"))
-
-
-def label_numbers(classes: int) -> Dictionary:
-    """The dictionary of labels: 0, 1, ….
-
-    Names may hold anything, and some of fairseq's metrics want numbers.
-    """
-    dictionary = Dictionary()
-    for number in range(classes):
-        dictionary.add_symbol(str(number))
-    return dictionary
-
-
-class SplitWriter:
-    """Appends texts to the data sets of a split, as fairseq-preprocess would write them.
-
-    A context manager that closes them.
-
-    Args:
-        folder: see :func:`begin_folder`.
-        split: the data sets' name.
-        parts: which of ``PARTS`` there are.
-    """
-
-    def __init__(self, folder: Path, split: str, parts: Iterable[str]) -> None:
-        # in every dictionary of fairseq the same
-        special = Dictionary()
-        self._eos, self._first = special.eos(), special.nspecial
-        self._paths = {part: folder / part / split for part in parts}
-        self._builders = {}
-        for part, path in self._paths.items():
-            builder = MMapIndexedDatasetBuilder(f"{path}.bin", dtype=PARTS[part])
-            builder._sizes = array("i")  # a list would hold a Python integer an item
-            self._builders[part] = builder
-
-    def __enter__(self) -> SplitWriter:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        with ExitStack() as stack:
-            for part, builder in self._builders.items():
-                stack.callback(builder.finalize, f"{self._paths[part]}.idx")
-
-    def add(
-        self,
-        text: Sequence[int],
-        second: Sequence[int] | None = None,
-        *,
-        label: Sequence[int] | None = None,
-        id: str | None = None,
-    ) -> None:
-        """Token ids without ``</s>``, label numbers from 0, and id; those that the split has, and no others."""
-        items: dict[str, Sequence[int] | bytes] = {"input0": [*text, self._eos]}
-        if second is not None:
-            items["input1"] = [*second, self._eos]
-        if label is not None:
-            items["label"] = [*(number + self._first for number in label), self._eos]
-        if id is not None:
-            items["id"] = id.encode()
-        if items.keys() != self._builders.keys():
-            raise ValueError(f"{sorted(items)} for data sets of {sorted(self._builders)}")
-        for part, item in items.items():
-            self._builders[part].add_item(torch.tensor(list(item), dtype=torch.int32))
-
-
-class _Survey:
-    """What kind of data the files hold, found and checked before anything is tokenized.
-
-    Args:
-        source: see ``labels`` of :func:`prepare_texts`.
-        skip_bad: see there.
-    """
-
-    def __init__(self, source: str | Path | None, skip_bad: bool) -> None:
-        self._source = source
-        self._skip_bad = skip_bad
-        self.logs: dict[str, ReadingLog] = {}
-        self._known: dict[str, None] | None = None  # in the order of their numbers
-        self._several: bool | None = None
-        self._pairs: bool | None = None
-        self._unlabelled: set[str] = set()
-        self.count: dict[str, Counter[str]] = {}
-        if source is not None and Path(source).is_dir():
-            metadata = read_metadata(source)
-            if metadata is None:
-                raise UserError("no prepared.json in it", str(source), "give a prepared folder, or a file of labels")
-            self._known, self._several = dict.fromkeys(metadata.labels), metadata.multi_label
-        elif source is not None:
-            self._known = dict.fromkeys(_read_labels(Path(source)))
-
-    @property
-    def pairs(self) -> bool:
-        return bool(self._pairs)
-
-    def read(self, split: str, files: Sequence[Path]) -> None:
-        """Checks a split; the training split comes first, as its labels are those of all."""
-        count = self.count[split] = Counter()
-        log = self.logs[split] = ReadingLog(self._skip_bad, "--skip-bad")
-        seen: set[str] = set()
-        labelled: bool | None = None
-        for text in _texts(files, log):
-            if text.id in seen:
-                raise UserError(f"the id {text.id!r} comes twice in this split", text.where, "make the ids distinct")
-            seen.add(text.id)
-            self._check_pair(text)
-            if text.labels is None and split != "test":
-                raise UserError("no label", text.where, 'give "label", or "labels" with a list')
-            if labelled not in (None, text.labels is not None):
-                raise UserError("a label here, none there", text.where, "give all texts of a split labels or none")
-            labelled = text.labels is not None
-            if text.labels is not None:
-                self._check_labels(text)
-                count.update(text.labels)
-        if not labelled:
-            self._unlabelled.add(split)
-        if self._known is None and split == "train":
-            self._known = dict.fromkeys(sorted(count, key=_order))
-        if self._known is None:
-            raise UserError(
-                "nothing says which labels there are",
-                remedy="give --train, or the folder or file that has them with --labels",
-            )
-        if not self._known:
-            raise UserError("no label in the training split", ", ".join(map(str, files)), "give some with --labels")
-
-    def metadata(self) -> ClassificationMetadata:
-        return ClassificationMetadata(tuple(self._known or ()), bool(self._several), frozenset(self._unlabelled))
-
-    def _check_pair(self, text: Text) -> None:
-        pair = text.second is not None
-        if self._pairs not in (None, pair):
-            raise UserError('"text2" here and none elsewhere, or the other way', text.where, "give only pairs or none")
-        self._pairs = pair
-
-    def _check_labels(self, text: Text) -> None:
-        if text.several is not None and self._several not in (None, text.several):
-            wanted = '"labels" with a list' if self._several else '"label"'
-            raise UserError("one label here, lists of labels there", text.where, f"give {wanted} as elsewhere")
-        self._several = self._several if text.several is None else text.several
-        if self._known is None:
-            return
-        for label in text.labels or ():
-            if label not in self._known:
-                origin = f"not in {self._source}" if self._source else "unknown in training"
-                remedy = "correct it, or name all labels with --labels"
-                raise UserError(f"the label {label!r} is {origin}", text.where, remedy)
-
-
-def _texts(files: Sequence[Path], log: ReadingLog) -> Iterator[Text]:
-    for file in files:
-        empty = True
-        for text in read_labelled(file, log):
-            empty = False
-            yield text
-        if empty:
-            raise UserError("no text in it", str(file), "leave it out")
-
-
-def _read_labels(path: Path) -> tuple[str, ...]:
-    with open_text(path) as lines:
-        labels = [line.strip() for line in lines if line.strip()]
-    if not labels or len(set(labels)) < len(labels):
-        twice = [label for label, count in Counter(labels).items() if count > 1]
-        fault = f"the label {twice[0]!r} comes twice" if twice else "no label in it"
-        raise UserError(fault, str(path), "give each label once, one a line")
-    return tuple(labels)
-
-
-def _order(label: str) -> tuple[bool, int, str]:
-    number = label.isascii() and label.isdecimal()
-    return not number, int(label) if number else 0, label
 
 
 _COUNTS = ("texts", "tokens", "longest", "cut", "lost", "empty", "unknown")

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from fairseq.data import Dictionary, data_utils
 
-from fairseq_littlebird.data import classification_preparation
 from fairseq_littlebird.data.classification_metadata import ClassificationMetadata, read_metadata
 from fairseq_littlebird.data.classification_preparation import prepare_texts, summary_lines
 from fairseq_littlebird.data.mapped_items import MappedItems
@@ -187,7 +186,7 @@ def test_a_folder_that_is_another(tmp_path, content, says):
 def test_parts_must_be_the_splits(tokenizer, tmp_path):
     (tmp_path / "input0").mkdir()
     with (
-        classification_preparation.SplitWriter(tmp_path, "train", ["input0"]) as writer,
+        classification_writer.SplitWriter(tmp_path, "train", ["input0"]) as writer,
         pytest.raises(ValueError, match="label"),
     ):
         writer.add([1], label=[0])

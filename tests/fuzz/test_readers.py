@@ -7,7 +7,7 @@ from unicodedata import normalize
 
 import pytest
 
-from fairseq_littlebird.data.classification_preparation import _read_labels
+from fairseq_littlebird.data.label_survey import _read_labels
 from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.formats import json_stream
 from fairseq_littlebird.text import lines as symbol_lines
