@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from fairseq.data import Dictionary, data_utils
 
+from fairseq_littlebird.data import classification_writer
 from fairseq_littlebird.data.classification_metadata import ClassificationMetadata, read_metadata
 from fairseq_littlebird.data.classification_preparation import prepare_texts, summary_lines
 from fairseq_littlebird.data.mapped_items import MappedItems
