@@ -1,8 +1,8 @@
 """LittleBird for fairseq: ``fairseq-train … --user-dir fairseq_littlebird``.
 
 The equations (``attention``, ``modules``, ``heads``, ``objectives``) import and work alone. In a program that has
-imported fairseq this package registers everything with it, as ``--user-dir`` needs; in others ``models``, ``tasks``,
-``criterions``, ``optimizers`` or ``fairseq_littlebird.registration`` itself do when they are imported.
+imported fairseq this package registers everything with it, as ``--user-dir`` needs; in others whatever uses fairseq
+(``models``, ``data``, ``tasks``, ``cli``, …) does when it is imported, or ``fairseq_littlebird.registration`` itself.
 """
 
 import sys
