@@ -40,6 +40,15 @@ assert logging.root.handlers == [] and logging.root.level == logging.WARNING
 """)
 
 
+@pytest.mark.parametrize("module", ["data.preparation", "pipelines.littlebird", "benchmarks.architectures"])
+def test_what_commands_import_leaves_it_too(module):
+    run(f"""
+import logging
+import fairseq_littlebird.{module}
+assert logging.root.handlers == [] and logging.root.level == logging.WARNING
+""")
+
+
 def test_the_equations_install_nothing():
     """Where fairseq is installed, too, and where the program is one of fairseq's commands."""
     run("""
@@ -64,6 +73,7 @@ assert not {"fairseq", "hydra", "omegaconf"} & {*sys.modules}
         "from fairseq_littlebird import LittleBird",
         "import fairseq_littlebird.models.littlebird",
         "import fairseq_littlebird.criterions",
+        "import fairseq_littlebird.data.batch",
         "import fairseq_littlebird.optimizers.littlebird_adam",
         "from argparse import Namespace; from fairseq.utils import import_user_module as load; "
         f"load(Namespace(user_dir={str(PACKAGE)!r}))",
