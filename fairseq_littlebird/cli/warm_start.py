@@ -53,14 +53,14 @@ def _parser() -> argparse.ArgumentParser:
         "--to",
         choices=TARGETS,
         default="littlebird",
-        help="full: full attention, as the teacher of a distillation (%(default)s)",
+        help="the model to write; full: full attention, as the teacher of a distillation (%(default)s)",
     )
     parser.add_argument(
         "--arch", metavar="NAME", help="a fairseq architecture, whose sizes must be the source's (from the source)"
     )
     parser.add_argument("--pack-size", type=_count, metavar="N", help="pack vectors; 0 for none (the architecture's)")
     parser.add_argument(
-        "--block-size", type=_positive, metavar="N", help="tokens a block (a BigBird source's, the architecture's)"
+        "--block-size", type=_positive, metavar="N", help="tokens per block (a BigBird source's, the architecture's)"
     )
     parser.add_argument(
         "--random-blocks", type=_count, metavar="N", help="BigBird: random blocks (the source's, the architecture's)"
@@ -72,15 +72,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--random-seed", type=_count, metavar="N", help="BigBird: seed of the random blocks (0)")
     parser.add_argument(
-        "--attention-window", metavar="N[,N…]", help="Longformer: tokens a window, of all layers or of each (512)"
+        "--attention-window", metavar="N[,N…]", help="Longformer: tokens per window, of all layers or of each (512)"
     )
     parser.add_argument(
-        "--attention-dilation", metavar="N[,N…]", help="Longformer: steps of a window, of all heads or of each (1)"
+        "--attention-dilation",
+        metavar="N[,N…]",
+        help="Longformer: dilation of the windows, of all heads or of each (1)",
     )
-    parser.add_argument("--global-tokens", type=_positive, metavar="N", help="BigBird-ETC (the architecture's)")
-    parser.add_argument("--local-radius", type=_positive, metavar="N", help="BigBird-ETC (the architecture's)")
-    parser.add_argument("--max-distance", type=_positive, metavar="N", help="BigBird-ETC (the architecture's)")
-    parser.add_argument("--layers", type=_positive, metavar="N", help="evenly spaced layers of the source (all)")
+    parser.add_argument(
+        "--global-tokens", type=_positive, metavar="N", help="BigBird-ETC: global tokens (the architecture's)"
+    )
+    parser.add_argument(
+        "--local-radius",
+        type=_positive,
+        metavar="N",
+        help="BigBird-ETC: tokens to each side that a token attends to (the architecture's)",
+    )
+    parser.add_argument(
+        "--max-distance",
+        type=_positive,
+        metavar="N",
+        help="BigBird-ETC: largest relative position with its own vector (the architecture's)",
+    )
+    parser.add_argument(
+        "--layers", type=_positive, metavar="N", help="how many layers of the source to take, evenly spaced (all)"
+    )
     parser.add_argument(
         "--positions",
         choices=("bialibi", "learned", "none"),
@@ -110,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--html-tags", action="store_true", help="add tokens for the tags of paragraphs, headings, lists and tables"
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the random initialisation (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="random seed (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
     return parser
 
