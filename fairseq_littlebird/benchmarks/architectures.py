@@ -13,7 +13,6 @@ from fairseq.data import Dictionary
 from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY
 from torch import Tensor, nn
 
-from fairseq_littlebird import models  # noqa: F401
 from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.workload import SIZES, Workload
 from fairseq_littlebird.modules.size_names import FAIRSEQ

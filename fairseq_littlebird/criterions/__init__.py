@@ -1,10 +1,13 @@
 """fairseq criterions; importing this package registers them."""
 
+from fairseq_littlebird.registration import register
+
+register()  # whichever package is imported first, all are registered
+
 from fairseq_littlebird.criterions.littlebird_classification import LittleBirdClassificationCriterion
 from fairseq_littlebird.criterions.littlebird_distillation import LittleBirdDistillationCriterion
 from fairseq_littlebird.criterions.question_answering import QuestionAnsweringCriterion
 from fairseq_littlebird.criterions.recurring_span_selection import RecurringSpanSelectionCriterion
-from fairseq_littlebird.registration import register
 
 __all__ = [
     "LittleBirdClassificationCriterion",
@@ -12,5 +15,3 @@ __all__ = [
     "QuestionAnsweringCriterion",
     "RecurringSpanSelectionCriterion",
 ]
-
-register()

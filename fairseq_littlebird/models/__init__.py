@@ -1,11 +1,14 @@
 """fairseq models; importing this package registers them."""
 
+from fairseq_littlebird.registration import register
+
+register()  # whichever package is imported first, all are registered
+
 from fairseq_littlebird.models.bigbird_etc import BigBirdETCModel, BigBirdETCModelConfig
 from fairseq_littlebird.models.bigbird_itc import BigBirdModel, BigBirdModelConfig
 from fairseq_littlebird.models.full_attention import FullAttentionModel, FullAttentionModelConfig
 from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdModelConfig
 from fairseq_littlebird.models.longformer import LongformerModel, LongformerModelConfig
-from fairseq_littlebird.registration import register
 
 __all__ = [
     "BigBirdETCModel",
@@ -19,5 +22,3 @@ __all__ = [
     "LongformerModel",
     "LongformerModelConfig",
 ]
-
-register()

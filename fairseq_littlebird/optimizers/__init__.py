@@ -1,8 +1,9 @@
 """fairseq optimizers; importing this package registers them."""
 
-from fairseq_littlebird.optimizers.littlebird_adam import LittleBirdAdam
 from fairseq_littlebird.registration import register
 
-__all__ = ["LittleBirdAdam"]
+register()  # whichever package is imported first, all are registered
 
-register()
+from fairseq_littlebird.optimizers.littlebird_adam import LittleBirdAdam
+
+__all__ = ["LittleBirdAdam"]

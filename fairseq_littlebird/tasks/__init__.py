@@ -1,6 +1,9 @@
 """fairseq tasks; importing this package registers them."""
 
 from fairseq_littlebird.registration import register
+
+register()  # whichever package is imported first, all are registered
+
 from fairseq_littlebird.tasks.littlebird_masked_lm import LittleBirdMaskedLMTask
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
@@ -12,5 +15,3 @@ __all__ = [
     "QuestionAnsweringTask",
     "RecurringSpanSelectionTask",
 ]
-
-register()
