@@ -8,6 +8,7 @@ modules that all may import.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from configparser import ConfigParser
 from pathlib import Path
@@ -30,7 +31,8 @@ def floors(setup: Path = ROOT / "setup.cfg") -> list[list[str]]:
 
 def imports(names: Sequence[str]) -> dict[str, set[str]]:
     """What each of ``names`` imports of the others, directly or by a module that is none of them."""
-    graph = grimp.build_graph(PACKAGE)
+    sys.path.insert(0, str(ROOT))  # this checkout's, whatever is installed
+    graph = grimp.build_graph(PACKAGE, cache_dir=None)
     found: dict[str, set[str]] = {name: set() for name in names}
     for importer in graph.modules:
         for imported in graph.find_modules_directly_imported_by(importer):

@@ -135,14 +135,8 @@ if [ ${#dev[@]} -gt 1 ] && [ "$dataset" != classification ]; then
     run mkdir -p "$gold"
     for file in "${dev[@]}"; do run ln -sf "$(realpath "$file")" "$gold"; done
 fi
-case $dataset in # the scorer reads the files now, and not after days of training
-    hotpotqa) none='{"answer": {}, "sp": {}}' ;;
-    *) none='{}' ;;
-esac
-# those of SQuAD and Natural Questions want a prediction for each question
-if [ -z "$dry" ] && [ ! -e "$out/gold-checked" ] && [[ ! $dataset =~ ^(squad|natural_questions)$ ]]; then
-    echo "$none" >"$out/none.json"
-    quiet littlebird-evaluate --dataset "$dataset" --gold "$gold" --predictions "$out/none.json"
+if [ -z "$dry" ] && [ ! -e "$out/gold-checked" ]; then # the scorer reads the files now, not after days of training
+    quiet littlebird-evaluate --dataset "$dataset" --gold "$gold"
     touch "$out/gold-checked"
 fi
 

@@ -41,10 +41,15 @@ def main(argv: list[str] | None = None) -> None:
     if args.null_odds is not None:
         if metric.evaluate_null_odds is None:
             raise UserError(f"--dataset {args.dataset} has no null odds", remedy="leave out --null-odds")
+        if args.predictions is None:
+            raise UserError("--null-odds without --predictions", remedy="give both, or only --gold to check it")
         null_odds = read_numbers(args.null_odds)
 
     gold = metric.read_gold(args.gold)
     identifiers = metric.answers(gold, args.gold)
+    if args.predictions is None:
+        print(f"{args.gold}: {len(identifiers):,} gold answers")
+        return
     predictions = metric.read_predictions(args.predictions)
     maps = {f"{args.predictions}, {part}": predictions[part] for part in metric.parts}
     maps = maps or {args.predictions: predictions}
@@ -111,10 +116,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--predictions",
-        required=True,
         metavar="FILE",
         help=f"JSON, {{question id: answer text}}; {formats}"
-        "classification: {id: label}, {id: [label, ...]} or littlebird-predict's file",
+        "classification: {id: label}, {id: [label, ...]} or littlebird-predict's file; without it, "
+        "only the gold file is checked",
     )
     parser.add_argument("--null-odds", metavar="FILE", help="SQuAD 2.0: JSON, {question id: score of having no answer}")
     parser.add_argument(

@@ -378,3 +378,16 @@ def test_as_a_program(write, forks):
     assert "exact_match  100.0" in done.stdout
     usage = forks.run([*command, "--help"]).stdout
     assert "--null-odds" in usage and ",".join([*DATASETS, CLASSIFICATION]) in usage
+
+
+def test_without_predictions_the_gold_is_checked(write, capsys):
+    gold = write("gold.json", SQUAD_2)
+    main(["--dataset", "squad", "--gold", gold])
+    assert capsys.readouterr().out.startswith(f"{gold}: ")
+    for arguments, says in (
+        (["--gold", write("bad.json", {"data": [{}]})], "bad.json"),
+        (["--gold", gold, "--null-odds", write("odds.json", {})], "--predictions"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["--dataset", "squad", *arguments])
+        assert stop.value.code == 2 and says in capsys.readouterr().err

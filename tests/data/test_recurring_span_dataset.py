@@ -127,7 +127,7 @@ def test_a_dictionary_of_numbers_needs_what_they_stand_for(tmp_path):
     from fairseq_littlebird.errors import UserError
 
     (tmp_path / "dict.txt").write_text("".join(f"{n} 1\n" for n in range(50)))
-    with pytest.raises(UserError, match=r"dict\.txt: the words are numbers.*encoder\.json"):
+    with pytest.raises(UserError, match=r"dict\.txt: its symbols are numbers.*encoder\.json"):
         vocabulary(load_dictionary(tmp_path), tmp_path)
     (tmp_path / "encoder.json").write_text('{"\\u0120the": 7, "cat": 8}')
     words = vocabulary(load_dictionary(tmp_path), tmp_path)

@@ -192,7 +192,7 @@ def bytes_of(place):
         ([example(annotation())] * 2, "gold, record 2, example 1: more than one record"),
         ([example({"long_answer": NULL})], "gold, example 1: an annotation without 'short_answers'"),
         ([example(annotation({"start": 1}))], "gold, example 1: no span in"),
-        ([example(annotation({"start_byte": 1, "end_byte": 2.5}))], "example 1: an offset that is no integer"),
+        ([example(annotation({"start_byte": 1, "end_byte": 2.5}))], "example 1: an offset that is not an integer"),
         ([example(annotation(span(3, 3)))], "example 1: the span 30 to 30 is none; give both ends"),
         ([example(annotation(span(3, 4, end_token=-1)))], "example 1: the span 3 to -1 is none"),
         ([example(annotation(yes_no="MAYBE"))], 'example 1: yes_no_answer is "MAYBE"'),

@@ -251,8 +251,8 @@ def test_settings_of_another_version(reader, tiny, tmp_path):
 DAMAGES = {
     "task_state is list": lambda s: s.update(task_state=[1]),
     "files is list": lambda s: s["task_state"].update(files=[1]),
-    "dict.txt in it is no file": lambda s: s["task_state"]["files"].update({"dict.txt": "a 1"}),
-    "vocab.txt in it is no file": lambda s: s["task_state"]["files"].update({"vocab.txt": torch.zeros(2)}),
+    "dict.txt in it is not a file": lambda s: s["task_state"]["files"].update({"dict.txt": "a 1"}),
+    "vocab.txt in it is not a file": lambda s: s["task_state"]["files"].update({"vocab.txt": torch.zeros(2)}),
     "cfg is list": lambda s: s.update(cfg=[1]),
     "task is str": lambda s: s["cfg"].update(task="a"),
 }
@@ -279,7 +279,7 @@ def without_words(state):
 def test_a_classifier_is_refused(reader, tiny, tmp_path, task):
     path = saved(reader, tmp_path / "x.pt", lambda s: s["cfg"]["task"].update(_name=task))
     for tokenizer in (None, tiny / "tokenizer"):
-        with pytest.raises(UserError, match=rf"x.pt: a classifier \(--task {task}\); give a reader"):
+        with pytest.raises(UserError, match=rf"x.pt: a classifier \(--task {task}\); give a question-answering"):
             LittleBird.from_pretrained(path, tokenizer=tokenizer)
 
 
