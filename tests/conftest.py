@@ -233,4 +233,4 @@ def script() -> Iterator[Callable[[str], ModuleType]]:
 @pytest.fixture(scope="session")
 def in_simplified_format(script) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """A record of TyDi QA as one of Natural Questions, from the benchmark that needs such records too."""
-    return script("benchmarks/overfit.py").simplified
+    return script("scripts/experiments/overfit.py").simplified

@@ -1,6 +1,6 @@
 """How long one question about one document takes, in a program: ``reader.answer``, tokenizing and all.
 
-    python benchmarks/answering.py --folder quickstart/qa-512 --text quickstart/corpus/text.txt
+    python answering.py --folder quickstart/qa-512 --text quickstart/corpus/text.txt
 
 The model has the named architecture and random weights: how long it takes does not depend on what it knows.
 """

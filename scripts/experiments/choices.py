@@ -1,6 +1,6 @@
 """What the CPU path of a layer is made of, each beside what was not chosen: base size, one layer, milliseconds.
 
-    python benchmarks/choices.py [--length 2048] [--threads 2] [--runs 9]
+    python choices.py [--length 2048] [--threads 2] [--runs 9]
 
 Everything of one question runs in turn; medians, fastest and slowest.
 """

@@ -1,10 +1,10 @@
 """Memory by the size of the data set, what opening one takes, and the speed of preparing beside the tokenizer's own.
 
-    python benchmarks/data_size.py make --documents 2000 --tokens 12000 --text FOLDER --tokenizer DIR --out data
-    python benchmarks/data_size.py prepare --tokenizer DIR --workers 1 2 --out data
-    python benchmarks/data_size.py train --updates 200 --out data
-    python benchmarks/data_size.py predict --out data
-    python benchmarks/data_size.py open --examples 1000000 --out sizes
+    python data_size.py make --documents 2000 --tokens 12000 --text FOLDER --tokenizer DIR --out data
+    python data_size.py prepare --tokenizer DIR --workers 1 2 --out data
+    python data_size.py train --updates 200 --out data
+    python data_size.py predict --out data
+    python data_size.py open --examples 1000000 --out sizes
 
 ``DIR`` is of ``littlebird-prepare tokenizer``. ``make`` writes documents.json (SQuAD's format) from paragraphs of
 the folder's ``.txt`` files in random order, one question a document; ``prepare`` qa, ``train`` model, ``predict``
@@ -43,7 +43,7 @@ import numpy as np
 from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.text.tokenizers import Tokenizer, load_tokenizer
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SAMPLED = 0.5  # seconds from one look at the memory to the next
 LONGEST_PARAGRAPH = 300  # words
 MODEL = (

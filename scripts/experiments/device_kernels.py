@@ -1,7 +1,7 @@
 """The fused kernels on a CUDA device: held to the float64 oracle, then timed beside their floor and their rivals.
 
-    python benchmarks/device_kernels.py [--csv FILE] [--runs 30]
-    TRITON_INTERPRET=1 python benchmarks/device_kernels.py --device cpu       the first part, small, without a device
+    python device_kernels.py [--csv FILE] [--runs 30]
+    TRITON_INTERPRET=1 python device_kernels.py --device cpu       the first part, small, without a device
 
 First every backend against the oracle, result and gradients, by dtype; the exit status is 1 if one is off. Then the
 core of one base layer (12 heads of 64, S = b = 64) on 8 sequences of 8,192 tokens in bfloat16, forward, and forward

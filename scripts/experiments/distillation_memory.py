@@ -1,6 +1,6 @@
 """Peak memory of distillation by length, beside the student's own training at 512 tokens.
 
-    python benchmarks/distillation_memory.py [--lengths 512 1024 2048] [--batch 1] [--layers 6 --width 384 --heads 12]
+    python distillation_memory.py [--lengths 512 1024 2048] [--batch 1] [--layers 6 --width 384 --heads 12]
 
 Two updates of masked language modelling with Adam in float32, random weights; the teacher has positions for every
 length. Memory is the process's peak beyond what it has after its imports, each case in a process of its own.

@@ -1,6 +1,6 @@
 """Padding insertion in all of a training or in none of it, on documents that grow around their answers.
 
-    python benchmarks/insertion.py --quickstart quickstart --out DIR --seeds 1 2    trains, asks, reports
+    python insertion.py --quickstart quickstart --out DIR --seeds 1 2    trains, asks, reports
 
 Needs the text and the questions that ``scripts/quickstart.sh`` leaves. The model and the trainings are the
 quickstart's: ``littlebird_tiny``, recurring span selection and question answering, all of it at 512 tokens. The shape

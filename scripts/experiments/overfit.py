@@ -1,6 +1,6 @@
 """A tiny model memorises a sample of each data set: every part of the way from the official file to the score.
 
-    python benchmarks/overfit.py --data DIR --out DIR [DATA_SET ...] [--updates N]
+    python overfit.py --data DIR --out DIR [DATA_SET ...] [--updates N]
 
 DIR is a folder of samples: hotpotqa/, triviaqa/, wikihop/, korquad2/, tydiqa/ (in the format of Natural Questions) and
 classification/. Trained and tested on the same records, so the figures say nothing about how well anything reads;
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from fairseq_littlebird.text.html import WORDS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MODEL = """--arch littlebird_tiny --encoder-layers 2 --encoder-embed-dim 64 --encoder-ffn-embed-dim 128
     --encoder-attention-heads 4 --pack-size 16 --block-size 64 --dropout 0 --attention-dropout 0"""
 

@@ -1,13 +1,13 @@
 """What reusing a short-input model brings: the measurements of docs/results.md, each in the shape of the paper's.
 
-    python benchmarks/reuse.py prepare --source MODEL --text DIR --out DIR     corpus, teacher, students
-    python benchmarks/reuse.py curves  --out DIR --seeds 1 2   random start, warm start, warm start and distillation
-    python benchmarks/reuse.py table1  --out DIR --seeds 1 2   RSS accuracy by input length
-    python benchmarks/reuse.py table6  --out DIR --seeds 1 2 --reviews ZIP --questions TRAIN DEV    beyond 512 tokens
-    python benchmarks/reuse.py table8  --out DIR --seeds 1 2 --questions TRAIN DEV    one part left out at a time
-    python benchmarks/reuse.py slopes  --out DIR --seeds 1 2   table 8's "- pack" by the slopes' learning rate
-    python benchmarks/reuse.py qa      --out DIR --seeds 1 2 --questions TRAIN DEV    whole articles against windows
-    python benchmarks/reuse.py report  --out DIR [--plot docs/reuse.png]       every figure so far, medians and ranges
+    python reuse.py prepare --source MODEL --text DIR --out DIR     corpus, teacher, students
+    python reuse.py curves  --out DIR --seeds 1 2   random start, warm start, warm start and distillation
+    python reuse.py table1  --out DIR --seeds 1 2   RSS accuracy by input length
+    python reuse.py table6  --out DIR --seeds 1 2 --reviews ZIP --questions TRAIN DEV    beyond 512 tokens
+    python reuse.py table8  --out DIR --seeds 1 2 --questions TRAIN DEV    one part left out at a time
+    python reuse.py slopes  --out DIR --seeds 1 2   table 8's "- pack" by the slopes' learning rate
+    python reuse.py qa      --out DIR --seeds 1 2 --questions TRAIN DEV    whole articles against windows
+    python reuse.py report  --out DIR [--plot docs/reuse.png]       every figure so far, medians and ranges
 
 Every step is a command line of fairseq-train, fairseq-validate or littlebird-…, printed before it runs. What is there
 already is not run again, so a measurement can be interrupted, and takes up the runs of the others.
@@ -31,7 +31,7 @@ from typing import Any
 
 from fairseq_littlebird.text.tokenizers import FILES, load_tokenizer
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SHORT, BATCH = 512, 2048  # tokens of a short input, and of a batch
 HEAD, CURVE, DISTIL, RSS, LONGER, READ = 500, 80, 50, 70, 40, 300  # updates
 LENGTHS, QUESTIONS, REVIEWS = (512, 1024, 1536, 2048), 60, 64  # what table 6 is tested on

@@ -1,8 +1,8 @@
 """Whether memory grows: of a long training with its data workers, and of answers by the length of the document.
 
-    python benchmarks/soak.py watch --minutes 60 --csv soak.csv -- littlebird-launch text-bin … --num-workers 2
-    python benchmarks/soak.py slopes soak.csv
-    python benchmarks/soak.py lengths --text text.txt --tokenizer DIR --path CHECKPOINT --out FOLDER
+    python soak.py watch --minutes 60 --csv soak.csv -- littlebird-launch text-bin … --num-workers 2
+    python soak.py slopes soak.csv
+    python soak.py lengths --text text.txt --tokenizer DIR --path CHECKPOINT --out FOLDER
 
 ``watch`` starts a command, looks at the memory of each of its processes, and ends it with SIGTERM after so long.
 ``slopes`` fits a line to the samples by least squares: of the first process by the run's time; of those below it, each

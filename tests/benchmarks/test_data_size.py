@@ -14,12 +14,12 @@ from fairseq_littlebird.datasets.question_files import read_questions
 from fairseq_littlebird.text.tokenizers import dictionary_text, load_tokenizer
 from fairseq_littlebird.text.training import train_sentencepiece
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "data_size.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "experiments" / "data_size.py"
 
 
 @pytest.fixture(scope="module")
 def benchmark(script):
-    return script("benchmarks/data_size.py")
+    return script("scripts/experiments/data_size.py")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def rows(script, forks, monkeypatch, capsys):
         return done.stdout
 
     def rows(name, *words):
-        module = script(f"benchmarks/{name}")
+        module = script(f"scripts/experiments/{name}")
         measure = {
             "data_size.py": ("watched", lambda words: (printed(words), module.Memory(1, 1))),
             "soak.py": ("spend", lambda words: (float(bool(printed(words))), 1.0)),
@@ -113,7 +113,7 @@ def test_memory_of_all_processes(benchmark, script):
     assert 64 < peak.anonymous <= peak.total < 200
     with pytest.raises(SystemExit, match="broken"):
         benchmark.watched([sys.executable, "-c", "raise SystemExit('broken')"])
-    spend = script("benchmarks/soak.py").spend
+    spend = script("scripts/experiments/soak.py").spend
     seconds, peak = spend([sys.executable, "-c", "block = bytearray(64 << 20); sum(range(2_000_000))"])
     assert seconds > 0 and 64 < peak < 200
     with pytest.raises(SystemExit, match="broken"):

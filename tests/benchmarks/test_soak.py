@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "soak.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "experiments" / "soak.py"
 
 
 @pytest.fixture(scope="module")
 def benchmark(script):
-    return script("benchmarks/soak.py")
+    return script("scripts/experiments/soak.py")
 
 
 def test_slopes(benchmark):
@@ -30,7 +30,7 @@ def test_a_command_that_grows(tmp_path):
     grow = "import time; held = []\nwhile True: held.append(bytearray(1 << 20)); time.sleep(0.02)"
     words = [sys.executable, str(SCRIPT), "watch", "--minutes", "0.04", "--every", "0.2", "--skip", "0"]
     words += ["--csv", str(tmp_path / "grown.csv"), "--", sys.executable, "-c", grow]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=SCRIPT.parents[1])
+    done = subprocess.run(words, capture_output=True, text=True, cwd=SCRIPT.parents[2])
     assert done.returncode == 0, done.stderr
     row = next(line for line in done.stdout.splitlines() if line.startswith("| the process itself"))
     assert float(row.split("|")[2]) > 10_000  # 50 MiB a second

@@ -58,9 +58,9 @@ TINY_HYDRA = """model=littlebird_tiny machine=cpu model.encoder_layers=2 model.e
 
 # a script of measurements -> what makes it short
 SHORT = {
-    "benchmarks/answering.py": "--arch littlebird_tiny --lengths 64 --precisions float32 --runs 1 --threads 1",
-    "benchmarks/choices.py": "--length 64 --threads 1 --runs 1",
-    "benchmarks/distillation_memory.py": "--lengths 32 --layers 1 --width 16 --heads 2 --words 60",
+    "scripts/experiments/answering.py": "--arch littlebird_tiny --lengths 64 --precisions float32 --runs 1 --threads 1",
+    "scripts/experiments/choices.py": "--length 64 --threads 1 --runs 1",
+    "scripts/experiments/distillation_memory.py": "--lengths 32 --layers 1 --width 16 --heads 2 --words 60",
 }
 
 # a pattern of the whole command -> the test that runs such a command
@@ -85,8 +85,8 @@ ELSEWHERE = {
 }
 # a pattern of the whole command -> why it does not run in a test; its arguments are read all the same
 READ = {
-    r"python benchmarks/(overfit|reuse|insertion)\.py": "trains for tens of minutes to hours",
-    r"python benchmarks/device_kernels\.py": "needs an accelerator",
+    r"python scripts/experiments/(overfit|reuse|insertion)\.py": "trains for tens of minutes to hours",
+    r"python scripts/experiments/device_kernels\.py": "needs an accelerator",
     r"python scripts/experiments/claims\.py": "trains for days",
 }
 # a pattern of the whole command -> why its arguments are not read either
@@ -212,7 +212,7 @@ def tour(tour_of, handle, tiny, pretrained_model):
     """The folder, with the files that pages take for granted."""
     tour = tour_of(handle, [*FAIRSEQ, *OURS, *OTHERS, *TOOLS], SCRIPTS)
     folder = tour.folder
-    for name in ("configs", "benchmarks", "fairseq_littlebird", "hubconf.py"):
+    for name in ("configs", "fairseq_littlebird", "hubconf.py"):
         (folder / name).symlink_to(ROOT / name)
     for source, name in (("text.train.txt", "text.txt"), ("text.valid.txt", "heldout.txt"), ("train.json",) * 2):
         shutil.copy(tiny / source, folder / name)

@@ -16,7 +16,7 @@ import fairseq_littlebird
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-FOLDERS = ("benchmarks", "configs", "docs", "fairseq_littlebird", "scripts", "tests")
+FOLDERS = ("configs", "docs", "fairseq_littlebird", "scripts", "tests")
 OURS = [path.name for path in (ROOT / "fairseq_littlebird").iterdir() if path.is_dir()]
 
 
@@ -112,7 +112,7 @@ def options(parsed):
             known |= {*action.option_strings}
             if isinstance(action, argparse._SubParsersAction):
                 parsers += action.choices.values()
-    scripts = [*(ROOT / "scripts").rglob("*.py"), *(ROOT / "scripts").glob("*.sh"), *(ROOT / "benchmarks").glob("*.py")]
+    scripts = [*(ROOT / "scripts").rglob("*.py"), *(ROOT / "scripts").glob("*.sh")]
     for script in scripts:
         known |= {*re.findall(r"--[a-z][\w-]*", script.read_text("utf-8"))}
     return known
