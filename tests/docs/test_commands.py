@@ -78,8 +78,8 @@ ELSEWHERE = {
     r"littlebird-benchmark pipeline": "tests/benchmarks/test_pipeline.py::test_every_part_in_the_file",
     r"littlebird-benchmark heatmap": "tests/tasks/test_inside.py::test_commands_of_the_page",
     r"littlebird-benchmark report": "tests/cli/test_benchmark.py::test_encoder",
-    r"python scripts/experiments/data_size\.py": "tests/benchmarks/test_data_size.py::test_tables_of_a_tiny_data_set",
-    r"python scripts/experiments/soak\.py lengths": "tests/benchmarks/test_data_size.py::test_tables_of_a_tiny_data_set",
+    r"python scripts/experiments/(data_size\.py|soak\.py lengths)": "tests/benchmarks/test_data_size.py"
+    "::test_tables_of_a_tiny_data_set",
     r"python scripts/experiments/soak\.py watch": "tests/benchmarks/test_soak.py::test_a_command_that_grows",
     r"mkdocs": "tests/docs/test_site.py::test_the_site_builds_without_a_warning",
 }
