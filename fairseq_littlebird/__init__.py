@@ -1,7 +1,7 @@
 """LittleBird for fairseq: ``fairseq-train … --user-dir fairseq_littlebird``.
 
 Importing this package alone loads nothing. The equations (``attention``, ``modules``, ``heads``, ``objectives``) need
-torch alone; ``register()`` tells fairseq of all that is here, as ``--user-dir`` does.
+only torch; ``register()`` registers everything with fairseq, as ``--user-dir`` does.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -21,7 +21,7 @@ from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 class LongformerEncoder(OneStreamEncoder[LongformerContext, FullAttentionInternals]):
     """Token ids to hidden states, in time and memory linear in L for a given number of global tokens.
 
-    The annotations' ``global_tokens`` are the global ones; padding among them is read by none, as ever.
+    The annotations' ``global_tokens`` are the global ones; padding among them is ignored.
 
     Args:
         config: sizes.
