@@ -59,7 +59,7 @@ class QuestionAnsweringCriterion(FairseqCriterion):
 
     def forward(self, model: Any, sample: SpanBatch, reduce: bool = True) -> tuple[Tensor, int, dict[str, float | int]]:
         """Returns the summed loss, the number of windows (questions if theirs share), and what to log (numbers)."""
-        if "examples" in sample:
+        if "examples" in sample and not model.training:  # a worker without data left trains on a validation batch
             return self.evaluate(model, sample)
         _, extra = model(**sample["net_input"], features_only=True)
         loss = answer_loss(extra["start_logits"], extra["end_logits"], sample)

@@ -69,6 +69,13 @@ def test_two_workers_equal_one_with_twice_the_batches(train, launch, tmp_path):
         torch.testing.assert_close(two[name], one[name], rtol=1e-6, atol=1e-6)
 
 
+def test_a_worker_without_data_left_where_splits_are_validated(launch, tmp_path):
+    """Three batches of two workers: the second trains on fairseq's dummy batch, which validation has left there."""
+    more = ["--dropout", 0, "--attention-dropout", 0, "--no-save"]
+    text = finished(launch("question_answering", tmp_path / "two", 4, *more))
+    assert len(losses(text)) == 4 and "exact_match" in text
+
+
 def test_plain_fairseq_train_under_torchrun_is_one_line(fairseq, tiny, commands, tmp_path):
     package = os.path.dirname(fairseq_littlebird.__file__)
     words = [commands / "torchrun", "--no-python", "--nproc_per_node=2", commands / "fairseq-train", "text"]
