@@ -1,6 +1,6 @@
 """The plugin's architectures by their names in the comparison: whole fairseq models under the masked-LM head.
 
-Legend: B batch, L tokens, N masked tokens, V words.
+Legend: B batch, L tokens, N masked tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class MaskedLanguageModel(nn.Module):
         Args:
             tokens: <int64>[B, L]; padding is read off them.
             padding_mask: unused.
-            masked: <bool>[B, L], the N tokens whose words are wanted.
+            masked: <bool>[B, L], the N tokens to predict.
         Returns:
             scores <float>[N, V].
         """
@@ -47,7 +47,7 @@ def masked_lm(family: str, workload: Workload, **options: Any) -> MaskedLanguage
 
     Args:
         family: the architecture without its size, which is that of the workload's width, or base.
-        workload: says sizes, layers, dropout and words.
+        workload: says sizes, layers, dropout and vocabulary.
         options: of this architecture alone.
     """
     sizes = workload.sizes
@@ -58,10 +58,12 @@ def masked_lm(family: str, workload: Workload, **options: Any) -> MaskedLanguage
         **options,
     )
     ARCH_CONFIG_REGISTRY[arch](given)  # leaves what is given
-    words = Dictionary()
-    for number in range(workload.vocabulary - len(words)):
-        words.add_symbol(str(number))
-    return MaskedLanguageModel(ARCH_MODEL_REGISTRY[arch].build_model(vars(given), Namespace(source_dictionary=words)))
+    dictionary = Dictionary()
+    for number in range(workload.vocabulary - len(dictionary)):
+        dictionary.add_symbol(str(number))
+    return MaskedLanguageModel(
+        ARCH_MODEL_REGISTRY[arch].build_model(vars(given), Namespace(source_dictionary=dictionary))
+    )
 
 
 FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {

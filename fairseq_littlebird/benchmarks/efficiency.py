@@ -1,6 +1,6 @@
 """Whole models with a masked-LM head: the peak of memory and the latency of figure 3.
 
-Legend: B batch, L tokens, N masked tokens, C width, V words.
+Legend: B batch, L tokens, N masked tokens, C width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ def model_run(model: nn.Module, workload: Workload) -> Callable[[], None]:
     """
     model.to(workload.device, workload.torch_dtype).train(workload.backward)
     forward = torch.compile(model) if workload.compiled else model
-    words = workload.tokens()
-    padding_mask = words.eq(PAD) if workload.padding else None
-    masked = masked_tokens(words)
-    tokens = words.masked_fill(masked, workload.vocabulary - 1)
+    original = workload.tokens()
+    padding_mask = original.eq(PAD) if workload.padding else None
+    masked = masked_tokens(original)
+    tokens = original.masked_fill(masked, workload.vocabulary - 1)
 
     def run() -> None:
         with torch.set_grad_enabled(workload.backward):
             scores = forward(tokens, padding_mask, masked)
         if workload.backward:
-            F.cross_entropy(scores.float(), words[masked]).backward()
+            F.cross_entropy(scores.float(), original[masked]).backward()
             model.zero_grad(set_to_none=True)
 
     return run

@@ -2,7 +2,7 @@
 
 Each is a module that takes tokens <int64>[B, L] and a padding mask <bool>[B, L] (True = padding) or None, and
 returns its last hidden states <float>[B, L, C]; or, with the library's own masked-LM head, takes the masked
-tokens <bool>[B, L] too and returns the scores of their words <float>[N, V].
+tokens <bool>[B, L] too and returns the logits of their vocabulary <float>[N, V].
 """
 
 from __future__ import annotations

@@ -119,15 +119,17 @@ def run(options: argparse.Namespace) -> Iterator[Row]:
 
 def spans_dataset(folder: str, split: str, length: int, free_end: bool) -> RecurringSpanDataset:
     """Chunks of whole lines, up to ``length`` tokens, as ``--sample-break-mode complete`` makes them."""
-    words = load_dictionary(folder)
-    known = vocabulary(words, folder)
-    lines = TruncateDataset(data_utils.load_indexed_dataset(f"{folder}/{split}", words), length - 1)
-    blocks = TokenBlockDataset(lines, lines.sizes, length - 1, words.pad(), words.eos(), break_mode="complete")
+    dictionary = load_dictionary(folder)
+    known = vocabulary(dictionary, folder)
+    lines = TruncateDataset(data_utils.load_indexed_dataset(f"{folder}/{split}", dictionary), length - 1)
+    blocks = TokenBlockDataset(
+        lines, lines.sizes, length - 1, dictionary.pad(), dictionary.eos(), break_mode="complete"
+    )
     return RecurringSpanDataset(
-        PrependTokenDataset(blocks, words.bos()),
+        PrependTokenDataset(blocks, dictionary.bos()),
         known,
-        words.index(QUESTION),
-        words.pad(),
+        dictionary.index(QUESTION),
+        dictionary.pad(),
         free_end=free_end,
         padding_insertion=PaddingInsertion(known.sentence_end()),
     )
@@ -200,7 +202,7 @@ def loading(dataset: RecurringSpanDataset, length: int, options: argparse.Namesp
 
 
 def encoder(size: str) -> LittleBirdEncoder:
-    """Of so few words that they weigh nothing."""
+    """Of so small a vocabulary that its embeddings weigh nothing."""
     return LittleBirdEncoder(LittleBirdConfig(1000, 1, block_size=64, **SIZES[size]))
 
 
@@ -260,10 +262,10 @@ def preparing(options: argparse.Namespace) -> Iterator[Row]:
     def prepare(workers: int) -> Callable[[], None]:
         def work() -> None:
             nonlocal windows
-            files, words = {"train": [options.documents]}, Path(options.tokenizer) / "dict.txt"
+            files, dictionary = {"train": [options.documents]}, Path(options.tokenizer) / "dict.txt"
             with tempfile.TemporaryDirectory() as folder:
                 found = prepare_questions(
-                    options.dataset, files, tokenizer, words, f"{folder}/out", 4096, 2048, workers=workers
+                    options.dataset, files, tokenizer, dictionary, f"{folder}/out", 4096, 2048, workers=workers
                 )
             windows = found["train"]["windows"]
 

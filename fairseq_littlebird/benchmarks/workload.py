@@ -62,7 +62,7 @@ class Workload:
         dropout: probability, of hidden states and of attention; forward + backward alone has any.
         threads: of one process.
         compiled: whether ``torch.compile`` comes first.
-        vocabulary: words; few by default: the layers are compared, not the embeddings.
+        vocabulary: tokens; few by default: the layers are compared, not the embeddings.
     """
 
     sizes: Sizes
@@ -105,7 +105,7 @@ class Workload:
         return [max(1, round(self.length * (1 - share))) for share in shares]
 
     def tokens(self) -> Tensor:
-        """Random words, then padding: <int64>[B, L]."""
+        """Random tokens, then padding: <int64>[B, L]."""
         generator = torch.Generator().manual_seed(self.length)
         tokens = torch.randint(PAD + 1, self.vocabulary, (self.batch, self.length), generator=generator)
         for row, length in enumerate(self.row_lengths()):

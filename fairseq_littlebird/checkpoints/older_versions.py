@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from fairseq_littlebird.errors import UserError
 
-OLDER = re.compile(r"encoder\.layers\.\d+\.q\.")
-"""In older versions a layer's projections were its own, not its attention's."""
+OLDER = re.compile(r"encoder\.(layers\.\d+\.q|embeddings\.words)\.")
+"""Until 0.1.0 a layer's projections were its own, not its attention's, and the token embeddings were called words."""
 
 
 def refuse_older(state: Iterable[str], where: str) -> None:

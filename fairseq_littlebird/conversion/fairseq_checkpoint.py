@@ -26,7 +26,7 @@ from fairseq_littlebird.conversion.fairseq_roberta import FAIRSEQ_ROBERTA
 from fairseq_littlebird.conversion.folding import fold_positions
 from fairseq_littlebird.conversion.full_attention import full_attention
 from fairseq_littlebird.conversion.key_map import check_keys
-from fairseq_littlebird.conversion.parameters import POSITIONS, WORDS
+from fairseq_littlebird.conversion.parameters import POSITIONS, TOKENS
 from fairseq_littlebird.conversion.source import Source, float32, parameters, sizes
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import FullAttentionConfig
@@ -61,7 +61,7 @@ def read_fairseq(path: Path) -> Source:
                 f"this is a {title} model already", str(path), "train on with fairseq-train --finetune-from-model"
             )
     refuse_older(weights, str(path))
-    if WORDS in weights:
+    if TOKENS in weights:
         return _full_attention(path, float32(weights), settings, dictionary)
     return _roberta(path, float32(weights), settings, dictionary)
 
@@ -69,7 +69,7 @@ def read_fairseq(path: Path) -> Source:
 def _full_attention(
     path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: TrainedDictionary
 ) -> Source:
-    config = _sizes(path, weights, settings, positions=_rows(weights))
+    config = _sizes(path, weights, settings, positions=_position_count(weights))
     own = dictionary.content
     if config.vocab_size == len(dictionary.symbols):  # with what this plugin's tasks append
         own = completed(own, str(dictionary.where))
@@ -95,17 +95,17 @@ def _roberta(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], d
             )
     state, dropped = FAIRSEQ_ROBERTA.to_ours(weights, str(path))
     offset = PADDING + 1
-    rows = _rows(state)
-    check_keys(state, _sizes(path, state, settings, positions=rows), FAIRSEQ_ROBERTA.key_map, str(path))
+    count = _position_count(state)
+    check_keys(state, _sizes(path, state, settings, positions=count), FAIRSEQ_ROBERTA.key_map, str(path))
     notes: list[str] = []
     fold_positions(state, offset, notes)
-    config = _sizes(path, state, settings, positions=rows - offset)
+    config = _sizes(path, state, settings, positions=count - offset)
     folder = dictionary.where.parent
     return Source(FAIRSEQ_ROBERTA.title, path, config, state, folder, dictionary.content, len(weights), dropped, notes)
 
 
-def _rows(state: dict[str, Tensor]) -> int:
-    """Position rows; 0 where there is no table."""
+def _position_count(state: dict[str, Tensor]) -> int:
+    """Position embeddings; 0 where there is no table."""
     table = state.get(POSITIONS)
     return 0 if table is None or not table.dim() else len(table)
 
@@ -117,10 +117,10 @@ def _sizes(path: Path, state: dict[str, Tensor], settings: dict[str, Any], posit
         raise UserError("the checkpoint does not say its number of attention heads", str(path), "save it again")
     layers = {int(match[1]) for key in state if (match := re.match(r"encoder\.layers\.(\d+)\.", key))}
     q, fc1 = "encoder.layers.0.attention.q.weight", "encoder.layers.0.ffn.fc1.weight"
-    for key in (WORDS, q, fc1):
+    for key in (TOKENS, q, fc1):
         if key not in state or state[key].dim() != 2:
             raise UserError("neither RoBERTa nor a full-attention encoder", str(path), "give a checkpoint of one")
-    V, E = state[WORDS].shape
+    V, E = state[TOKENS].shape
     C = len(state[q])
     return sizes(
         str(path),

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from fairseq_littlebird.conversion.adapter import Adapter
 from fairseq_littlebird.conversion.key_map import KeyMap, State, linear
-from fairseq_littlebird.conversion.parameters import POSITIONS, WORDS
+from fairseq_littlebird.conversion.parameters import POSITIONS, TOKENS
 from fairseq_littlebird.errors import UserError
 
 ENCODER: KeyMap = {
-    "encoder.sentence_encoder.embed_tokens.weight": WORDS,
+    "encoder.sentence_encoder.embed_tokens.weight": TOKENS,
     "encoder.sentence_encoder.embed_positions.weight": POSITIONS,
     "encoder.sentence_encoder.embed_positions._float_tensor": None,
     "encoder.sentence_encoder.version": None,
@@ -31,7 +31,7 @@ LM_HEAD_MAP: KeyMap = {
     **linear("encoder.lm_head.dense", "lm_head.dense"),
     **linear("encoder.lm_head.layer_norm", "lm_head.norm"),
     "encoder.lm_head.bias": "lm_head.bias",
-    "encoder.lm_head.weight": WORDS,
+    "encoder.lm_head.weight": TOKENS,
 }
 
 

@@ -12,20 +12,21 @@ from fairseq_littlebird.conversion.parameters import CONTEXT, POSITIONS, QA, SPA
 
 
 def fold_positions(state: State, offset: int, notes: list[str], context: bool = False) -> None:
-    """Position rows start at position 0 and hold what every token gets: token-type row 0.
+    """Position embeddings start at position 0 and hold what every token gets: the embedding of token type 0.
 
-    All tokens of one text have type 0, so adding that row to every position gives the embedding norm the same input.
+    All tokens of one text have type 0, so adding that embedding to every position gives the embedding norm the same
+    input.
     With a question before it, a text has type 1.
 
     Args:
         state: changed in place; the token types leave it.
-        offset: position rows before the first that a token uses (RoBERTa counts on from its padding's number).
+        offset: position embeddings before the first that a token uses (RoBERTa counts on from its padding's number).
         notes: gets a sentence for each step.
-        context: keep what row 1 has more, for the text after a question.
+        context: keep the difference of token types 1 and 0, for the text after a question.
     """
     if offset:
         state[POSITIONS] = state[POSITIONS][offset:].clone()
-        notes.append(f"Position rows 0 to {offset - 1} are never used (positions start at {offset}): dropped.")
+        notes.append(f"Position embeddings 0 to {offset - 1} are never used (positions start at {offset}): dropped.")
     types = state.pop(TOKEN_TYPES, None)
     if types is not None and len(types):
         state[POSITIONS] = state[POSITIONS] + types[0]
@@ -33,19 +34,19 @@ def fold_positions(state: State, offset: int, notes: list[str], context: bool = 
         if context:
             state[CONTEXT] = types[1] - types[0]
         rest = len(types) - 1 - context
-        others = ("; row 1 kept for what follows a question" if context else "") + (
+        others = ("; type 1 kept for what follows a question" if context else "") + (
             f"; the other {rest} dropped" if rest else ""
         )
-        notes.append(f"Token-type row 0 added to every position row{others}.")
+        notes.append(f"Embedding of token type 0 added to every position embedding{others}.")
 
 
 def unfold_positions(state: State, offset: int, types: int) -> None:
-    """The way back: position rows from ``offset`` on, and token types that add to these what they add here.
+    """The way back: position embeddings from ``offset`` on, and token types that add to these what they add here.
 
     Args:
         state: changed in place.
-        offset: position rows before the first that a token uses; they are zero.
-        types: rows of the token types; 0 for none. The first is zero, as the positions hold it already.
+        offset: position embeddings before the first that a token uses; they are zero.
+        types: how many token types; 0 for none. The first is zero, as the positions hold it already.
     """
     positions = state[POSITIONS]
     state[POSITIONS] = torch.cat([positions.new_zeros(offset, positions.shape[1]), positions])

@@ -42,7 +42,9 @@ ONLY = {
 
 
 def read_hugging_face(folder: Path) -> Source:
-    """Reads BERT, RoBERTa, XLM-R, ELECTRA, BigBird or Longformer, with a head for words, for questions, or with none.
+    """Reads BERT, RoBERTa, XLM-R, ELECTRA, BigBird or Longformer.
+
+    With a language model head, a question-answering head, or no head.
 
     Raises:
         UserError: another model type, a setting that the encoders here lack, missing or unexpected keys.

@@ -10,7 +10,7 @@ from typing import Any
 
 from fairseq_littlebird.conversion.adapter import Adapter
 from fairseq_littlebird.conversion.key_map import KeyMap, linear
-from fairseq_littlebird.conversion.parameters import POSITIONS, QA, TOKEN_TYPES, WORDS
+from fairseq_littlebird.conversion.parameters import POSITIONS, QA, TOKEN_TYPES, TOKENS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import EncoderConfig
 
@@ -18,7 +18,7 @@ ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "ge
 """Their names of what the encoders here have."""
 
 ENCODER: KeyMap = {
-    "embeddings.word_embeddings.weight": WORDS,
+    "embeddings.word_embeddings.weight": TOKENS,
     "embeddings.position_embeddings.weight": POSITIONS,
     "embeddings.token_type_embeddings.weight": TOKEN_TYPES,
     "embeddings.position_ids": None,
@@ -44,7 +44,7 @@ class HuggingFaceAdapter(Adapter):
 
     Args:
         activations: values of ``hidden_act`` that are supported; the first is that of a configuration without one.
-        positions_after_padding: position rows count on from the padding's number.
+        positions_after_padding: position embeddings count on from the padding's number.
         context_type: question and context have token types of their own.
         model: what it is here, a name of fairseq's registry.
     """

@@ -70,7 +70,8 @@ def apply_key_map(state: Mapping[str, Tensor], key_map: KeyMap, where: str) -> t
         raise UserError(
             f"{len(unexpected)} unexpected keys: {', '.join(sorted(unexpected))}",
             where,
-            "save the encoder, alone or with its head for words or for questions, apart from other heads and adapters",
+            "save the encoder alone or with its language model or question-answering head, without other heads and "
+            "adapters",
         )
     return ours, dropped
 

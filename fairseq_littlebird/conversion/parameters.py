@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from fairseq_littlebird.modules.config import EncoderConfig
 
-WORDS = "encoder.embeddings.words.weight"
+TOKENS = "encoder.embeddings.tokens.weight"
 POSITIONS = "encoder.embeddings.positions.weight"
 TOKEN_TYPES = "encoder.embeddings.types.weight"
 """Folded into the positions when a source is read; no encoder here has it."""
 CONTEXT = "encoder.embeddings.context"
-"""What token-type row 1 has more than row 0."""
+"""Token type 1 less token type 0."""
 LM_HEAD = "lm_head."
 SPAN_HEAD = "span_head."
 QA = f"{SPAN_HEAD}both"
@@ -25,7 +25,7 @@ def encoder_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Every key of a full-attention encoder and its shape."""
     V, P, C, F = config.vocab_size, config.max_positions, config.embed_dim, config.ffn_embed_dim
     E = config.word_embed_dim or C
-    shapes: dict[str, tuple[int, ...]] = {WORDS: (V, E), POSITIONS: (P, E)}
+    shapes: dict[str, tuple[int, ...]] = {TOKENS: (V, E), POSITIONS: (P, E)}
 
     def add(name: str, *shape: int) -> None:
         shapes.update({f"{name}.weight": shape, f"{name}.bias": shape[:1]})

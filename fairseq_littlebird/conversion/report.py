@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from fairseq_littlebird.checkpoints.dictionary import QUESTION
 from fairseq_littlebird.conversion.key_map import State
-from fairseq_littlebird.conversion.parameters import LM_HEAD, WORDS
+from fairseq_littlebird.conversion.parameters import LM_HEAD, TOKENS
 from fairseq_littlebird.conversion.source import Source
 from fairseq_littlebird.conversion.targets import TARGETS
-from fairseq_littlebird.conversion.vocabulary import Words
+from fairseq_littlebird.conversion.vocabulary import VocabularyMap
 from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
 
 TEXT, QUESTIONS = "littlebird_masked_lm", "question_answering"
@@ -22,7 +22,7 @@ TEXT, QUESTIONS = "littlebird_masked_lm", "question_answering"
 def report(
     title: str,
     source: Source,
-    words: Words,
+    vocabulary: VocabularyMap,
     config: EncoderConfig,
     state: State,
     layers: Sequence[int],
@@ -34,22 +34,22 @@ def report(
 
     Args:
         title: the model's name.
-        source, words, config, layers: what went in.
+        source, vocabulary, config, layers: what went in.
         state: what came out.
         arguments: how the model is asked for on fairseq-train's command line.
         commands: how to go on.
         tokenizer: a sentence on the tokenizer's files.
     """
     absent = not source.has_head and not source.span_head
-    head = ["`lm_head` (not in the checkpoint: fairseq-train starts it anew)"] if absent else []
+    head = ["`lm_head` (not in the checkpoint: newly initialised by fairseq-train)"] if absent else []
     sections = [
         f"# {title[0].upper()}{title[1:]} from {source.kind}",
         f"Source: `{source.path}`, {source.keys} keys. Model: `{arguments}`.",
         _section("Mapped", _mapped(source, state)),
-        _section("Steps", _steps(source, words, config, state, layers)),
+        _section("Steps", _steps(source, vocabulary, config, state, layers)),
         _section("Tiled", _tiled(source, config)),
-        _section("Dropped", _listed([*source.dropped, *_left_out(source, state, layers)], _unused(words))),
-        _section("Initialised", _initialised(source, words, state, head)),
+        _section("Dropped", _listed([*source.dropped, *_left_out(source, state, layers)], _unused(vocabulary))),
+        _section("Initialised", _initialised(source, vocabulary, state, head)),
         _section("Tokenizer", tokenizer),
         _section("How to go on", f"```bash\n{commands}\n```"),
     ]
@@ -77,13 +77,19 @@ def _origin(key: str) -> str:
     return key.replace(".pack_norm.", ".attention_norm.").replace(".pack_", ".").replace(".global_", ".")
 
 
-def _steps(source: Source, words: Words, config: EncoderConfig, state: State, layers: Sequence[int]) -> str:
+def _steps(
+    source: Source, vocabulary: VocabularyMap, config: EncoderConfig, state: State, layers: Sequence[int]
+) -> str:
     steps = list(source.notes)
-    steps.append(f"Word rows put into the order of fairseq's dictionary: {len(words.symbols) - len(words.new)} rows.")
+    steps.append(
+        f"Token embeddings put into the order of fairseq's dictionary: {len(vocabulary.symbols) - len(vocabulary.new)}."
+    )
     if len(layers) < source.config.layers:
         steps.append(f"Layers taken, of {source.config.layers}, from 1: {', '.join(str(n + 1) for n in layers)}.")
     if not config.has_positions:
-        steps.append("Mean of the position rows added to every word row, as there is no position table now.")
+        steps.append(
+            "Mean of the position embeddings added to every token embedding, as the model has no position embeddings."
+        )
     if any(".global_" in key for key in state) and not any(".global_" in key for key in source.state):
         steps.append("Each layer's q, k, v copied to those of its global tokens.")
     if getattr(config, "random_attention", "") == "first_block":
@@ -107,7 +113,7 @@ def _tiled(source: Source, config: EncoderConfig) -> str:
     if not config.has_positions or there == now:
         return ""
     how = "repeated" if now > there else "cut"
-    return f"- `encoder.embeddings.positions`: {there} rows {how} to {now}."
+    return f"- `encoder.embeddings.positions`: {there} embeddings {how} to {now}."
 
 
 def _left_out(source: Source, state: State, layers: Sequence[int]) -> list[str]:
@@ -121,29 +127,29 @@ def _left_out(source: Source, state: State, layers: Sequence[int]) -> list[str]:
     ]
 
 
-def _unused(words: Words) -> list[str]:
-    names = {row: f", `{name}`" if name else "" for row, name in words.unused.items()}
-    return [f"word row {row}{name}: no word of the dictionary" for row, name in sorted(names.items())]
+def _unused(vocabulary: VocabularyMap) -> list[str]:
+    names = {number: f", `{name}`" if name else "" for number, name in vocabulary.unused.items()}
+    return [f"token embedding {number}{name}: not in the dictionary" for number, name in sorted(names.items())]
 
 
 def _listed(keys: Sequence[str], more: Sequence[str]) -> str:
     return "\n".join([*(f"- `{key}`" for key in keys), *(f"- {line}" for line in more)])
 
 
-def _initialised(source: Source, words: Words, state: State, head: list[str]) -> str:
+def _initialised(source: Source, vocabulary: VocabularyMap, state: State, head: list[str]) -> str:
     lines = [f"- {line}" for line in head]
-    for word in words.new:
-        how = "as `<mask>`" if word == QUESTION else "mean row with noise of the rows' deviation"
-        lines.append(f"- `{WORDS}`, row of `{word}`: {how}")
-    if source.has_head and words.new:
-        lines.append(f"- `{LM_HEAD}bias` of these words: the lowest there is, so that nothing predicts them at once")
+    for token in vocabulary.new:
+        how = "as `<mask>`" if token == QUESTION else "mean embedding with noise of the embeddings' deviation"
+        lines.append(f"- `{TOKENS}`, `{token}`: {how}")
+    if source.has_head and vocabulary.new:
+        lines.append(f"- `{LM_HEAD}bias` of these tokens: the lowest there is, so that nothing predicts them at once")
     if any(".slopes." in key for key in state):
         lines.append("- `encoder.layers.*.attention.slopes`: alpha 0, beta and gamma ALiBi's")
     if "encoder.global_embedding" in state:
         lines.append("- `encoder.layers.*.attention.relative`: small random vectors")
         lines.append("- `encoder.global_embedding`: as `<s>` is read")
     if "encoder.pack" in state:
-        lines.append(f"- `encoder.pack`: {len(state['encoder.pack'])} random words, as the first layer reads them")
+        lines.append(f"- `encoder.pack`: {len(state['encoder.pack'])} random tokens, as the first layer reads them")
     return "\n".join(lines)
 
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from fairseq_littlebird.conversion.hugging_face_adapter import ENCODER, SPAN_HEAD_MAP, HuggingFaceAdapter
 from fairseq_littlebird.conversion.key_map import KeyMap, linear
-from fairseq_littlebird.conversion.parameters import WORDS
+from fairseq_littlebird.conversion.parameters import TOKENS
 
 LM_HEAD_MAP: KeyMap = {
     **linear("lm_head.dense", "lm_head.dense"),
     **linear("lm_head.layer_norm", "lm_head.norm"),
     "lm_head.bias": "lm_head.bias",
     "lm_head.decoder.bias": "lm_head.bias",
-    "lm_head.decoder.weight": WORDS,
+    "lm_head.decoder.weight": TOKENS,
 }
 
 ROBERTA = HuggingFaceAdapter(

@@ -1,4 +1,4 @@
-"""A pretrained encoder as every reader hands it on."""
+"""A pretrained encoder as the adapters of all formats return it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fairseq_littlebird.modules.config import FullAttentionConfig
 
 @dataclass(frozen=True)
 class Source:
-    """A Transformer encoder, its words still in the source's order.
+    """A Transformer encoder, its tokens still in the source's order.
 
     Args:
-        kind: the format, in words.
+        kind: the format, as reports name it.
         path: the file or folder it was read from.
-        config: its sizes; ``vocab_size`` counts the source's rows.
+        config: its sizes; ``vocab_size`` counts the rows of the source's embedding.
         state: parameters under our names, float32; with a masked-language-model or a span head, or without.
         folder: where its tokenizer is.
         dictionary: the content of the dict.txt whose order the rows have; None: they have the tokenizer's.

@@ -1,6 +1,6 @@
 """From a pretrained encoder to the parameters of the models here (section 3.4, step 1).
 
-Legend: V words, P positions, E width of the word embeddings, C hidden width, S pack size, N words.
+Legend: V vocabulary, P positions, E width of the token embeddings, C hidden width, S pack size, N tokens.
 """
 
 from __future__ import annotations
@@ -14,37 +14,38 @@ from torch import Tensor
 from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
 from fairseq_littlebird.checkpoints.dictionary import MASK, QUESTION, SPECIAL
 from fairseq_littlebird.conversion.key_map import State
-from fairseq_littlebird.conversion.parameters import POSITIONS, WORDS
+from fairseq_littlebird.conversion.parameters import POSITIONS, TOKENS
 from fairseq_littlebird.conversion.source import Source
-from fairseq_littlebird.conversion.vocabulary import Words
+from fairseq_littlebird.conversion.vocabulary import VocabularyMap
 from fairseq_littlebird.modules.config import EncoderConfig, ETCConfig, LittleBirdConfig
 
 
 def full_attention_state(
-    source: Source, words: Words, config: EncoderConfig, layers: Sequence[int], generator: torch.Generator
+    source: Source, vocabulary: VocabularyMap, config: EncoderConfig, layers: Sequence[int], generator: torch.Generator
 ) -> State:
-    """The source itself, its words in the dictionary's order, its positions repeated to as many as there shall be.
+    """The source itself, its tokens in the dictionary's order, its positions repeated to as many as there shall be.
 
-    Where there shall be none, their mean joins the words: the embedding norm's input keeps its centre.
+    Where there shall be none, their mean is added to the token embeddings, so that the mean of the embedding norm's
+    input stays.
 
     Args:
         source: what was read.
-        words: the dictionary.
+        vocabulary: the dictionary.
         config: sizes and positions of the model to be.
         layers: the source's layers to keep, in order.
-        generator: for the rows of new words.
+        generator: for the embeddings of new tokens.
     Returns:
         parameters of a full-attention or a BigBird-ITC model; with the heads that the source has.
     """
     state = {key: value.clone() for key, value in source.state.items() if ".layers." not in key}
-    state[WORDS] = word_rows(state[WORDS], words, generator)
+    state[TOKENS] = token_embeddings(state[TOKENS], vocabulary, generator)
     positions = state.pop(POSITIONS)
     if config.has_positions:
         state[POSITIONS] = tile(positions, config.max_positions)
     else:
-        state[WORDS] = state[WORDS] + positions.mean(0)
+        state[TOKENS] = state[TOKENS] + positions.mean(0)
     if source.has_head:
-        state["lm_head.bias"] = word_biases(state["lm_head.bias"], words)
+        state["lm_head.bias"] = token_biases(state["lm_head.bias"], vocabulary)
     for n, of in enumerate(layers):
         old = f"encoder.layers.{of}."
         for key, value in source.state.items():
@@ -54,13 +55,13 @@ def full_attention_state(
 
 
 def longformer_state(
-    source: Source, words: Words, config: EncoderConfig, layers: Sequence[int], generator: torch.Generator
+    source: Source, vocabulary: VocabularyMap, config: EncoderConfig, layers: Sequence[int], generator: torch.Generator
 ) -> State:
     """With the projections of global tokens: the source's own, or those of all tokens.
 
     Args and returns: see :func:`full_attention_state`.
     """
-    state = full_attention_state(source, words, config, layers, generator)
+    state = full_attention_state(source, vocabulary, config, layers, generator)
     for n, of in enumerate(layers):
         for name in ("q", "k", "v"):
             for part in ("weight", "bias"):
@@ -71,23 +72,23 @@ def longformer_state(
 
 
 def bigbird_etc_state(
-    source: Source, words: Words, config: ETCConfig, layers: Sequence[int], generator: torch.Generator
+    source: Source, vocabulary: VocabularyMap, config: ETCConfig, layers: Sequence[int], generator: torch.Generator
 ) -> State:
     """With small random vectors for relative positions, and global tokens that start as <s>.
 
     Args and returns: see :func:`full_attention_state`.
     """
-    state = full_attention_state(source, words, config, layers, generator)
+    state = full_attention_state(source, vocabulary, config, layers, generator)
     shape = config.heads, 2, 2 * config.max_distance + 3, config.embed_dim // config.heads
     for n in range(len(layers)):
         state[f"encoder.layers.{n}.attention.relative"] = 0.02 * torch.randn(shape, generator=generator)
-    state["encoder.global_embedding"] = as_read(state, torch.tensor([words.symbols.index("<s>")]), config)
+    state["encoder.global_embedding"] = as_read(state, torch.tensor([vocabulary.symbols.index("<s>")]), config)
     return state
 
 
 def littlebird_state(
     source: Source,
-    words: Words,
+    vocabulary: VocabularyMap,
     config: LittleBirdConfig,
     layers: Sequence[int],
     generator: torch.Generator,
@@ -96,7 +97,7 @@ def littlebird_state(
 
     Args and returns: see :func:`full_attention_state`.
     """
-    state = full_attention_state(source, words, config, layers, generator)
+    state = full_attention_state(source, vocabulary, config, layers, generator)
     alibi = torch.tensor(alibi_slopes(config.heads))
     for n in range(len(layers)):
         layer = f"encoder.layers.{n}."
@@ -104,14 +105,14 @@ def littlebird_state(
             for name in ("q", "k", "v"):
                 for part in ("weight", "bias"):
                     state[f"{layer}pack_attention.{name}.{part}"] = state[f"{layer}attention.{name}.{part}"].clone()
-            if n < config.layers - 1:  # nobody reads the last layer's P'
+            if n < config.layers - 1:  # the model has no use for the last layer's P'
                 for part in ("weight", "bias"):
                     state[f"{layer}pack_norm.{part}"] = state[f"{layer}attention_norm.{part}"].clone()
         if config.positions == "bialibi" and config.window:
             initial = {"alpha": torch.zeros_like(alibi), "beta": alibi.clone(), "gamma": alibi.clone()}
             state |= {f"{layer}attention.slopes.{name}": value for name, value in initial.items()}
     if config.pack_size:
-        state["encoder.pack"] = packed_rows(state, words, config, generator)
+        state["encoder.pack"] = initial_pack(state, vocabulary, config, generator)
     return state
 
 
@@ -120,38 +121,40 @@ def spaced_layers(there: int, wanted: int) -> list[int]:
     return [(n + 1) * there // wanted - 1 for n in range(wanted)]
 
 
-def word_rows(table: Tensor, words: Words, generator: torch.Generator) -> Tensor:
-    """The word table in the dictionary's order.
+def token_embeddings(table: Tensor, vocabulary: VocabularyMap, generator: torch.Generator) -> Tensor:
+    """The token embeddings in the dictionary's order.
 
-    [QUESTION] starts as <mask>, as it too asks for what is missing; another new word as the mean row, with noise of
-    the rows' own deviation.
+    [QUESTION] starts as <mask>, as it too asks for what is missing; another new token as the mean embedding, with
+    noise of the embeddings' own deviation.
 
     Args:
-        table: <float>[rows, E].
-        words: the dictionary.
+        table: <float>[N, E].
+        vocabulary: the dictionary.
         generator: for the noise.
     Returns:
         <float>[V, E]
     """
-    mask = words.row(MASK)
-    rows = table[torch.tensor([mask if row is None else row for row in words.rows])]
-    others = torch.tensor([words.symbols.index(word) for word in words.new if word != QUESTION], dtype=torch.long)
+    mask = vocabulary.source_id(MASK)
+    rows = table[torch.tensor([mask if number is None else number for number in vocabulary.source_ids])]
+    others = torch.tensor(
+        [vocabulary.symbols.index(token) for token in vocabulary.new if token != QUESTION], dtype=torch.long
+    )
     noise = torch.randn(len(others), table.shape[1], generator=generator)
     rows[others] = table.mean(0) + noise * table.std(0)
     return rows
 
 
-def word_biases(bias: Tensor, words: Words) -> Tensor:
-    """Output biases in the dictionary's order; a new word takes the lowest, so that nothing predicts it at once.
+def token_biases(bias: Tensor, vocabulary: VocabularyMap) -> Tensor:
+    """Output biases in the dictionary's order; a new token takes the lowest, so that nothing predicts it at once.
 
     Args:
-        bias: <float>[rows].
-        words: the dictionary.
+        bias: <float>[N].
+        vocabulary: the dictionary.
     Returns:
         <float>[V]
     """
     lowest = int(bias.argmin())
-    return bias[torch.tensor([lowest if row is None else row for row in words.rows])]
+    return bias[torch.tensor([lowest if number is None else number for number in vocabulary.source_ids])]
 
 
 def tile(positions: Tensor, count: int) -> Tensor:
@@ -159,24 +162,26 @@ def tile(positions: Tensor, count: int) -> Tensor:
     return positions[torch.arange(count) % len(positions)]
 
 
-def packed_rows(state: State, words: Words, config: LittleBirdConfig, generator: torch.Generator) -> Tensor:
-    """P of the first layer: S words as the first layer would read them, so that P looks like X.
+def initial_pack(
+    state: State, vocabulary: VocabularyMap, config: LittleBirdConfig, generator: torch.Generator
+) -> Tensor:
+    """P of the first layer: S tokens as the first layer would read them, so that P looks like X.
 
     Returns:
         <float>[S, C]
     """
     ordinary = [
         n
-        for n, (symbol, row) in enumerate(zip(words.symbols, words.rows, strict=True))
-        if row is not None and symbol not in (*SPECIAL, MASK)
+        for n, (symbol, number) in enumerate(zip(vocabulary.symbols, vocabulary.source_ids, strict=True))
+        if number is not None and symbol not in (*SPECIAL, MASK)
     ]
     chosen = torch.randint(len(ordinary), (config.pack_size,), generator=generator)
     return as_read(state, torch.tensor(ordinary)[chosen], config)
 
 
-def as_read(state: State, words: Tensor, config: EncoderConfig) -> Tensor:
-    """Words <int64>[N] as the first layer reads them, at no place in particular: <float>[N, C]."""
-    x = state[WORDS][words]
+def as_read(state: State, tokens: Tensor, config: EncoderConfig) -> Tensor:
+    """Tokens <int64>[N] as the first layer reads them, at no place in particular: <float>[N, C]."""
+    x = state[TOKENS][tokens]
     if config.has_positions:
         x = x + state[POSITIONS].mean(0)
     norm = "encoder.embeddings.norm."

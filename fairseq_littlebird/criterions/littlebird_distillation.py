@@ -101,7 +101,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
     ) -> tuple[Tensor, int, dict[str, float | int]]:
         """Returns W times the loss, W, the batch's weight in its update, and what to log (plain numbers)."""
         config = self.student_config(model)
-        answers = self.spans(model, sample) if "selectable" in sample else self.words(model, sample)
+        answers = self.spans(model, sample) if "selectable" in sample else self.tokens(model, sample)
         N = int(answers.targets)
         tokens = int(sample["net_input"]["src_tokens"].ne(self.padding_idx).sum())
         W = tokens if self.cfg.attention_weight else N
@@ -126,8 +126,8 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
         log["loss"] = float(loss.detach())
         return loss, W, log
 
-    def words(self, model: Any, sample: dict[str, Any]) -> Answers:
-        """Of masked tokens: the distributions over words."""
+    def tokens(self, model: Any, sample: dict[str, Any]) -> Answers:
+        """Of masked tokens: the distributions over the vocabulary."""
         masked, soft = sample["target"].ne(self.padding_idx), self.cfg.soft_weight > 0
         hard = self.cfg.hard_weight > 0 or not model.training  # validation tells it in any case
         if soft and self.teacher.model.lm_head is None:

@@ -5,7 +5,7 @@ It is what fairseq's sentence_prediction reads: per split a memory-mapped data s
 - ``input0/``, int32: token ids of each text, then ``</s>``; dict.txt and the tokenizer's files lie beside it;
 - ``input1/``, int32: the same of the second texts, where there are pairs;
 - ``label/``, int32: the numbers of each text's labels, then ``</s>``, as label/dict.txt has them: a text of several
-  labels has several, or none. That dictionary's words are the labels' numbers from 0; their names are in prepared.json;
+  labels has several, or none. That dictionary's symbols are the labels' numbers from 0; prepared.json has their names;
 
 and beside what fairseq reads
 

@@ -72,15 +72,15 @@ def prepare_texts(
     if max_tokens is not None and max_tokens < SMALLEST_WINDOW:
         raise UserError(f"--max-tokens {max_tokens}", remedy=f"give at least {SMALLEST_WINDOW}")
     check_folder(destination, NAMES, overwrite)
-    words = read_dictionary(Path(dictionary))
-    check_match(words, tokenizer, Path(dictionary))
+    symbols = read_dictionary(Path(dictionary))
+    check_match(symbols, tokenizer, Path(dictionary))
     with ExitStack() as stack:
         paths = {split: stack.enter_context(kept(names)) for split, names in paths.items()}
         survey = LabelSurvey(labels, skip_bad)
         for split, names in paths.items():
             survey.read(split, names)
         classes, summaries = survey.metadata(), {}
-        encode = _Encoder(tokenizer, words, max_tokens)
+        encode = _Encoder(tokenizer, symbols, max_tokens)
         numbers = {label: number for number, label in enumerate(classes.labels)}
         with whole_folder(destination, NAMES, overwrite) as folder:
             parts = [part for part in PARTS if part != "input1" or survey.pairs]
@@ -156,9 +156,9 @@ class _Item(NamedTuple):
 class _Encoder:
     """Tokenizes a text and cuts it; runs in the worker processes."""
 
-    def __init__(self, tokenizer: Tokenizer, words: Dictionary, max_tokens: int | None) -> None:
+    def __init__(self, tokenizer: Tokenizer, dictionary: Dictionary, max_tokens: int | None) -> None:
         self._tokenizer = tokenizer
-        self._indices, self._unknown = words.indices, words.unk()
+        self._indices, self._unknown = dictionary.indices, dictionary.unk()
         self._max_tokens = max_tokens
 
     def __call__(self, text: Text) -> _Item:

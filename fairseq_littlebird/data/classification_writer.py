@@ -19,11 +19,11 @@ from fairseq_littlebird.text.tokenizers import Tokenizer
 PARTS: dict[str, type] = {"input0": np.int32, "input1": np.int32, "label": np.int32, "id": np.uint8}
 
 
-def begin_folder(folder: Path, parts: Iterable[str], tokenizer: Tokenizer, words: Path, classes: int) -> None:
-    """Makes the folder of each part, with the words and the tokenizer's files, and as many label numbers."""
+def begin_folder(folder: Path, parts: Iterable[str], tokenizer: Tokenizer, dictionary: Path, classes: int) -> None:
+    """Makes the folder of each part, with the dictionary and the tokenizer's files, and as many label numbers."""
     for part in parts:
         (folder / part).mkdir()
-    (folder / "input0" / "dict.txt").write_bytes(words.read_bytes().removeprefix(codecs.BOM_UTF8))
+    (folder / "input0" / "dict.txt").write_bytes(dictionary.read_bytes().removeprefix(codecs.BOM_UTF8))
     for name, file in tokenizer.files.items():
         shutil.copyfile(file, folder / "input0" / name)
     label_numbers(classes).save(str(folder / "label" / "dict.txt"))

@@ -1,4 +1,4 @@
-"""The dictionary every task of the plugin shares, and what its words say."""
+"""The dictionary every task of the plugin shares, and what its tokens say."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fairseq_littlebird.text.vocabulary import Vocabulary
 def load_dictionary(folder: str | Path) -> Dictionary:
     """``dict.txt`` of a data folder, with <mask>, and [QUESTION] where the file lacks it, at the end.
 
-    Every task of the plugin gives the same words the same ids, so a checkpoint of one starts another.
+    Every task of the plugin gives the same tokens the same ids, so a checkpoint of one starts another.
 
     Raises:
         UserError: there is no dictionary, or it cannot be read.
@@ -57,14 +57,14 @@ def read_dictionary(path: Path) -> Dictionary:
 
 
 def vocabulary(dictionary: Dictionary, folder: str | Path) -> Vocabulary:
-    """What the dictionary's words say of themselves.
+    """What the dictionary's tokens say of themselves.
 
     RoBERTa's dictionary holds numbers; GPT-2's ``encoder.json`` in ``folder`` turns them into pieces.
 
     Raises:
-        UserError: the words are numbers, and nothing says what they stand for.
+        UserError: the tokens are numbers, and nothing says what they stand for.
     """
-    names = {*SPECIAL, *ADDED}  # a file may have overwritten some, which leaves rows that nothing reads
+    names = {*SPECIAL, *ADDED}  # a file may have overwritten some, which leaves unused embeddings
     specials = {index for index, symbol in enumerate(dictionary.symbols) if symbol in names}
     if sum(map(str.isdecimal, dictionary.symbols)) > len(dictionary) / 2:
         encoder = Path(folder) / "encoder.json"

@@ -95,12 +95,12 @@ def settings_in(content: bytes, where: str = "") -> TrainedSettings:
 
 
 @contextmanager
-def model_folder(path: str | Path, words: str | Path | None = None) -> Iterator[tuple[Path, Path]]:
+def model_folder(path: str | Path, dictionary: str | Path | None = None) -> Iterator[tuple[Path, Path]]:
     """The checkpoint, and a folder with ``dict.txt``, the tokenizer's files and ``prepared.json``, as far as there.
 
     Args:
         path: a checkpoint, or a folder with one of ``CHECKPOINTS``.
-        words: a folder with the dictionary and the tokenizer of a checkpoint that carries none.
+        dictionary: a folder with the dictionary and the tokenizer of a checkpoint that carries none.
     Raises:
         UserError: no checkpoint, one that is damaged, a classifier, or no dictionary anywhere.
     """
@@ -115,13 +115,13 @@ def model_folder(path: str | Path, words: str | Path | None = None) -> Iterator[
         raise UserError(f"a classifier (--task {task})", str(checkpoint), remedy)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        write_own_files(folder, content, checkpoint, words)
+        write_own_files(folder, content, checkpoint, dictionary)
         del content  # the file's pages are let go
         yield checkpoint, folder
 
 
 def write_own_files(
-    folder: Path, content: Mapping[str, Any], checkpoint: Path, words: str | Path | None = None
+    folder: Path, content: Mapping[str, Any], checkpoint: Path, dictionary: str | Path | None = None
 ) -> None:
     """Puts a checkpoint's dictionary, tokenizer and ``prepared.json`` into a folder, as far as they are there.
 
@@ -131,9 +131,9 @@ def write_own_files(
         folder: where to write.
         content: of the checkpoint.
         checkpoint: its path.
-        words: see :func:`model_folder`.
+        dictionary: see :func:`model_folder`.
     Raises:
-        UserError: it is damaged, has no dictionary anywhere, or carries another than that of ``words``.
+        UserError: it is damaged, has no dictionary anywhere, or carries another than that of ``dictionary``.
     """
     try:
         carried = bundled_files(content)
@@ -145,13 +145,13 @@ def write_own_files(
     own = None
     if "dict.txt" in carried:
         own = dictionary_symbols(carried["dict.txt"], f"{checkpoint}, dict.txt")
-        given = Path(words or "") / "dict.txt"
-        if words and given.is_file():
+        given = Path(dictionary or "") / "dict.txt"
+        if dictionary and given.is_file():
             theirs = dictionary_symbols(given.read_bytes(), str(given))
             check_symbols(own, theirs, str(given), str(checkpoint), "give the model's own folder")
         if carried.keys() - {"dict.txt", "prepared.json"}:
             return
-    folders = [Path(words), *folders] if words else folders
+    folders = [Path(dictionary), *folders] if dictionary else folders
     source = _folder_of(folders, own)
     if source is None and own is None:
         names = " or ".join(str(folder) for folder in folders)
@@ -171,7 +171,7 @@ def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, reme
         where: the model, for messages.
         remedy: how to give another, for messages.
     Raises:
-        UserError: none there, a damaged one, or one of other words than the dictionary's.
+        UserError: none there, a damaged one, or one of another vocabulary than the dictionary's.
     """
     dictionary = folder / "dict.txt"
     try:
@@ -180,9 +180,9 @@ def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, reme
         if tokenizer:
             raise
         raise UserError("no tokenizer with this model", where, remedy) from error
-    symbols, words = {*found.symbols()}, {*dictionary_symbols(dictionary.read_bytes(), str(dictionary))}
-    # the dictionary may have the words of one corpus alone, or more than the tokenizer
-    if 2 * len(symbols & words) < min(len(symbols), len(words)):
+    symbols, known = {*found.symbols()}, {*dictionary_symbols(dictionary.read_bytes(), str(dictionary))}
+    # the dictionary may have the tokens of one corpus alone, or more than the tokenizer
+    if 2 * len(symbols & known) < min(len(symbols), len(known)):
         raise UserError(
             "a tokenizer with another vocabulary than the model's", str(tokenizer or where), "give the model's own"
         )

@@ -16,7 +16,7 @@ def folders(data: str) -> list[Path]:
 
 
 def folder_of(data: str, epoch: int = 1) -> Path:
-    """That of an epoch, counted from 1; the first also has the words and what is validated on."""
+    """That of an epoch, counted from 1; the first also has the dictionary and the validation data."""
     every = folders(data)
     return every[(epoch - 1) % len(every)]
 
@@ -26,8 +26,8 @@ def folders_read(data: str, training: bool, epoch: int = 1) -> list[Path]:
     return folders(data) if training else [folder_of(data, epoch)]
 
 
-def check_words(data: str, part: str = "") -> None:
-    """Raises UserError where folders number words differently.
+def check_dictionaries(data: str, part: str = "") -> None:
+    """Raises UserError where folders have different dictionaries.
 
     Args:
         data: the folders.

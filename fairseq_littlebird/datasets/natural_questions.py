@@ -28,7 +28,7 @@ from fairseq_littlebird.metrics import natural_questions as official
 from fairseq_littlebird.metrics.official_metric import OfficialMetric
 from fairseq_littlebird.text.answer_spec import LONG_ANSWERS
 from fairseq_littlebird.text.example import NULL_TYPE, Answer, Piece, QAExample, Segment
-from fairseq_littlebird.text.html import WORDS
+from fairseq_littlebird.text.html import TOKENS
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
 LONGEST_ANSWER = 38
@@ -44,7 +44,7 @@ _TAG = re.compile(r"<(/?[a-z][a-z0-9]*)(?:[\s_/][^>]*)?>", re.IGNORECASE)
 def parse(records: Records, log: ReadingLog) -> Iterator[QAExample]:
     """The questions of a Natural Questions file, in its order.
 
-    The model reads the words, and of the tags those that open one of ``html.WORDS``. Segments are the candidates for
+    The model reads the words, and of the tags those that open one of ``html.TOKENS``. Segments are the candidates for
     the long answer, all of them, also those within another, named by their tokens. The answers are the short ones of
     at most ``LONGEST_ANSWER`` tokens; if all are longer, one without a place.
 
@@ -171,7 +171,7 @@ def _pieces(starts: Sequence[int], tags: Sequence[str | None]) -> tuple[Piece, .
             if pieces and not pieces[-1].symbol:
                 pieces.append(Piece(pieces[-1].stop, start, " "))
             pieces.append(Piece(start, stop))
-        if token < len(tags) and tags[token] in WORDS:
+        if token < len(tags) and tags[token] in TOKENS:
             pieces.append(Piece(*character_range(starts, token, token + 1), symbol=f"<{tags[token]}>"))
         words = token + 1
     return tuple(pieces)

@@ -14,11 +14,11 @@ class LittleBirdConfig(PretrainedConfig):
         vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size, layer_norm_eps: as BERT's.
         hidden_act: ``gelu``, or ``gelu_tanh``, its approximation.
         hidden_dropout_prob, attention_probs_dropout_prob, activation_dropout: probabilities, in training alone.
-        embedding_size: width of the word embeddings where a projection follows them; 0: hidden_size.
+        embedding_size: width of the token embeddings where a projection follows them; 0: hidden_size.
         max_position_embeddings: rows of the learned position table, where there is one; otherwise there is no limit.
         pack_size, block_size, positions, window: LittleBird's own.
         attention_backend: how unpack and window attention is computed, ``auto`` for the fastest that runs there.
-        token_types: a vector is added to the words of the context, where ``token_type_ids`` are 1.
+        token_types: a vector is added to the tokens of the context, where ``token_type_ids`` are 1.
         span_head: the kind of head over which questions are answered, or nothing.
         question_token_id: of [QUESTION], which stands before each question.
         max_answer_length: in tokens.

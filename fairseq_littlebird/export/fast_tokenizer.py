@@ -2,7 +2,7 @@
 
 Text becomes the tokens that :mod:`fairseq_littlebird.text.tokenizers` gives. The library's offsets leave out marks and
 jamo that it composes or strips; ``exact_offsets``, which comes with an exported model, adds them. Tokens of white space
-alone may lie beside it. Each vocabulary keeps its own order; words of the dictionary that it lacks follow, as special
+alone may lie beside it. Each vocabulary keeps its own order; tokens of the dictionary that it lacks follow, as special
 ones, which text never becomes.
 """
 
@@ -20,7 +20,7 @@ from fairseq_littlebird.text.tokenizers import QUESTION, SPECIAL, UNKNOWN, Libra
 
 MASK = "<mask>"
 NAMES = ("<s>", "<pad>", "</s>", UNKNOWN, MASK, QUESTION)
-"""The dictionary's names of the special words."""
+"""The dictionary's names of the special tokens."""
 ROLES = {
     "bos_token": "<s>",
     "cls_token": "<s>",
@@ -44,12 +44,12 @@ class FastTokenizer:
     Args:
         tokenizer: a ``tokenizers.Tokenizer``; pairs become ``<s> [QUESTION] question </s> context </s>``, single texts
             ``<s> text </s>``.
-        rows: for each of its ids the dictionary's, or None for a word that the dictionary lacks.
+        dictionary_ids: for each of its ids the dictionary's, or None for a token that the dictionary lacks.
         ids: its id of each of ``NAMES``.
     """
 
     tokenizer: Any
-    rows: list[int | None]
+    dictionary_ids: list[int | None]
     ids: dict[str, int]
 
     def save(self, folder: Path, token_types: bool, special_in_text: bool) -> None:
@@ -78,7 +78,7 @@ def fast_tokenizer(tokenizer: Tokenizer, symbols: Sequence[str]) -> FastTokenize
 
     Args:
         tokenizer: any of the four kinds.
-        symbols: the dictionary's words, in the order of their ids.
+        symbols: the dictionary's tokens, in the order of their ids.
     Raises:
         UserError: a SentencePiece model that the library cannot follow, or that it follows otherwise.
     """
@@ -87,33 +87,33 @@ def fast_tokenizer(tokenizer: Tokenizer, symbols: Sequence[str]) -> FastTokenize
     else:
         built = _sentencepiece(tokenizer.files["sentencepiece.model"])
         numbers = built.get_vocab()
-    dictionary = {symbol: row for row, symbol in enumerate(symbols)}
+    dictionary = {symbol: number for number, symbol in enumerate(symbols)}
     dictionary |= {name: symbols.index(name) for name in NAMES[:4]}  # a file may overwrite them, and fairseq does not
     known = {*tokenizer.symbols()}
     ids = {name: numbers[name] for name in NAMES if name in numbers and name not in known}
-    _add_words(built, [name for name in NAMES if name not in ids], ids)
-    rows: list[int | None] = [None] * (max(built.get_vocab().values()) + 1)
+    _add_tokens(built, [name for name in NAMES if name not in ids], ids)
+    dictionary_ids: list[int | None] = [None] * (max(built.get_vocab().values()) + 1)
     for symbol in known:
-        rows[numbers[symbol]] = dictionary.get(symbol)
+        dictionary_ids[numbers[symbol]] = dictionary.get(symbol)
     added = [s for s in symbols if s not in known and s not in ids and not _FILLING.fullmatch(s)]
     more: dict[str, int] = {}
-    _add_words(built, added, more)
-    rows += [None] * (max(built.get_vocab().values()) + 1 - len(rows))
+    _add_tokens(built, added, more)
+    dictionary_ids += [None] * (max(built.get_vocab().values()) + 1 - len(dictionary_ids))
     for symbol, number in (ids | more).items():
-        rows[number] = dictionary.get(symbol)
+        dictionary_ids[number] = dictionary.get(symbol)
     _pack(built, ids)
-    fast = FastTokenizer(built, rows, ids)
+    fast = FastTokenizer(built, dictionary_ids, ids)
     _check(tokenizer, fast, symbols)
     return fast
 
 
-def _add_words(tokenizer: Any, words: Sequence[str], ids: dict[str, int]) -> None:
-    """Makes words special, new ones with the numbers that follow the vocabulary's; writes these into ``ids``."""
+def _add_tokens(tokenizer: Any, tokens: Sequence[str], ids: dict[str, int]) -> None:
+    """Makes tokens special, new ones with the numbers that follow the vocabulary's; writes these into ``ids``."""
     vocabulary = tokenizer.get_vocab()
     if max(vocabulary.values()) >= len(vocabulary):
         raise UserError("the tokenizer's vocabulary leaves out numbers", remedy="number its tokens without gaps")
-    tokenizer.add_special_tokens([*words, *(tokenizer.id_to_token(number) for number in ids.values())])
-    ids |= {word: tokenizer.token_to_id(word) for word in words}
+    tokenizer.add_special_tokens([*tokens, *(tokenizer.id_to_token(number) for number in ids.values())])
+    ids |= {token: tokenizer.token_to_id(token) for token in tokens}
 
 
 def _pack(tokenizer: Any, ids: dict[str, int]) -> None:
@@ -226,7 +226,7 @@ def _merges(scores: dict[str, float]) -> list[tuple[str, str]]:
 
 
 def _check(tokenizer: Tokenizer, fast: FastTokenizer, symbols: Sequence[str]) -> None:
-    """Raises UserError where the two disagree on the vocabulary's own words."""
+    """Raises UserError where the two disagree on the vocabulary's own tokens."""
     dictionary, library = {*symbols}, fast.tokenizer
     library.encode_special_tokens = True
     words = [re.sub("^##|[\u2581\u0120]", " ", word).strip() for word in sorted(library.get_vocab())]
@@ -234,8 +234,8 @@ def _check(tokenizer: Tokenizer, fast: FastTokenizer, symbols: Sequence[str]) ->
         text = " ".join(words[first : first + CHECKED])
         wanted = [symbol if symbol in dictionary else UNKNOWN for symbol in tokenizer.tokenize(text)]
         encoding = library.encode(text, add_special_tokens=False)
-        rows = [fast.rows[number] for number in encoding.ids]
-        found = [UNKNOWN if row is None else symbols[row] for row in rows]
+        ids = [fast.dictionary_ids[number] for number in encoding.ids]
+        found = [UNKNOWN if id_ is None else symbols[id_] for id_ in ids]
         if found != wanted:
             index = next((n for n, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b), len(wanted) - 1)
             start, end = encoding.offsets[min(index, len(found) - 1)]

@@ -1,6 +1,6 @@
 """LittleBird's models for transformers. Goes with each exported model: imports transformers and what it needs alone.
 
-Legend: B batch, L tokens, C hidden width, V words.
+Legend: B batch, L tokens, C hidden width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ class LittleBirdModel(LittleBirdPreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        return self.encoder.embeddings.words
+        return self.encoder.embeddings.tokens
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        self.encoder.embeddings.words = value  # type: ignore[assignment]
+        self.encoder.embeddings.tokens = value  # type: ignore[assignment]
 
     def forward(
         self,
@@ -121,7 +121,7 @@ class LittleBirdModel(LittleBirdPreTrainedModel):
 
 
 class LittleBirdForMaskedLM(LittleBirdPreTrainedModel):
-    """Words for masked tokens; the word embeddings are those of the encoder."""
+    """Logits of masked tokens; the token embeddings are those of the encoder."""
 
     def __init__(self, config: LittleBirdConfig) -> None:
         super().__init__(config)
@@ -151,7 +151,7 @@ class LittleBirdForMaskedLM(LittleBirdPreTrainedModel):
             ``logits`` <float>[B, L, V].
         """
         output = self.littlebird(input_ids, attention_mask, token_type_ids, position_ids, output_hidden_states)
-        logits = self.lm_head(output.last_hidden_state, self.littlebird.encoder.embeddings.words.weight)
+        logits = self.lm_head(output.last_hidden_state, self.littlebird.encoder.embeddings.tokens.weight)
         loss = None if labels is None else F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
         result = MaskedLMOutput(loss, logits, output.hidden_states)
         return result.to_tuple() if return_dict is False else result

@@ -13,7 +13,7 @@ from fairseq_littlebird.checkpoints.dictionary import members
 from fairseq_littlebird.checkpoints.older_versions import refuse_older
 from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.conversion.littlebird import LITTLEBIRD
-from fairseq_littlebird.conversion.parameters import LM_HEAD, POSITIONS, SPAN_HEAD, WORDS
+from fairseq_littlebird.conversion.parameters import LM_HEAD, POSITIONS, SPAN_HEAD, TOKENS
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.model_folder import TrainedSettings, model_folder, model_tokenizer, trained_settings
 from fairseq_littlebird.datasets import DATASETS, PLAIN
@@ -25,7 +25,7 @@ from fairseq_littlebird.text.answer_spec import AnswerSpec
 from fairseq_littlebird.text.tokenizers import QUESTION, UNKNOWN
 
 BIAS = f"{LM_HEAD}bias"
-UNLIKELY = -1e4  # score of a word that the dictionary lacks; half precision can hold it
+UNLIKELY = -1e4  # logit of a token that the dictionary lacks; half precision can hold it
 SIZES = {
     name.fairseq: name.hugging_face
     for name in LITTLEBIRD_SIZE_NAMES
@@ -86,10 +86,10 @@ def trained_model(
         if task == "question_answering" and "span_head" not in heads:
             raise UserError("no span head in a checkpoint of --task question_answering", where, "train it again")
         own = model_tokenizer(folder, tokenizer, where, "add --tokenizer FILE or FOLDER")
-        symbols = _symbols(folder, len(weights[WORDS]), where)
+        symbols = _symbols(folder, len(weights[TOKENS]), where)
         fast = fast_tokenizer(own, symbols)
         trained = trained_settings(folder, where) or TrainedSettings("")
-    weights = _reordered(weights, fast.rows, symbols.index(UNKNOWN))
+    weights = _reordered(weights, fast.dictionary_ids, symbols.index(UNKNOWN))
     spec = DATASETS.get(trained.dataset, DATASETS[PLAIN])
     longest = max_answer_length or trained.max_answer_length or spec.max_answer_length
     config = _config(options, weights, fast, spec, longest)
@@ -119,18 +119,20 @@ def _options(content: dict[str, Any], where: str) -> dict[str, Any]:
     name = str(options.get("_name")) if isinstance(options, dict) else "littlebird"
     if name.split("_")[0] != "littlebird":
         raise UserError(f"a model of {name}, and only LittleBird can be exported", where, "give a littlebird_* model")
-    if not isinstance(options, dict) or WORDS not in (content.get("model") or {}):
+    if not isinstance(options, dict) or TOKENS not in (content.get("model") or {}):
         raise UserError("not a checkpoint of this plugin", where, "give one that fairseq-train saved")
     return options
 
 
 def _symbols(folder: Path, rows: int, where: str) -> list[str]:
-    """The words of the model's embeddings."""
+    """The tokens of the model's embeddings."""
     symbols: list[str] = load_dictionary(folder).symbols
     if rows == len(symbols) - 1 and symbols[-1] == QUESTION:  # fairseq's own tasks know no questions
         return symbols[:-1]
     if rows != len(symbols):
-        raise UserError(f"{rows} words in the model, {len(symbols)} in its dict.txt", where, "give it its own dict.txt")
+        raise UserError(
+            f"{rows} tokens in the model, {len(symbols)} in its dict.txt", where, "give it its own dict.txt"
+        )
     return symbols
 
 
@@ -142,7 +144,7 @@ def _config(
     sizes = {theirs: options[ours] for ours, theirs in SIZES.items() if ours in options}
     positions = weights.get(POSITIONS)
     return LittleBirdConfig(
-        len(weights[WORDS]),
+        len(weights[TOKENS]),
         **sizes,
         window=not options.get("no_window", False),
         max_position_embeddings=None if positions is None else len(positions),
@@ -159,14 +161,14 @@ def _config(
     )
 
 
-def _reordered(weights: dict[str, Tensor], rows: list[int | None], unknown: int) -> dict[str, Tensor]:
-    """What belongs to words in the tokenizer's order; words that the dictionary lacks are read as unknown ones."""
-    index = torch.tensor([unknown if row is None else row for row in rows])
+def _reordered(weights: dict[str, Tensor], dictionary_ids: list[int | None], unknown: int) -> dict[str, Tensor]:
+    """Embeddings and biases in the order of the tokenizer's ids; those that the dictionary lacks are <unk>."""
+    index = torch.tensor([unknown if number is None else number for number in dictionary_ids])
     weights = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
-    weights[WORDS] = weights[WORDS][index]
+    weights[TOKENS] = weights[TOKENS][index]
     if BIAS in weights:
         weights[BIAS] = weights[BIAS][index]
-        weights[BIAS][[n for n, row in enumerate(rows) if row is None]] = UNLIKELY
+        weights[BIAS][[n for n, number in enumerate(dictionary_ids) if number is None]] = UNLIKELY
     return weights
 
 

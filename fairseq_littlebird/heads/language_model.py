@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 
 class LanguageModelHead(nn.Module):
-    """Words from hidden states, through a dense layer and the (tied) word embeddings.
+    """Logits of tokens from hidden states, through a dense layer and the (tied) token embeddings.
 
     Args:
         embed_dim: C.
         vocab_size: V.
-        word_embed_dim: E, width of the word embeddings; 0: C.
+        word_embed_dim: E, width of the token embeddings; 0: C.
         layer_norm_eps: what the norm adds to the variance.
         activation: ``gelu``, or ``gelu_tanh``, its approximation.
     """
@@ -37,7 +37,7 @@ class LanguageModelHead(nn.Module):
         """
         Args:
             hidden: <float>[B, L, C].
-            embedding: the encoder's word embeddings <float>[V, E].
+            embedding: the encoder's token embeddings <float>[V, E].
             masked_tokens: <bool>[B, L]; scores these N tokens alone, which saves most of the time and memory.
         Returns:
             logits <float>[N, V], or [B, L, V] without ``masked_tokens``.

@@ -11,7 +11,7 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.start import Start
 from fairseq_littlebird.models.task_heads import HEADS, LM_HEAD, TaskHeads
 
-TABLE = "encoder.embeddings.words.weight"
+TABLE = "encoder.embeddings.tokens.weight"
 logger = logging.getLogger(__name__)
 
 
@@ -29,15 +29,15 @@ def fit_heads(model: TaskHeads, state_dict: dict[str, Tensor], used_for: str, st
         UserError: the checkpoint's dictionary is not the data's, it lacks a head, or it is of an older version.
     """
     refuse_older(state_dict, "checkpoint")
-    words, here = state_dict.get(TABLE), model.encoder.embeddings.words.weight
-    if words is not None and len(words) != len(here):
+    table, here = state_dict.get(TABLE), model.encoder.embeddings.tokens.weight
+    if table is not None and len(table) != len(here):
         raise UserError(
-            f"the checkpoint has {len(words)} tokens, the dictionary {len(here)}",
+            f"the checkpoint has {len(table)} tokens, the dictionary {len(here)}",
             "checkpoint and dict.txt",
             "use the dict.txt the checkpoint was trained with",
         )
-    if words is not None and start is not None:
-        start.check(TABLE, words)
+    if table is not None and start is not None:
+        start.check(TABLE, table)
     own, lacking = model.state_dict(), []
     for head in HEADS:
         theirs = {k for k in state_dict if k.startswith(head)}

@@ -19,7 +19,7 @@ from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 class EncoderModel(TaskHeads, BaseFairseqModel):
     """Encoder and heads; takes the place of RobertaModel in fairseq's tasks and criterions.
 
-    Legend: B batch, L tokens, C hidden width, V words, Q questions, M segments.
+    Legend: B batch, L tokens, C hidden width, V vocabulary, Q questions, M segments.
     """
 
     title: str  # for messages
@@ -44,7 +44,7 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
 
     @classmethod
     def build_model(cls, cfg: Any, task: Any) -> "EncoderModel":
-        """fairseq's hook: sizes from ``cfg``, words from the task's dictionary.
+        """fairseq's hook: sizes from ``cfg``, the vocabulary from the task's dictionary.
 
         Raises:
             UserError: sizes that do not fit together, padding insertion where it has no meaning, or one of several
@@ -53,10 +53,10 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
         check_workers()
         if not cls.supports_padding_insertion and getattr(getattr(task, "cfg", None), "padding_insertion", False):
             raise no_gaps(cls.title)
-        words = task.source_dictionary
+        dictionary = task.source_dictionary
         config = cls.config_class(**{k: v for k, v in dict(cfg).items() if k != "_name"})
         try:
-            model = cls(config, cls.build_encoder(config, len(words), words.pad()))
+            model = cls(config, cls.build_encoder(config, len(dictionary), dictionary.pad()))
         except ValueError as error:
             raise UserError(str(error), "model options", "choose sizes that fit together") from error
         model.start = Start.of(cfg, task)
@@ -122,7 +122,7 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
             raise UserError("the model has no LM head", remedy="train one: fairseq-train --task littlebird_masked_lm")
         if features_only or self.lm_head is None:
             return hidden, extra
-        return self.lm_head(hidden, self.encoder.embeddings.words.weight, masked_tokens), extra
+        return self.lm_head(hidden, self.encoder.embeddings.tokens.weight, masked_tokens), extra
 
     def encode(
         self,

@@ -28,7 +28,7 @@ class FullAttentionModel(EncoderModel):
         return FullAttentionEncoder(FullAttentionConfig(vocab_size, padding_idx, **cfg.sizes()))
 
 
-# BERT's norms add less; its words and RoBERTa's come from the dictionary
+# BERT's norms add less; its vocabulary and RoBERTa's come from the dictionary
 for family, eps in (("roberta", 1e-5), ("bert", 1e-12)):
     architecture("full_attention", f"{family}_full_base", layer_norm_eps=eps)
     architecture("full_attention", f"{family}_full_large", **LARGE, layer_norm_eps=eps)

@@ -24,16 +24,16 @@ OTHER_HEADS = ("classification_heads.", "segment_head.", "answer_type_head.")
 def load_encoder(
     path: str, dictionary: Dictionary, kinds: Sequence[type[EncoderModel]], title: str, remedy: str
 ) -> EncoderModel:
-    """The model of a checkpoint, whatever task it was trained for, with its heads for words and for spans.
+    """The model of a checkpoint, whatever task it was trained for, with its heads for masked tokens and for spans.
 
     Args:
         path: a checkpoint of fairseq-train or of littlebird-warm-start.
-        dictionary: the words that it is to read.
+        dictionary: the vocabulary that it is to read.
         kinds: the models that will do.
         title: what messages call it.
         remedy: how to make one, for messages.
     Raises:
-        UserError: no such file, damaged, of another model, or of other words.
+        UserError: no such file, damaged, of another model, or of another vocabulary.
     """
     if not Path(path).is_file():
         raise UserError("no such checkpoint", path, remedy)
@@ -57,10 +57,10 @@ def load_encoder(
     check_trained_dictionary(trained, dictionary.symbols, here, path, f"binarize the text with the dict.txt of {title}")
     refuse_older(state["model"], path)
     weights = {k: t for k, t in state["model"].items() if not k.startswith(OTHER_HEADS)}
-    words = weights.get("encoder.embeddings.words.weight")
-    if words is not None and len(words) != len(dictionary):
+    table = weights.get("encoder.embeddings.tokens.weight")
+    if table is not None and len(table) != len(dictionary):
         raise UserError(
-            f"{title} has {len(words)} tokens, the dictionary {len(dictionary)}",
+            f"{title} has {len(table)} tokens, the dictionary {len(dictionary)}",
             path,
             f"binarize the text with the dict.txt of {title}",
         )

@@ -76,10 +76,10 @@ def load_teacher(path: str, dictionary: Dictionary, precision: str = "auto") -> 
 
     Args:
         path: a checkpoint of fairseq-train or of littlebird-warm-start.
-        dictionary: the words the student reads.
+        dictionary: the vocabulary of the student.
         precision: one of ``PRECISIONS``.
     Raises:
-        UserError: no such file, damaged, of another model, or of other words.
+        UserError: no such file, damaged, of another model, or of another vocabulary.
     """
     if not Path(path).is_file():
         raise UserError("no such checkpoint", path, "give the teacher's file with --teacher-path")

@@ -15,17 +15,17 @@ class EncoderConfig:
     """What every encoder has; the defaults are the base size (table 10).
 
     Args:
-        vocab_size: words, special ones included.
+        vocab_size: tokens, special ones included.
         padding_idx: the id of <pad>.
         layers, embed_dim, ffn_embed_dim, heads: as in any Transformer encoder.
         dropout, attention_dropout, activation_dropout: probabilities.
         layerdrop: probability of skipping a layer in training.
         checkpoint_activations: recompute each layer in the backward pass.
         max_positions: rows of the learned position table, where there is one.
-        word_embed_dim: width of the word embeddings, where a projection follows them (ELECTRA); 0: embed_dim.
+        word_embed_dim: width of the token embeddings, where a projection follows them (ELECTRA); 0: embed_dim.
         layer_norm_eps: what every layer norm adds to the variance.
         activation: of the feed-forward layers: ``gelu``, or ``gelu_tanh``, its approximation (BigBird's).
-        context_type: a vector is added to the words of the context, after the question (BERT's second token type).
+        context_type: a vector is added to the tokens of the context, after the question (BERT's second token type).
     Raises:
         ValueError: sizes that do not fit together; the text says which.
     """
@@ -51,13 +51,13 @@ class EncoderConfig:
         if self.heads < 1 or self.embed_dim % self.heads:
             raise ValueError(f"{self.heads} attention heads do not divide a width of {self.embed_dim}")
         if self.word_embed_dim < 0:
-            raise ValueError(f"width {self.word_embed_dim} of the word embeddings is negative")
+            raise ValueError(f"width {self.word_embed_dim} of the token embeddings is negative")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation {self.activation!r} is not one of {', '.join(ACTIVATIONS)}")
 
     @property
     def has_positions(self) -> bool:
-        """Whether a learned table of absolute positions is added to the word embeddings."""
+        """Whether a learned table of absolute positions is added to the token embeddings."""
         return True
 
 

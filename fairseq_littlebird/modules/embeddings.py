@@ -11,7 +11,7 @@ from fairseq_littlebird.modules.config import EncoderConfig
 
 
 class Embeddings(nn.Module):
-    """Word embeddings, learned positions where the encoder has them, a norm, and a projection where widths differ.
+    """Token embeddings, learned positions where the encoder has them, a norm, and a projection where widths differ.
 
     ``context`` <float>[E], where the encoder has it, tells the context from the question.
 
@@ -23,7 +23,7 @@ class Embeddings(nn.Module):
         super().__init__()
         E, C = config.word_embed_dim or config.embed_dim, config.embed_dim
         self.dropout = config.dropout
-        self.words = nn.Embedding(config.vocab_size, E, config.padding_idx)
+        self.tokens = nn.Embedding(config.vocab_size, E, config.padding_idx)
         self.positions = nn.Embedding(config.max_positions, E) if config.has_positions else None
         self.context = nn.Parameter(torch.zeros(E)) if config.context_type else None
         self.norm = nn.LayerNorm(E, config.layer_norm_eps)
@@ -31,11 +31,11 @@ class Embeddings(nn.Module):
 
     def reset_parameters(self) -> None:
         """Normal tables with deviation 0.02, as BERT's; 0 for padding."""
-        for table in (self.words, self.positions):
+        for table in (self.tokens, self.positions):
             if table is not None:
                 nn.init.normal_(table.weight, std=0.02)
         with torch.no_grad():
-            self.words.weight[self.words.padding_idx].zero_()
+            self.tokens.weight[self.tokens.padding_idx].zero_()
 
     def forward(self, tokens: Tensor, positions: Tensor | None = None, context_starts: Tensor | None = None) -> Tensor:
         """
@@ -48,7 +48,7 @@ class Embeddings(nn.Module):
         Raises:
             InputError: a position past the learned ones.
         """
-        x = self.words(tokens)
+        x = self.tokens(tokens)
         if self.positions is not None:
             if positions is None:
                 positions = torch.arange(tokens.shape[1], device=tokens.device)

@@ -69,7 +69,7 @@ class LittleBird:
     Args:
         model: in evaluation mode, on its device.
         task: the task that it was trained for.
-        tokenizer: its symbols are the task's words.
+        tokenizer: its symbols are the task's vocabulary.
         max_tokens: the most tokens in a window; None for 8,192, or what learned positions reach.
         stride: context tokens from one window's start to the next one's; None for half a window.
     Raises:

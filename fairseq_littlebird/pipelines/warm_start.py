@@ -18,7 +18,7 @@ from fairseq_littlebird.conversion.reading import read_source
 from fairseq_littlebird.conversion.report import next_commands, report
 from fairseq_littlebird.conversion.source import Source
 from fairseq_littlebird.conversion.targets import TARGETS, check_options
-from fairseq_littlebird.conversion.vocabulary import Words
+from fairseq_littlebird.conversion.vocabulary import VocabularyMap
 from fairseq_littlebird.data.model_folder import write_own_files
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.output import check_folder, whole_folder
@@ -72,28 +72,28 @@ def write_warm_start(plan: WarmStart) -> str:
     register()
     source, target = read_source(plan.source), TARGETS[plan.to]
     with TemporaryDirectory() as own:
-        words, tokenizer = _vocabulary(source, plan, Path(own))
+        mapped, tokenizer = _vocabulary(source, plan, Path(own))
         layers = warm_start.spaced_layers(source.config.layers, _layer_count(source, plan))
         model, arch = model_options(source, plan.to, plan.arch, layers, plan.options)
-        title, config = build_encoder(target, model, len(words.symbols))
+        title, config = build_encoder(target, model, len(mapped.symbols))
         generator = torch.Generator().manual_seed(plan.seed)
-        state = getattr(warm_start, target.state)(source, words, config, layers, generator)
+        state = getattr(warm_start, target.state)(source, mapped, config, layers, generator)
         arguments = model_arguments(arch, model, target, config)
         with whole_folder(plan.out, NAMES, plan.overwrite) as folder:
-            (folder / "dict.txt").write_text("".join(f"{line}\n" for line in words.lines), "utf-8")
+            (folder / "dict.txt").write_text("".join(f"{line}\n" for line in mapped.lines), "utf-8")
             (folder / "model.args").write_text(arguments + "\n", "utf-8")
             for name, file in (tokenizer.files if tokenizer else {}).items():
                 shutil.copyfile(file, folder / name)
             checkpoint = new_checkpoint(state, model, target, source.span_head, folder, Path(plan.out).resolve())
             torch.save(checkpoint, folder / "checkpoint.pt")
             commands, files = next_commands(source, config, plan.to, plan.out), _tokenizer_line(tokenizer)
-            text = report(title, source, words, config, state, layers, arguments, commands, files)
+            text = report(title, source, mapped, config, state, layers, arguments, commands, files)
             (folder / "README.md").write_text(text, "utf-8")
     count = sum(value.numel() for value in state.values())
     head = "a masked-language-model head" if source.has_head else f"a span head ({source.span_head})"
     return (
         f"{plan.out}: {arch} from {source.kind}, {len(layers)} layers, {count / 1e6:.1f} M parameters, "
-        f"{len(words.symbols):,} words, {len(words.new)} of them new, "
+        f"{len(mapped.symbols):,} tokens, {len(mapped.new)} of them new, "
         f"{f'with {head}' if source.has_head or source.span_head else 'without a head'}; "
         "README.md says what became of all"
     )
@@ -107,24 +107,24 @@ def _layer_count(source: Source, plan: WarmStart) -> int:
     return wanted
 
 
-def _vocabulary(source: Source, plan: WarmStart, own: Path) -> tuple[Words, Tokenizer | None]:
+def _vocabulary(source: Source, plan: WarmStart, own: Path) -> tuple[VocabularyMap, Tokenizer | None]:
     """The dictionary, and the tokenizer if there is one.
 
     Args:
         source, plan: see there.
         own: an empty folder, for the dictionary and the tokenizer that a checkpoint carries.
     """
-    rows, where = source.config.vocab_size, str(source.folder)
+    count, where = source.config.vocab_size, str(source.folder)
     new = [*plan.new_tokens, *(vocabulary.HTML_TAGS if plan.html_tags else ())]
     if source.dictionary is not None:
-        words = vocabulary.words_of_dictionary(source.dictionary, rows, new, where)
+        mapped = vocabulary.map_of_dictionary(source.dictionary, count, new, where)
         write_own_files(own, load_tensors(source.path, mapped=True), source.path)
-        return words, _tokenizer_beside(own / "dict.txt")
+        return mapped, _tokenizer_beside(own / "dict.txt")
     tokenizer = load_tokenizer(source.folder)
     numbers = tokenizer.numbers()
     if tokenizer.kind == "sentencepiece" and MASK not in numbers:  # XLM-R's; BigBird's has all its tokens
         numbers = vocabulary.xlm_roberta_numbers(numbers)
-    return vocabulary.words_of_tokenizer(tokenizer.symbols(), numbers, rows, new, where), tokenizer
+    return vocabulary.map_of_tokenizer(tokenizer.symbols(), numbers, count, new, where), tokenizer
 
 
 def _tokenizer_beside(dictionary: Path) -> Tokenizer | None:

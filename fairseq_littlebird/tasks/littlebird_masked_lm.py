@@ -11,7 +11,7 @@ from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
 from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
-from fairseq_littlebird.data.shards import check_words, folder_of
+from fairseq_littlebird.data.shards import check_dictionaries, folder_of
 from fairseq_littlebird.data.unmasked_dataset import UnmaskedDataset
 from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
@@ -32,7 +32,7 @@ class LittleBirdMaskedLMTask(BundledFiles, TrainingMonitor, SplitUse, MaskedLMTa
 
     @classmethod
     def load_dict(cls, cfg: LittleBirdMaskedLMConfig) -> Dictionary:
-        check_words(cfg.data)
+        check_dictionaries(cfg.data)
         return load_dictionary(folder_of(cfg.data))
 
     def load_split(self, split: str, epoch: int, combine: bool, training: bool) -> None:

@@ -18,7 +18,7 @@ from fairseq_littlebird.data.classification_metadata import ClassificationMetada
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.label_set_dataset import LabelSetDataset
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
-from fairseq_littlebird.data.shards import check_words, folder_of, folders
+from fairseq_littlebird.data.shards import check_dictionaries, folder_of, folders
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
@@ -73,7 +73,7 @@ class LittleBirdSentencePredictionTask(BundledFiles, TrainingMonitor, SplitUse, 
             cfg.num_classes, cfg.multi_label = len(prepared.labels), prepared.multi_label
         if cfg.num_classes < 1:
             raise UserError("the number of classes is not set", remedy="give it with --num-classes")
-        check_words(cfg.data, "input0")
+        check_dictionaries(cfg.data, "input0")
         with one_folder(cfg):
             task = super().setup_task(cfg, **kwargs)
         if prepared is not None:
@@ -100,10 +100,10 @@ class LittleBirdSentencePredictionTask(BundledFiles, TrainingMonitor, SplitUse, 
 
     @property
     def labels(self) -> list[str]:
-        """The names of the classes: those of prepared.json, or label/dict.txt's words."""
+        """The names of the classes: those of prepared.json, or the symbols of label/dict.txt."""
         first = self.label_dictionary.nspecial
-        words: list[str] = self.label_dictionary.symbols[first : first + self.cfg.num_classes]
-        return list(self.state.state_dict.get("labels", words))
+        symbols: list[str] = self.label_dictionary.symbols[first : first + self.cfg.num_classes]
+        return list(self.state.state_dict.get("labels", symbols))
 
     @classmethod
     def load_dictionary(cls, filename: str) -> Dictionary:

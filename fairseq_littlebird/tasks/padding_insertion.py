@@ -41,14 +41,14 @@ def padding_insertion(
     """What the options ask for; None where it is evaluated.
 
     Raises:
-        UserError: no word of the dictionary is a boundary, or the numbers make no sense.
+        UserError: no token of the dictionary is a boundary, or the numbers make no sense.
     """
     if not cfg.padding_insertion or not training:
         return None
     boundary = vocabulary(dictionary, folder).sentence_end(cfg.padding_insertion_after)
     if not boundary.any():
         raise UserError(
-            f"no word consists of {cfg.padding_insertion_after!r} alone, so nothing is ever inserted",
+            f"no token consists of {cfg.padding_insertion_after!r} alone, so nothing is ever inserted",
             str(Path(folder) / "dict.txt"),
             "choose other characters with --padding-insertion-after",
         )

@@ -16,7 +16,7 @@ from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.model_folder import settings_in
 from fairseq_littlebird.data.prepared import PreparedQuestions, longest_answer, read_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
-from fairseq_littlebird.data.shards import check_words, folder_of, folders_read
+from fairseq_littlebird.data.shards import check_dictionaries, folder_of, folders_read
 from fairseq_littlebird.datasets import DatasetSpec, find_dataset
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
@@ -76,7 +76,7 @@ class QuestionAnsweringTask(OwnCriterion, BundledFiles, TrainingMonitor, SplitUs
 
     @classmethod
     def setup_task(cls, cfg: QuestionAnsweringConfig, **kwargs: Any) -> "QuestionAnsweringTask":
-        check_words(cfg.data)
+        check_dictionaries(cfg.data)
         return cls(cfg, load_dictionary(folder_of(cfg.data)))
 
     def load_split(self, split: str, epoch: int, combine: bool, training: bool) -> None:

@@ -14,7 +14,7 @@ from fairseq_littlebird.checkpoints.dictionary import QUESTION
 from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
-from fairseq_littlebird.data.shards import check_words, folder_of
+from fairseq_littlebird.data.shards import check_dictionaries, folder_of
 from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
 from fairseq_littlebird.tasks.own_criterion import OwnCriterion
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
@@ -53,7 +53,7 @@ class RecurringSpanSelectionTask(OwnCriterion, BundledFiles, TrainingMonitor, Sp
 
     @classmethod
     def load_dict(cls, cfg: RecurringSpanSelectionConfig) -> Dictionary:
-        check_words(cfg.data)
+        check_dictionaries(cfg.data)
         return load_dictionary(folder_of(cfg.data))
 
     def load_split(self, split: str, epoch: int, combine: bool, training: bool) -> None:

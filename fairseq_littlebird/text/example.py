@@ -31,7 +31,7 @@ class Piece:
         start: first character.
         stop: the character after the last.
         text: what stands for these characters; None for themselves.
-        symbol: a word of the dictionary that stands for them instead of a text: an HTML tag, or ``</s>`` between
+        symbol: a token of the dictionary that stands for them instead of a text: an HTML tag, or ``</s>`` between
             paragraphs.
     """
 

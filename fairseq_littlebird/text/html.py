@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from fairseq_littlebird.text.example import Piece
 
-WORDS = ("h1", "h2", "p", "table", "tr", "td", "th", "ul", "ol", "li")
-"""Tags that become words of their own, ``<h1>`` …, where they open."""
+TOKENS = ("h1", "h2", "p", "table", "tr", "td", "th", "ul", "ol", "li")
+"""Tags that become tokens of their own, ``<h1>`` …, where they open."""
 
 REMOVED = {"head", "script", "style", "noscript", "template", "header", "footer", "nav", "svg"}
 """Elements left out with all they hold."""
@@ -37,7 +37,7 @@ _ROLE = re.compile(r"""(?<![^\s"'/])role\s*=\s*(?:["']\s*)?([a-z]+)|"[^"]*"|'[^'
 _TEXT = re.compile(r"(?P<plain>[^\s&]+(?: [^\s&]+)*)|(?P<space>\s+)|(?P<entity>&(?:#\d+|#[xX][0-9a-fA-F]+|\w+);?)|&")
 
 
-def html_pieces(page: str, words: Iterable[str] = WORDS) -> tuple[Piece, ...]:
+def html_pieces(page: str, tags: Iterable[str] = TOKENS) -> tuple[Piece, ...]:
     """The pieces of a page, in order.
 
     Space is one space, as a browser shows it; a tag that starts a new line is one too. Entities are the characters
@@ -45,9 +45,9 @@ def html_pieces(page: str, words: Iterable[str] = WORDS) -> tuple[Piece, ...]:
 
     Args:
         page: the HTML, whole or not; what is not closed ends with the page.
-        words: tags to keep, in lower case.
+        tags: those to keep, in lower case.
     """
-    kept = set(words)
+    kept = set(tags)
     pieces: list[Piece] = []
     end = 0
     for start, stop, tag in _tags(page):

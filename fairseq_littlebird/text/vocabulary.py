@@ -98,7 +98,7 @@ class Vocabulary:
         self.special[list(specials)] = True
         texts = list(symbols)
         if pieces is not None:
-            # Symbols outside the table, such as fill-up words, never stand for text.
+            # Symbols outside the table, such as fill-up tokens, never stand for text.
             self.special |= _flags(symbol not in pieces for symbol in symbols)
             texts = [pieces.get(symbol, "") for symbol in symbols]
         texts = ["" if special else text for text, special in zip(texts, self.special, strict=True)]

@@ -21,7 +21,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairseq_littlebird.text.html import WORDS
+from fairseq_littlebird.text.html import TOKENS
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = """--arch littlebird_tiny --encoder-layers 2 --encoder-embed-dim 64 --encoder-ffn-embed-dim 128
@@ -75,7 +75,7 @@ def overfit(name: str, data: Path, out: Path, updates: int | None) -> dict[str, 
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
     words = folder / "dict.txt"
-    words.write_text((data / "vocab/gpt2_bpe/dict.txt").read_text() + "".join(f"<{tag}> 0\n" for tag in WORDS))
+    words.write_text((data / "vocab/gpt2_bpe/dict.txt").read_text() + "".join(f"<{tag}> 0\n" for tag in TOKENS))
     run(
         f"littlebird-prepare qa --dataset {name} --train {gold} --test {gold} --tokenizer {data}/vocab/gpt2_bpe "
         f"--dict {words} --max-tokens {sample.tokens} --stride {sample.tokens // 2} --destdir {folder}/prepared "

@@ -98,13 +98,13 @@ def test_the_folder(source, tmp_path, capsys):
     }
     assert "littlebird_base from Hugging Face bert, 3 layers" in capsys.readouterr().out
     words = load_dictionary(out)
-    assert len(words) == len(state(out)["model"]["encoder.embeddings.words.weight"])
+    assert len(words) == len(state(out)["model"]["encoder.embeddings.tokens.weight"])
     assert {"[QUESTION]", "<mask>", "[TITLE]", "[OLD]", "<p>", "</table>", "bridge"} <= {*words.symbols}
     readme = (out / "README.md").read_text()
     for line in (
-        "- `encoder.pack`: 4 random words",
-        "row of `[QUESTION]`: as `<mask>`",
-        "- Token-type row 0 added to every position row; the other 1 dropped.",
+        "- `encoder.pack`: 4 random tokens",
+        "`[QUESTION]`: as `<mask>`",
+        "- Embedding of token type 0 added to every position embedding; the other 1 dropped.",
         "--finetune-from-model",
     ):
         assert line in readme
@@ -144,7 +144,7 @@ def test_the_seed_decides(source, tmp_path):
         (["--to", "full", "--random-seed", "3"], "--random-seed with --to full"),
         (["--max-positions", "4"], "add --positions learned"),
         (["--pack-size", "0", "--no-window"], "nothing to attend to"),
-        (["--add-token", "a b"], "'a b' cannot be a word"),
+        (["--add-token", "a b"], "'a b' cannot be a token"),
     ],
 )
 def test_options_that_do_not_fit(source, more, message, tmp_path, capsys):
@@ -198,7 +198,7 @@ def test_fairseq_trains_on(source, commands, forks, to, tmp_path):
         "train", "data", "--user-dir", str(PACKAGE), "--task", "littlebird_masked_lm", "--criterion", "masked_lm",
         *(out / "model.args").read_text().split(), *start, *training.split(),
     )  # fmt: skip
-    assert "starts anew" not in logged  # the head is the source's
+    assert "newly initialised" not in logged  # the head is the source's
     before, after = state(out)["model"], torch.load(tmp_path / "saved" / "checkpoint_last.pt", weights_only=True)
     assert before.keys() == after["model"].keys()
     assert after["optimizer_history"][-1]["num_updates"] == 2

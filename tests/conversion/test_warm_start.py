@@ -10,7 +10,7 @@ from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
 from fairseq_littlebird.cli.warm_start import main
 from fairseq_littlebird.conversion.reading import read_source
 from fairseq_littlebird.conversion.source import Source
-from fairseq_littlebird.conversion.vocabulary import words_of_dictionary, words_of_tokenizer, xlm_roberta_numbers
+from fairseq_littlebird.conversion.vocabulary import map_of_dictionary, map_of_tokenizer, xlm_roberta_numbers
 from fairseq_littlebird.conversion.warm_start import full_attention_state, littlebird_state, spaced_layers
 from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.errors import UserError
@@ -29,7 +29,7 @@ def source(hugging_face, request) -> Source:
 def words_of(source, new=()):
     """Rows in a dictionary's order: the shift to it is tested apart."""
     text = "".join(f"w{n} 1\n" for n in range(source.config.vocab_size - 5))
-    return words_of_dictionary(text.encode(), source.config.vocab_size, new, "source")
+    return map_of_dictionary(text.encode(), source.config.vocab_size, new, "source")
 
 
 def teacher(source, words):
@@ -82,7 +82,7 @@ def test_without_positions_the_words_keep_the_centre(source):
     config, state = student(source, words)
     encoder = LittleBirdEncoder(config).eval()
     encoder.load_state_dict({k.removeprefix("encoder."): v for k, v in state.items() if "lm_head" not in k})
-    original = source.state[f"{EMBEDDINGS}words.weight"]
+    original = source.state[f"{EMBEDDINGS}tokens.weight"]
     centre = source.state[f"{EMBEDDINGS}positions.weight"].mean(0)
     tokens = torch.arange(4, 20)[None]
     x = F.layer_norm(
@@ -99,7 +99,7 @@ def test_without_positions_the_words_keep_the_centre(source):
     head = LanguageModelHead(config.embed_dim, config.vocab_size, config.word_embed_dim)
     head.load_state_dict({k.removeprefix("lm_head."): v for k, v in state.items() if "lm_head" in k})
     hidden = torch.randn(5, config.embed_dim, generator=torch.Generator().manual_seed(1))
-    of_teacher, of_student = (head(hidden, s[f"{EMBEDDINGS}words.weight"]) for s in (teacher(source, words), state))
+    of_teacher, of_student = (head(hidden, s[f"{EMBEDDINGS}tokens.weight"]) for s in (teacher(source, words), state))
     assert not torch.allclose(of_teacher, of_student, atol=1e-2)
     torch.testing.assert_close(of_teacher.log_softmax(-1), of_student.log_softmax(-1), rtol=0, atol=1e-4)
 
@@ -108,10 +108,10 @@ def test_learned_positions_are_tiled(source):
     _, state = student(source, words_of(source), positions="learned", max_positions=200)
     there, now = source.state[f"{EMBEDDINGS}positions.weight"], state[f"{EMBEDDINGS}positions.weight"]
     assert torch.equal(now, torch.cat([there, there, there[:40]]))
-    assert torch.equal(state[f"{EMBEDDINGS}words.weight"][:-2], source.state[f"{EMBEDDINGS}words.weight"][:-1])
+    assert torch.equal(state[f"{EMBEDDINGS}tokens.weight"][:-2], source.state[f"{EMBEDDINGS}tokens.weight"][:-1])
 
 
-def test_packed_rows_look_like_what_the_first_layer_reads(source):
+def test_pack_vectors_look_like_what_the_first_layer_reads(source):
     """Each is a word as the encoder embeds it, by the seed."""
     words = words_of(source)
     config, state = student(source, words)
@@ -145,8 +145,8 @@ def test_new_words(source):
     words = words_of(source, ["<p>", "</p>"])
     assert words.new == ["[QUESTION]", "<p>", "</p>"] and words.symbols[-1] == "<mask>"
     state = teacher(source, words)
-    table, bias = state[f"{EMBEDDINGS}words.weight"], state["lm_head.bias"]
-    known = source.state[f"{EMBEDDINGS}words.weight"]
+    table, bias = state[f"{EMBEDDINGS}tokens.weight"], state["lm_head.bias"]
+    known = source.state[f"{EMBEDDINGS}tokens.weight"]
     question, p, end = (words.symbols.index(word) for word in words.new)
     assert torch.equal(table[question], known[-1]) and torch.equal(table[-1], known[-1])
     assert not torch.equal(table[p], table[end])
@@ -167,9 +167,9 @@ NUMBERS = {"<pad>": 0, "a": 1, "<unk>": 2, "<s>": 3, "</s>": 4, "<mask>": 5, "[u
 
 
 def test_the_order_of_the_dictionary():
-    words = words_of_tokenizer(["a", "b"], NUMBERS, 8, ["a", "<p>"], "source")
+    words = map_of_tokenizer(["a", "b"], NUMBERS, 8, ["a", "<p>"], "source")
     assert words.symbols == ["<s>", "<pad>", "</s>", "<unk>", "a", "b", "[QUESTION]", "<p>", "<mask>"]
-    assert words.rows == [3, 0, 4, 2, 1, 7, None, None, 5]
+    assert words.source_ids == [3, 0, 4, 2, 1, 7, None, None, 5]
     assert words.lines == ["a 1", "b 1", "[QUESTION] 0", "<p> 0"]
     assert words.unused == {6: "[unused0]"}
 
@@ -177,23 +177,23 @@ def test_the_order_of_the_dictionary():
 @pytest.mark.parametrize(
     "numbers, count, new, message",
     [
-        (NUMBERS, 9, [], "8 words, the model 9 rows"),
-        (NUMBERS, 7, [], "8 words, the model 7 rows"),
+        (NUMBERS, 9, [], "8 tokens, the model 9"),
+        (NUMBERS, 7, [], "8 tokens, the model 7"),
         ({k: v for k, v in NUMBERS.items() if k != "<mask>"}, 8, [], "no <mask>"),
-        (NUMBERS, 8, ["a b"], "'a b' cannot be a word"),
+        (NUMBERS, 8, ["a b"], "'a b'"),
     ],
 )
 def test_vocabularies_that_do_not_fit(numbers, count, new, message):
     with pytest.raises(UserError, match=message):
-        words_of_tokenizer(["a", "b"], numbers, count, new, "source")
+        map_of_tokenizer(["a", "b"], numbers, count, new, "source")
 
 
 @pytest.mark.parametrize(
-    "text, message", [("a 1\n", "6 words"), ("a 1\na 2\n", "stand twice: a"), ("a\nb 1\n", "line 1: 'a' is not")]
+    "text, message", [("a 1\n", "6 tokens"), ("a 1\na 2\n", "twice: a"), ("a\nb 1\n", "line 1: 'a' is not")]
 )
 def test_dictionaries_that_do_not_fit(text, message):
     with pytest.raises(UserError, match=message):
-        words_of_dictionary(text.encode(), 7, [], "source")
+        map_of_dictionary(text.encode(), 7, [], "source")
 
 
 def test_xlm_roberta_counts_on_from_sentencepiece():

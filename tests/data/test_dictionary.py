@@ -75,7 +75,7 @@ def test_windows_texts_and_model_agree_on_overwritten_symbols(overwritten, tiny,
 def test_exported_rows_of_overwritten_symbols(overwritten):
     tokenizer, symbols = load_tokenizer(overwritten), load_dictionary(overwritten).symbols
     fast = fast_tokenizer(tokenizer, symbols)
-    assert {name: fast.rows[fast.ids[name]] for name in SPECIAL} == SPECIAL
+    assert {name: fast.dictionary_ids[fast.ids[name]] for name in SPECIAL} == SPECIAL
 
 
 def test_windows_of_other_special_symbols_are_refused(overwritten, tmp_path):

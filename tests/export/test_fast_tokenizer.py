@@ -60,7 +60,7 @@ def encoded(fast, symbols, text, pair=None):
     """Dictionary symbols, offsets and token types."""
     fast.tokenizer.encode_special_tokens = True
     encoding = fast.tokenizer.encode(text, pair, add_special_tokens=pair is not None)
-    rows = [fast.rows[number] for number in encoding.ids]
+    rows = [fast.dictionary_ids[number] for number in encoding.ids]
     return ["<unk>" if row is None else symbols[row] for row in rows], encoding.offsets, encoding.type_ids
 
 
@@ -93,7 +93,7 @@ def test_a_pair_is_packed_as_the_task_packs_it(both):
 
 def test_every_word_of_the_dictionary_has_one_number(both):
     _, fast, symbols = both
-    taken = [row for row in fast.rows if row is not None]
+    taken = [row for row in fast.dictionary_ids if row is not None]
     assert sorted(taken) == [n for n, symbol in enumerate(symbols) if not symbol.startswith("madeupword")]
     special = {token.content for token in fast.tokenizer.get_added_tokens_decoder().values() if token.special}
     assert {"<p>", QUESTION} <= special

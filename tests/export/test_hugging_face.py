@@ -117,7 +117,7 @@ def test_transformers_computes_what_fairseq_does(transformers, checkpoint, read,
     assert all(map(all_follow_the_umask, out.values()))
     for head, found in zip(HEADS, read(out.values()).values(), strict=True):
         trained = tmp_path / f"trained-{head or 'words'}"
-        rows = trained_model(trained).tokenizer.rows
+        rows = trained_model(trained).tokenizer.dictionary_ids
         known = [n for n, row in enumerate(rows) if row is not None]
         ids, real = found["inputs"]["input_ids"], found["inputs"]["attention_mask"].bool()
         assert set(ids.flatten().tolist()) <= set(known) and not real.all()
@@ -286,7 +286,7 @@ def test_what_cannot_be_exported(transformers, checkpoint, tmp_path, capsys):
     assert "not a checkpoint of this plugin" in changed(lambda c: c.pop("cfg"))
     assert "weights do not fit" in changed(lambda c: c["model"].pop("encoder.pack"))
     assert "a span head of another kind" in changed(lambda c: c["model"].pop("span_head.end.bias"))
-    words = "encoder.embeddings.words.weight"
+    words = "encoder.embeddings.tokens.weight"
     assert "in its dict.txt" in changed(lambda c: c["model"].update({words: c["model"][words][:50]}))
     (tmp_path / "vocab.txt").write_text("[UNK]\nstone\nbridge\n##ing\n")
     wanted = f"{tmp_path}/vocab.txt: a tokenizer with another vocabulary than the model's"
@@ -312,7 +312,7 @@ def test_padding_on_the_left_is_as_good_as_on_the_right(transformers, checkpoint
     trained = trained_model(folder)
     model, L = trained.model, 90
     config = model.config
-    tokens = torch.randint(10, len(trained.tokenizer.rows), (3, L))
+    tokens = torch.randint(10, len(trained.tokenizer.dictionary_ids), (3, L))
     tokens[:, 1], tokens[:, 8] = config.question_token_id, config.sep_token_id
     mask = (torch.arange(L) < torch.tensor([L, 50, 17])[:, None]).long()
     tokens[mask == 0] = config.pad_token_id
@@ -377,7 +377,7 @@ def test_onnx_of_any_size(transformers, checkpoint, tmp_path, capsys):
         none = math.exp(said.null_odds) * said.candidates[0].probability
         assert list(map(math.exp, scores)) == pytest.approx([said.candidates[0].probability, none], rel=1e-3)
     for B, L in ((1, 1), (3, 37), (2, 300), (1, 1000), (2, 2500)):  # rows without a context, too
-        tokens = torch.randint(len(trained_model(folder).tokenizer.rows), (B, L))
+        tokens = torch.randint(len(trained_model(folder).tokenizer.dictionary_ids), (B, L))
         mask = (torch.arange(L) < L - torch.arange(B)[:, None] * (L // 3)).long()
         tokens[:, [min(5, L - 1), min(12, L - 1)]] = model.config.sep_token_id
         types = (torch.arange(L) > L // 4).long().expand(B, L)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_littlebird.text.example import Piece
-from fairseq_littlebird.text.html import WORDS, html_pieces
+from fairseq_littlebird.text.html import TOKENS, html_pieces
 from fairseq_littlebird.text.pieces import encode_pieces
 
 PARTS = [
@@ -37,7 +37,7 @@ def check(page: str) -> tuple[Piece, ...]:
         end = piece.stop
         own = page[piece.start : piece.stop]
         if piece.symbol:
-            assert piece.symbol[1:-1] in WORDS and own.lower().startswith(piece.symbol[:-1])
+            assert piece.symbol[1:-1] in TOKENS and own.lower().startswith(piece.symbol[:-1])
         elif piece.text is None:
             assert own.strip() == own
         elif piece.text != " ":

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from fairseq_littlebird.conversion.vocabulary import words_of_dictionary, words_of_tokenizer
+from fairseq_littlebird.conversion.vocabulary import map_of_dictionary, map_of_tokenizer
 from fairseq_littlebird.data.dictionary import load_dictionary, read_dictionary, vocabulary
 from fairseq_littlebird.data.preparation import check_match
 from fairseq_littlebird.text.tokenizers import UNKNOWN, dictionary_text, load_tokenizer
@@ -120,9 +120,9 @@ def test_dictionaries(hostile):
         text = dictionary_text(tokenizer, folder / "dict.txt")
         lines = [line for line in text.split("\n") if line]
         count = len(lines) + 4 + (not any(line.startswith("<mask> ") for line in lines))
-        words_of_dictionary(text.encode(), count, [], str(folder))
+        map_of_dictionary(text.encode(), count, [], str(folder))
         numbers = tokenizer.numbers()
-        words_of_tokenizer(tokenizer.symbols(), numbers, max(numbers.values()) + 1, [], str(folder))
+        map_of_tokenizer(tokenizer.symbols(), numbers, max(numbers.values()) + 1, [], str(folder))
 
     words = hostile.Lines("zoe 3\nsang 2\n##a 1\na 1\n, 1\n! 1\nx 1\n##nn 1")
     other = hostile.Lines("▁zoe 3\n<0xC3> 2\nĠa 1\n<mask> 1\nzoe 1\nsang 1\na 1\nx 1\n")

@@ -53,7 +53,7 @@ def test_factorised_word_embeddings():
     full = model(word_embed_dim=6)
     x, _ = full(torch.randint(4, WORDS, (2, 5)))
     assert x.shape == (2, 5, WORDS)
-    assert full.encoder.embeddings.words.weight.shape == (WORDS, 6)
+    assert full.encoder.embeddings.tokens.weight.shape == (WORDS, 6)
 
 
 def test_positions_of_padding_insertion_are_refused():

@@ -21,7 +21,7 @@ def embeddings() -> Embeddings:
 def test_the_context_alone_gets_it(embeddings):
     tokens = torch.randint(2, 20, (2, 9))
     x = embeddings(tokens, context_starts=torch.tensor([3, 7]))
-    plain = embeddings.words(tokens) + embeddings.positions(torch.arange(9))
+    plain = embeddings.tokens(tokens) + embeddings.positions(torch.arange(9))
     for row, start in enumerate((3, 7)):
         plain[row, start:] += embeddings.context
     torch.testing.assert_close(x, embeddings.norm(plain))
@@ -31,6 +31,6 @@ def test_a_text_without_question_has_none_of_it(embeddings):
     """It still gets a gradient, or distributed training would wait for it."""
     tokens = torch.randint(2, 20, (2, 9))
     x = embeddings(tokens)
-    torch.testing.assert_close(x, embeddings.norm(embeddings.words(tokens) + embeddings.positions(torch.arange(9))))
+    torch.testing.assert_close(x, embeddings.norm(embeddings.tokens(tokens) + embeddings.positions(torch.arange(9))))
     x.sum().backward()
     assert not embeddings.context.grad.any()

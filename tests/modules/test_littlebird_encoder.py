@@ -121,7 +121,7 @@ def test_learned_positions_end_with_their_table():
         encoder(text(1, 9))
 
 
-def test_window_off_leaves_the_packed_rows_alone():
+def test_window_off_leaves_the_pack_vectors_alone():
     """Without the window a token's new value depends on its neighbours through the pack only: order is lost."""
     encoder = build(window=False)
     tokens = text(1, 10)

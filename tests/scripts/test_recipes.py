@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from fairseq_littlebird.cli.warm_start import main as warm_start
-from fairseq_littlebird.text.html import WORDS
+from fairseq_littlebird.text.html import TOKENS
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA_SETS = sorted(file.stem for file in (ROOT / "configs" / "data_set").glob("*.yaml"))
@@ -44,7 +44,7 @@ def student(tmp_path: Path) -> Path:
     folder = tmp_path / "student of mine"
     folder.mkdir()
     (folder / "checkpoint.pt").touch()
-    (folder / "dict.txt").write_text("".join(f"{word} 0\n" for word in ["the", *(f"<{tag}>" for tag in WORDS)]))
+    (folder / "dict.txt").write_text("".join(f"{word} 0\n" for word in ["the", *(f"<{tag}>" for tag in TOKENS)]))
     (folder / "model.args").write_text("--arch littlebird_tiny --pack-size 8\n")
     return folder
 

@@ -18,7 +18,7 @@ import pytest
 from helpers.processes import COMMANDS, PACKAGE, ForkServer, environment_with
 
 from fairseq_littlebird.cli.prepare import main as prepare
-from fairseq_littlebird.text.html import WORDS as HTML_WORDS
+from fairseq_littlebird.text.html import TOKENS as HTML_TOKENS
 
 SIZES = """--arch littlebird_tiny --encoder-layers 2 --encoder-embed-dim 32 --encoder-ffn-embed-dim 48
     --encoder-attention-heads 2 --pack-size 8 --block-size 16""".split()
@@ -237,7 +237,7 @@ def prepared(gold: dict[str, Path], data_dir: Path, tmp_path_factory: pytest.Tem
             words = folder / "dict.txt"
             shutil.copyfile(tokenizer / "dict.txt", words)
             with words.open("a", encoding="utf-8") as file:
-                file.writelines(f"<{tag}> 0\n" for tag in HTML_WORDS)
+                file.writelines(f"<{tag}> 0\n" for tag in HTML_TOKENS)
             arguments = ["--dataset", name.split()[0], "--train", f"{gold[name]}", "--test", f"{gold[name]}"]
             arguments += ["--tokenizer", f"{tokenizer}", "--dict", f"{words}", "--destdir", f"{folder}/out"]
             prepare(["qa", *arguments, "--max-tokens", f"{max_tokens}", "--stride", f"{max_tokens // 2}"])

@@ -66,7 +66,7 @@ def test_the_checkpoint_holds_nothing_of_the_teacher(straight, teacher):
     state = torch.load(straight[0] / "checkpoint_last.pt", weights_only=True)
     assert state["criterion"] is None
     assert not any("teacher" in key for key in state["model"])
-    taught = torch.load(teacher("littlebird_masked_lm"), weights_only=True)["model"]["encoder.embeddings.words.weight"]
+    taught = torch.load(teacher("littlebird_masked_lm"), weights_only=True)["model"]["encoder.embeddings.tokens.weight"]
     words = [t for t in state["model"].values() if t.shape == taught.shape]
     moments = [s["exp_avg"] for s in state["last_optimizer_state"]["state"].values()]
     assert len(words) == 1 and not torch.equal(words[0], taught)

@@ -123,7 +123,7 @@ def test_fairseqs_own_tasks_from_a_checkpoint(name, way, words, tiny, swapped, t
     folder = data / name / ("input0" if name == "classes" else "")
     assert str(caught.value).startswith(f"{path}: the checkpoint's dictionary differs from {folder}/dict.txt: {differ}")
     model(tiny).load_state_dict(dict(state["model"]))
-    table = "encoder.embeddings.words.weight"
+    table = "encoder.embeddings.tokens.weight"
     model(data).load_state_dict(state["model"] | {table: state["model"][table] + 1})
 
 
@@ -202,7 +202,7 @@ def test_warm_start_from_a_training(teacher, tiny, swapped, tmp_path, capsys):
     paths = out / "checkpoint.pt", folder / "checkpoint_last.pt"
     new, old = (torch.load(path, weights_only=True)["model"] for path in paths)
     assert set(ours) - set(theirs) == {"[NEW]"}
-    known, table = [ours.index(symbol) for symbol in theirs], "encoder.embeddings.words.weight"
+    known, table = [ours.index(symbol) for symbol in theirs], "encoder.embeddings.tokens.weight"
     torch.testing.assert_close(new[table][known], old[table] + old["encoder.embeddings.positions.weight"].mean(0))
     shutil.copyfile(data / "text" / "dict.txt", folder / "dict.txt")
     with pytest.raises(SystemExit):

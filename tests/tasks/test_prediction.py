@@ -151,7 +151,7 @@ def test_bad_input_is_one_line(reader, words, tiny, tmp_path, capsys):
     truncated = tmp_path / "truncated.pt"
     truncated.write_bytes(reader.read_bytes()[:5000])
     state = torch.load(reader, weights_only=True)
-    state["model"]["encoder.embed_tokens.weight"] = state["model"].pop("encoder.embeddings.words.weight")
+    state["model"]["encoder.embed_tokens.weight"] = state["model"].pop("encoder.embeddings.tokens.weight")
     torch.save(state, tmp_path / "renamed.pt")
     state["task_state"]["files"] = [1]
     torch.save(state, tmp_path / "damaged.pt")

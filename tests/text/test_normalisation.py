@@ -271,7 +271,7 @@ def test_the_exported_tokenizer_gives_the_same_tokens_and_offsets(folder, name, 
     fast.tokenizer.encode_special_tokens = True
     encoding = fast.tokenizer.encode(text, add_special_tokens=False)
     wanted, offsets = tokenizer.encode(text)
-    rows = [fast.rows[number] for number in encoding.ids]
+    rows = [fast.dictionary_ids[number] for number in encoding.ids]
     assert ["<unk>" if row is None else symbols[row] for row in rows] == wanted
     places = exact_offsets(SimpleNamespace(backend_tokenizer=fast.tokenizer), text, encoding.offsets)
     seen = [piece not in "▁Ġ" for piece in encoding.tokens]  # nobody looks for white space

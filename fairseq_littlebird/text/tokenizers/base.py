@@ -56,7 +56,7 @@ class Tokenizer(Protocol):
     def numbers(self) -> dict[str, int]:
         """The vocabulary's own number of every symbol, of its special symbols under fairseq's names, and of all else.
 
-        A pretrained model's word embeddings are in the order of these numbers.
+        A pretrained model's token embeddings are in the order of these numbers.
         """
         ...
 

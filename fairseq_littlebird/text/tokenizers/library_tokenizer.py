@@ -20,7 +20,7 @@ class LibraryTokenizer:
         tokenizer: a ``tokenizers.Tokenizer``.
         files: see :class:`Tokenizer`.
         numbers: symbols are the vocabulary's numbers instead of its pieces.
-        unknown: the vocabulary's name for an unknown word.
+        unknown: the vocabulary's name for an unknown token.
     """
 
     def __init__(
