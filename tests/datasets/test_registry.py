@@ -160,9 +160,8 @@ def test_gold_that_cannot_be_scored(riddles, tmp_path, capsys, records, message)
 
 
 def test_a_data_set_that_nothing_registers():
-    with pytest.raises(
-        UserError, match="x: of an unknown data set, 'charades'; .*--user-dir; Python: by importing the package"
-    ):
+    message = "x: of an unknown data set, 'charades'; .*with --user-dir; Python: by importing the package"
+    with pytest.raises(UserError, match=message):
         find_dataset("charades", "x")
 
 
@@ -172,7 +171,7 @@ def test_a_data_set_that_nothing_registers():
         (None, "no package here"),
         ("import not_there_at_all", "line 1: cannot be imported (No module"),
         ("1\nx = (", "line 2: cannot be imported (SyntaxError: "),
-        ("def f():\n    f(1)\nf()", "line 3: cannot be imported (TypeError: f() takes 0"),
+        ("def f():\n    f(1)\nf()", "line 2: cannot be imported (TypeError: f() takes 0"),
         ("x = 1\ny", "line 2: cannot be imported (NameError: name 'y'"),
         ("import os\nos.nothing", "line 2: cannot be imported (AttributeError: "),
         ("raise SystemExit(3)", "line 1: cannot be imported (SystemExit: 3"),
