@@ -75,6 +75,7 @@ assert not {"fairseq", "hydra", "omegaconf"} & {*sys.modules}
         "import fairseq_littlebird.criterions",
         "import fairseq_littlebird.data.batch",
         "import fairseq_littlebird.optimizers.littlebird_adam",
+        "from fairseq_littlebird.datasets import *; register_dataset(DATASETS.pop('squad'))",
         "from argparse import Namespace; from fairseq.utils import import_user_module as load; "
         f"load(Namespace(user_dir={str(PACKAGE)!r}))",
     ],

@@ -7,13 +7,17 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
-from fairseq_littlebird.datasets import AUTO, DATASETS, PLAIN, recognised
+from fairseq_littlebird.datasets import AUTO, DATASETS
+from fairseq_littlebird.datasets.registry import check_format, dataset_of, recognised
 from fairseq_littlebird.datasets.scoring import official_metric
+from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError, exit_on_user_error
-from fairseq_littlebird.formats.questions import FORMATS
+from fairseq_littlebird.formats.questions import format_of
 from fairseq_littlebird.formats.records import open_records
 from fairseq_littlebird.formats.texts import scalar_label
 from fairseq_littlebird.inputs import check_given_once, is_rereadable
@@ -36,6 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     import_user_dir(argv)
     args = _parser().parse_args(argv)
     check_given_once(path for path in (args.gold, args.predictions, args.null_odds) if path)
+    if args.dataset in DATASETS:
+        _check_format(args.gold, DATASETS[args.dataset])
     metric = _metric(_recognised(args.gold) if args.dataset == AUTO else args.dataset)
     null_odds: dict[str, float] | None = None
     if args.null_odds is not None:
@@ -48,7 +54,8 @@ def main(argv: list[str] | None = None) -> None:
     gold = metric.read_gold(args.gold)
     identifiers = metric.answers(gold, args.gold)
     if args.predictions is None:
-        print(f"{args.gold}: {len(identifiers):,} gold answers")
+        count = len(identifiers)
+        print(json.dumps({"gold_answers": count}) if args.json else f"{args.gold}: {count:,} gold answers")
         return
     predictions = metric.read_predictions(args.predictions)
     maps = {f"{args.predictions}, {part}": predictions[part] for part in metric.parts}
@@ -139,15 +146,26 @@ def _recognised(path: str) -> str:
     if not is_rereadable(path):
         raise UserError("standard input is read once", path, "name its --dataset")
     with open_records(files_of(path, ".jsonl", ".jsonl.gz", ".json")[0], "give the data set's own file") as records:
-        found = recognised(records.first)
-        name = found.name if found else CLASSIFICATION if _has_labels(records.first) else PLAIN
+        name = CLASSIFICATION if _has_labels(records.first) else dataset_of(records).name
     print(f"littlebird-evaluate: --dataset auto: {name}", file=sys.stderr)
     return name
 
 
+def _check_format(path: str, spec: DatasetSpec) -> None:
+    """Raises UserError where the gold is plainly another data set's; what else is wrong its own parser says better."""
+    if not is_rereadable(path) or not Path(path).is_file():
+        return
+    with ExitStack() as stack:
+        try:
+            records = stack.enter_context(open_records(path, spec.remedy))
+        except UserError:
+            return
+        check_format(records, spec)
+
+
 def _has_labels(record: Any) -> bool:
     """Whether a record is no question, and has nothing but labels and lists of labels."""
-    if not isinstance(record, dict) or any(form.matches(record) for form in FORMATS):
+    if not isinstance(record, dict) or recognised(record) or format_of(record):
         return False
     lists = [value if isinstance(value, list) else [value] for value in record.values()]
     return bool(lists) and all(scalar_label(label) is not None for labels in lists for label in labels)

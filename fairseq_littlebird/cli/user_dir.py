@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.errors import UserError, first_line
 
 
 def add_user_dir(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def import_user_dir(arguments: Sequence[str] | None) -> None:
     Args:
         arguments: of the command; None for the program's own.
     Raises:
-        UserError: no such package, or it cannot be imported.
+        UserError: no such package, or its code fails; names the line in it.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--user-dir")
@@ -37,5 +38,23 @@ def import_user_dir(arguments: Sequence[str] | None) -> None:
         from fairseq.utils import import_user_module  # argument parsing and --help should not wait for fairseq
 
         import_user_module(options)
-    except (ImportError, SyntaxError, ValueError) as error:
-        raise UserError(f"cannot be imported ({error})", options.user_dir, "correct it") from error
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
+        raise UserError(
+            f"cannot be imported ({_told(error)})", _place(error, options.user_dir), "correct it"
+        ) from error
+
+
+def _told(error: BaseException) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else first_line(error)
+    return text if isinstance(error, ValueError | ImportError) else f"{type(error).__name__}: {text}"
+
+
+def _place(error: BaseException, folder: str) -> str:
+    """The last line of the user's own code that led to an error; the folder where there is none."""
+    inside = Path(folder).resolve()
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if inside in Path(f.filename).resolve().parents]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else folder

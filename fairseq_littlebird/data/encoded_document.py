@@ -20,7 +20,7 @@ from fairseq_littlebird.text.window import NOT_CONTEXT
 
 @dataclass
 class EncodedQuestion:
-    """A question's token ids int32[q], its answers in place, what was repaired, what lost.
+    """A question's token ids int32[q], its answers in place, what was repaired, found without an offset, lost.
 
     ``spans``, int32[a, 2], are first and last token (inclusive, in the document) of each answer in place;
     ``snapped`` counts those that start or end inside a token. ``segments``, int32[m, 3], has those of each segment,
@@ -32,6 +32,7 @@ class EncodedQuestion:
     answers: list[Answer]
     spans: np.ndarray
     repaired: list[tuple[Answer, Place]]
+    found: list[tuple[Answer, Place]]
     lost: list[Answer]
     segments: np.ndarray
     answer_type: int
@@ -117,6 +118,7 @@ class DocumentEncoder:
             answers=[],
             spans=np.zeros(0),
             repaired=[],
+            found=[],
             lost=[],
             segments=np.array(segments, dtype=np.int32).reshape(-1, 3),
             answer_type=answer_type,
@@ -129,7 +131,9 @@ class DocumentEncoder:
                 result.lost.append(answer)
                 continue
             text = example.document[place.start : place.stop]
-            if place.start != answer.start:
+            if answer.unplaced:
+                result.found.append((answer, place))
+            elif place.start != answer.start:
                 result.repaired.append((answer, place))
             covered = example.document[offsets[span[0], 0] : offsets[span[1], 1]]
             result.snapped += covered.strip() != text.strip()

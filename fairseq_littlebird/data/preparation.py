@@ -166,7 +166,7 @@ def _read_split(files: Iterable[QuestionFile], split: str, join_articles: bool, 
     seen: set[str] = set()
     labelled: bool | None = None
     for file in files:
-        before = len(seen)
+        before, bad = len(seen), len(log.skipped)
         for example in file.read(join_articles, log):
             where = f"{file.path}, question {example.id}"
             if example.id in seen:
@@ -175,21 +175,24 @@ def _read_split(files: Iterable[QuestionFile], split: str, join_articles: bool, 
                     where=str(file.path),
                     remedy="make the ids of a split distinct",
                 )
-            with log.record():
+            with log.record(offer=bool(seen)):  # where not even the first has answers, none may have
                 if not example.labelled and (split != "test" or labelled):
                     other = "" if split != "test" else ", unlike others in this split"
                     remedy = "give its answers, an empty list if there are none"
                     raise UserError(f"nothing says what its answer is{other}", where, remedy)
                 if labelled is False and example.labelled:
+                    has = "answers" if example.answers else "an answer, that there is none"
                     raise UserError(
-                        "it has answers, unlike others in this split", where, "give all or none their answers"
+                        f"it has {has}, unlike others in this split", where, "give all or none their answers"
                     )
                 labelled = example.labelled
                 seen.add(example.id)
                 yield example
         if len(seen) == before:
-            left = f"; {len(log.skipped):,} bad ones left out" if log.skipped else ""
-            raise UserError(f"no question in this file{left}", where=str(file.path), remedy="leave the file out")
+            what, remedy = "no question in this file", "leave the file out"
+            if len(log.skipped) > bad:
+                what, remedy = f"all its {len(log.skipped) - bad:,} records are bad", f"the first: {log.skipped[bad]}"
+            raise UserError(what, str(file.path), remedy)
 
 
 def _read_so_far(characters: int, *, seconds: float) -> str:

@@ -20,7 +20,8 @@ def summary_lines(split: str, summary: Mapping[str, Any], *, trained: bool = Tru
         + f"; {summary['answered_windows']:,} windows hold an answer",
         f"{split}: {summary['answers']:,} answers in place, {summary['repaired']:,} of them repaired "
         f"({summary['nearest']:,} to the nearest of several places) and {summary['snapped']:,} grown to whole tokens; "
-        f"{summary['lost']:,} not found; "
+        + _found(summary)
+        + f"{summary['lost']:,} not found; "
         f"{summary['unknown_share']:.3%} unknown tokens",
     ]
     if summary["untrainable"]:
@@ -37,6 +38,11 @@ def summary_lines(split: str, summary: Mapping[str, Any], *, trained: bool = Tru
     if summary["unreachable"]:
         lines.append(f"{split}: {reach_line(summary, trained=trained)}")
     return lines
+
+
+def _found(summary: Mapping[str, Any]) -> str:
+    first = f" ({summary['first']:,} in the first of several places)" if summary["first"] else ""
+    return f"{summary['found']:,} found by their text{first}; " if summary["found"] else ""
 
 
 def _answered(summary: Mapping[str, Any]) -> str:

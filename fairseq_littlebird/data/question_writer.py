@@ -35,6 +35,8 @@ _COUNTS = (
     "snapped",
     "repaired",
     "nearest",
+    "found",
+    "first",
     "lost",
     "tokens",
 )
@@ -81,10 +83,15 @@ class QuestionWriter:
                 what = "answer moved to its text" if place.certain else "answer moved to the nearest place of its text"
                 self._tell(question, what, answer, repaired=place.start)
                 self._count["nearest"] += not place.certain
+            for answer, place in question.found:
+                if not place.certain:
+                    self._tell(question, "answer without an offset: the first of several places", answer)
+                    self._count["first"] += 1
             for answer in question.lost:
                 self._tell(question, "answer not found", answer)
             self._count["answers"] += len(question.answers)
             self._count["repaired"] += len(question.repaired)
+            self._count["found"] += len(question.found)
             self._count["lost"] += len(question.lost)
             self._count["snapped"] += question.snapped
             pieces, stride_cut = cut(len(document.tokens), len(question.tokens), self._max_tokens, self._stride)

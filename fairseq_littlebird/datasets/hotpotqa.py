@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.registry import add_dataset
 from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.reading_log import ReadingLog
@@ -109,7 +109,7 @@ def _supporting_facts(prediction: Prediction, answer: FinalAnswer) -> str:
     return member(prediction.id, [json.loads(name) for name, probability in named if probability > LEAST_PROBABLE_FACT])
 
 
-HOTPOTQA = register_dataset(
+HOTPOTQA = add_dataset(
     DatasetSpec(
         name="hotpotqa",
         title="HotpotQA",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.registry import add_dataset
 from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.formats.records import Records
@@ -61,7 +61,7 @@ def _answers(question: Any, where: str) -> tuple[Answer, ...]:
     return (Answer(text, field(answer, "html_answer_start", int, where, REMEDY)),)
 
 
-KORQUAD2 = register_dataset(
+KORQUAD2 = add_dataset(
     DatasetSpec(
         name="korquad2",
         title="KorQuAD 2",

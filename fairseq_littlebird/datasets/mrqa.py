@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.registry import add_dataset
 from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.reading_log import ReadingLog
@@ -82,7 +82,7 @@ def _matches(record: dict[str, Any]) -> bool:
     return "context" in record and isinstance(first, dict) and bool({"qid", "detected_answers"} & first.keys())
 
 
-MRQA = register_dataset(
+MRQA = add_dataset(
     DatasetSpec(
         name="mrqa",
         title="MRQA",

@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.registry import add_dataset
 from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.formats.reading_log import ReadingLog
@@ -254,7 +254,7 @@ def _record(prediction: Prediction, answer: FinalAnswer) -> str:
     return json.dumps(record, ensure_ascii=False)
 
 
-NATURAL_QUESTIONS = register_dataset(
+NATURAL_QUESTIONS = add_dataset(
     DatasetSpec(
         name="natural_questions",
         title="Natural Questions",

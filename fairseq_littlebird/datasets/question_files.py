@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fairseq_littlebird.datasets.registry import AUTO, DATASETS, PLAIN, check_format, recognised
+from fairseq_littlebird.datasets.registry import AUTO, DATASETS, check_format, dataset_of, recognised
 from fairseq_littlebird.datasets.spec import DatasetSpec, Parser
 from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.formats.reading_log import ReadingLog
@@ -24,8 +24,9 @@ class QuestionFile:
     """
 
     def __init__(self, dataset: str, records: Records) -> None:
-        if dataset == AUTO:
-            self.spec = recognised(records.first) or DATASETS[PLAIN]
+        self._unnamed = dataset == AUTO
+        if self._unnamed:
+            self.spec = dataset_of(records)
         else:
             self.spec = DATASETS[dataset]
             check_format(records, self.spec)
@@ -48,6 +49,14 @@ class QuestionFile:
                 _check_text(example, str(self.path), document is not example.document)
                 document = example.document
                 yield example
+        self._check_version()
+
+    def _check_version(self) -> None:
+        """Raises UserError where the version, which may stand behind the records, tells of another data set."""
+        told = recognised({}, self._records.top)
+        if self._unnamed and told is not None and told.parse is self.spec.parse and told is not self.spec:
+            what = f"this is {told.title}, as the version at its end says"
+            raise UserError(what, str(self.path), f"give --dataset {told.name}")
 
 
 def _parser(spec: DatasetSpec, join_articles: bool, where: str) -> Parser:

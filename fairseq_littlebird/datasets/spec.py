@@ -34,6 +34,8 @@ class DatasetSpec(AnswerSpec):
         file_format: what people call its format, as in "this is …"; empty for the title.
         matches: whether an object, the first record of a file, is of this format and no other; None where nothing
             tells.
+        version: how the member "version" of its files begins, where nothing else tells them from SQuAD's; empty for
+            any.
         document_pieces: what the model reads of a document given alone; None for all of it.
         final_answer: the answer text of a prediction.
         prediction_format: of ``predictions.json``.
@@ -50,6 +52,7 @@ class DatasetSpec(AnswerSpec):
     parse_articles: Parser | None = None
     file_format: str = ""
     matches: Callable[[dict[str, Any]], bool] | None = None
+    version: str = ""
     document_pieces: Callable[[str], tuple[Piece, ...]] | None = None
     final_answer: AnswerRule = best_span
     prediction_format: PredictionFormat = TEXTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.registry import add_dataset
 from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.datasets.squad_gold import read_squad_gold
 from fairseq_littlebird.formats.questions import REMEDY, parse_passages
@@ -65,11 +65,14 @@ def _example(question: Question, document: str, title: str, within: tuple[int, i
 
 
 def _answer(answer: GivenAnswer, within: tuple[int, int] | None) -> Answer:
-    start = 0 if answer.start is None else answer.start  # it is looked for from there
-    return Answer(without_surrogates(answer.text), start + within[0] if within and start >= 0 else start, within)
+    unplaced = answer.start is None
+    start = answer.start or 0  # an unplaced answer is looked for from there
+    if within and start >= 0:
+        start += within[0]
+    return Answer(without_surrogates(answer.text), start, within, unplaced)
 
 
-SQUAD = register_dataset(
+SQUAD = add_dataset(
     DatasetSpec(
         name="squad",
         title="SQuAD",

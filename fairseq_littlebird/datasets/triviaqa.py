@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.registry import add_dataset
 from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.opening import open_text
@@ -115,7 +115,7 @@ def _evidence(path: Path) -> Path:
     raise UserError("no folder evidence/ beside it", where=str(path), remedy="unpack the release as it is")
 
 
-TRIVIAQA = register_dataset(
+TRIVIAQA = add_dataset(
     DatasetSpec(
         name="triviaqa",
         title="TriviaQA",

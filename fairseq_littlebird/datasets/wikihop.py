@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fairseq_littlebird.datasets.registry import register_dataset
+from fairseq_littlebird.datasets.registry import add_dataset
 from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.reading_log import ReadingLog
@@ -71,7 +71,7 @@ def _texts(record: Any, name: str, where: str) -> list[str]:
     return [without_surrogates(text) for text in texts]
 
 
-WIKIHOP = register_dataset(
+WIKIHOP = add_dataset(
     DatasetSpec(
         name="wikihop",
         title="WikiHop",

@@ -23,6 +23,9 @@ _HEAD = 64  # bytes that tell what a file is
 _CHUNK = 1 << 16
 _DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 _BINARY = {b"PAR1": "Parquet", b"ARROW1": "Arrow", b"\x89HDF": "HDF5", b"SQLite": "SQLite", b"%PDF": "PDF"}
+_ARCHIVES = {b"7z\xbc\xaf\x27\x1c": "a 7z", b"Rar!\x1a\x07": "a RAR"}
+_TAR, _TAR_AT, _TAR_HEAD = b"ustar", 257, 512
+_UNPACK = "unpack it and name the files that are meant"
 _MARKS = {b"\xff\xfe\0\0": "UTF-32", b"\0\0\xfe\xff": "UTF-32", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -33,7 +36,7 @@ def open_binary(path: str | Path) -> Iterator[io.BufferedReader]:
     A zip must hold one file, apart from hidden ones.
 
     Raises:
-        UserError: a file that is missing, unreadable, damaged, or a zip of several.
+        UserError: a file that is missing, unreadable, damaged, a zip of several, or another archive, packed or not.
     """
     with ExitStack() as stack:  # which closes what the functions below open
         raw = _opened(path, stack)
@@ -48,9 +51,15 @@ def open_binary(path: str | Path) -> Iterator[io.BufferedReader]:
         elif head.startswith((b"PK\3\4", b"PK\5\6")):
             kind, unpacked = "zip", _only_member(raw, path, stack)
         else:
+            kind = _archive(raw)
+            if kind:
+                raise UserError(f"{kind} archive", str(path), _UNPACK)
             yield raw
             return
-        yield _buffered(unpacked, path, stack, kind)
+        content = _buffered(unpacked, path, stack, kind)
+        if archive := _archive(content):
+            raise UserError(f"{archive} archive in {kind}", str(path), _UNPACK)
+        yield content
 
 
 @contextmanager
@@ -149,12 +158,20 @@ def _only_member(raw: io.BufferedReader, path: str | Path, stack: ExitStack) -> 
         archive = stack.enter_context(zipfile.ZipFile(file))
         names = [name for name in archive.namelist() if not name.endswith("/") and not _is_hidden(name)]
         if len(names) != 1:
-            raise UserError(f"a zip of {len(names)} files", str(path), "unpack it and name the files that are meant")
+            raise UserError(f"a zip of {len(names)} files", str(path), _UNPACK)
         return archive.open(names[0])
     except (RuntimeError, NotImplementedError) as error:  # encrypted, or packed in a way that Python does not know
         raise UserError(f"not a plain zip file ({error})", str(path), "unpack it") from error
     except (*_DAMAGED, ValueError, OverflowError) as error:
         raise _damaged("zip", path) from error
+
+
+def _archive(content: io.BufferedReader) -> str:
+    """What archive the first bytes are of, as tar, which has no mark at its beginning; empty for none."""
+    head = content.peek(_TAR_HEAD)
+    if head[_TAR_AT:].startswith(_TAR):
+        return "a tar"
+    return next((name for mark, name in _ARCHIVES.items() if head.startswith(mark)), "")
 
 
 def _other_encoding(head: bytes) -> str:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from fairseq_littlebird.errors import UserError
 
+OTHER_FORMAT = "another JSON format"
+"""What errors say of a record that lacks what the format has; where the first one does, so will the others."""
+
 
 @dataclass
 class Note:
@@ -34,6 +37,7 @@ class ReadingLog:
         skipped: the errors of the records left out.
         characters: those read so far.
         formats: the format of each file, as people call it.
+        read_well: whether any record was read without an error.
     """
 
     skip_bad: bool = False
@@ -43,20 +47,28 @@ class ReadingLog:
     skipped: list[str] = field(default_factory=list)
     characters: int = 0
     formats: dict[str, str] = field(default_factory=dict)
+    read_well: bool = False
 
     def note(self, what: str, where: str) -> None:
         """Counts one more value of this kind."""
         self.notes.setdefault(what, Note(where)).count += 1
 
     @contextmanager
-    def record(self) -> Iterator[None]:
-        """Around the reading of a record: its error is kept where bad records are skipped."""
+    def record(self, offer: bool = True) -> Iterator[None]:
+        """Around the reading of a record: its error is kept where bad records are skipped.
+
+        Args:
+            offer: whether an error may mention the option; it never does where the whole file is of another format.
+        """
         try:
             yield
         except UserError as error:
+            offer = offer and bool(self.option) and (self.read_well or OTHER_FORMAT not in str(error))
             if self.skip_bad:
                 self.skipped.append(str(error))
-            elif self.option and self.option not in str(error):  # records lie within records
+            elif offer and self.option not in str(error):  # records lie within records
                 raise UserError(f"{error}, or leave bad records out with {self.option}") from error
             else:
                 raise
+        else:
+            self.read_well = True

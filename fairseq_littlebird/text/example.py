@@ -16,11 +16,13 @@ class Answer:
         text: the answer as the data set gives it.
         start: character offset of ``text`` in the document; negative where it has no place there.
         within: [start, stop) characters that it stands within, where its offset is wrong; None for the whole document.
+        unplaced: the data set gives no offset: the text is looked for from ``start`` on, which is no repair.
     """
 
     text: str
     start: int
     within: tuple[int, int] | None = None
+    unplaced: bool = False
 
 
 @dataclass(frozen=True)

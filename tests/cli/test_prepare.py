@@ -200,7 +200,7 @@ def test_bad_input_is_one_line_that_names_it(tmp_path, trained, corpus, capsys):
     assert "answer_start" in qa(squad_file(tmp_path / "f.json", answer_start="two"))
     assert "1 answer not found" in qa(squad_file(tmp_path / "f.json", text="none"))
     assert "1 empty context" in qa(squad_file(tmp_path / "f.json", context=""))
-    assert "no 'context'" in qa(good, dataset="mrqa")
+    assert "this is SQuAD's JSON" in qa(good, dataset="mrqa")
     assert "none.json" in qa(tmp_path / "none.json")
     assert "no such tokenizer" in qa(good, tokenizer=tmp_path / "none")
     assert "dict.txt" in qa(good, dict=tmp_path / "dict.txt")

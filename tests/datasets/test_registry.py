@@ -77,6 +77,30 @@ def test_a_name_is_taken_once():
             register_dataset(replace(RIDDLES, name=name))
 
 
+@pytest.mark.parametrize(
+    ("member", "value", "message"),
+    [
+        ("name", "two words", "name must be letters, digits"),
+        ("name", 3, "name must be a text, got int 3"),
+        ("title", " ", "title must be a text that is not empty"),
+        ("parse", None, "parse must be a function, got NoneType"),
+        ("matches", "key", "matches must be a function or None"),
+        ("max_answer_length", 0, "max_answer_length must be a positive number, got int 0"),
+        ("max_answer_length", 8.0, "max_answer_length must be a whole number"),
+        ("answer_types", "span", "answer_types must be a tuple of texts"),
+        ("segments", "sentences", "segments must be one of '', 'evidence'"),
+        ("prediction_format", "{}", "prediction_format must be a tuple of Section"),
+        ("validation_metric", TextMetric("em", "f1"), "validation_metric must be a TextMetric of two functions"),
+        ("official_metric", max, "official_metric must be an OfficialMetric or None"),
+    ],
+)
+def test_a_description_that_cannot_be_used(member, value, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        register_dataset(replace(RIDDLES, **{member: value}))
+    with pytest.raises(TypeError, match="expected a DatasetSpec, got dict"):
+        register_dataset({"name": "riddles"})
+
+
 def test_a_data_set_of_the_users_own_is_read_and_recognised(riddles, tmp_path, monkeypatch):
     path = written(tmp_path / "x.json", RECORDS)
     with open_questions("auto", path) as file:
@@ -88,6 +112,9 @@ def test_a_data_set_of_the_users_own_is_read_and_recognised(riddles, tmp_path, m
     monkeypatch.setitem(DATASETS, "riddles", replace(riddles, file_format=""))
     with pytest.raises(UserError, match="this is the riddles; give --dataset riddles, or auto"):
         list(read_questions("squad", path))
+    squads = written(tmp_path / "squad.json", {"data": [{"paragraphs": []}]})
+    with pytest.raises(UserError, match="this is SQuAD's JSON; give --dataset squad, or auto"):
+        list(read_questions("riddles", squads))
     with pytest.raises(UserError, match="the riddles has no articles to join"):
         list(read_questions("riddles", path, join_articles=True))
 
@@ -133,7 +160,8 @@ def test_gold_that_cannot_be_scored(riddles, tmp_path, capsys, records, message)
 
 
 def test_a_data_set_that_nothing_registers():
-    with pytest.raises(UserError, match="x: of an unknown data set, 'charades'; .*--user-dir that registers it"):
+    message = "x: of an unknown data set, 'charades'; .*with --user-dir; Python: by importing the package"
+    with pytest.raises(UserError, match=message):
         find_dataset("charades", "x")
 
 
@@ -141,8 +169,12 @@ def test_a_data_set_that_nothing_registers():
     ("content", "message"),
     [
         (None, "no package here"),
-        ("import not_there_at_all", "cannot be imported"),
-        ("x = (", "cannot be imported"),
+        ("import not_there_at_all", "line 1: cannot be imported (No module"),
+        ("1\nx = (", "line 2: cannot be imported (SyntaxError: "),
+        ("def f():\n    f(1)\nf()", "line 2: cannot be imported (TypeError: f() takes 0"),
+        ("x = 1\ny", "line 2: cannot be imported (NameError: name 'y'"),
+        ("import os\nos.nothing", "line 2: cannot be imported (AttributeError: "),
+        ("raise SystemExit(3)", "line 1: cannot be imported (SystemExit: 3"),
         ("from fairseq_littlebird.datasets import *; register_dataset(DATASETS['squad'])", "'squad' is registered"),
     ],
 )

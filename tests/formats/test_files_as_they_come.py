@@ -10,6 +10,7 @@ import json
 import lzma
 import os
 import sys
+import tarfile
 import threading
 import zipfile
 from pathlib import Path
@@ -117,6 +118,54 @@ def test_a_row_without_an_id_is_called_by_its_file_and_number(tmp_path, name, de
         csv.writer(file, delimiter=delimiter).writerows(rows)
     examples = list(read_questions("squad", path))
     assert [(e.id, bool(e.answers)) for e in examples] == [("rows.csv:1", True), ("rows.csv:2", False), ("7", True)]
+
+
+def as_table(rows):
+    return "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in rows)
+
+
+UNKNOWN = {
+    "lines": '{"titel": "T", "absaetze": []}',
+    "a list": [["a", "b"]],
+    "a misspelt member": {"data": [{"title": "T", "paragraph": []}]},
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_auto_refuses_what_it_does_not_know(tmp_path, name):
+    found = {"lines": "titel, absaetze", "a list": "no named members", "a misspelt member": "title, paragraph"}[name]
+    message = rf"x: format not recognised \(the first record has {found}\); known are SQuAD's JSON.*--user-dir$"
+    with pytest.raises(UserError, match=message):
+        list(read_questions("auto", written(tmp_path / "x", UNKNOWN[name])))
+
+
+def test_korquad1_is_known_by_its_version(tmp_path):
+    content = paragraphs(question("1", answers=[ANSWER]))
+    path = written(tmp_path / "x", {"version": "KorQuAD_v1.0_dev", **content})
+    with open_questions("auto", path) as file:
+        assert file.spec.name == "korquad1"
+    assert len(list(read_questions("squad", path))) == 1  # who names it may score it so
+    with pytest.raises(UserError, match="this is KorQuAD 1, as the version at its end says; give --dataset korquad1"):
+        list(read_questions("auto", written(tmp_path / "y", {**content, "version": "KorQuAD_v1.0_dev"})))
+
+
+@pytest.mark.parametrize("dataset", ["hotpotqa", "korquad2", "mrqa", "natural_questions", "triviaqa", "wikihop"])
+@pytest.mark.parametrize(("name", "title"), [("Haystack", "SQuAD's JSON"), ("a table", "rows of questions")])
+def test_squads_formats_are_told_to_other_data_sets(tmp_path, dataset, name, title):
+    with pytest.raises(UserError, match=f"this is {title}; give --dataset squad, or auto"):
+        list(read_questions(dataset, written(tmp_path / "x", QUESTIONS[name])))
+
+
+def test_what_a_table_may_have_is_not_lenient(tmp_path):
+    """Its cells are text; a start may be missing, and an empty answer says that there is none."""
+    rows = [("id", "question", "context", "answer", "answer_start", "is_impossible", "title")]
+    rows += [("1", "Who?", "By Ada Noor.", "Ada Noor", "3", "false", "7"), ("2", "Who?", "By Ada.", "Ada", "", "0", "")]
+    rows += [("3", "Who?", "By Ada.", "", "", "true", ""), ("4", "Who?", "By Ada.", "Ada", "3.0", "", "")]
+    log = ReadingLog()
+    examples = list(read_questions("squad", written(tmp_path / "x", as_table(rows)), log=log))
+    starts = [[None if a.unplaced else a.start for a in e.answers] for e in examples]
+    assert starts == [[3], [None], [], [3]]
+    assert not log.notes
 
 
 def test_lenient_values_are_noted(tmp_path):
@@ -250,6 +299,29 @@ def test_bad_records_are_skipped_and_named(tmp_path):
     assert ["(id 3)" in log.skipped[0], "paragraph 2" in log.skipped[1], len(log.skipped)] == [True, True, 2]
     with pytest.raises(UserError, match="or leave bad records out with --skip-bad$"):
         list(read_questions("squad", path, log=ReadingLog(option="--skip-bad")))
+
+
+@pytest.mark.parametrize("name", ["SQuAD", "rows"])
+def test_skipping_is_not_offered_where_all_is_of_another_format(tmp_path, name):
+    content = {
+        "SQuAD": {"data": [{"paragraphs": [{"kontext": "", "qas": []}]}]},
+        "rows": [{"question": "?", "text": 1}],
+    }
+    path = written(tmp_path / "x", content[name])
+    with pytest.raises(UserError, match="another JSON format") as error:
+        list(read_questions("squad", path, log=ReadingLog(option="--skip-bad")))
+    assert "--skip-bad" not in str(error.value)
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_an_archive_is_named(tmp_path, packed):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("x.json"), io.BytesIO())
+    path = tmp_path / "x.tgz"
+    path.write_bytes(packed(buffer.getvalue()))
+    with pytest.raises(UserError, match="x.tgz: a tar archive.*; unpack it and name the files"):
+        list(read_questions("squad", path))
 
 
 def zipped(data):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 from fairseq_littlebird.errors import UserError, shown
@@ -20,7 +19,8 @@ def listed_answers(value: list[Any], where: str, remedy: str, log: ReadingLog) -
     Raises:
         UserError: the list holds something else.
     """
-    return tuple(_with_text((_answer(item, where, remedy, log) for item in value), where, log))
+    answers = (_answer(item, where, remedy, log) for item in value)
+    return tuple(answer for answer in answers if answer.text.strip())
 
 
 def answers_of(value: Any, start: Any, where: str, remedy: str, log: ReadingLog) -> tuple[GivenAnswer, ...]:
@@ -75,16 +75,6 @@ def _answer(item: Any, where: str, remedy: str, log: ReadingLog) -> GivenAnswer:
         raise UserError(f"another JSON format (an answer is {shown(text)})", where, remedy)
     start = whole_number(item.get(_START), _START, where, remedy, log)
     return GivenAnswer(text, None if start is not None and start < 0 else start)
-
-
-def _with_text(answers: Iterator[GivenAnswer], where: str, log: ReadingLog) -> Iterator[GivenAnswer]:
-    for answer in answers:
-        if not answer.text.strip():
-            log.note("an empty answer, taken as none", where)
-            continue
-        if answer.start is None:
-            log.note("an answer without a start, looked for in the document", where)
-        yield answer
 
 
 def none_if_impossible(

@@ -16,7 +16,7 @@ from fairseq_littlebird.formats.records import Records
 from fairseq_littlebird.formats.scalars import alike, field, identity, text_member, truth
 
 _IDS = ("id", "qid", "question_id", "_id")
-_CONTEXTS = ("context", "document", "passage", "text")
+CONTEXTS = ("context", "document", "passage", "text")
 ANSWERS = ("answers", "answer", "answer_text", "answer_texts")
 _STARTS = ("answer_start", "answer_starts", "start")
 _NUMPY_TEXT = re.compile(r"\{.*:\s*array\(\[", re.DOTALL)  # as pandas writes a cell of Parquet into a CSV
@@ -36,7 +36,7 @@ def row_id(record: dict[str, Any], number: int, records: Records) -> str:
 
 
 def _matches(record: Any) -> bool:
-    return isinstance(record, dict) and "question" in record and any(name in record for name in _CONTEXTS)
+    return isinstance(record, dict) and "question" in record and any(name in record for name in CONTEXTS)
 
 
 def _parse(records: Records, log: ReadingLog) -> Iterator[Passage]:
@@ -52,12 +52,15 @@ def _passages(records: Records, log: ReadingLog) -> Iterator[Passage]:
 def _passage(record: Any, number: int, records: Records, log: ReadingLog) -> Passage:
     where, remedy = records.where(number), records.remedy
     question = field(record, "question", str, where, remedy)
-    context = field(record, first_name(record, _CONTEXTS), str, where, remedy)
+    context = field(record, first_name(record, CONTEXTS), str, where, remedy)
     name = row_id(record, number, records)
     where = f"{where} (id {name})"
+    table = records.layout == "table"
+    if table:  # its cells are text and nothing else, which is no leniency
+        log = ReadingLog()
     title = text_member(record, "title", where, remedy, log)
     impossible = truth(record.get("is_impossible"), "is_impossible", where, remedy, log)
-    answers = _answers(record, records.layout == "table", where, remedy, log)
+    answers = _answers(record, table, where, remedy, log)
     if answers is None and impossible:
         answers = ()
     answers = none_if_impossible(answers, bool(impossible), where, log)
