@@ -2,7 +2,7 @@
 
 Means over the heads and over the queries asked for, so that what a LittleBird layer does with a question's answer is
     t = mean A_window <float>[L],   u = mean A_unpack <float>[S],   R = mean diag(A_unpack) · A_pack <float>[S, L]
-with Σ t + Σ u = 1, and R's rows summing to u.
+with Σ t + Σ u = 1, and Σ_L R = u.
 
 Legend: B batch, L tokens, S pack size, H heads, r queries.
 """
@@ -28,8 +28,8 @@ class AttentionAttribution(NamedTuple):
     """Of a layer."""
 
     tokens: Tensor  # <float32 or wider>[B, L], t
-    packed: Tensor  # <float32 or wider>[B, S], u
-    reached: Tensor  # <float32 or wider>[B, S, L], R
+    pack: Tensor  # <float32 or wider>[B, S], u
+    through_pack: Tensor  # <float32 or wider>[B, S, L], R
 
 
 def littlebird_attribution(
@@ -52,8 +52,8 @@ def littlebird_attribution(
         if a_window is not None:
             tokens += a_window.mean(dim=1).sum(dim=1)
     r, H = stop - first, a_pack.shape[1]
-    reached = torch.einsum("bhs,bhsl->bsl", unpack / (r * H), a_pack)
-    return AttentionAttribution(tokens / r, unpack.mean(dim=1) / r, reached)
+    through_pack = torch.einsum("bhs,bhsl->bsl", unpack / (r * H), a_pack)
+    return AttentionAttribution(tokens / r, unpack.mean(dim=1) / r, through_pack)
 
 
 def full_attention_attribution(

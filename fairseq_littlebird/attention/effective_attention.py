@@ -3,7 +3,7 @@
 The effective attention of a LittleBird query reaches every token, through its window or through a pack vector:
     A = A_window + A_unpack · A_pack,   [A_unpack, A_window] = σ(Q(X) [K(C_P); K(X)]ᵀ / √d - [D_P; D])
 
-Queries are asked for by a slice; nothing of size [L, L] is made for the others. What stands in rows of padded queries
+Queries are asked for by a slice; nothing of size [L, L] is made for the others. What stands at padded queries
 is undefined.
 
 Legend: B batch, L tokens, S pack size, H heads, D head width, b block size, r queries asked for.

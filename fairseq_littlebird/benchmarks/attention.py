@@ -65,7 +65,7 @@ def time_attention(workload: Workload, names: Sequence[str], rounds: int) -> Mea
     torch.set_num_threads(workload.threads)
     torch.manual_seed(0)
     runs = {name: attention_run(name, workload) for name in names}
-    windows = [p for row in workload.row_lengths() for p in window_products(workload.sizes, row, together(workload))]
+    windows = [p for length in workload.lengths() for p in window_products(workload.sizes, length, together(workload))]
     runs[FLOOR] = floor_run(windows, workload)
     return Measured(interleaved(runs, rounds, workload.device), {})
 

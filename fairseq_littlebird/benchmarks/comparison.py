@@ -64,7 +64,7 @@ def compare(
     floor, ours = times[FLOOR].median, times[names[0]].median
     settings: dict[str, Any] = dataclasses.asdict(workload)
     settings |= settings.pop("sizes") | environment(workload.device)
-    tokens = sum(workload.row_lengths())
+    tokens = sum(workload.lengths())
     cells = []
     for name, (median, fastest, slowest) in times.items():
         peak, slope = peaks.get(name), slopes.get(name)

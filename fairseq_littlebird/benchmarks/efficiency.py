@@ -56,9 +56,9 @@ def model_run(model: nn.Module, workload: Workload) -> Callable[[], None]:
 
 def model_products(workload: Workload) -> list[Product]:
     """Those of LittleBird's layers, and of the head on the masked tokens."""
-    rows, C = workload.row_lengths(), workload.sizes.width
-    layer = layer_products(workload.sizes, rows, together(workload))
-    N = math.ceil(SHARE * sum(rows))
+    lengths, C = workload.lengths(), workload.sizes.width
+    layer = layer_products(workload.sizes, lengths, together(workload))
+    N = math.ceil(SHARE * sum(lengths))
     head = [Product("head", 1, N, C, C), Product("head", 1, N, C, workload.vocabulary)]
     return [product._replace(times=product.times * workload.layers) for product in layer] + head
 

@@ -102,7 +102,7 @@ def time_encoders(workload: Workload, names: Sequence[str], rounds: int) -> Meas
     torch.manual_seed(0)
     models = {name: ENCODERS[name](workload) for name in names}
     runs = {name: encoder_run(model, workload) for name, model in models.items()}
-    products = layer_products(workload.sizes, workload.row_lengths(), together(workload))
+    products = layer_products(workload.sizes, workload.lengths(), together(workload))
     runs[FLOOR] = floor_run(products * workload.layers, workload)
     times = interleaved(runs, rounds, workload.device)
     return Measured(times, {name: remark(model) for name, model in models.items()})

@@ -1,6 +1,6 @@
 """The matrix products that a LittleBird layer cannot do without, and nothing else: the floor of its time.
 
-Legend: B rows, T unpadded tokens of all rows, ℓ of one row, C width, F width of the feed-forward, H heads, D head
+Legend: B sequences, T unpadded tokens of all sequences, ℓ of one, C width, F width of the feed-forward, H heads, D head
 width, S pack size, b block size.
 """
 
@@ -29,35 +29,35 @@ class Product(NamedTuple):
         return 2 * self.batch * self.m * self.k * self.n * self.times
 
 
-def layer_products(sizes: Sizes, rows: Sequence[int], queries: int = 0) -> list[Product]:
+def layer_products(sizes: Sizes, lengths: Sequence[int], queries: int = 0) -> list[Product]:
     """One layer's, forward.
 
     Args:
         sizes: of the layer.
-        rows: ℓ of each row; padding costs nothing.
+        lengths: ℓ of each sequence; padding costs nothing.
         queries: how many stand together in a product of the windows; 0: a block's.
     """
-    T, C, F, S = sum(rows), sizes.width, sizes.ffn_width, sizes.pack_size
+    T, C, F, S = sum(lengths), sizes.width, sizes.ffn_width, sizes.pack_size
     products = [
         Product("projections", 1, T, C, C, 6 if S else 4),  # Q, K, V, output; pack K, V
         Product("feed-forward", 1, T, C, F),
         Product("feed-forward", 1, T, F, C),
     ]
     if S:
-        products.append(Product("projections of P", 1, len(rows) * S, C, C, 3))  # pack Q; K, V of C_P
-    for row in rows:
-        products += window_products(sizes, row, queries)
+        products.append(Product("projections of P", 1, len(lengths) * S, C, C, 3))  # pack Q; K, V of C_P
+    for length in lengths:
+        products += window_products(sizes, length, queries)
         if S:
             H, D = sizes.heads, sizes.head_width
-            products += [Product("pack", H, S, D, row), Product("pack", H, S, row, D)]
+            products += [Product("pack", H, S, D, length), Product("pack", H, S, length, D)]
     return products
 
 
-def window_products(sizes: Sizes, row: int, queries: int = 0) -> list[Product]:
-    """Scores and context of one row: every query with S + 4b keys, or with S + ℓ where that is less."""
+def window_products(sizes: Sizes, length: int, queries: int = 0) -> list[Product]:
+    """Scores and context of one sequence: every query with S + 4b keys, or with S + ℓ where that is less."""
     H, D = sizes.heads, sizes.head_width
-    keys = sizes.pack_size + min(4 * sizes.block_size, row)
-    whole, rest = divmod(row, queries or sizes.block_size)
+    keys = sizes.pack_size + min(4 * sizes.block_size, length)
+    whole, rest = divmod(length, queries or sizes.block_size)
     groups = [(queries or sizes.block_size, whole)] * (whole > 0) + [(rest, 1)] * (rest > 0)
     return [Product("windows", H, m, k, n, times) for m, times in groups for k, n in ((D, keys), (keys, D))]
 

@@ -1,8 +1,8 @@
 """Mean attention by query and key position, of a teacher and of its students: figure 4.
 
-A student's rows are those that distillation compares, A_window + A_unpack · A_pack, over all tokens.
+A student's probabilities are those that distillation compares, A_window + A_unpack · A_pack, over all tokens.
 
-Legend: L tokens of a sequence, H heads, r query rows at once, N bins.
+Legend: L tokens of a sequence, H heads, r query positions at once, N bins.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from fairseq_littlebird.models.littlebird import LittleBirdModel
 from fairseq_littlebird.models.loading import load_encoder
 from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
 
-ELEMENTS = 2**24  # of a chunk of rows, all heads together
+ELEMENTS = 2**24  # of a chunk of query positions, all heads together
 MEAN = -1
 """The number of a head that stands for the mean over all of them."""
 
@@ -42,7 +42,7 @@ class Heatmaps(NamedTuple):
     title: str
     length: int  # L
     values: Tensor  # <float32>[layers, H, N, N], queries by keys
-    packed: Tensor  # <float32>[layers], the share that goes through the pack vectors
+    pack: Tensor  # <float32>[layers], the share that goes through the pack vectors
 
 
 def load(path: str, data: Path, length: int) -> EncoderModel:
@@ -110,26 +110,26 @@ def heatmaps(
         title: of the figure's panels.
         done: called after each sequence.
     """
-    total, packed, count = torch.zeros(()), torch.zeros(()), 0
+    total, pack, count = torch.zeros(()), torch.zeros(()), 0
     for tokens in texts:
         L = tokens.shape[1]
         pool = mean_bins(L, min(bins, L))
         _, extra = model(tokens, features_only=True, return_attention_internals=True)
         config, layers = model.encoder.config, extra["attention_internals"]
-        total = total + torch.stack([_binned(_rows(config, of_layer), L, pool) for of_layer in layers])
-        packed = packed + torch.stack([_packed(config, of_layer) for of_layer in layers])
+        total = total + torch.stack([_binned(_probabilities(config, of_layer), L, pool) for of_layer in layers])
+        pack = pack + torch.stack([_pack_share(config, of_layer) for of_layer in layers])
         count += 1
         done()
-    return Heatmaps(title, L, total / count * L, packed / count)
+    return Heatmaps(title, L, total / count * L, pack / count)
 
 
 def mean_bins(length: int, bins: int) -> Tensor:
-    """What takes the mean of neighbouring positions: <float32>[N, L], rows that sum to 1."""
+    """What takes the mean of neighbouring positions: <float32>[N, L], each row a distribution."""
     member = torch.arange(length) * bins // length == torch.arange(bins)[:, None]
     return member / member.sum(dim=1, keepdim=True)
 
 
-def _rows(config: EncoderConfig, internals: Any) -> Callable[[slice], Tensor]:
+def _probabilities(config: EncoderConfig, internals: Any) -> Callable[[slice], Tensor]:
     """A slice of the queries to their probabilities <float>[1, H, r, L]."""
     if not isinstance(config, LittleBirdConfig):
         return lambda queries: full_attention_probabilities(internals, queries=queries)
@@ -137,22 +137,22 @@ def _rows(config: EncoderConfig, internals: Any) -> Callable[[slice], Tensor]:
     return lambda queries: effective_attention(internals, None, None, *sizes, queries, pack)
 
 
-def _packed(config: EncoderConfig, internals: Any) -> Tensor:
+def _pack_share(config: EncoderConfig, internals: Any) -> Tensor:
     """The share of a layer's attention that goes through the pack vectors, a mean over all queries: a scalar."""
     if not isinstance(config, LittleBirdConfig):
         return torch.zeros(())
     sizes = config.block_size, config.window
-    return littlebird_attribution(internals, None, None, *sizes, 0, internals.k.shape[2]).packed.float().sum()
+    return littlebird_attribution(internals, None, None, *sizes, 0, internals.k.shape[2]).pack.float().sum()
 
 
-def _binned(rows: Callable[[slice], Tensor], length: int, pool: Tensor) -> Tensor:
-    """The rows of a layer, a chunk at a time: <float32>[H, N, N]."""
+def _binned(probabilities: Callable[[slice], Tensor], length: int, pool: Tensor) -> Tensor:
+    """The probabilities of a layer, a chunk of query positions at a time: <float32>[H, N, N]."""
     total: Any = 0
-    heads = rows(slice(0, 1)).shape[1]
+    heads = probabilities(slice(0, 1)).shape[1]
     step = max(1, ELEMENTS // (heads * length))
     for start in range(0, length, step):
         chunk = slice(start, start + step)
-        total = total + pool[:, chunk] @ (rows(chunk)[0].float() @ pool.T)
+        total = total + pool[:, chunk] @ (probabilities(chunk)[0].float() @ pool.T)
     return total
 
 

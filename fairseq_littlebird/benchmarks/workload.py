@@ -55,7 +55,7 @@ class Workload:
         layers: how many.
         length: L.
         batch: B.
-        padding: share of padded tokens; their number rises evenly from row to row.
+        padding: share of padded tokens; their number rises evenly from sequence to sequence.
         mode: one of ``MODES``.
         dtype: one of ``DTYPES``.
         device: where it runs, as torch names it.
@@ -98,8 +98,8 @@ class Workload:
         dtype: torch.dtype = getattr(torch, self.dtype)
         return dtype
 
-    def row_lengths(self) -> list[int]:
-        """Unpadded tokens of each row, from the longest; their mean is (1 - padding) · L, but for rounding."""
+    def lengths(self) -> list[int]:
+        """Unpadded tokens of each sequence, from the longest; their mean is (1 - padding) · L, but for rounding."""
         least, most = max(0.0, 2 * self.padding - 1), min(1.0, 2 * self.padding)
         shares = [least + (most - least) * (row + 0.5) / self.batch for row in range(self.batch)]
         return [max(1, round(self.length * (1 - share))) for share in shares]
@@ -108,7 +108,7 @@ class Workload:
         """Random tokens, then padding: <int64>[B, L]."""
         generator = torch.Generator().manual_seed(self.length)
         tokens = torch.randint(PAD + 1, self.vocabulary, (self.batch, self.length), generator=generator)
-        for row, length in enumerate(self.row_lengths()):
+        for row, length in enumerate(self.lengths()):
             tokens[row, length:] = PAD
         return tokens.to(self.device)
 

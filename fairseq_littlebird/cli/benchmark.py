@@ -105,7 +105,7 @@ def _heatmap(options: argparse.Namespace) -> None:
     heatmap.draw(maps, panels, options.plot, options.columns)
     print(f"{options.plot}: {len(panels)} heads or means over heads, {options.sequences} sequences per model")
     for of_model in maps[1:]:
-        shares = " ".join(f"{100 * share:.1f}" for share in of_model.packed.tolist())
+        shares = " ".join(f"{100 * share:.1f}" for share in of_model.pack.tolist())
         print(f"{of_model.title}: {shares} % of each layer's attention goes through the pack vectors")
 
 

@@ -1,6 +1,7 @@
 """Distillation of a frozen full-attention teacher into LittleBird (section 3.4, step 2)."""
 
 # no postponed annotations: fairseq reads the types of the fields
+import argparse
 import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
@@ -28,7 +29,7 @@ from fairseq_littlebird.models.littlebird import LittleBirdModel
 from fairseq_littlebird.models.teacher import PRECISIONS, load_teacher
 from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
 from fairseq_littlebird.objectives.attention_alignment import HEADS, chunked_attention_kl
-from fairseq_littlebird.objectives.chunked import chunk_rows, chunked_sum
+from fairseq_littlebird.objectives.chunked import chunk_length, chunked_sum
 from fairseq_littlebird.objectives.distillation import soft_target_kl
 from fairseq_littlebird.objectives.span_selection import NO_QUESTION
 
@@ -51,10 +52,11 @@ class LittleBirdDistillationCriterionConfig(FairseqDataclass):
     attention_heads: ChoiceEnum(HEADS) = field(  # type: ignore[valid-type]
         default="paired", metadata={"help": "compare heads one by one, or their mean"}
     )
-    attention_rows: int = field(
+    attention_queries: int = field(
         default=0,
         metadata={"help": "neighbouring query positions per batch to compare in training, drawn at random; 0: all"},
     )
+    attention_rows: int = field(default=0, metadata={"help": argparse.SUPPRESS})  # the older name of attention_queries
     teacher_precision: ChoiceEnum(PRECISIONS) = field(  # type: ignore[valid-type]
         default="auto", metadata={"help": "precision of the teacher; auto: half precision on accelerators"}
     )
@@ -63,8 +65,8 @@ class LittleBirdDistillationCriterionConfig(FairseqDataclass):
 class Answers(NamedTuple):
     """How the student's answers compare, each a scalar tensor summed over the targets; and what its layers did."""
 
-    soft: Tensor | None  # from the teacher's answers; None where nobody asks
-    hard: Tensor | None  # from the right ones; None where nobody asks
+    soft: Tensor | None  # from the teacher's answers; None where not asked for
+    hard: Tensor | None  # from the right ones; None where not asked for
     exact: Tensor | None  # spans found, of recurring spans
     targets: Tensor  # how many
     student: Any  # a LittleBirdInternals a layer
@@ -76,9 +78,9 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
     """soft_weight · soft / N + attention_weight · attention + hard_weight · hard / N, for N targets.
 
     The targets are the masked tokens or the questions of a batch. ``soft`` is the KL of the student's distributions
-    from the teacher's, ``hard`` the task's own loss, ``attention`` the KL of the student's attention rows from the
-    teacher's: the mean over layers, heads and unpadded queries, which needs no targets. Batches of one update count by
-    their unpadded tokens; where attention is left out, by their targets.
+    from the teacher's, ``hard`` the task's own loss, ``attention`` the KL of the student's attention probabilities from
+    the teacher's: the mean over layers, heads and unpadded queries, which needs no targets. Batches of one update count
+    by their unpadded tokens; where attention is left out, by their targets.
     """
 
     def __init__(self, cfg: LittleBirdDistillationCriterionConfig, task: Any) -> None:
@@ -176,14 +178,15 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
     ) -> tuple[list[Tensor], int]:
         """The attention KL of each of the student's layers, summed over the unpadded queries; and their number."""
         padding_mask = net_input["src_tokens"].eq(self.padding_idx)
-        rows = sampled_rows(padding_mask.shape[1], self.cfg.attention_rows if training else 0)
+        count = self.cfg.attention_queries or self.cfg.attention_rows
+        queries = sampled_queries(padding_mask.shape[1], count if training else 0)
         teachers = layer_map(self.cfg.layer_map, config.layers, self.teacher.config.layers)
         heads, positions = str(self.cfg.attention_heads), net_input.get("positions")
         layers = [
-            layer_kl(answers.teacher[n - 1], student, positions, padding_mask, config, heads, rows)
+            layer_kl(answers.teacher[n - 1], student, positions, padding_mask, config, heads, queries)
             for n, student in zip(teachers, answers.student, strict=True)
         ]
-        return layers, int((~padding_mask[:, rows]).sum())
+        return layers, int((~padding_mask[:, queries]).sum())
 
     def student_config(self, model: Any) -> EncoderConfig:
         """Raises UserError where the student is none, or does not fit the teacher."""
@@ -247,9 +250,9 @@ def layer_kl(
     padding_mask: Tensor,
     config: LittleBirdConfig,
     heads: str = "paired",
-    rows: slice = ALL,
+    queries: slice = ALL,
 ) -> Tensor:
-    """KL(teacher ‖ student) of one layer's attention rows, mean over the heads, summed over the unpadded queries.
+    """KL(teacher ‖ student) of one layer's attention, mean over the heads, summed over the unpadded queries.
 
     Without a pack stream the student sees its window alone, and so is the teacher taken.
 
@@ -259,35 +262,35 @@ def layer_kl(
         padding_mask: <bool>[B, L], True = padding.
         config: the student's.
         heads: see :func:`attention_kl`.
-        rows: the queries that count.
+        queries: the positions that count.
     """
     (B, H, L, _), S, b = student.q.shape, config.pack_size, config.block_size
     padding = padding_mask if bool(padding_mask.any()) else None
-    chunk = chunk_rows(B * H * (L + S), student.q.device)
+    chunk = chunk_length(B * H * (L + S), student.q.device)
     by_name = {name: t for name, t in student._asdict().items() if t is not None}
 
-    def teacher_rows(rows: slice) -> Tensor:
-        return full_attention_probabilities(teacher, padding, rows, None if S else b)
+    def of_teacher(queries: slice) -> Tensor:
+        return full_attention_probabilities(teacher, padding, queries, None if S else b)
 
     def divergence(layer: int, *tensors: Tensor) -> Tensor:
         internals = student._replace(**dict(zip(by_name, tensors, strict=True)))
-        packed = pack_attention_probabilities(internals, padding)  # shared by all rows
-        names = [name for name in by_name if name not in ("pack_q", "pack_x_k")]  # which nothing else reads
+        packed = pack_attention_probabilities(internals, padding)  # shared by all queries
+        names = [name for name in by_name if name not in ("pack_q", "pack_x_k")]  # used for A_pack alone
 
-        def student_rows(rows: slice, packed: Tensor, *tensors: Tensor) -> Tensor:
+        def of_student(queries: slice, packed: Tensor, *tensors: Tensor) -> Tensor:
             part = internals._replace(**dict(zip(names, tensors, strict=True)))
-            return effective_attention(part, positions, padding, b, config.window, rows, packed)
+            return effective_attention(part, positions, padding, b, config.window, queries, packed)
 
-        of_student = [packed, *(getattr(internals, name) for name in names)]
+        made_of = [packed, *(getattr(internals, name) for name in names)]
         return chunked_attention_kl(
-            teacher_rows, student_rows, of_student, ~padding_mask, heads, rows=rows, chunk=chunk
+            of_teacher, of_student, made_of, ~padding_mask, heads, positions=queries, chunk=chunk
         )
 
-    # A_pack's gradient is taken at once like that of its rows, so that no layer keeps it
+    # A_pack's gradient is taken at once like those of its queries, so that no layer keeps it
     return chunked_sum(divergence, [0], *by_name.values())
 
 
-def sampled_rows(length: int, count: int) -> slice:
+def sampled_queries(length: int, count: int) -> slice:
     """One of the pieces of ``count`` queries that a sequence falls into, each as likely; all with ``count`` 0."""
     if not 0 < count < length:
         return ALL

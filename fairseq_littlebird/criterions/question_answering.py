@@ -85,12 +85,12 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             n_best=20 if self.spec.max_answer_words else 1,  # the first may have too many words
             segments=self.spec.segments,
         ):
-            rows = part.rows
+            indices = part.indices
             for all_logits, name in zip(logits, ("start_logits", "end_logits"), strict=True):
-                all_logits[rows, :, : extra[name].shape[-1]] = extra[name].to(all_logits)
+                all_logits[indices, :, : extra[name].shape[-1]] = extra[name].to(all_logits)
             decoded.append(part)
-            own = {name: t[rows] for name, t in target.items()}  # type: ignore[index]
-            parts.append(segment_and_type_losses(extra, own, self.spec.segments, weights[rows]))
+            own = {name: t[indices] for name, t in target.items()}  # type: ignore[index]
+            parts.append(segment_and_type_losses(extra, own, self.spec.segments, weights[indices]))
         nothing = SpanLoss(*torch.zeros(4).unbind())  # of a batch whose questions have no window
         loss = answer_loss(logits[0], logits[1], sample) if decoded else nothing
         predictions = merge_batch(sample["examples"], sample["windows"], decoded, spec=self.spec)

@@ -50,24 +50,24 @@ class SpanBatch(TypedDict, total=False):
     target: SpanTarget
     selectable: Tensor  # <bool>[B, L], tokens that may start or end a span
     examples: list[Any]  # at evaluation: the QAExample of each item
-    windows: list[Any]  # at evaluation: the windows of each item, in the rows' order
+    windows: list[Any]  # at evaluation: the windows of each item, in the order of the batch
 
 
-def pad(rows: Sequence[np.ndarray], value: int, last: bool = False, width: int = 0) -> Tensor:
+def pad(arrays: Sequence[np.ndarray], value: int, last: bool = False, width: int = 0) -> Tensor:
     """Rows of unequal length to <int64>[B, L], padded on the right.
 
     Args:
-        rows: integer arrays [L_i].
+        arrays: integer arrays [L_i].
         value: the padding.
-        last: pad with each row's last entry instead, which keeps position ids non-decreasing.
+        last: pad with each array's last entry instead, which keeps position ids non-decreasing.
         width: L at least.
     """
-    L = max([width, *map(len, rows)])
-    out = np.full((len(rows), L), value, dtype=np.int64)
-    for line, row in zip(out, rows, strict=True):
-        line[: len(row)] = row
-        if last and len(row):
-            line[len(row) :] = row[-1]
+    L = max([width, *map(len, arrays)])
+    out = np.full((len(arrays), L), value, dtype=np.int64)
+    for row, array in zip(out, arrays, strict=True):
+        row[: len(array)] = array
+        if last and len(array):
+            row[len(array) :] = array[-1]
     return torch.from_numpy(out)
 
 
@@ -100,7 +100,7 @@ def span_batch(
 
 
 def add_segments_and_types(batch: SpanBatch, windows: Sequence[Window]) -> None:
-    """Adds the segments of the windows, one row each, and the types of their answers."""
+    """Adds the segments of the windows, one entry each, and the types of their answers."""
     width = max((len(w.segments) for w in windows), default=0)
     segments = np.zeros((len(windows), width, 2), dtype=np.int64)
     for row, w in zip(segments, windows, strict=True):

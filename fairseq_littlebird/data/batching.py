@@ -16,14 +16,14 @@ PADDING = 0.1
 class EveryItemBatched(FairseqDataset):
     """A dataset whose batches have no fixed sizes; ``sizes`` int[items] is what a subclass has to have.
 
-    An item may be several sequences: ``rows`` is how many, int or int[items], and its size that of the longest.
+    An item may be several sequences: ``sequences`` is how many, int or int[items], and its size that of the longest.
 
     fairseq loses the last items where ``--required-batch-size-multiple`` is larger than ``--batch-size``, and wants
     the multiple for kernels that nothing here has.
     """
 
     sizes: np.ndarray
-    rows: int | np.ndarray = 1
+    sequences: int | np.ndarray = 1
     smaller_items = "raise it, or shorten the items"
 
     def size(self, index: int) -> int:
@@ -54,14 +54,14 @@ class EveryItemBatched(FairseqDataset):
             raise UserError(f"an item has {largest:,} tokens", f"--max-tokens {max_tokens}", self.smaller_items)
         most_items, most_tokens = max_sentences or len(indices), max_tokens or math.inf
         least = 0.0 if max_tokens is None else 1 - PADDING
-        every = np.broadcast_to(self.rows, len(self.sizes))[indices].tolist(), self.sizes[indices].tolist()
-        cuts, items, rows, longest, tokens = [], 0, 0, 0, 0
+        every = np.broadcast_to(self.sequences, len(self.sizes))[indices].tolist(), self.sizes[indices].tolist()
+        cuts, items, sequences, longest, tokens = [], 0, 0, 0, 0
         for place, (count, length) in enumerate(zip(*every, strict=True)):
             longest = max(longest, length)
-            padded = (rows + count) * longest
+            padded = (sequences + count) * longest
             full = items == most_items or padded > most_tokens or tokens + count * length < least * padded
             if items and full:
                 cuts.append(place)
-                items, rows, longest, tokens = 0, 0, length, 0
-            items, rows, tokens = items + 1, rows + count, tokens + count * length
+                items, sequences, longest, tokens = 0, 0, length, 0
+            items, sequences, tokens = items + 1, sequences + count, tokens + count * length
         return np.split(indices, cuts) if len(indices) else []

@@ -69,9 +69,9 @@ class QuestionAnsweringDataset(EveryItemBatched):
         # a question's size is its longest window's; questions without one have size 0
         self.sizes = np.zeros(len(prepared), dtype=np.int32)
         np.maximum.at(self.sizes, owner, prepared.window_sizes)
-        self.rows: np.ndarray = np.diff(self.first_window)
+        self.sequences: np.ndarray = np.diff(self.first_window)
         if training:
-            self.rows = np.minimum(self.rows, self.windows_per_question or len(owner))
+            self.sequences = np.minimum(self.sequences, self.windows_per_question or len(owner))
 
     def __len__(self) -> int:
         return len(self.prepared)
@@ -81,8 +81,8 @@ class QuestionAnsweringDataset(EveryItemBatched):
 
     def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
         """Tokens that are encoded together at least: at evaluation of one window."""
-        rows = self.rows[indices] if self.training else 1
-        return self.sizes[indices].astype(np.int64) * rows
+        sequences = self.sequences[indices] if self.training else 1
+        return self.sizes[indices].astype(np.int64) * sequences
 
     def ordered_indices(self) -> np.ndarray:
         """Shuffled, then by length; in training without the questions that have no window."""

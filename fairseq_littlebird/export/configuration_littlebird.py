@@ -15,7 +15,7 @@ class LittleBirdConfig(PretrainedConfig):
         hidden_act: ``gelu``, or ``gelu_tanh``, its approximation.
         hidden_dropout_prob, attention_probs_dropout_prob, activation_dropout: probabilities, in training alone.
         embedding_size: width of the token embeddings where a projection follows them; 0: hidden_size.
-        max_position_embeddings: rows of the learned position table, where there is one; otherwise there is no limit.
+        max_position_embeddings: learned position embeddings, where there are any; otherwise there is no limit.
         pack_size, block_size, positions, window: LittleBird's own.
         attention_backend: how unpack and window attention is computed, ``auto`` for the fastest that runs there.
         token_types: a vector is added to the tokens of the context, where ``token_type_ids`` are 1.

@@ -207,11 +207,11 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
         return result.to_tuple() if return_dict is False else result
 
     def questions(self, input_ids: Tensor) -> Tensor:
-        """Where the first [QUESTION] of each row stands: <int64>[B, 1]."""
+        """Where the first [QUESTION] of each sequence is: <int64>[B, 1]."""
         return (input_ids == self.config.question_token_id).long().argmax(dim=1, keepdim=True)
 
     def context(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """The tokens between the first and the last </s> of each row: <bool>[B, L]."""
+        """The tokens between the first and the last </s> of each sequence: <bool>[B, L]."""
         separators = (input_ids == self.config.sep_token_id).long()
         if attention_mask is not None:
             separators = separators * (attention_mask != 0)
@@ -231,13 +231,13 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
     ) -> DecodedSpans:
         """The best spans of each context, ends given each of the best starts; as ``littlebird-predict`` has them.
 
-        The probability of a span is exp(score - log_normaliser), with the logsumexp of all rows' normalisers where the
-        rows are windows of one document, and that of no answer the same of ``null_score``.
+        The probability of a span is exp(score - log_normaliser), with the logsumexp of all sequences' normalisers where
+        the sequences are windows of one document, and that of no answer the same of ``null_score``.
 
         Args:
             input_ids, attention_mask, token_type_ids, position_ids: as :meth:`forward`'s.
             max_answer_length: in tokens; None for that of the data set it was trained on.
-            n_best: N, spans a row.
+            n_best: N, spans a sequence.
         Returns:
             ``starts`` and ``ends`` <int64>[B, N], inclusive, and ``scores`` <float32>[B, N], best first, -inf where
             there are fewer; ``null_score`` and ``log_normaliser`` <float32>[B].

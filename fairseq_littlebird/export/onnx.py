@@ -75,7 +75,7 @@ def write_onnx(trained: TrainedModel, folder: str | Path, overwrite: bool = Fals
 
 
 def _inputs(model: Any, B: int, L: int) -> tuple[Tensor, ...]:
-    """Random tokens as the tokenizer packs a question and a context, rows of different lengths."""
+    """Random tokens as the tokenizer packs a question and a context, of different lengths."""
     config, generator = model.config, torch.Generator().manual_seed(L)
     tokens = torch.randint(config.vocab_size, (B, L), generator=generator)
     tokens[tokens == config.sep_token_id] = config.mask_token_id

@@ -124,14 +124,14 @@ def _options(content: dict[str, Any], where: str) -> dict[str, Any]:
     return options
 
 
-def _symbols(folder: Path, rows: int, where: str) -> list[str]:
+def _symbols(folder: Path, count: int, where: str) -> list[str]:
     """The tokens of the model's embeddings."""
     symbols: list[str] = load_dictionary(folder).symbols
-    if rows == len(symbols) - 1 and symbols[-1] == QUESTION:  # fairseq's own tasks know no questions
+    if count == len(symbols) - 1 and symbols[-1] == QUESTION:  # fairseq's own tasks know no questions
         return symbols[:-1]
-    if rows != len(symbols):
+    if count != len(symbols):
         raise UserError(
-            f"{rows} tokens in the model, {len(symbols)} in its dict.txt", where, "give it its own dict.txt"
+            f"{count} tokens in the model, {len(symbols)} in its dict.txt", where, "give it its own dict.txt"
         )
     return symbols
 

@@ -60,7 +60,7 @@ class QuestionAwareSpanHead(nn.Module):
 
 
 class LinearSpanHead(nn.Module):
-    """The reader of appendix A.2: start by a linear layer, end by a double layer over [h_end ; h_start].
+    """Of appendix A.2: start by a linear layer, end by a double layer over [h_end ; h_start].
 
     The double layer's first half is split in two, so the pairs are never concatenated:
     end[l | s] = w · gelu(W_e h_l + W_s h_s). It ignores where the question stands.
@@ -106,7 +106,7 @@ class LinearSpanHead(nn.Module):
 
 
 class IndependentSpanHead(nn.Module):
-    """Start and end by a linear layer each, the end whatever the start: BERT's reader, and its descendants'."""
+    """Start and end by a linear layer each, the end whatever the start: as BERT and its descendants have it."""
 
     def __init__(self, embed_dim: int) -> None:
         super().__init__()

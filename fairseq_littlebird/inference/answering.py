@@ -29,7 +29,7 @@ from fairseq_littlebird.text.window import Window
 class DecodedWindows(NamedTuple):
     """What was predicted of windows that were encoded together."""
 
-    rows: Tensor  # <int64>[w], of the batch
+    indices: Tensor  # <int64>[w], of the windows in the batch
     spans: DecodedSpans
     predicted: WindowPredictions
 
@@ -43,7 +43,7 @@ def decode_windows(
     max_tokens: int = 2**15,
     segments: Segments = "",
 ) -> Iterator[tuple[DecodedWindows, Mapping[str, Any]]]:
-    """Encodes and decodes the rows of a batch, the longest first, with those of about their length.
+    """Encodes and decodes the windows of a batch, the longest first, with those of about their length.
 
     Args:
         model: a LittleBirdModel with a span head, in evaluation mode.
@@ -54,13 +54,13 @@ def decode_windows(
         max_tokens: encoded at a time; a question's windows travel together, but need not be encoded together.
         segments: what the segments of ``net_input`` are, see ``AnswerSpec``.
     Yields:
-        what was predicted, and what else the model gave for these rows, its ``extra``.
+        what was predicted, and what else the model gave for these windows, its ``extra``.
     """
     lengths, order = net_input["src_lengths"].sort(descending=True, stable=True)
-    for rows, length in by_tokens(order, lengths.tolist(), max_tokens):
-        inputs = {name: tensor[rows] for name, tensor in net_input.items()}
+    for indices, length in by_tokens(order, lengths.tolist(), max_tokens):
+        inputs = {name: tensor[indices] for name, tensor in net_input.items()}
         inputs |= {name: inputs[name][:, :length] for name in ("src_tokens", "positions") if name in inputs}
-        allowed = selectable[rows, :length]
+        allowed = selectable[indices, :length]
         hidden, extra = model(**inputs, features_only=True)
         question = inputs["questions"][:, :1]  # a window has one, with a column for each of its gold spans
         # a segment never ends at token 0
@@ -70,14 +70,14 @@ def decode_windows(
             scored = span_scores(model.span_head, hidden, question, allowed, inputs["segments"])
             predicted = predicted._replace(segments=scored)
         spans = decode_spans(model.span_head, hidden, question, allowed, max_answer_length, n_best=n_best)
-        yield DecodedWindows(rows, spans, predicted), extra
+        yield DecodedWindows(indices, spans, predicted), extra
 
 
 def by_tokens(order: Tensor, lengths: Sequence[int], max_tokens: int) -> Iterator[tuple[Tensor, int]]:
-    """Parts of ``order`` <int64>[W] of at most ``max_tokens`` with padding, and the length of the longest row of each.
+    """Parts of ``order`` <int64>[W] of at most ``max_tokens`` with padding, and the longest length of each.
 
     Args:
-        lengths: of the rows in this order, descending.
+        lengths: of the windows in this order, descending.
     """
     first = 0
     while first < len(lengths):
@@ -97,8 +97,8 @@ def merge_batch(
 
     Args:
         examples: the questions.
-        windows: the windows of each, in the order of the batch's rows.
-        decoded: what :func:`decode_windows` gave for all of these rows.
+        windows: the windows of each, in the order of the batch.
+        decoded: what :func:`decode_windows` gave for all of these windows.
         n_best: candidates a question.
         spec: of the questions' data set.
     """
@@ -107,7 +107,7 @@ def merge_batch(
         spans = DecodedSpans(none, none, none, none[:, 0], none[:, 0])
         decoded = [DecodedWindows(none[:, 0].long(), spans, WindowPredictions(None, None))]
     counts = [len(own) for own in windows]
-    back = torch.cat([part.rows for part in decoded]).argsort()
+    back = torch.cat([part.indices for part in decoded]).argsort()
     fields = zip(*(part.spans for part in decoded), strict=True)
     split = [torch.cat(parts)[back].cpu().split(counts) for parts in fields]
     spans_of_each = [DecodedSpans(*own) for own in zip(*split, strict=True)]

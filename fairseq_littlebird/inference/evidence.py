@@ -1,4 +1,4 @@
-"""Where an answer's attention goes: by way, by packed row, and along the document.
+"""Where an answer's attention goes: by destination, by pack vector, and along the document.
 
 Legend: B = 1 window, L tokens, n of them context, S pack size.
 """
@@ -15,23 +15,23 @@ from torch import Tensor
 
 from fairseq_littlebird.text.window import Window
 
-OWN, SINKS, GLOBAL, WINDOW, PACKED, ELSEWHERE = "own", "sinks", "global", "window", "packed", "elsewhere"
+OWN, SINKS, GLOBAL, WINDOW, PACK, ELSEWHERE = "own", "sinks", "global", "window", "pack", "elsewhere"
 SENTENCE_END = re.compile(r"(?:[.?!؟…][\"'”’»)\]]*\s|[。！？]|\n)\s*")
 LONGEST = 64
 """Tokens of a passage after which it ends at the next space."""
 
 
-class LayerShares(Protocol):
+class LayerAttribution(Protocol):
     """Means over the heads and the answer's tokens; together they sum to 1."""
 
     @property
     def tokens(self) -> Tensor: ...  # <float>[1, L], of what goes to each token directly
 
     @property
-    def packed(self) -> Tensor: ...  # <float>[1, S], of what goes to each packed row
+    def pack(self) -> Tensor: ...  # <float>[1, S], of what goes to each pack vector
 
     @property
-    def reached(self) -> Tensor: ...  # <float>[1, S, L], the same by the tokens that the packed row attends to
+    def through_pack(self) -> Tensor: ...  # <float>[1, S, L], the same by the tokens that the pack vector attends to
 
 
 @dataclass(frozen=True)
@@ -43,24 +43,24 @@ class Passage:
         start: its first character.
         end: the character after its last.
         weight: the share, 0 to 1.
-        packed: what of it goes through the pack vectors.
+        through_pack: what of it goes through the pack vectors.
     """
 
     text: str
     start: int
     end: int
     weight: float
-    packed: float
+    through_pack: float
 
 
 @dataclass(frozen=True)
-class PackedRow:
-    """A row of the pack, the share of the attention that goes through it, and where it leads most.
+class PackVector:
+    """A pack vector, the share of the attention that goes through it, and where it leads most.
 
     Args:
-        index: of the row, from 0.
+        index: from 0.
         weight: the share, 0 to 1.
-        passages: where it leads, the largest share first; ``weight`` is what goes there through this row.
+        passages: where it leads, the largest share first; ``weight`` is what goes there through this vector.
     """
 
     index: int
@@ -72,32 +72,32 @@ class PackedRow:
 class Explanation:
     """Where the attention of an answer's tokens goes in the window that gave it, as a mean over heads and layers.
 
-    Of LittleBird, ``shares`` has ``own``, the answer's own tokens; ``sinks``, ``<s>``, ``[QUESTION]`` and ``</s>``;
-    ``global``, other tokens of the first block, where the question stands; ``window``, other tokens of the answer's
-    block and the blocks beside it; and ``packed``, what goes through the pack vectors. Of full attention it has
+    Of LittleBird, ``attribution`` has ``own``, the answer's own tokens; ``sinks``, ``<s>``, ``[QUESTION]`` and
+    ``</s>``; ``global``, other tokens of the first block, where the question stands; ``window``, other tokens of the
+    answer's block and the blocks beside it; and ``pack``, what goes through the pack vectors. Of full attention it has
     ``own``, ``sinks`` and ``elsewhere``. They sum to 1.
 
     Args:
         answer: the answer; its weight is what goes to it.
         window: the index of its window among the question's.
-        shares: mean over the layers.
-        layers: the shares of each.
+        attribution: shares by destination, mean over the layers.
+        layers: the same of each layer.
         passages: of the document, the largest share first, no two overlapping.
-        rows: the pack vectors with the largest shares, the largest first.
+        pack_vectors: those with the largest shares, the largest first.
         offsets: int64[n, 2], the [start, end) character of each context token.
         weights: float32[n], what goes to each of them.
-        packed: float32[n], what of it goes through the pack vectors.
+        through_pack: float32[n], what of it goes through the pack vectors.
     """
 
     answer: Passage
     window: int
-    shares: dict[str, float]
+    attribution: dict[str, float]
     layers: tuple[dict[str, float], ...]
     passages: tuple[Passage, ...]
-    rows: tuple[PackedRow, ...]
+    pack_vectors: tuple[PackVector, ...]
     offsets: np.ndarray = field(repr=False)
     weights: np.ndarray = field(repr=False)
-    packed: np.ndarray = field(repr=False)
+    through_pack: np.ndarray = field(repr=False)
 
 
 def answer_tokens(window: Window, start: int, end: int) -> tuple[int, int]:
@@ -114,10 +114,10 @@ def explanation(
     window: Window,
     number: int,
     answer: tuple[int, int],
-    layers: Sequence[LayerShares],
+    layers: Sequence[LayerAttribution],
     block_size: int | None,
     passages: int = 8,
-    rows: int = 4,
+    pack_vectors: int = 4,
 ) -> Explanation:
     """
     Args:
@@ -128,37 +128,42 @@ def explanation(
         layers: of the model, from the answer's tokens.
         block_size: b; None of full attention.
         passages: as many at most.
-        rows: pack vectors at most.
+        pack_vectors: as many at most.
     """
     first, last = answer_tokens(window, *answer)
     kinds = _kinds(window, first, last, block_size)
-    shares = [_by_kind(layer, kinds) for layer in layers]
+    attributions = [_by_kind(layer, kinds) for layer in layers]
     context = slice(window.context_start, window.context_start + len(window.offsets))
     direct = np.mean([layer.tokens[0, context].float().cpu().numpy() for layer in layers], axis=0)
-    through = np.mean([layer.packed[0].float().cpu().numpy() for layer in layers], axis=0)
-    reached = sum(layer.reached[0, :, context].float().cpu() for layer in layers)
-    by_row = reached.numpy() / len(layers)  # type: ignore[union-attr]
-    packed = by_row.sum(axis=0)
+    to_pack = np.mean([layer.pack[0].float().cpu().numpy() for layer in layers], axis=0)
+    by_pack_and_token = sum(layer.through_pack[0, :, context].float().cpu() for layer in layers)
+    by_vector = by_pack_and_token.numpy() / len(layers)  # type: ignore[union-attr]
+    through_pack = by_vector.sum(axis=0)
     cuts = _cuts(document, window.offsets)
-    best_rows = np.argsort(-through, kind="stable")[:rows].tolist()
+    largest = np.argsort(-to_pack, kind="stable")[:pack_vectors].tolist()
     inside = slice(first - window.context_start, last - window.context_start + 1)
     return Explanation(
-        Passage(document[slice(*answer)], *answer, float((direct + packed)[inside].sum()), float(packed[inside].sum())),
+        Passage(
+            document[slice(*answer)],
+            *answer,
+            float((direct + through_pack)[inside].sum()),
+            float(through_pack[inside].sum()),
+        ),
         number,
-        {kind: sum(layer[kind] for layer in shares) / len(shares) for kind in shares[0]},
-        tuple(shares),
-        _passages(document, window.offsets, cuts, direct + packed, packed, passages),
+        {kind: sum(layer[kind] for layer in attributions) / len(attributions) for kind in attributions[0]},
+        tuple(attributions),
+        _passages(document, window.offsets, cuts, direct + through_pack, through_pack, passages),
         tuple(
-            PackedRow(
-                row,
-                float(through[row]),
-                _passages(document, window.offsets, cuts, by_row[row], by_row[row], 3),
+            PackVector(
+                n,
+                float(to_pack[n]),
+                _passages(document, window.offsets, cuts, by_vector[n], by_vector[n], 3),
             )
-            for row in best_rows
+            for n in largest
         ),
         window.offsets,
-        direct + packed,
-        packed,
+        direct + through_pack,
+        through_pack,
     )
 
 
@@ -175,11 +180,11 @@ def _kinds(window: Window, first: int, last: int, block_size: int | None) -> dic
     return {OWN: own, SINKS: sinks, GLOBAL: rest & beginning, WINDOW: rest & ~beginning}
 
 
-def _by_kind(layer: LayerShares, kinds: dict[str, np.ndarray]) -> dict[str, float]:
+def _by_kind(layer: LayerAttribution, kinds: dict[str, np.ndarray]) -> dict[str, float]:
     tokens = layer.tokens[0].double().cpu().numpy()
     shares = {kind: float(tokens[members].sum()) for kind, members in kinds.items()}
     if ELSEWHERE not in kinds:
-        shares[PACKED] = float(layer.packed.double().sum())
+        shares[PACK] = float(layer.pack.double().sum())
     return shares
 
 
@@ -201,16 +206,16 @@ def _cuts(document: str, offsets: np.ndarray) -> np.ndarray:
 
 
 def _passages(
-    document: str, offsets: np.ndarray, cuts: np.ndarray, weights: np.ndarray, packed: np.ndarray, most: int
+    document: str, offsets: np.ndarray, cuts: np.ndarray, weights: np.ndarray, through_pack: np.ndarray, most: int
 ) -> tuple[Passage, ...]:
     """The passages with the largest shares of float[n] weights, the largest first."""
     written = offsets[:, 1] > offsets[:, 0]  # a separator of paragraphs is a token of no characters
-    totals, through = (np.add.reduceat(np.where(written, part, 0), cuts) for part in (weights, packed))
+    totals, of_pack = (np.add.reduceat(np.where(written, part, 0), cuts) for part in (weights, through_pack))
     stops = [*cuts[1:].tolist(), len(offsets)]
     found = []
     for n in np.argsort(-totals, kind="stable")[:most].tolist():
         part = offsets[cuts[n] : stops[n]][written[cuts[n] : stops[n]]]
         if len(part):
             start, end = int(part[:, 0].min()), int(part[:, 1].max())
-            found.append(Passage(document[start:end], start, end, float(totals[n]), float(through[n])))
+            found.append(Passage(document[start:end], start, end, float(totals[n]), float(of_pack[n])))
     return tuple(found)

@@ -103,7 +103,7 @@ def merge_windows(
     Args:
         example: the question.
         windows: its windows, in order.
-        spans: their decoded spans, one row a window.
+        spans: their decoded spans, one entry a window.
         n_best: candidates kept.
         max_answer_words: words of a candidate at most; None for any number.
     """

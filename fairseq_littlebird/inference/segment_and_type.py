@@ -121,8 +121,8 @@ def for_each(predicted: Sequence[WindowPredictions], order: Tensor, counts: Sequ
     """The predictions of each question.
 
     Args:
-        predicted: of rows in any order; of unequal M.
-        order: <int64>[W], which of all these rows is each question's first, second, …
+        predicted: of windows in any order; of unequal M.
+        order: <int64>[W], which of all these windows is each question's first, second, …
         counts: windows of each question.
     """
 

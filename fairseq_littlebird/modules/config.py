@@ -21,7 +21,7 @@ class EncoderConfig:
         dropout, attention_dropout, activation_dropout: probabilities.
         layerdrop: probability of skipping a layer in training.
         checkpoint_activations: recompute each layer in the backward pass.
-        max_positions: rows of the learned position table, where there is one.
+        max_positions: learned position embeddings, where there are any.
         word_embed_dim: width of the token embeddings, where a projection follows them (ELECTRA); 0: embed_dim.
         layer_norm_eps: what every layer norm adds to the variance.
         activation: of the feed-forward layers: ``gelu``, or ``gelu_tanh``, its approximation (BigBird's).

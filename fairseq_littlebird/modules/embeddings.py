@@ -52,9 +52,9 @@ class Embeddings(nn.Module):
         if self.positions is not None:
             if positions is None:
                 positions = torch.arange(tokens.shape[1], device=tokens.device)
-            last, rows = int(positions.max()), self.positions.num_embeddings
-            if last >= rows:
-                raise InputError(f"position {last} is past the {rows} learned ones; shorten the input")
+            last, count = int(positions.max()), self.positions.num_embeddings
+            if last >= count:
+                raise InputError(f"position {last} is past the {count} learned ones; shorten the input")
             x = x + self.positions(positions)
         if self.context is not None:
             L = tokens.shape[1]

@@ -1,6 +1,6 @@
 """How far a student attends from where its teacher does (section 3.4, step 2; Sun et al., 2020).
 
-Legend: B batch, L tokens, H heads, r query rows.
+Legend: B batch, L tokens, H heads, r query positions.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ TINY = 1e-30  # log 0 is log TINY: finite, and nothing to a probability that flo
 
 
 def attention_kl(teacher: Tensor, student: Tensor, queries: Tensor, heads: str = "paired") -> Tensor:
-    """KL(teacher ‖ student) of each query row, mean over the heads, summed over the query rows.
+    """KL(teacher ‖ student) of each query, mean over the heads, summed over the queries.
 
     Args:
-        teacher, student: rows of probabilities <float32 or wider>[B, H, r, L].
-        queries: <bool>[B, r], the rows that count; padded queries do not.
+        teacher, student: probabilities <float32 or wider>[B, H, r, L].
+        queries: <bool>[B, r], those that count; padded queries do not.
         heads: ``paired`` compares equal heads, ``mean`` the means over the heads, whose counts may differ.
     Returns:
         a scalar.
@@ -38,26 +38,26 @@ def chunked_attention_kl(
     queries: Tensor,
     heads: str = "paired",
     *,
-    rows: slice = slice(None),
+    positions: slice = slice(None),
     chunk: int,
 ) -> Tensor:
-    """:func:`attention_kl` of rows made a chunk at a time: memory linear in L, in the backward pass too.
+    """:func:`attention_kl` of a chunk of queries at a time: memory linear in L, in the backward pass too.
 
     Args:
-        teacher: a slice of the queries to the teacher's rows; no gradient goes there.
-        student: a slice of the queries and the tensors to the student's rows.
-        tensors: what the student's rows are made of; they get the gradients.
-        queries: <bool>[B, L], the rows that count.
+        teacher: a slice of the queries to the teacher's probabilities; no gradient goes there.
+        student: a slice of the queries and the tensors to the student's probabilities.
+        tensors: what the student's probabilities are made of; they get the gradients.
+        queries: <bool>[B, L], those that count.
         heads: as above.
-        rows: the queries to take, of all of them.
-        chunk: query rows at once, see :func:`objectives.chunked.chunk_rows`.
+        positions: the queries to take, of all of them.
+        chunk: queries at once, see :func:`objectives.chunked.chunk_length`.
     Returns:
         a scalar.
     """
 
-    def divergence(rows: slice, *tensors: Tensor) -> Tensor:
-        return attention_kl(teacher(rows), student(rows, *tensors), queries[:, rows], heads)
+    def divergence(chunk: slice, *tensors: Tensor) -> Tensor:
+        return attention_kl(teacher(chunk), student(chunk, *tensors), queries[:, chunk], heads)
 
-    first, end, _ = rows.indices(queries.shape[1])
+    first, end, _ = positions.indices(queries.shape[1])
     chunks = [slice(start, min(start + chunk, end)) for start in range(first, end, chunk)]
     return chunked_sum(divergence, chunks, *tensors)

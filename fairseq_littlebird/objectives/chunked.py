@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 
-def chunk_rows(elements: int, device: torch.device) -> int:
-    """How many rows of so many elements to take at once: a megabyte a tensor, more where a start costs most."""
+def chunk_length(elements: int, device: torch.device) -> int:
+    """How many items of so many elements to take at once: a megabyte a tensor, more where a start costs most."""
     return max(1, 2 ** (18 if device.type == "cpu" else 24) // elements)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.objectives.chunked import chunk_rows, chunked_sum
+from fairseq_littlebird.objectives.chunked import chunk_length, chunked_sum
 
 
 def soft_target_kl(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
@@ -22,9 +22,9 @@ def soft_target_kl(student_logits: Tensor, teacher_logits: Tensor, temperature: 
     Returns:
         a scalar, float32 at least.
     """
-    rows = chunk_rows(student_logits.shape[1], student_logits.device)
+    length = chunk_length(student_logits.shape[1], student_logits.device)
     # in pieces, so that the gradient of one costs nothing for the others
-    student, teacher = student_logits.split(rows), teacher_logits.split(rows)
+    student, teacher = student_logits.split(length), teacher_logits.split(length)
 
     def divergence(n: int, *student: Tensor) -> Tensor:
         log_p, log_q = (log_probabilities(logits[n], temperature) for logits in (teacher, student))

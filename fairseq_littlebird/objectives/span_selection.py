@@ -24,7 +24,7 @@ def span_loss(start_logits: Tensor, end_logits: Tensor, starts: Tensor, ends: Te
 
     Args:
         start_logits, end_logits: <float>[B, Q, L]; the ends conditioned on the gold starts.
-        starts, ends: <int64>[B, Q], inclusive; ``NO_QUESTION`` where a row has fewer than Q questions.
+        starts, ends: <int64>[B, Q], inclusive; ``NO_QUESTION`` where a sequence has fewer than Q questions.
         selectable: <bool>[B, L], tokens that may start or end a span.
     Returns:
         SpanLoss; ``exact`` is greedy decoding's exact match, as a right start is the one the ends were given.

@@ -31,7 +31,7 @@ def check_explained(model: EncoderModel) -> None:
 
 @torch.inference_mode()
 def explain(
-    model: EncoderModel, document: str, window: Window, answer: Candidate, passages: int = 8, rows: int = 4
+    model: EncoderModel, document: str, window: Window, answer: Candidate, passages: int = 8, pack_vectors: int = 4
 ) -> Explanation:
     """
     Args:
@@ -40,7 +40,7 @@ def explain(
         window: the one of number ``answer.window``, which gave the answer.
         answer: a span of the document.
         passages: as many at most.
-        rows: pack vectors at most.
+        pack_vectors: as many at most.
     Raises:
         UserError: a model of another kind.
     """
@@ -68,5 +68,5 @@ def explain(
         attributions,
         config.block_size if isinstance(config, LittleBirdConfig) else None,
         passages,
-        rows,
+        pack_vectors,
     )

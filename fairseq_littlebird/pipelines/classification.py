@@ -46,9 +46,9 @@ def classifications(
         for batch in batches(model, dataset, max_batch, workers):
             logits, _ = model(**batch["net_input"], features_only=True, classification_head_name=head)
             logits = logits.double()
-            rows = logits.sigmoid() if task.cfg.multi_label else logits.softmax(-1)
-            probabilities[batch["id"].cpu()] = rows.cpu()
-            progress.update(len(rows))
-    for index, row in enumerate(probabilities):
+            predicted = logits.sigmoid() if task.cfg.multi_label else logits.softmax(-1)
+            probabilities[batch["id"].cpu()] = predicted.cpu()
+            progress.update(len(predicted))
+    for index, own in enumerate(probabilities):
         name = str(index) if ids is None else ids[index].tobytes().decode()
-        yield Classification(name, dict(zip(task.labels, row.tolist(), strict=True)), task.cfg.multi_label)
+        yield Classification(name, dict(zip(task.labels, own.tolist(), strict=True)), task.cfg.multi_label)

@@ -255,7 +255,7 @@ class LittleBird:
         Raises:
             UserError: the model answers no questions, or one of parts of documents.
         """
-        task = self._reader()
+        task = self._question_answering()
         spec = task.dataset_spec
         if spec.segments not in ("", EVIDENCE):
             raise UserError(
@@ -274,7 +274,7 @@ class LittleBird:
             noisy=spec.noisy,
         )
 
-    def _reader(self) -> QuestionAnsweringTask:
+    def _question_answering(self) -> QuestionAnsweringTask:
         if not isinstance(self.task, QuestionAnsweringTask):
             raise UserError("this model answers no questions", remedy="fine-tune it with --task question_answering")
         return self.task
@@ -293,7 +293,7 @@ class LittleBird:
             QAExample(str(i), without_surrogates(q), without_surrogates(d))
             for i, (q, d) in enumerate(zip(questions, documents, strict=True))
         ]
-        document_pieces = self._reader().dataset_spec.document_pieces
+        document_pieces = self._question_answering().dataset_spec.document_pieces
         if document_pieces is None:
             return examples
         pieces = {d: document_pieces(d) for d in {example.document for example in examples}}

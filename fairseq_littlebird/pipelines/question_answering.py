@@ -70,7 +70,7 @@ def predictions(
                 task.dataset_spec.segments,
             ):
                 decoded.append(part)
-                progress.update(len(part.rows))
+                progress.update(len(part.indices))
             merged = merge_batch(batch["examples"], batch["windows"], decoded, n_best, task.dataset_spec)
             for example, prediction, windows in zip(batch["examples"], merged, batch["windows"], strict=True):
                 best = prediction.candidates[0] if explained and prediction.candidates else None

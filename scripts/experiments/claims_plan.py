@@ -20,7 +20,7 @@ DOCUMENTATION = (
     "/usr/share/gimp /usr/lib/libreoffice /usr/lib/python3 /usr/share/common-licenses"
 )
 TEACHER = "{out}/head/checkpoint_last.pt"
-DISTILLATION = f"--criterion littlebird_distillation --attention-rows 128 --teacher-path {TEACHER}"
+DISTILLATION = f"--criterion littlebird_distillation --attention-queries 128 --teacher-path {TEACHER}"
 MASKED_LM = "--task littlebird_masked_lm"
 SPANS = (
     "--task recurring_span_selection --criterion recurring_span_selection --sample-break-mode complete "
@@ -148,7 +148,7 @@ def claim_1(seed: int) -> Iterator[Step]:
             yield training(name, millions, f"{MASKED_LM} {criterion} {STUDENT} {fast}", kind, start, seed=seed)
             yield kept(name, millions)
             compared = f"{MASKED_LM} {DISTILLATION} {STUDENT} --tokens-per-sample 512".replace(
-                "--attention-rows 128 ", ""
+                "--attention-queries 128 ", ""
             )
             yield measured(stage, f"{{out}}/kept/{stage}.pt", compared)
             spans = f"{name}-{millions}M-spans"

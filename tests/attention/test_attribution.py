@@ -36,20 +36,20 @@ def test_equals_the_oracle(tools, data):
     internals, positions = internals_of(inputs), inputs["positions"]
     found = littlebird_attribution(internals, positions, None, b, window, first, stop)
 
-    torch.testing.assert_close(found.tokens.sum(1) + found.packed.sum(1), torch.ones(2).double(), **CLOSE)
-    torch.testing.assert_close(found.reached.sum(2), found.packed, **CLOSE)
+    torch.testing.assert_close(found.tokens.sum(1) + found.pack.sum(1), torch.ones(2).double(), **CLOSE)
+    torch.testing.assert_close(found.through_pack.sum(2), found.pack, **CLOSE)
     composed = effective_attention(internals, positions, None, b, window, slice(first, stop))
-    torch.testing.assert_close(found.tokens + found.reached.sum(1), composed.mean(dim=(1, 2)), **CLOSE)
+    torch.testing.assert_close(found.tokens + found.through_pack.sum(1), composed.mean(dim=(1, 2)), **CLOSE)
     if window:
         _, probabilities = dense_unpack_window_attention(**inputs, block_size=b)
         wanted = probabilities[:, :, first:stop].mean(dim=(1, 2))
-        torch.testing.assert_close(torch.cat([found.packed, found.tokens], dim=1), wanted, **CLOSE)
-        # each packed row by itself, head by head and query by query
-        a_pack, wanted = pack_attention_probabilities(internals), torch.zeros_like(found.reached)
+        torch.testing.assert_close(torch.cat([found.pack, found.tokens], dim=1), wanted, **CLOSE)
+        # each pack vector by itself, head by head and query by query
+        a_pack, wanted = pack_attention_probabilities(internals), torch.zeros_like(found.through_pack)
         for h in range(a_pack.shape[1]):
             for i in range(first, stop):
                 wanted += probabilities[:, h, i, :S, None] * a_pack[:, h]
-        torch.testing.assert_close(found.reached, wanted / (a_pack.shape[1] * (stop - first)), **CLOSE)
+        torch.testing.assert_close(found.through_pack, wanted / (a_pack.shape[1] * (stop - first)), **CLOSE)
     else:
         assert (found.tokens == 0).all()
 
@@ -63,7 +63,7 @@ def test_full_attention(tools):
         full_attention_probabilities(internals, queries=slice(2, 7 + CHUNK_SIZE)).mean(dim=(1, 2)),
         **CLOSE,
     )
-    assert found.packed.shape == (2, 0) and found.reached.shape == (2, 0, 3 * CHUNK_SIZE + 1)
+    assert found.pack.shape == (2, 0) and found.through_pack.shape == (2, 0, 3 * CHUNK_SIZE + 1)
 
 
 def test_nothing_is_quadratic(tools, largest_tensor):

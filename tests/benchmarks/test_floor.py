@@ -59,7 +59,7 @@ def test_what_runs_is_what_is_counted(workload, mode, times, rows):
 def test_the_linear_layers_of_the_encoder_are_counted(workload):
     workload = dataclasses.replace(workload, length=64, batch=1, layers=1)
     encoder = littlebird(workload)
-    products = layer_products(workload.sizes, workload.row_lengths())
+    products = layer_products(workload.sizes, workload.lengths())
     # under autocast every layer is a module of its own, which the counter sees
     with torch.autocast("cpu", torch.bfloat16), FlopCounterMode(display=False) as counter:
         encoder(workload.tokens(), None)

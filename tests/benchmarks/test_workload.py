@@ -15,7 +15,7 @@ from fairseq_littlebird.benchmarks.workload import MODES, PAD, SIZES, Sizes, Wor
 def test_padding_is_what_was_asked_for(length, batch, padding):
     workload = Workload(SIZES["tiny"], 1, length, batch, padding)
     tokens = workload.tokens()
-    rows = workload.row_lengths()
+    rows = workload.lengths()
     assert tokens.shape == (batch, length)
     assert (tokens != PAD).sum(dim=1).tolist() == rows == sorted(rows, reverse=True)
     at_least_one = 1 / length
@@ -23,7 +23,7 @@ def test_padding_is_what_was_asked_for(length, batch, padding):
 
 
 def test_no_padding_unless_asked_for(workload):
-    assert workload.row_lengths() == [100, 100]
+    assert workload.lengths() == [100, 100]
 
 
 def test_everything_but_the_mode_leaves_the_tokens_alone(workload):

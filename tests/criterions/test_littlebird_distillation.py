@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from fairseq.data import Dictionary
+from fairseq.dataclass.utils import gen_parser_from_dataclass
 from fairseq.distributed import ModuleProxyWrapper
 from fairseq.logging import metrics
 from fairseq.tasks.masked_lm import MaskedLMTask
@@ -22,7 +24,7 @@ from fairseq_littlebird.criterions.littlebird_distillation import (
     LittleBirdDistillationCriterionConfig,
     layer_kl,
     layer_map,
-    sampled_rows,
+    sampled_queries,
 )
 from fairseq_littlebird.criterions.recurring_span_selection import selection_loss
 from fairseq_littlebird.data.batch import span_batch
@@ -211,7 +213,7 @@ def test_the_student_learns_nothing_from_the_teacher_s_positions(criterion, stud
 def test_layers_equal_whole_matrices_in_every_ablation(task, teacher, sample, words, options, heads, monkeypatch):
     import fairseq_littlebird.criterions.littlebird_distillation as module
 
-    monkeypatch.setattr(module, "chunk_rows", lambda elements, device: 5)
+    monkeypatch.setattr(module, "chunk_length", lambda elements, device: 5)
     sizes = SIZES | {"pack_size": 3, "block_size": 4} | options
     student = build(LittleBirdModelConfig(**sizes), task).eval()
     net_input, config = sample["net_input"], student.encoder.config
@@ -230,11 +232,12 @@ def test_layers_equal_whole_matrices_in_every_ablation(task, teacher, sample, wo
             torch.testing.assert_close(mine, plain, rtol=1e-3, atol=1e-4)
 
 
-def test_sampled_queries_cover_the_sequence_and_are_a_part_of_the_whole(criterion, student, sample):
-    pieces = {(piece.start, piece.stop) for piece in (sampled_rows(13, 5) for _ in range(200))}
+@pytest.mark.parametrize("option", ["attention_queries", "attention_rows"])
+def test_sampled_queries_cover_the_sequence_and_are_a_part_of_the_whole(criterion, student, sample, option):
+    pieces = {(piece.start, piece.stop) for piece in (sampled_queries(13, 5) for _ in range(200))}
     assert pieces == {(0, 5), (5, 10), (10, 13)}
-    assert sampled_rows(13, 0) == sampled_rows(13, 13) == slice(None)
-    ours = criterion(attention_rows=5, soft_weight=0.0)
+    assert sampled_queries(13, 0) == sampled_queries(13, 13) == slice(None)
+    ours = criterion(**{option: 5}, soft_weight=0.0)
     whole = ours(student, sample)[2]  # validation takes all
     student.train()
     for module in student.modules():
@@ -246,6 +249,13 @@ def test_sampled_queries_cover_the_sequence_and_are_a_part_of_the_whole(criterio
         parts[log["attention_kl_1"]] = log["queries"]
     assert (sum(parts.values()), whole["queries"]) == (22, 22)
     assert sum(parts) == pytest.approx(whole["attention_kl_1"], rel=1e-4)
+
+
+def test_the_older_name_of_an_option_is_not_in_the_help():
+    parser = argparse.ArgumentParser()
+    gen_parser_from_dataclass(parser, LittleBirdDistillationCriterionConfig())
+    assert parser.parse_args(["--attention-rows", "5"]).attention_rows == 5
+    assert "--attention-queries" in parser.format_help() and "--attention-rows" not in parser.format_help()
 
 
 def test_half_precision_students(criterion, student, sample):

@@ -30,10 +30,10 @@ MAX_TOKENS = 16384
 class Items(EveryItemBatched):
     def __init__(self, items):
         self.sizes = np.array([size for size, _ in items], dtype=np.int64)
-        self.rows = np.array([rows for _, rows in items], dtype=np.int64)
+        self.sequences = np.array([rows for _, rows in items], dtype=np.int64)
 
     def num_tokens_vec(self, indices):
-        return self.sizes[indices] * self.rows[indices]
+        return self.sizes[indices] * self.sequences[indices]
 
 
 @given(
@@ -47,7 +47,7 @@ def test_limits(items, max_tokens, max_sentences):
     batches = data.batch_by_size(order, max_tokens, max_sentences, required_batch_size_multiple=8)
     assert [int(i) for batch in batches for i in batch] == order.tolist()
     for batch in batches:
-        padded = data.rows[batch].sum() * data.sizes[batch].max()
+        padded = data.sequences[batch].sum() * data.sizes[batch].max()
         assert len(batch) > 0
         assert max_sentences is None or len(batch) <= max_sentences
         if max_tokens is not None:

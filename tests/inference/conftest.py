@@ -18,10 +18,10 @@ from fairseq_littlebird.text.window import Window
 BOS, MARK, EOS, WORD = 0, 3, 2, 9
 
 
-class Shares(NamedTuple):
+class Attribution(NamedTuple):
     tokens: Tensor
-    packed: Tensor
-    reached: Tensor
+    pack: Tensor
+    through_pack: Tensor
 
 
 def window_of(document: str, first: int = 0, stop: int | None = None, question: int = 5) -> Window:
@@ -32,12 +32,12 @@ def window_of(document: str, first: int = 0, stop: int | None = None, question: 
     return Window(np.array(tokens), question + 3, offsets, [], 0)
 
 
-def random_shares(length: int, packed: int, seed: int) -> Shares:
+def random_attribution(length: int, packed: int, seed: int) -> Attribution:
     """Of a layer: any numbers that sum to 1 as they have to."""
     rng = torch.Generator().manual_seed(seed)
     tokens, reached = (torch.rand(shape, generator=rng) ** 8 for shape in ((1, length), (1, packed, length)))
     total = tokens.sum() + reached.sum()
-    return Shares(tokens / total, reached.sum(dim=2) / total, reached / total)
+    return Attribution(tokens / total, reached.sum(dim=2) / total, reached / total)
 
 
 @pytest.fixture(scope="session")
@@ -46,18 +46,18 @@ def make_window() -> Callable[..., Window]:
 
 
 @pytest.fixture(scope="session")
-def make_shares() -> Callable[..., Shares]:
-    return random_shares
+def make_attribution() -> Callable[..., Attribution]:
+    return random_attribution
 
 
 @pytest.fixture(scope="session")
 def explained() -> Callable[..., Prediction]:
-    """``explained(document, answer)``: a prediction of that text, with an explanation from random shares."""
+    """``explained(document, answer)``: a prediction of that text, with an explanation from random attributions."""
 
     def explained(document: str, answer: str, name: str = "q1", words: tuple[int, Any] = (0, None), **more: Any) -> Any:
         start = document.index(answer)
         window = window_of(document, *words)
-        layers = [random_shares(len(window.tokens), 3, seed) for seed in range(2)]
+        layers = [random_attribution(len(window.tokens), 3, seed) for seed in range(2)]
         found: Explanation = explanation(document, window, 0, (start, start + len(answer)), layers, 8)
         candidates = (Candidate(answer, start, start + len(answer), 0.75, 0), Candidate(document[:9], 0, 9, 0.125, 0))
         texts = {"document": document, "question": "Who?", "explanation": found}

@@ -60,20 +60,20 @@ def test_pieces_make_no_difference(net_input, selectable, max_tokens):
     model = Model()
     pieces = list(decode_windows(model, net_input, selectable, 4, 6, max_tokens))
     assert len(whole) == 1
-    assert sorted(torch.cat([part.rows for part, _ in pieces]).tolist()) == list(range(W))
+    assert sorted(torch.cat([part.indices for part, _ in pieces]).tolist()) == list(range(W))
     assert all(rows * length <= max(max_tokens, L) for rows, length in model.seen)
     [(together, _)] = whole
     for (rows, spans, _), _ in pieces:
         there = spans.scores > -math.inf  # the others may be any span
         for part, every in zip(spans, together.spans, strict=True):
-            same = every[together.rows.argsort()[rows]]
+            same = every[together.indices.argsort()[rows]]
             torch.testing.assert_close(*((x[there] if x.ndim == 2 else x) for x in (part, same)))
 
 
 @torch.no_grad()
 def test_windows_are_encoded_with_others_of_their_length(net_input, selectable):
     model = Model()
-    assert [part.rows.tolist() for part, _ in decode_windows(model, net_input, selectable, max_tokens=18)] == [
+    assert [part.indices.tolist() for part, _ in decode_windows(model, net_input, selectable, max_tokens=18)] == [
         [1, 3], [0, 2], [4]
     ]  # fmt: skip
     assert model.seen == [(2, 9), (2, 7), (1, 5)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fairseq_littlebird.objectives.chunked import chunk_rows, chunked_sum
+from fairseq_littlebird.objectives.chunked import chunk_length, chunked_sum
 
 
 def terms(rows, a, b, unused):
@@ -66,5 +66,5 @@ def test_takes_no_gradient_that_nobody_wants():
 
 
 def test_chunks_are_small_and_never_empty():
-    assert 2**17 < chunk_rows(1000, torch.device("cpu")) * 1000 <= 2**18
-    assert chunk_rows(2**30, torch.device("cpu")) == 1
+    assert 2**17 < chunk_length(1000, torch.device("cpu")) * 1000 <= 2**18
+    assert chunk_length(2**30, torch.device("cpu")) == 1

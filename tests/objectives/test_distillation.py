@@ -14,7 +14,7 @@ from fairseq_littlebird.objectives.distillation import soft_target_kl
 @pytest.mark.parametrize("rows", [1, 2, 100])
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 def test_equals_the_definition(temperature, rows, monkeypatch):
-    monkeypatch.setattr(distillation, "chunk_rows", lambda elements, device: rows)
+    monkeypatch.setattr(distillation, "chunk_length", lambda elements, device: rows)
     student, teacher = torch.randn(2, 5, 7, dtype=torch.float64).unbind(0)
     teacher[1, 3] = student[1, 3] = float("-inf")  # no class of row 1
     wanted = 0.0
@@ -27,7 +27,7 @@ def test_equals_the_definition(temperature, rows, monkeypatch):
 
 @pytest.mark.parametrize("rows", [1, 2])
 def test_gradients_are_finite_where_classes_are_none(rows, monkeypatch):
-    monkeypatch.setattr(distillation, "chunk_rows", lambda elements, device: rows)
+    monkeypatch.setattr(distillation, "chunk_length", lambda elements, device: rows)
     student = torch.randn(2, 4).masked_fill(torch.tensor([False, True, False, False]), float("-inf")).requires_grad_()
     teacher = torch.randn(2, 4).masked_fill(torch.tensor([False, True, False, False]), float("-inf"))
     soft_target_kl(student, teacher).backward()

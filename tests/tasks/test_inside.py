@@ -45,7 +45,7 @@ def littlebird(reader, tmp_path_factory):
 
 @torch.inference_mode()
 def by_brute_force(reader, window, first, last):
-    """Each layer's whole matrix, a query and a head at a time: ways, and float[L] by token, packed included."""
+    """Each layer's whole matrix, a query and a head at a time: ways, and float[L] by token, the pack included."""
     tokens, config = torch.from_numpy(window.tokens)[None], reader.model.encoder.config
     starts = torch.tensor([window.context_start])
     _, extra = reader.model(tokens, context_starts=starts, features_only=True, return_attention_internals=True)
@@ -62,12 +62,12 @@ def by_brute_force(reader, window, first, last):
         _, probabilities = dense_unpack_window_attention(*qkv, layer.attention.slopes, None, None, b)
         scale = internals.q.shape[-1] ** -0.5
         a_pack = (internals.pack_q @ internals.pack_x_k.transpose(2, 3) * scale).softmax(-1)[0].numpy()
-        ways = dict.fromkeys(("own", "sinks", "global", "window", "packed"), 0.0)
+        ways = dict.fromkeys(("own", "sinks", "global", "window", "pack"), 0.0)
         count = (last - first + 1) * config.heads
         for h in range(config.heads):
             for i in range(first, last + 1):
                 row = probabilities[0, h, i].double().numpy() / count
-                ways["packed"] += row[:S].sum()
+                ways["pack"] += row[:S].sum()
                 reached += row[:S] @ a_pack[h] + row[S:]
                 for j in range(L):
                     own, sink = first <= j <= last, window.tokens[j] in window.tokens[[0, 1, -1]]
@@ -137,8 +137,8 @@ def test_other_architectures(littlebird):
 
     full = reader_of(FullAttentionModel, FullAttentionModelConfig(**sizes, max_positions=80))
     found = full.explain("Who founded the school?", "Greta Holm founded the school of Oslo. " * 5)
-    assert set(found.shares) == {"own", "sinks", "elsewhere"} and found.rows == ()
-    assert sum(found.shares.values()) == pytest.approx(1, abs=1e-5) and (found.packed == 0).all()
+    assert set(found.attribution) == {"own", "sinks", "elsewhere"} and found.pack_vectors == ()
+    assert sum(found.attribution.values()) == pytest.approx(1, abs=1e-5) and (found.through_pack == 0).all()
     bigbird = reader_of(BigBirdModel, BigBirdModelConfig(**sizes, block_size=8, max_positions=80))
     with pytest.raises(UserError, match="attention of BigBird-ITC goes is not known; take a model of LittleBird"):
         bigbird.explain("Who?", "Greta Holm founded the school of Oslo.")
@@ -153,7 +153,7 @@ def test_less_precision(reader, tiny):
         item = task.dataset("valid")[0]
         start, end = item["windows"][0].offsets[[3, 6], [0, 1]].tolist()
         answer = Candidate("", start, end, 1.0, 0)
-        found[precision] = explain(model, item["example"].document, item["windows"][0], answer).shares
+        found[precision] = explain(model, item["example"].document, item["windows"][0], answer).attribution
     for precision in ("bfloat16", "int8"):
         assert found[precision] == pytest.approx(found["float32"], abs=0.05)
 
@@ -207,7 +207,7 @@ def test_commands_of_the_page(reader, teacher, tiny, tmp_path, monkeypatch, caps
     )
     assert {name for row in table for name in row if name} == set(vars(names["explanation"]))
     assert set(re.findall(r"^\| `(\w+)`", DOCS.read_text("utf-8").split("| share |")[1], flags=re.M)) == set(
-        names["explanation"].shares
+        names["explanation"].attribution
     )
     # other pages of an earlier call are replaced, those of others are not
     again = ["quickstart/qa-8k", "--path", f"{reader}", "--output", "answers", *small["predict"]]

@@ -33,7 +33,7 @@ def bigbird_attention(
         seen by blocks 1 and n-2        all     7       7       7       7       7
         seen by others between them     all     8       8       8       8       8
 
-    Any L ≥ 1; what stands in rows of padded queries is undefined, though finite.
+    Any L ≥ 1; what stands at padded queries is undefined, though finite.
     """
     attend = blockwise_bigbird_attention if q.device.type == "cpu" else gathered_bigbird_attention
     return attend(q, k, v, padding_mask, block_size, random_blocks, dropout_p)

@@ -37,7 +37,7 @@ def blockwise_bigbird_attention(
 ) -> Tensor:
     """Arguments as :func:`dense_bigbird_attention`; returns its result alone, <float>[B, H, L, D].
 
-    Scores are float32 (float64 for float64 inputs) whatever the inputs are. What stands in rows of padding is
+    Scores are float32 (float64 for float64 inputs) whatever the inputs are. What stands at padding is
     undefined, though finite, and no gradient comes from blocks of padding alone.
     """
     last = last_blocks(padding_mask, q.shape[2], block_size, q.device)

@@ -30,8 +30,8 @@ def dense_bigbird_attention(
         random_blocks: <int64>[B or 1, H, n, R], -1 for none; 1 where all sequences have as many blocks.
         dropout_p: dropout of the attention probabilities.
     Returns:
-        result <float>[B, H, L, D] and probabilities before dropout <float32 or wider>[B, H, L, L]; a row that sees
-        nothing is 0 in both, and what stands in rows of padded queries is undefined.
+        result <float>[B, H, L, D] and probabilities before dropout <float32 or wider>[B, H, L, L]; a query that sees
+        nothing is 0 in both, and what stands at padded queries is undefined.
     """
     L = q.shape[2]
     last = last_blocks(padding_mask, L, block_size, q.device)

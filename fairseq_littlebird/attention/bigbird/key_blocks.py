@@ -21,7 +21,7 @@ def last_blocks(padding_mask: Tensor | None, length: int, block_size: int, devic
 
 
 def key_blocks(random_blocks: Tensor, last: Tensor) -> Tensor:
-    """What rows 1 … n-2 see: first block, left, own, right, last block, and the random ones; no block twice.
+    """What blocks 1 … n-2 see: first block, left, own, right, last block, and the random ones; no block twice.
 
     Args:
         random_blocks: <int64>[B or 1, H, n, R], -1 for none.

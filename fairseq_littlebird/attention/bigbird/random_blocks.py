@@ -17,7 +17,7 @@ RANDOM_ATTENTION = ("seeded", "first_block")
 def random_blocks(kind: str, blocks: int, count: int, heads: int, layers: int, seed: int = 0) -> Tensor:
     """The tables of all layers for sequences of so many blocks.
 
-    ``seeded``: drawn uniformly from the blocks that a row does not see anyway, none twice; all of them if they are few.
+    ``seeded``: drawn uniformly from the blocks outside the window of a query block, none twice; all if they are few.
     The same (seed, layer, head, number of blocks) gives the same table everywhere.
 
     ``first_block``: what transformers (since 4.29) computes outside training. Up to 5 + 2R blocks it attends in full,
@@ -30,7 +30,7 @@ def random_blocks(kind: str, blocks: int, count: int, heads: int, layers: int, s
         heads, layers: how many.
         seed: below 2³².
     Returns:
-        <int64>[layers, H, n, R], or wider (``first_block``); -1 for none. The global rows 0 and n-1 have none.
+        <int64>[layers, H, n, R], or wider (``first_block``); -1 for none. The global blocks 0 and n-1 have none.
     """
     if kind == "first_block":
         table = first_blocks(blocks, count).expand(layers, heads, -1, -1)
@@ -41,7 +41,7 @@ def random_blocks(kind: str, blocks: int, count: int, heads: int, layers: int, s
 
 
 def seeded_blocks(blocks: int, count: int, heads: int, layers: int, seed: int) -> Tensor:
-    """<int64>[layers, H, n, R], ascending, -1 for none; the global rows are not yet taken out."""
+    """<int64>[layers, H, n, R], ascending, -1 for none; the global blocks are not yet taken out."""
     layer, head, row = torch.arange(layers)[:, None, None], torch.arange(heads)[:, None], torch.arange(blocks)
     first, last = (row - 1).clamp(min=1), (row + 1).clamp(max=blocks - 2)  # of the window without the global blocks
     window = (last - first + 1).clamp(min=0)
@@ -59,7 +59,7 @@ def seeded_blocks(blocks: int, count: int, heads: int, layers: int, seed: int) -
 
 
 def first_blocks(blocks: int, count: int) -> Tensor:
-    """<int64>[n, R or more], -1 for none; the global rows are not yet taken out."""
+    """<int64>[n, R or more], -1 for none; the global blocks are not yet taken out."""
     if blocks > 5 + 2 * count:
         return torch.zeros(blocks, count, dtype=torch.int64)
     row, other = torch.arange(blocks)[:, None], torch.arange(blocks)

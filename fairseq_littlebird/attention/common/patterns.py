@@ -12,7 +12,7 @@ from torch import Tensor
 def sliding_window_pattern(length: int, window: int, dilation: int = 1, device: torch.device | None = None) -> Tensor:
     """The dilated sliding window (Longformer, section 3.1): window / 2 tokens on each side, in steps of the dilation.
 
-    Returns <bool>[L, L], True = visible; rows are queries, each sees itself.
+    Returns <bool>[L, L], True = visible; queries by keys, each sees itself.
     """
     index = torch.arange(length, device=device)
     distance = (index[:, None] - index).abs()
@@ -24,7 +24,7 @@ def block_window_pattern(
 ) -> Tensor:
     """LittleBird's window (section 3.2): the global block 0, and the own, the left and the right block.
 
-    Returns <bool>[L, L], True = visible; rows are queries, those of a slice if one is given.
+    Returns <bool>[L, L], True = visible; queries by keys, those of a slice if one is given.
     """
     block = torch.arange(length, device=device) // block_size
     return (block[None, :] == 0) | ((block[queries, None] - block[None, :]).abs() <= 1)
@@ -42,7 +42,7 @@ def bigbird_pattern(length: int, block_size: int, random_blocks: Tensor, last: T
         random_blocks: <int64>[B or 1, H, n, R], -1 for none.
         last: <int64>[B or 1], the block each sequence ends in.
     Returns:
-        <int64>[B or 1, H, L, L]; rows are queries. Blocks past ``last`` are of padding.
+        <int64>[B or 1, H, L, L]; queries by keys. Blocks past ``last`` are of padding.
     """
     n = random_blocks.shape[2]
     row, block = torch.arange(n, device=last.device)[:, None], torch.arange(n, device=last.device)

@@ -1,4 +1,4 @@
-"""ETC's attention as one masked dense softmax a row: the oracle. Quadratic in L.
+"""ETC's attention as one masked dense softmax a query: the oracle. Quadratic in L.
 
 Legend: B batch, L long tokens, G global tokens, H heads, D head width, k clipping distance.
 """

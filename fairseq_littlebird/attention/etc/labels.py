@@ -11,11 +11,12 @@ from torch import Tensor
 
 
 def owners(padding_mask: Tensor, global_tokens: int, segments: Tensor | None = None) -> Tensor:
-    """The global token of each long token; it depends on nothing but the token's own row.
+    """The global token of each long token; it depends on nothing but the token's own sequence.
 
-    Segment m has global token 1 + m; where a row has more than G - 1 segments, neighbours share, as evenly as can be.
+    Segment m has global token 1 + m; where a sequence has more than G - 1 segments, neighbours share, as evenly as
+    can be.
     Global token 0 has the tokens outside of any segment; a token inside of several belongs to the one listed last,
-    which of nested ones is the inner. A row without segments is cut into runs of ⌈n / G⌉ of its n tokens.
+    which of nested ones is the inner. A sequence without segments is cut into runs of ⌈n / G⌉ of its n tokens.
 
     Args:
         padding_mask: <bool>[B, L], True = padding.

@@ -3,8 +3,8 @@
 A block of queries reads [global tokens ; its window of keys]. A head of dilation d is d sequences without dilation:
 token i belongs to sequence i mod d.
 
-Legend: B batch, L tokens, G global tokens of the row with the most, H heads, D head width, d dilation, b block size,
-n blocks, W keys of a window.
+Legend: B batch, L tokens, G global tokens of the sequence with the most, H heads, D head width, d dilation, b block
+size, n blocks, W keys of a window.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class GlobalKeys(NamedTuple):
     seen: Tensor  # <bool>[B, G]
 
     def repeat(self, times: int) -> GlobalKeys:
-        """Each row so many times in succession."""
+        """Each sequence so many times in succession."""
         return GlobalKeys(*(x.repeat_interleave(times, dim=0) for x in self))
 
 
@@ -89,7 +89,7 @@ def dilated(
 
 
 def split_residues(x: Tensor, d: int, fill: float = 0.0) -> Tensor:
-    """[B, L, …] to [B·d, ⌈L/d⌉, …]: the tokens i, i + d, i + 2d, … of each row, ``fill`` past the end."""
+    """[B, L, …] to [B·d, ⌈L/d⌉, …]: the tokens i, i + d, i + 2d, … of each sequence, ``fill`` past the end."""
     return split_blocks(x, d, dim=1, fill=fill).transpose(1, 2).flatten(0, 1)
 
 

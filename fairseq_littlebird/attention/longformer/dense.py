@@ -1,6 +1,6 @@
 """Longformer's attention as two masked dense softmaxes: the oracle. Quadratic in L.
 
-Legend: B batch, L tokens, G global tokens of the row with the most, H heads, D head width.
+Legend: B batch, L tokens, G global tokens of the sequence with the most, H heads, D head width.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ def dense_longformer_attention(
     dilations: Sequence[int],
     dropout_p: float = 0.0,
 ) -> Tensor:
-    """σ(Q Kᵀ / √d) V over the window and the global tokens; σ(Q_g K_gᵀ / √d) V_g over all for a global token's own row.
+    """σ(Q Kᵀ / √d) V over the window and the global tokens; σ(Q_g K_gᵀ / √d) V_g over all for a global token's
+    own query.
 
     Args:
         q, k, v: <float>[B, H, L, D], L ≥ 1.
-        global_q: <float>[B, H, G, D], of each row's global tokens in order; what is left of G stands for nothing.
+        global_q: <float>[B, H, G, D], of each sequence's global tokens in order; what is left of G stands for nothing.
         global_k, global_v: <float>[B, H, L, D], of all tokens; [B, H, 0, D] will do where G = 0.
-        global_tokens: <bool>[B, L], at most G in a row, or None for none.
+        global_tokens: <bool>[B, L], at most G a sequence, or None for none.
         padding_mask: <bool>[B, L], True = padding, or None.
         window: w, even: w / 2 tokens on each side.
         dilations: of each head, H steps from one token of the window to the next.
         dropout_p: dropout of the attention probabilities.
     Returns:
-        <float>[B, H, L, D]; a row that sees nothing is 0.
+        <float>[B, H, L, D]; a query that sees nothing is 0.
     """
     (B, _, L, _), G, device = q.shape, global_q.shape[2], q.device
     nothing = torch.zeros(B, L, dtype=torch.bool, device=device)

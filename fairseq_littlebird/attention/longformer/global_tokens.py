@@ -6,11 +6,11 @@ from torch import Tensor
 
 
 def global_index(global_tokens: Tensor, most: int) -> Tensor:
-    """The positions of each row's global tokens in order, then those of other tokens, all different.
+    """The positions of each sequence's global tokens in order, then those of other tokens, all different.
 
     Args:
         global_tokens: <bool>[B, L].
-        most: G, the most that a row has.
+        most: G, the most that a sequence has.
     Returns:
         <int64>[B, G].
     """

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fairseq_littlebird.inference.evidence import ELSEWHERE, GLOBAL, OWN, PACKED, SINKS, WINDOW, Explanation, Passage
+from fairseq_littlebird.inference.evidence import ELSEWHERE, GLOBAL, OWN, PACK, SINKS, WINDOW, Explanation, Passage
 from fairseq_littlebird.inference.pages.style import escape, percent, short
 
 BARS = 300
@@ -16,17 +16,17 @@ DEPTH = 1_000
 HEAD = 15
 """Of the strip's 100 units of height, those above its bars, where the answer is marked."""
 LEAST = 5e-4
-"""Shares below it are 0.0 % to a reader, and left out."""
-WAYS = {
+"""Shares below it would be printed as 0.0 %, and are left out."""
+DESTINATIONS = {
     OWN: "the {} itself",
     SINKS: "<s>, [QUESTION], </s>",
     GLOBAL: "first block, with the question",
     WINDOW: "window around the {}",
-    PACKED: "through the pack vectors",
+    PACK: "through the pack vectors",
     ELSEWHERE: "elsewhere",
 }
 COLOURS = {
-    OWN: "#e0a100", SINKS: "#9a9a9a", GLOBAL: "#3f8f5f", WINDOW: "#3b74c4", PACKED: "#a8478f", ELSEWHERE: "#3b74c4"
+    OWN: "#e0a100", SINKS: "#9a9a9a", GLOBAL: "#3f8f5f", WINDOW: "#3b74c4", PACK: "#a8478f", ELSEWHERE: "#3b74c4"
 }  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def along(explanation: Explanation, length: int, best: str) -> Iterator[str]:
     yield f"<h2>Attention of the {best} along the document</h2>"
     bars = max(1, min(BARS, length))
     place = explanation.offsets[:, 0] * bars // max(1, length)
-    total, packed = (np.bincount(place, part, bars) for part in (explanation.weights, explanation.packed))
+    total, through_pack = (np.bincount(place, part, bars) for part in (explanation.weights, explanation.through_pack))
     peak = float(total.max(initial=0.0)) or 1.0
     read = explanation.offsets[[0, -1], [0, 1]] / length * bars
     answer = explanation.answer
@@ -45,7 +45,7 @@ def along(explanation: Explanation, length: int, best: str) -> Iterator[str]:
         f'aria-label="attention along the document">'
         f'<rect x="{read[0]:.1f}" width="{read[1] - read[0]:.1f}" height="100" fill="#e9eef6"/>'
         f'<path d="{_steps(total / peak)}" fill="{COLOURS[WINDOW]}"/>'
-        f'<path d="{_steps(packed / peak)}" fill="{COLOURS[PACKED]}"/>'
+        f'<path d="{_steps(through_pack / peak)}" fill="{COLOURS[PACK]}"/>'
         f'<rect x="{at:.1f}" width="{width:.1f}" height="{HEAD - 3}" fill="{COLOURS[OWN]}"/></svg>'
     )
     key = "".join(
@@ -54,7 +54,7 @@ def along(explanation: Explanation, length: int, best: str) -> Iterator[str]:
             (COLOURS[OWN], f"the {best}"),
             ("#e9eef6", "the window read"),
             (COLOURS[WINDOW], "attention"),
-            (COLOURS[PACKED], "the part of it that goes through the pack vectors"),
+            (COLOURS[PACK], "the part of it that goes through the pack vectors"),
         )
     )
     yield f'<p class="quiet">{key}. The document begins on the left; logarithmic, down to 1/{DEPTH:,} of the peak.</p>'
@@ -68,14 +68,14 @@ def _steps(heights: np.ndarray) -> str:
     return "M0 100" + "".join(f"V{top}h1" for top in tops) + "V100Z"
 
 
-def ways(explanation: Explanation, best: str) -> Iterator[str]:
-    """The shares, mean and by layer."""
-    yield '<h2>By which way</h2>\n<div class="wide"><table>'
-    kinds = list(explanation.shares)
+def destinations(explanation: Explanation, best: str) -> Iterator[str]:
+    """The attribution, mean and by layer."""
+    yield '<h2>By destination</h2>\n<div class="wide"><table>'
+    kinds = list(explanation.attribution)
     colours = {k: f'<span class="key" style="background:{COLOURS[k]}"></span>' for k in kinds}
-    names = "".join(f"<th>{colours[k]}{escape(WAYS[k].format(best))}" for k in kinds)
+    names = "".join(f"<th>{colours[k]}{escape(DESTINATIONS[k].format(best))}" for k in kinds)
     yield f"<tr><th><th>{names}"
-    for name, shares in [("all layers", explanation.shares), *enumerate(explanation.layers, 1)]:
+    for name, shares in [("all layers", explanation.attribution), *enumerate(explanation.layers, 1)]:
         cells = "".join(f'<td class="n">{percent(shares[kind])}' for kind in kinds)
         yield f'<tr><td class="n">{name if isinstance(name, str) else f"layer {name}"}<td>{_bar(shares)}{cells}'
     yield "</table></div>"
@@ -92,25 +92,25 @@ def _bar(shares: dict[str, float]) -> str:
 
 def evidence(explanation: Explanation) -> Iterator[str]:
     yield '<h2 id="evidence">Evidence: the passages that most of it goes to</h2>\n<table>'
-    yield '<tr><th class="w">share<th class="w">packed<th>passage'
+    yield '<tr><th class="w">share<th class="w">through the pack vectors<th>passage'
     for n, passage in enumerate(explanation.passages):
         if passage.weight < LEAST:
             continue
-        share, packed = percent(passage.weight), percent(passage.packed)
-        yield f'<tr><td class="n">{share}<td class="n">{packed}<td dir="auto">{_link(n, passage)}'
+        share, through_pack = percent(passage.weight), percent(passage.through_pack)
+        yield f'<tr><td class="n">{share}<td class="n">{through_pack}<td dir="auto">{_link(n, passage)}'
     yield "</table>"
 
 
-def packed_rows(explanation: Explanation) -> Iterator[str]:
-    rows = [row for row in explanation.rows if row.weight >= LEAST]
-    if not rows:
+def pack_vectors(explanation: Explanation) -> Iterator[str]:
+    vectors = [vector for vector in explanation.pack_vectors if vector.weight >= LEAST]
+    if not vectors:
         return
     yield "<h2>The pack vectors with the largest shares, and the passages that each leads to</h2>\n<table>"
-    yield '<tr><th class="w">row<th class="w">share<th class="w">of it here<th>passage'
-    for row in rows:
-        for n, passage in enumerate(row.passages):
-            first = f'{row.index + 1}<td class="n">{percent(row.weight)}' if not n else "<td>"
-            share = percent(passage.weight / row.weight)
+    yield '<tr><th class="w">pack vector<th class="w">share<th class="w">of its share<th>passage'
+    for vector in vectors:
+        for n, passage in enumerate(vector.passages):
+            first = f'{vector.index + 1}<td class="n">{percent(vector.weight)}' if not n else "<td>"
+            share = percent(passage.weight / vector.weight)
             yield f'<tr><td class="n">{first}<td class="n">{share}<td dir="auto">{short(passage.text, 160)}'
     yield "</table>"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fairseq_littlebird.inference.final_answer import FinalAnswer
 from fairseq_littlebird.inference.merging import Prediction
-from fairseq_littlebird.inference.pages.attention import LEAST, along, evidence, packed_rows, ways
+from fairseq_littlebird.inference.pages.attention import LEAST, along, destinations, evidence, pack_vectors
 from fairseq_littlebird.inference.pages.edges import edge_note, edges
 from fairseq_littlebird.inference.pages.marks import Mark, around, marked
 from fairseq_littlebird.inference.pages.style import PAGE, STYLE, escape, percent, short
@@ -26,8 +26,8 @@ def page(prediction: Prediction, answer: FinalAnswer) -> str:
     if explanation is not None:
         parts += along(explanation, len(prediction.document), best)
         parts += evidence(explanation)
-        parts += ways(explanation, best)
-        parts += packed_rows(explanation)
+        parts += destinations(explanation, best)
+        parts += pack_vectors(explanation)
     parts += _candidates(prediction)
     parts += _document(prediction, answer)
     title = escape(" ".join(prediction.question.split())[:100] or prediction.id[:100])

@@ -51,7 +51,7 @@ class SelfAttention(nn.Module, Generic[ContextT]):
             x: what they were made of, as :meth:`forward` has it.
             context: of the batch.
         Returns:
-            <float>[B, H, L, D]; rows of padded queries are finite.
+            <float>[B, H, L, D]; finite at padded queries too.
         """
         raise NotImplementedError
 
