@@ -140,6 +140,15 @@ install_project() {
     )
 }
 
+# fairseq-fixed requires torchaudio, which its speech tasks alone use. The package index's build needs its own release of
+# torch, with CUDA; where it cannot be loaded, it breaks whatever tries, such as transformers' models.
+remove_broken_torchaudio() {
+    if [[ -n $(version_of torchaudio) ]] && ! "$python" -Ic 'import torchaudio' >/dev/null 2>&1; then
+        must "torchaudio $(version_of torchaudio) cannot be loaded with torch $(version_of torch): removing it" \
+            "$python" -m pip uninstall --yes torchaudio
+    fi
+}
+
 make_environment() {
     local found torch fairseq
     if [[ -x $python ]] && "$python" -Ic 'import sys, pip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
@@ -185,10 +194,11 @@ main() {
     if [[ ! -x $python || $(cat "$venv/made" 2>/dev/null) != "$print" ]]; then
         rm -f "$venv/made" "$venv/made-test"
         make_environment
+        remove_broken_torchaudio
         echo "$print" >"$venv/made"
     fi
     if [[ $* == --test && $(cat "$venv/made-test" 2>/dev/null) != "$print" ]]; then
-        must "test tools" install_project "$(choose_fairseq)" tokenizers test docs
+        must "test tools" install_project tokenizers test docs
         echo "$print" >"$venv/made-test"
     fi
     echo "environment: $venv, $("$python" --version), torch $(version_of torch), ready after $((SECONDS - started)) s"

@@ -31,11 +31,10 @@ settings.register_profile(
 )
 settings.load_profile("tests")
 
+pytest_plugins = ["helpers.training"]
+
 # as a program does that uses fairseq's own functions
 register()
-
-# fairseq's need not fit the torch that is here; transformers looks for it once in a process
-sys.modules.setdefault("torchaudio", None)  # type: ignore[arg-type]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

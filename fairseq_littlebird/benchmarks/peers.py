@@ -8,7 +8,6 @@ tokens <bool>[B, L] too and returns the logits of their vocabulary <float>[N, V]
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -126,14 +125,18 @@ def remark(encoder: nn.Module) -> str:
 
 
 def _model(family: str, config: Any, masked_lm: bool) -> nn.Module:
-    """The library's encoder of a family, or its masked language model."""
-    hf = _transformers()
-    if masked_lm:
-        model: nn.Module = getattr(hf, f"{family}ForMaskedLM")(config)
-        return model
-    pooler = {} if family == "ModernBert" else {"add_pooling_layer": False}
-    encoder: nn.Module = getattr(hf, f"{family}Model")(config, **pooler)
-    return encoder
+    """The library's encoder of a family, or its masked language model.
+
+    Raises:
+        UserError: the library imports another one that cannot be loaded.
+    """
+    pooler = {} if masked_lm or family == "ModernBert" else {"add_pooling_layer": False}
+    try:
+        kind: type[nn.Module] = getattr(_transformers(), f"{family}ForMaskedLM" if masked_lm else f"{family}Model")
+    except OSError as error:  # fairseq's torchaudio, where it is of another torch
+        remedy = "uninstall it (of torchaudio: pip uninstall torchaudio), or leave out --peers"
+        raise UserError(f"transformers needs a library that cannot be loaded: {error}", remedy=remedy) from error
+    return kind(config, **pooler)
 
 
 def _bert_like(workload: Workload) -> dict[str, Any]:
@@ -183,8 +186,6 @@ def _transformers() -> Any:
     Raises:
         UserError: it is not installed.
     """
-    modules: dict[str, Any] = sys.modules
-    modules.setdefault("torchaudio", None)  # before transformers looks for it: fairseq's need not fit this torch
     try:
         import transformers
     except ImportError as error:

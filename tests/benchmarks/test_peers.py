@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from helpers.processes import ROOT, environment_with
 
 from fairseq_littlebird.benchmarks.encoder import ENCODERS, encoder_peak, encoder_run, littlebird, time_encoders
 from fairseq_littlebird.benchmarks.peers import PEERS, bigbird, bigbird_fair, remark
@@ -15,6 +16,23 @@ from fairseq_littlebird.benchmarks.workload import MODES, PAD, SIZES, Workload
 from fairseq_littlebird.errors import UserError
 
 pytestmark = pytest.mark.skipif(find_spec("transformers") is None, reason="transformers is not installed")
+
+
+def test_a_library_that_cannot_be_loaded_is_one_line(forks, commands, tmp_path):
+    """As fairseq's torchaudio beside another torch."""
+    (tmp_path / "torchaudio").mkdir()
+    (tmp_path / "torchaudio" / "__init__.py").write_text("raise OSError('Could not load this library: x.so')\n")
+    (tmp_path / "torchaudio-2.0.dist-info").mkdir()
+    (tmp_path / "torchaudio-2.0.dist-info" / "METADATA").write_text("Name: torchaudio\nVersion: 2.0\n")
+    options = "encoder --peers bigbird --size tiny --layers 1 --lengths 64 --modes forward --runs 1 --no-memory".split()
+    done = forks.run(
+        [commands / "littlebird-benchmark", *options],
+        tmp_path,
+        environment_with({"PYTHONPATH": f"{tmp_path}:{ROOT}"}),
+        new_interpreter=True,
+    )
+    assert done.returncode == 2 and "x.so" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+    assert "pip uninstall torchaudio" in done.stderr
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -259,7 +259,7 @@ def logits_of(name, theirs, tokens, start):
         ("LongformerForQuestionAnswering", "longformer"),
     ],
 )
-def test_a_reader_answers_at_once(converted, their_numbers, questions, name, to, tmp_path):
+def test_a_question_answering_model_answers_at_once(converted, their_numbers, questions, name, to, tmp_path):
     """As transformers does with the same tokens, one question at a time; [QUESTION] is its <mask>."""
     theirs, folder, out = converted(name, to)
     model, task = load_trained(out / "checkpoint.pt", prepared(questions, out, tmp_path), "cpu")
@@ -304,7 +304,7 @@ def test_longformer_s_own_choice_of_global_tokens_is_ours(converted, their_numbe
 
 
 @pytest.mark.parametrize("to", [to for to in TARGETS if to != "full"])
-def test_every_model_takes_a_reader_s_head_and_token_types(converted, questions, to, tmp_path):
+def test_every_model_takes_a_question_answering_head_and_token_types(converted, questions, to, tmp_path):
     """A start for training: the head is the source's, and what tells its context from its question is read."""
     theirs, folder, out = converted("BertForQuestionAnswering", to)
     model, task = load_trained(out / "checkpoint.pt", prepared(questions, out, tmp_path), "cpu")
@@ -321,7 +321,7 @@ def test_every_model_takes_a_reader_s_head_and_token_types(converted, questions,
     assert changed[start:].all() and not changed[:start].any()
 
 
-def test_fairseq_trains_a_reader_on(converted, commands, forks, questions, tmp_path):
+def test_fairseq_trains_a_question_answering_model_on(converted, commands, forks, questions, tmp_path):
     """With the options that the README of the warm start gives: an update away from the source."""
     _, _, out = converted("BigBirdForQuestionAnswering", "bigbird_itc")
     assert (

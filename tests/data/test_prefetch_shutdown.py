@@ -42,7 +42,7 @@ class Batches:
             yield batch
 
 
-def readers() -> list[threading.Thread]:
+def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if isinstance(thread, BackgroundConsumer)]
 
 
@@ -55,20 +55,20 @@ def test_a_process_ends(size):
 
 @pytest.mark.parametrize("size", [1, 10, 100_000])
 @pytest.mark.parametrize("seconds", [0.0, 0.05])
-def test_readers_end(size, seconds):
+def test_threads_end(size, seconds):
     batches = Batches(seconds)
     assert next(BufferedIterator(size, batches)) == 1
-    assert len(readers()) == 1
+    assert len(threads()) == 1
     stop_prefetching()
-    assert not readers()
+    assert not threads()
     assert batches.read < len(batches) or not seconds
 
 
-def test_several_readers_and_none():
+def test_several_threads_and_none():
     for _ in range(3):
         next(BufferedIterator(2, Batches()))
     stop_prefetching()
-    assert not readers()
+    assert not threads()
     stop_prefetching()
 
 
@@ -83,7 +83,7 @@ def test_it_does_not_wait_for_ever():
 
     next(BufferedIterator(10, Waiting()))
     stop_prefetching(0.1)
-    assert readers()
+    assert threads()
     more.set()
     stop_prefetching()
-    assert not readers()
+    assert not threads()

@@ -409,7 +409,7 @@ def test_the_result_is_the_same_for_any_number_of_workers(tmp_path, tokenizers):
     assert files_of(tmp_path / "1") == files_of(tmp_path / "2") == files_of(tmp_path / "5")
 
 
-def test_a_reader_goes_to_workers_and_carries_its_tokenizer(tmp_path, tokenizers):
+def test_a_set_goes_to_workers_and_carries_its_tokenizer(tmp_path, tokenizers):
     tokenizer, dictionary = tokenizers("unigram")
     file = write_squad(tmp_path / "f.json", ("A value.", ("a", "What?", [("value", 2)])))
     prepare_questions("squad", {"train": [file]}, tokenizer, dictionary, tmp_path / "out")

@@ -1,4 +1,4 @@
-"""The reader of Natural Questions: invented records in both formats, then real ones of a data set like it."""
+"""The parser of Natural Questions: invented records in both formats, then real ones of a data set like it."""
 
 from __future__ import annotations
 

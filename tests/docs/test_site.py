@@ -51,8 +51,8 @@ def test_the_reference_has_all_that_is_public(site):
             assert f'id="{package}.{name}"' in text, (package, name)
 
 
-def test_a_reader_is_sent_nowhere_for_fonts_scripts_or_pictures(site):
-    """What a browser fetches on its own; links that a reader may follow are none of it."""
+def test_a_visitor_is_sent_nowhere_for_fonts_scripts_or_pictures(site):
+    """What a browser fetches on its own; links that a visitor may follow are none of it."""
     for page in site.rglob("*.html"):
         fetched = re.findall(r'<(?:script|link|img|iframe)[^>]*?(?:src|href)="([^"]+)"', page.read_text("utf-8"))
         assert fetched and not [address for address in fetched if re.match(r"(https?:)?//", address)], page

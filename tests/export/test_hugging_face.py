@@ -27,7 +27,7 @@ DOCUMENT = " ".join(["The stone bridge was painted by Mara Lindt in 1889.", "Nob
 QUESTIONS = ["Who painted the bridge?", "What did nobody know?"]
 READ = """
 import json, sys
-for name in ("fairseq", "fairseq_littlebird", "torchaudio"):
+for name in ("fairseq", "fairseq_littlebird"):
     sys.modules[name] = None  # importing it is an error
 import torch, transformers
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForQuestionAnswering, AutoTokenizer
@@ -143,8 +143,8 @@ def test_transformers_computes_what_fairseq_does(transformers, checkpoint, read,
                     torch.testing.assert_close(found["outputs"][name][real], wanted, **close)
                 assert 0 < found["loss"] < 50
                 task = QuestionAnsweringTask(QuestionAnsweringConfig(data=str(trained)), load_dictionary(trained))
-                reader = LittleBird(models[head], task, load_tokenizer(trained))
-                for answer, said in zip(found["answers"], reader.predict(QUESTIONS, DOCUMENT), strict=True):
+                qa_model = LittleBird(models[head], task, load_tokenizer(trained))
+                for answer, said in zip(found["answers"], qa_model.predict(QUESTIONS, DOCUMENT), strict=True):
                     assert (answer["start"], answer["end"]) in best(said.candidates)
                     assert answer["answer"] == DOCUMENT[answer["start"] : answer["end"]]
         torch.testing.assert_close(found["hidden"][real], hidden[real], **close)
@@ -196,20 +196,20 @@ READ_BY_BOTH = [
 
 @pytest.mark.parametrize("dataset", ["squad", "triviaqa", "hotpotqa"])
 @pytest.mark.parametrize("kind", ["unigram", "wordpiece"])
-def test_answers_are_the_readers(transformers, checkpoint, tmp_path, monkeypatch, dataset, kind):
+def test_answers_are_the_models(transformers, checkpoint, tmp_path, monkeypatch, dataset, kind):
     """Their characters, their probability and that of none, within the data set's words."""
     fewer = replace(DATASETS["hotpotqa"], max_answer_words=2)
     monkeypatch.setitem(DATASETS, "hotpotqa", fewer)
     model, folder = checkpoint("linear", kind)
     (folder / "prepared.json").write_text(default_settings(dataset))
     task = QuestionAnsweringTask(QuestionAnsweringConfig(data=str(folder)), load_dictionary(folder))
-    reader = LittleBird(model, task, load_tokenizer(folder))
+    qa_model = LittleBird(model, task, load_tokenizer(folder))
     main(["hf", str(folder), str(tmp_path / "out")])
     exported = trained_model(folder).model
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     for document in READ_BY_BOTH:
         for question in ("Who painted the bridge?", "What\udead?"):
-            [said] = reader.predict(question, document)
+            [said] = qa_model.predict(question, document)
             found = exported.answer(tokenizer, question, document)
             if not said.candidates:
                 assert found | {"no_answer": 1.0} == {
@@ -231,15 +231,15 @@ def test_answers_are_the_readers(transformers, checkpoint, tmp_path, monkeypatch
 
 
 def test_windows_of_a_document_share_a_normaliser(transformers, checkpoint, tmp_path):
-    """Cut by transformers' tokenizer, merged by the sums that the documentation gives: what the reader finds."""
+    """Cut by transformers' tokenizer, merged by the sums that the documentation gives: what our model finds."""
     model, folder = checkpoint("linear", "wordpiece")
     task = QuestionAnsweringTask(QuestionAnsweringConfig(data=str(folder)), load_dictionary(folder))
-    reader = LittleBird(model, task, load_tokenizer(folder), max_tokens=96, stride=32)
+    qa_model = LittleBird(model, task, load_tokenizer(folder), max_tokens=96, stride=32)
     main(["hf", str(folder), str(tmp_path / "out")])
     exported = trained_model(folder).model
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     for question in QUESTIONS:
-        [said] = reader.predict(question, DOCUMENT)
+        [said] = qa_model.predict(question, DOCUMENT)
         room = 96 - 4 - len(tokenizer(question, add_special_tokens=False).input_ids)
         cut = {"truncation": "only_second", "max_length": 96, "stride": room - 32, "return_overflowing_tokens": True}
         rows = tokenizer(question, DOCUMENT, **cut, padding=True, return_tensors="pt", return_offsets_mapping=True)
@@ -345,7 +345,7 @@ def test_onnx_of_any_size(transformers, checkpoint, tmp_path, capsys):
     onnxruntime = pytest.importorskip("onnxruntime")
     trained, folder = checkpoint("linear", "wordpiece", context_type=True)
     task = QuestionAnsweringTask(QuestionAnsweringConfig(data=str(folder)), load_dictionary(folder))
-    reader = LittleBird(trained, task, load_tokenizer(folder))
+    qa_model = LittleBird(trained, task, load_tokenizer(folder))
     out = tmp_path / "onnx"
     main(["onnx", str(folder), str(out)])
     assert all_follow_the_umask(out)
@@ -370,7 +370,7 @@ def test_onnx_of_any_size(transformers, checkpoint, tmp_path, capsys):
         encoded = tokenizer(question, DOCUMENT, return_offsets_mapping=True, return_tensors="np")
         (places,) = encoded.pop("offset_mapping").tolist()
         found = dict(zip(outputs, session.run(None, dict(encoded)), strict=True))
-        [said] = reader.predict(question, DOCUMENT)
+        [said] = qa_model.predict(question, DOCUMENT)
         place = places[found["span_starts"][0, 0]][0], places[found["span_ends"][0, 0]][1]
         assert place in best(said.candidates)
         scores = [found["span_scores"][0, 0], found["null_score"][0]] - found["log_normaliser"]

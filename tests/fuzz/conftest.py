@@ -1,6 +1,6 @@
 """Hostile input: valid small files, changed in their structure and in their bytes, given to what reads them.
 
-Few cases by default, the same ones each time. ``LITTLEBIRD_FUZZ=10000`` makes so many of each reader, drawn anew, and
+Few cases by default, the same ones each time. ``LITTLEBIRD_FUZZ=10000`` makes so many of each parser, drawn anew, and
 says at the end how many were read and how many refused.
 """
 

@@ -173,14 +173,14 @@ class TestCheckpoints:
         other.load_state_dict(one.state_dict())
         assert torch.equal(one(text(2, 9))[0], other(text(2, 9))[0])
 
-    def test_a_pretrained_encoder_starts_a_reader(self):
+    def test_a_pretrained_encoder_starts_question_answering(self):
         """Words out, span head in; everything else is taken over."""
-        pretrained, reader = build(), build()
+        pretrained, qa_model = build(), build()
         pretrained.encoder.pack.data.fill_(3.0)
-        reader.register_span_head("qass")
-        start = reader.span_head.start_key.weight.clone()
-        reader.load_state_dict(pretrained.state_dict())
-        assert (reader.encoder.pack == 3).all() and torch.equal(reader.span_head.start_key.weight, start)
+        qa_model.register_span_head("qass")
+        start = qa_model.span_head.start_key.weight.clone()
+        qa_model.load_state_dict(pretrained.state_dict())
+        assert (qa_model.encoder.pack == 3).all() and torch.equal(qa_model.span_head.start_key.weight, start)
 
     def test_the_same_span_head_is_taken_over_and_another_starts_anew(self):
         source, same, other = build(), build(), build()

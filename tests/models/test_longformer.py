@@ -46,21 +46,21 @@ def test_no_token_is_global_in_masked_language_modelling():
 
 
 def test_the_question_is_global_in_question_answering():
-    """Without the </s> that ends it, as in the released readers."""
-    reader = model()
-    reader.register_span_head("independent")
+    """Without the </s> that ends it, as in the released question-answering models."""
+    qa_model = model()
+    qa_model.register_span_head("independent")
     annotations = {"questions": torch.tensor([[1], [1]]), "starts": torch.tensor([[7], [0]])}
-    found = global_positions(reader, TOKENS, **annotations, context_starts=torch.tensor([5, 3]))
+    found = global_positions(qa_model, TOKENS, **annotations, context_starts=torch.tensor([5, 3]))
     assert found == [[0, 1, 2, 3], [0, 1]]
 
 
 def test_question_tokens_are_global_in_recurring_span_selection():
     """0 says that a row has fewer questions; token 0 is not one of them."""
-    reader = model()
-    reader.register_span_head("qass")
+    qa_model = model()
+    qa_model.register_span_head("qass")
     questions = torch.tensor([[2, 7, 9], [4, 0, 0]])
-    assert global_positions(reader, TOKENS, questions=questions) == [[2, 7, 9], [4]]
-    assert global_positions(reader, TOKENS, questions=questions * 0) == [[], []]
+    assert global_positions(qa_model, TOKENS, questions=questions) == [[2, 7, 9], [4]]
+    assert global_positions(qa_model, TOKENS, questions=questions * 0) == [[], []]
 
 
 def test_token_0_is_global_in_classification():

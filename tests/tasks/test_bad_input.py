@@ -93,23 +93,29 @@ def test_a_text_split_that_is_not_there(train, tmp_path):
     assert_one_line(done, "text", "nowhere")
 
 
-def test_a_checkpoint_of_another_dictionary(train, tiny, words, tmp_path):
+def test_a_checkpoint_of_another_dictionary(train, tiny, span_model, tmp_path):
     shutil.copytree(tiny / "text", tmp_path / "text")
     lines = (tmp_path / "text" / "dict.txt").read_text("utf-8").splitlines(keepends=True)
     (tmp_path / "text" / "dict.txt").write_text("".join(lines[:40] + lines[41:]), "utf-8")
-    done = train(
-        "recurring_span_selection", tmp_path, 1, "--finetune-from-model", words, data=tmp_path / "text", status=None
-    )
-    assert_one_line(done, str(words), "(353 symbols, 352 there): id 44 is ")
-
-
-def test_a_checkpoint_of_another_size(train, words, tmp_path):
     done = train(
         "recurring_span_selection",
         tmp_path,
         1,
         "--finetune-from-model",
-        words,
+        span_model,
+        data=tmp_path / "text",
+        status=None,
+    )
+    assert_one_line(done, str(span_model), "(353 symbols, 352 there): id 44 is ")
+
+
+def test_a_checkpoint_of_another_size(train, span_model, tmp_path):
+    done = train(
+        "recurring_span_selection",
+        tmp_path,
+        1,
+        "--finetune-from-model",
+        span_model,
         "--encoder-ffn-embed-dim",
         "64",
         status=None,
@@ -118,9 +124,9 @@ def test_a_checkpoint_of_another_size(train, words, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--finetune-from-model", "--restore-file"])
-def test_a_truncated_checkpoint(train, words, tmp_path, option):
+def test_a_truncated_checkpoint(train, span_model, tmp_path, option):
     broken = tmp_path / "broken.pt"
-    shutil.copyfile(words, broken)
+    shutil.copyfile(span_model, broken)
     truncate(broken)
     assert_one_line(train("recurring_span_selection", tmp_path, 1, option, broken, status=None), str(broken))
 

@@ -53,8 +53,8 @@ DATA = {
 
 
 @pytest.mark.parametrize("task", DATA)
-def test_trained_and_resumed(train, logged, tiny, words, task, tmp_path):
-    start = [] if task == "masked_lm" else ["--finetune-from-model", words]
+def test_trained_and_resumed(train, logged, tiny, span_model, task, tmp_path):
+    start = [] if task == "masked_lm" else ["--finetune-from-model", span_model]
     first = train(task, tmp_path, 2, *start)
     assert sorted(losses(logged(first, "train_inner"))) == [1, 2]
     second = train(task, tmp_path, 4, *start)
@@ -86,7 +86,7 @@ def test_other_models_train(train_other, logged, tiny, model, task, tmp_path):
     assert models[0].encoder.config.layers == 2 and type(models[0]) is MODEL_REGISTRY[model]
 
 
-def test_validate(fairseq, words):
+def test_validate(fairseq, span_model):
     arguments = [
         "text",
         "--task",
@@ -94,7 +94,7 @@ def test_validate(fairseq, words):
         "--tokens-per-sample",
         "128",
         "--path",
-        words,
+        span_model,
         "--batch-size",
         "4",
     ]
@@ -102,8 +102,8 @@ def test_validate(fairseq, words):
     assert "accuracy" in done.stdout + done.stderr
 
 
-def test_checkpoints_load_safely(words):
-    state = torch.load(words, weights_only=True)
+def test_checkpoints_load_safely(span_model):
+    state = torch.load(span_model, weights_only=True)
     assert {"cfg", "model", "last_optimizer_state", "extra_state"} <= state.keys()
 
 

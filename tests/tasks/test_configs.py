@@ -45,8 +45,8 @@ def test_every_file_is_tried():
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_trains(fairseq, logged, words, teacher, tmp_path, name):
-    start = [f"checkpoint.finetune_from_model={words}"] if not RUNS[name][0].startswith("text") else []
+def test_trains(fairseq, logged, span_model, teacher, tmp_path, name):
+    start = [f"checkpoint.finetune_from_model={span_model}"] if not RUNS[name][0].startswith("text") else []
     if name == "distillation":
         start = [f"criterion.teacher_path={teacher('littlebird_masked_lm')}"]
     done = hydra(fairseq, name, tmp_path / "out", "optimization.max_update=2", *start)

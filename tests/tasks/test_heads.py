@@ -30,20 +30,20 @@ def hotpotqa(tiny, tmp_path_factory):
     return folder
 
 
-def test_prediction_and_validation_refuse(reader, hotpotqa, tmp_path, capsys):
+def test_prediction_and_validation_refuse(qa_model, hotpotqa, tmp_path, capsys):
     out = tmp_path / "out"
     with pytest.raises(SystemExit) as stop:
         predict(
-            [f"{hotpotqa}", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{out}", "--device", "cpu"]
+            [f"{hotpotqa}", "--path", f"{qa_model}", "--gen-subset", "valid", "--output", f"{out}", "--device", "cpu"]
         )
     assert stop.value.code == 2 and not out.exists()
-    assert f"littlebird-predict: {reader}: {LACKING}" in capsys.readouterr().err.splitlines()[-1]
+    assert f"littlebird-predict: {qa_model}: {LACKING}" in capsys.readouterr().err.splitlines()[-1]
     with pytest.raises(UserError, match=f"^{LACKING}"):  # as fairseq-validate
-        checkpoint_utils.load_model_ensemble_and_task([str(reader)], {"data": str(hotpotqa)})
+        checkpoint_utils.load_model_ensemble_and_task([str(qa_model)], {"data": str(hotpotqa)})
 
 
-def test_the_python_interface_refuses(reader, hotpotqa, tmp_path):
-    state = torch.load(reader, weights_only=True)
+def test_the_python_interface_refuses(qa_model, hotpotqa, tmp_path):
+    state = torch.load(qa_model, weights_only=True)
     content = bytearray((hotpotqa / "prepared.json").read_bytes())
     state["task_state"]["files"]["prepared.json"] = torch.frombuffer(content, dtype=torch.uint8)
     torch.save(state, tmp_path / "x.pt")
@@ -59,27 +59,27 @@ def test_classes_of_another_number_refuse(train, tiny, tmp_path):
         checkpoint_utils.load_model_ensemble_and_task([path], {"data": data, "num_classes": 3})
 
 
-def test_fine_tuning_makes_new_ones(reader, hotpotqa, train, tmp_path):
+def test_fine_tuning_makes_new_ones(qa_model, hotpotqa, train, tmp_path):
     done = train(
-        "question_answering", tmp_path, 1, "--finetune-from-model", reader, "--disable-validation", data=hotpotqa
+        "question_answering", tmp_path, 1, "--finetune-from-model", qa_model, "--disable-validation", data=hotpotqa
     )
     assert "segment_head is not in the checkpoint in this shape: it is newly initialised" in done.stdout
     assert any(key.startswith("segment_head.") for key in torch.load(tmp_path / "checkpoint_last.pt")["model"])
 
 
-def test_a_folder_is_taken(reader, tiny, tmp_path):
+def test_a_folder_is_taken(qa_model, tiny, tmp_path):
     common = [f"{tiny}/questions", "--gen-subset", "valid", "--device", "cpu"]
-    shutil.copyfile(reader, tmp_path / "checkpoint_best.pt")
-    for name, path in (("file", reader), ("folder", tmp_path)):
+    shutil.copyfile(qa_model, tmp_path / "checkpoint_best.pt")
+    for name, path in (("file", qa_model), ("folder", tmp_path)):
         predict([*common, "--path", f"{path}", "--output", f"{tmp_path / name}"])
     one, two = ((tmp_path / name / "nbest_predictions.json").read_text() for name in ("file", "folder"))
     assert one == two
 
 
-def test_the_export_refuses(reader, transformers, tmp_path):
+def test_the_export_refuses(qa_model, transformers, tmp_path):
     from fairseq_littlebird.export.trained_model import trained_model
 
-    state = torch.load(reader, weights_only=True)
+    state = torch.load(qa_model, weights_only=True)
     state["model"] = {key: value for key, value in state["model"].items() if not key.startswith("span_head.")}
     torch.save(state, tmp_path / "x.pt")
     with pytest.raises(UserError, match="x.pt: no span head in a checkpoint of --task question_answering"):

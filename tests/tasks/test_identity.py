@@ -76,13 +76,13 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", TASKS)
-def test_training_from_a_checkpoint(name, way, words, tiny, swapped, tmp_path):
+def test_training_from_a_checkpoint(name, way, span_model, tiny, swapped, tmp_path):
     data, differ = swapped
-    shutil.copyfile(words, tmp_path / "checkpoint_last.pt")
-    start = WAYS[way](words, tmp_path)
+    shutil.copyfile(span_model, tmp_path / "checkpoint_last.pt")
+    start = WAYS[way](span_model, tmp_path)
     with pytest.raises(UserError) as caught:
         task_of(name, data, **start).build_model(None)
-    path = tmp_path / "checkpoint_last.pt" if way == "resumed" else words
+    path = tmp_path / "checkpoint_last.pt" if way == "resumed" else span_model
     assert str(caught.value).startswith(f"{path}: the checkpoint's dictionary differs from {data}/{name.split()[0]}")
     assert differ in str(caught.value)
     task_of(name, tiny, **start).check_start()
@@ -100,16 +100,16 @@ STOCK = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", STOCK)
-def test_fairseqs_own_tasks_from_a_checkpoint(name, way, words, tiny, swapped, tmp_path):
+def test_fairseqs_own_tasks_from_a_checkpoint(name, way, span_model, tiny, swapped, tmp_path):
     """fairseq loads the file's tensors into the model; those of another file are none of its business."""
-    shutil.copyfile(words, tmp_path / "checkpoint_last.pt")
-    state = torch.load(words, weights_only=True)
+    shutil.copyfile(span_model, tmp_path / "checkpoint_last.pt")
+    state = torch.load(span_model, weights_only=True)
     kind, config, options = STOCK[name]
 
     def model(data):
         cfg = OmegaConf.create(
             {
-                "checkpoint": START | WAYS[way](words, tmp_path),
+                "checkpoint": START | WAYS[way](span_model, tmp_path),
                 "model": state["cfg"]["model"],
                 "task": OmegaConf.structured(config(data=str(data / name), **options)),
             }
@@ -119,7 +119,7 @@ def test_fairseqs_own_tasks_from_a_checkpoint(name, way, words, tiny, swapped, t
     data, differ = swapped
     with pytest.raises(UserError, match="the checkpoint's dictionary differs from") as caught:
         model(data).load_state_dict(dict(state["model"]))
-    path = tmp_path / "checkpoint_last.pt" if way == "resumed" else words
+    path = tmp_path / "checkpoint_last.pt" if way == "resumed" else span_model
     folder = data / name / ("input0" if name == "classes" else "")
     assert str(caught.value).startswith(f"{path}: the checkpoint's dictionary differs from {folder}/dict.txt: {differ}")
     model(tiny).load_state_dict(dict(state["model"]))
@@ -140,32 +140,32 @@ def test_what_fairseq_goes_on_from(tmp_path):
     assert start_of(OmegaConf.structured(QuestionAnsweringConfig(data=""))) is None  # outside fairseq's settings
 
 
-def test_validation_and_ensembles(reader, tiny, swapped, tmp_path):
+def test_validation_and_ensembles(qa_model, tiny, swapped, tmp_path):
     """As fairseq-validate loads a model, and fairseq's ensembles."""
     data, differ = swapped
     with pytest.raises(UserError, match="^the checkpoint's dictionary differs from") as caught:
-        checkpoint_utils.load_model_ensemble_and_task([str(reader)], {"data": str(data / "questions")})
+        checkpoint_utils.load_model_ensemble_and_task([str(qa_model)], {"data": str(data / "questions")})
     assert differ in str(caught.value)
-    state = torch.load(reader, weights_only=True)
+    state = torch.load(qa_model, weights_only=True)
     content = torch.from_numpy(np.fromfile(data / "questions" / "dict.txt", np.uint8))
     state["task_state"]["files"]["dict.txt"] = content
     torch.save(state, tmp_path / "other.pt")
     with pytest.raises(UserError, match="dictionary differs from"):
         checkpoint_utils.load_model_ensemble_and_task(
-            [str(reader), str(tmp_path / "other.pt")], {"data": str(tiny / "questions")}
+            [str(qa_model), str(tmp_path / "other.pt")], {"data": str(tiny / "questions")}
         )
-    models, _, _ = checkpoint_utils.load_model_ensemble_and_task([str(reader)] * 2, {"data": str(tiny / "questions")})
+    models, _, _ = checkpoint_utils.load_model_ensemble_and_task([str(qa_model)] * 2, {"data": str(tiny / "questions")})
     assert len(models) == 2
 
 
-def test_prediction(reader, tiny, swapped, tmp_path, capsys):
+def test_prediction(qa_model, tiny, swapped, tmp_path, capsys):
     """Also where the dictionary lies beside the checkpoint, which is older than what carries one."""
     data, _ = swapped
-    state = torch.load(reader, weights_only=True)
+    state = torch.load(qa_model, weights_only=True)
     state["task_state"] = {}
     torch.save(state, tmp_path / "checkpoint.pt")
     shutil.copyfile(data / "questions" / "dict.txt", tmp_path / "dict.txt")
-    for path, questions in ((reader, data / "questions"), (tmp_path / "checkpoint.pt", tiny / "questions")):
+    for path, questions in ((qa_model, data / "questions"), (tmp_path / "checkpoint.pt", tiny / "questions")):
         with pytest.raises(SystemExit):
             predict([f"{questions}", "--path", f"{path}", "--gen-subset", "valid", "--output", f"{tmp_path}/o"])
         line = capsys.readouterr().err.splitlines()[-1]
@@ -182,11 +182,11 @@ def test_a_teacher(teacher, tiny, swapped):
     assert differ in str(caught.value)
 
 
-def test_a_model_with_another_folder_of_symbols(reader, tiny, swapped):
-    LittleBird.from_pretrained(reader, tokenizer=tiny / "tokenizer")
+def test_a_model_with_another_folder_of_symbols(qa_model, tiny, swapped):
+    LittleBird.from_pretrained(qa_model, tokenizer=tiny / "tokenizer")
     data, differ = swapped
     with pytest.raises(UserError, match="give the model's own folder") as caught:
-        LittleBird.from_pretrained(reader, tokenizer=data / "questions")
+        LittleBird.from_pretrained(qa_model, tokenizer=data / "questions")
     assert differ in str(caught.value)
 
 
@@ -218,8 +218,8 @@ def test_warm_start_from_a_training(teacher, tiny, swapped, tmp_path, capsys):
         task_of("text", tiny, finetune_from_model=str(out / "checkpoint.pt")).check_start()
 
 
-def test_a_checkpoint_without_dictionary_is_taken_with_a_warning(words, tiny, tmp_path, caplog):
-    state = torch.load(words, weights_only=True)
+def test_a_checkpoint_without_dictionary_is_taken_with_a_warning(span_model, tiny, tmp_path, caplog):
+    state = torch.load(span_model, weights_only=True)
     state["task_state"], state["cfg"]["task"]["data"] = {}, "gone"
     torch.save(state, tmp_path / "old.pt")
     with caplog.at_level(logging.WARNING):

@@ -69,9 +69,9 @@ def test_training_on_valid_and_validating_on_both(train, logged, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["train", "valid"])
-def test_answers_to_any_split(reader, tiny, tmp_path, split):
+def test_answers_to_any_split(qa_model, tiny, tmp_path, split):
     out = tmp_path / "out"
-    predict([f"{tiny}/questions", "--path", f"{reader}", "--gen-subset", split, "--output", f"{out}"])
+    predict([f"{tiny}/questions", "--path", f"{qa_model}", "--gen-subset", split, "--output", f"{out}"])
     asked = PreparedQuestions(tiny / "questions", split)
     answered = json.loads((out / "predictions.json").read_text("utf-8"))
     assert list(answered) == [asked.example(i)[0].id for i in range(len(asked))]

@@ -1,4 +1,4 @@
-"""Looking inside a trained reader: explanations, pages, and the commands of docs/inside.md."""
+"""Looking inside a trained question-answering model: explanations, pages, and the commands of docs/inside.md."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def questions(tiny):
 
 
 @pytest.fixture(scope="module")
-def littlebird(reader, tmp_path_factory):
+def littlebird(qa_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
-    shutil.copyfile(reader, folder / "checkpoint_last.pt")
+    shutil.copyfile(qa_model, folder / "checkpoint_last.pt")
     return LittleBird.from_pretrained(folder, max_tokens=64, stride=24)
 
 
 @torch.inference_mode()
-def by_brute_force(reader, window, first, last):
+def by_brute_force(qa_model, window, first, last):
     """Each layer's whole matrix, a query and a head at a time: ways, and float[L] by token, the pack included."""
-    tokens, config = torch.from_numpy(window.tokens)[None], reader.model.encoder.config
+    tokens, config = torch.from_numpy(window.tokens)[None], qa_model.model.encoder.config
     starts = torch.tensor([window.context_start])
-    _, extra = reader.model(tokens, context_starts=starts, features_only=True, return_attention_internals=True)
+    _, extra = qa_model.model(tokens, context_starts=starts, features_only=True, return_attention_internals=True)
     S, L, b = config.pack_size, len(window.tokens), config.block_size
     layers, reached = [], np.zeros(L)
-    for layer, internals in zip(reader.model.encoder.layers, extra["attention_internals"], strict=True):
+    for layer, internals in zip(qa_model.model.encoder.layers, extra["attention_internals"], strict=True):
         qkv = (
             internals.q,
             internals.k,
@@ -128,27 +128,27 @@ def test_explanations_of_several_and_of_nothing(littlebird, questions):
 def test_other_architectures(littlebird):
     sizes = {"encoder_layers": 2, "encoder_embed_dim": 32, "encoder_ffn_embed_dim": 48, "encoder_attention_heads": 2}
 
-    def reader_of(kind, cfg):
+    def qa_model_of(kind, cfg):
         model = kind.build_model(
             OmegaConf.structured(cfg), SimpleNamespace(source_dictionary=littlebird.task.dictionary)
         )
         model.register_span_head("linear")
         return LittleBird(model.eval(), littlebird.task, littlebird.tokenizer, max_tokens=64, stride=24)
 
-    full = reader_of(FullAttentionModel, FullAttentionModelConfig(**sizes, max_positions=80))
+    full = qa_model_of(FullAttentionModel, FullAttentionModelConfig(**sizes, max_positions=80))
     found = full.explain("Who founded the school?", "Greta Holm founded the school of Oslo. " * 5)
     assert set(found.attribution) == {"own", "sinks", "elsewhere"} and found.pack_vectors == ()
     assert sum(found.attribution.values()) == pytest.approx(1, abs=1e-5) and (found.through_pack == 0).all()
-    bigbird = reader_of(BigBirdModel, BigBirdModelConfig(**sizes, block_size=8, max_positions=80))
+    bigbird = qa_model_of(BigBirdModel, BigBirdModelConfig(**sizes, block_size=8, max_positions=80))
     with pytest.raises(UserError, match="attention of BigBird-ITC goes is not known; take a model of LittleBird"):
         bigbird.explain("Who?", "Greta Holm founded the school of Oslo.")
 
 
-def test_less_precision(reader, tiny):
+def test_less_precision(qa_model, tiny):
     """The answer's way, of a model in half precision and of an int8 one."""
     found = {}
     for precision in ("float32", "bfloat16", "int8"):
-        model, task = load_trained(reader, tiny / "questions", "cpu", precision)
+        model, task = load_trained(qa_model, tiny / "questions", "cpu", precision)
         task.load_dataset("valid")
         item = task.dataset("valid")[0]
         start, end = item["windows"][0].offsets[[3, 6], [0, 1]].tolist()
@@ -165,13 +165,13 @@ def shell_lines():
             yield shlex.split(line)
 
 
-def test_commands_of_the_page(reader, teacher, tiny, tmp_path, monkeypatch, capsys):
+def test_commands_of_the_page(qa_model, teacher, tiny, tmp_path, monkeypatch, capsys):
     """Each as it stands, in a folder that has what it names; lengths are these small models'."""
     monkeypatch.chdir(tmp_path)
-    Path("quickstart/reader").mkdir(parents=True)
+    Path("quickstart/ZZQA_TRAINING").mkdir(parents=True)
     for name, target in (("quickstart/qa-8k", "questions"), ("text-bin", "text")):
         Path(name).symlink_to(tiny / target)
-    shutil.copyfile(reader, "quickstart/reader/checkpoint_best.pt")
+    shutil.copyfile(qa_model, "quickstart/ZZQA_TRAINING/checkpoint_best.pt")
     Path("page.txt").write_text("Greta Holm founded the school of Oslo. " * 3)
     shutil.copytree(tiny / "tokenizer", "MODEL")
     shutil.copyfile(teacher("littlebird_masked_lm"), "MODEL/checkpoint.pt")
@@ -210,6 +210,6 @@ def test_commands_of_the_page(reader, teacher, tiny, tmp_path, monkeypatch, caps
         names["explanation"].attribution
     )
     # other pages of an earlier call are replaced, those of others are not
-    again = ["quickstart/qa-8k", "--path", f"{reader}", "--output", "answers", *small["predict"]]
+    again = ["quickstart/qa-8k", "--path", f"{qa_model}", "--output", "answers", *small["predict"]]
     predict([*again, "--overwrite"])
     assert not Path("answers/html").exists()

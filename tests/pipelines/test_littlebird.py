@@ -25,10 +25,10 @@ CLOSE = 1e-5  # batches of other sizes sum in another order
 
 
 @pytest.fixture(scope="module")
-def littlebird(reader, tmp_path_factory):
+def littlebird(qa_model, tmp_path_factory):
     """Loaded from a folder with nothing but the checkpoint, in windows of the prepared folder's size."""
     folder = tmp_path_factory.mktemp("alone")
-    shutil.copyfile(reader, folder / "checkpoint_last.pt")
+    shutil.copyfile(qa_model, folder / "checkpoint_last.pt")
     return LittleBird.from_pretrained(folder, max_tokens=64, stride=24)
 
 
@@ -44,9 +44,9 @@ def same(found, expected):
     np.testing.assert_allclose([c.probability for c in found], [c.probability for c in expected], atol=CLOSE)
 
 
-def test_answers_are_those_of_littlebird_predict(littlebird, questions, reader, tiny, tmp_path):
+def test_answers_are_those_of_littlebird_predict(littlebird, questions, qa_model, tiny, tmp_path):
     predict(
-        [f"{tiny}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{tmp_path}/out",
+        [f"{tiny}/questions", "--path", f"{qa_model}", "--gen-subset", "valid", "--output", f"{tmp_path}/out",
          "--device", "cpu", "--n-best", "5"]
     )  # fmt: skip
     n_best = json.loads((tmp_path / "out" / "nbest_predictions.json").read_text("utf-8"))
@@ -149,13 +149,13 @@ def test_hidden_states(littlebird, tiny):
     assert texts[0][start:end] and texts[0].startswith(texts[0][start:end])
 
 
-def test_a_pretrained_model_encodes_and_does_not_answer(words, tiny):
-    model = LittleBird.from_pretrained(words, tokenizer=tiny / "tokenizer")
+def test_a_pretrained_model_encodes_and_does_not_answer(span_model, tiny):
+    model = LittleBird.from_pretrained(span_model, tokenizer=tiny / "tokenizer")
     assert model.encode("Mara Lindt").hidden.shape[1] == 32
     with pytest.raises(UserError, match="answers no questions"):
         model.answer("Who?", "Mara Lindt.")
     with pytest.raises(UserError, match="no tokenizer"):
-        LittleBird.from_pretrained(words)
+        LittleBird.from_pretrained(span_model)
 
 
 def test_a_folder_of_warm_start(teacher, tiny, tmp_path):
@@ -182,21 +182,21 @@ def test_a_folder_of_warm_start(teacher, tiny, tmp_path):
         full.encode("Oslo " * 200)
 
 
-def test_as_fairseq_and_torch_hub_load_models(reader, tiny):
-    hub = LittleBirdModel.from_pretrained(str(reader.parent), reader.name, str(tiny / "questions"))
-    own = LittleBird.from_pretrained(reader)
+def test_as_fairseq_and_torch_hub_load_models(qa_model, tiny):
+    hub = LittleBirdModel.from_pretrained(str(qa_model.parent), qa_model.name, str(tiny / "questions"))
+    own = LittleBird.from_pretrained(qa_model)
     for name, value in own.model.state_dict().items():
         torch.testing.assert_close(hub.models[0].state_dict()[name], value, rtol=0, atol=0)
     root = Path(__file__).resolve().parents[2]
-    loaded = torch.hub.load(str(root), "littlebird", str(reader), source="local")
+    loaded = torch.hub.load(str(root), "littlebird", str(qa_model), source="local")
     assert type(loaded).__name__ == "LittleBird"
 
 
-def test_bad_input_is_one_line(reader, tmp_path):
+def test_bad_input_is_one_line(qa_model, tmp_path):
     (tmp_path / "empty").mkdir()
     cut = tmp_path / "cut.pt"
-    cut.write_bytes(reader.read_bytes()[:5000])
-    state = torch.load(reader, weights_only=True)
+    cut.write_bytes(qa_model.read_bytes()[:5000])
+    state = torch.load(qa_model, weights_only=True)
     state["task_state"], state["cfg"]["task"]["data"] = {}, str(tmp_path / "gone")
     torch.save(state, tmp_path / "model.pt")
     for precision, device, message in (
@@ -205,7 +205,7 @@ def test_bad_input_is_one_line(reader, tmp_path):
         ("float32", "cuda:99", "choose cpu, or one that is here"),
     ):
         with pytest.raises(UserError, match=message):
-            LittleBird.from_pretrained(reader, device=device, precision=precision)
+            LittleBird.from_pretrained(qa_model, device=device, precision=precision)
     for path, message in (
         (tmp_path / "none", "no such checkpoint or folder"),
         (tmp_path / "empty", "none of checkpoint_best.pt"),
@@ -216,9 +216,9 @@ def test_bad_input_is_one_line(reader, tmp_path):
             LittleBird.from_pretrained(path)
 
 
-def saved(reader, path, change):
+def saved(qa_model, path, change):
     """A checkpoint after a change of its content."""
-    state = torch.load(reader, weights_only=True)
+    state = torch.load(qa_model, weights_only=True)
     change(state)
     torch.save(state, path)
     return path
@@ -228,11 +228,11 @@ def settings(**content):
     return torch.frombuffer(bytearray(json.dumps(content).encode()), dtype=torch.uint8)
 
 
-def test_settings_of_another_version(reader, tiny, tmp_path):
-    """Of a reader's prepared.json the data set's name is all that answering needs, and the user's own stays."""
+def test_settings_of_another_version(qa_model, tiny, tmp_path):
+    """Of a model's prepared.json the data set's name is all that answering needs, and the user's own stays."""
 
     def carried(content):
-        return saved(reader, tmp_path / "x.pt", lambda s: s["task_state"]["files"].update({"prepared.json": content}))
+        return saved(qa_model, tmp_path / "x.pt", lambda s: s["task_state"]["files"].update({"prepared.json": content}))
 
     littlebird = LittleBird.from_pretrained(carried(settings(version=99, dataset="korquad1")))
     assert littlebird.task.dataset_spec.name == "korquad1"
@@ -243,7 +243,7 @@ def test_settings_of_another_version(reader, tiny, tmp_path):
     for name in ("dict.txt", "sentencepiece.model"):
         shutil.copyfile(tiny / "questions" / name, tmp_path / name)
     (tmp_path / "prepared.json").write_text('{"version": 99, "dataset": "mrqa"}')
-    path = saved(reader, tmp_path / "x.pt", lambda s: s["task_state"].clear())
+    path = saved(qa_model, tmp_path / "x.pt", lambda s: s["task_state"].clear())
     assert LittleBird.from_pretrained(path).task.dataset_spec.name == "mrqa"
     assert (tmp_path / "prepared.json").read_text() == '{"version": 99, "dataset": "mrqa"}'
 
@@ -259,15 +259,15 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("message", DAMAGES)
-def test_damaged_checkpoints(reader, tmp_path, message):
-    path = saved(reader, tmp_path / "x.pt", DAMAGES[message])
+def test_damaged_checkpoints(qa_model, tmp_path, message):
+    path = saved(qa_model, tmp_path / "x.pt", DAMAGES[message])
     with pytest.raises(UserError, match=rf"x.pt: damaged \({message}\); copy or train it again"):
         LittleBird.from_pretrained(path)
 
 
-def test_a_checkpoint_that_carries_a_tokenizer_alone(reader, tmp_path):
+def test_a_checkpoint_that_carries_a_tokenizer_alone(qa_model, tmp_path):
     with pytest.raises(UserError, match="no dict.txt in"):
-        LittleBird.from_pretrained(saved(reader, tmp_path / "x.pt", without_words))
+        LittleBird.from_pretrained(saved(qa_model, tmp_path / "x.pt", without_words))
 
 
 def without_words(state):
@@ -276,26 +276,28 @@ def without_words(state):
 
 
 @pytest.mark.parametrize("task", ["littlebird_sentence_prediction", "sentence_prediction"])
-def test_a_classifier_is_refused(reader, tiny, tmp_path, task):
-    path = saved(reader, tmp_path / "x.pt", lambda s: s["cfg"]["task"].update(_name=task))
+def test_a_classifier_is_refused(qa_model, tiny, tmp_path, task):
+    path = saved(qa_model, tmp_path / "x.pt", lambda s: s["cfg"]["task"].update(_name=task))
     for tokenizer in (None, tiny / "tokenizer"):
         with pytest.raises(UserError, match=rf"x.pt: a classifier \(--task {task}\); give a question-answering"):
             LittleBird.from_pretrained(path, tokenizer=tokenizer)
 
 
-def test_a_tokenizer_of_other_words(reader, tmp_path):
+def test_a_tokenizer_of_other_words(qa_model, tmp_path):
     words = "[UNK] mara lindt studied the salt mine of oslo ##ed ##ing ##s".split()
     (tmp_path / "vocab.txt").write_text("\n".join(words))
     with pytest.raises(UserError, match="vocab.txt: a tokenizer with another vocabulary than the model's"):
-        LittleBird.from_pretrained(reader, tokenizer=tmp_path / "vocab.txt")
+        LittleBird.from_pretrained(qa_model, tokenizer=tmp_path / "vocab.txt")
 
 
-def test_words_of_another_tokenizer_are_refused(reader, tiny, tmp_path, capsys):
+def test_words_of_another_tokenizer_are_refused(qa_model, tiny, tmp_path, capsys):
     shutil.copytree(tiny / "questions", tmp_path / "questions")
     lines = (tiny / "questions" / "dict.txt").read_text("utf-8").splitlines()
     (tmp_path / "questions" / "dict.txt").write_text("\n".join([lines[1], lines[0], *lines[2:]]) + "\n", "utf-8")
     with pytest.raises(SystemExit):
-        predict([f"{tmp_path}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{tmp_path}/o"])
+        predict(
+            [f"{tmp_path}/questions", "--path", f"{qa_model}", "--gen-subset", "valid", "--output", f"{tmp_path}/o"]
+        )
     assert "dictionary differs from" in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -331,8 +333,8 @@ def test_texts_of_any_iterable_and_numbers_of_numpy(littlebird):
     assert littlebird.answer(iter(["Who?"]), ("Mara Lindt painted the bridge.",), top_k=np.int64(2)) == one
 
 
-def test_numbers_of_a_command_line(tiny, reader, tmp_path, capsys):
-    words = [f"{tiny}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{tmp_path}/out"]
+def test_numbers_of_a_command_line(tiny, qa_model, tmp_path, capsys):
+    words = [f"{tiny}/questions", "--path", f"{qa_model}", "--gen-subset", "valid", "--output", f"{tmp_path}/out"]
     for option, value in (("--num-workers", "-1"), ("--n-best", "0"), ("--max-tokens", "1.5")):
         with pytest.raises(SystemExit) as stop:
             predict([*words, option, value])

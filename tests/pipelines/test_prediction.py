@@ -1,4 +1,4 @@
-"""littlebird-predict on a trained reader, as a user runs it."""
+"""littlebird-predict on a trained question-answering model, as a user runs it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from fairseq_littlebird.export.trained_model import trained_model
 from fairseq_littlebird.pipelines.loading import load_trained
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringConfig, QuestionAnsweringTask
 
-READER = """--task question_answering --criterion question_answering --arch littlebird_tiny --span-head qass
+QA_TRAINING = """--task question_answering --criterion question_answering --arch littlebird_tiny --span-head qass
     --encoder-layers 2 --encoder-embed-dim 64 --encoder-ffn-embed-dim 128 --encoder-attention-heads 4 --pack-size 16
     --block-size 32 --dropout 0 --attention-dropout 0 --optimizer adam --lr 3e-3 --batch-size 16 --max-update 120
     --cpu --no-epoch-checkpoints --disable-validation""".split()
 
 
-def test_three_files_that_agree_with_the_documents(reader, tiny, tmp_path, capsys):
+def test_three_files_that_agree_with_the_documents(qa_model, tiny, tmp_path, capsys):
     out = tmp_path / "out"
     predict(
-        [f"{tiny}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--output", f"{out}", "--device", "cpu"]
+        [f"{tiny}/questions", "--path", f"{qa_model}", "--gen-subset", "valid", "--output", f"{out}", "--device", "cpu"]
     )
     texts, n_best, odds = (
         json.loads((out / f"{name}.json").read_text("utf-8"))
@@ -52,8 +52,8 @@ def test_three_files_that_agree_with_the_documents(reader, tiny, tmp_path, capsy
     assert scores["total"] == len(examples)
 
 
-def test_batch_composition_and_answer_length(reader, tiny, tmp_path):
-    common = [f"{tiny}/questions", "--path", f"{reader}", "--gen-subset", "valid", "--device", "cpu"]
+def test_batch_composition_and_answer_length(qa_model, tiny, tmp_path):
+    common = [f"{tiny}/questions", "--path", f"{qa_model}", "--gen-subset", "valid", "--device", "cpu"]
     answers = {}
     for tokens in ("64", "4096"):
         predict([*common, "--output", f"{tmp_path / tokens}", "--max-tokens", tokens, "--max-answer-length", "2"])
@@ -65,9 +65,9 @@ def test_batch_composition_and_answer_length(reader, tiny, tmp_path):
     assert set(nothing.values()) == {""}
 
 
-def trained_to(limit, reader, path):
+def trained_to(limit, qa_model, path):
     """A checkpoint whose folder was prepared with that limit; None: by an older version."""
-    state = torch.load(reader, weights_only=True)
+    state = torch.load(qa_model, weights_only=True)
     files = state["task_state"]["files"]
     settings = json.loads(files["prepared.json"].numpy().tobytes())
     del settings["max_answer_length"]
@@ -77,12 +77,12 @@ def trained_to(limit, reader, path):
     return path
 
 
-def test_the_limit_comes_with_the_checkpoint(reader, tiny, tmp_path, capsys):
+def test_the_limit_comes_with_the_checkpoint(qa_model, tiny, tmp_path, capsys):
     """In littlebird-predict, in a program and in what is exported, whatever folder is answered."""
     prepared = PreparedQuestions(tiny / "questions", "valid")
     questions = [prepared.example(i)[0] for i in range(len(prepared))]
     for limit in (2, None):
-        path = trained_to(limit, reader, tmp_path / f"{limit}.pt")
+        path = trained_to(limit, qa_model, tmp_path / f"{limit}.pt")
         out, wanted = tmp_path / f"out{limit}", limit or 30
         arguments = [f"{tiny}/questions", "--path", f"{path}", "--gen-subset", "valid", "--device", "cpu"]
         predict([*arguments, "--output", f"{out}"])
@@ -126,31 +126,31 @@ def test_limits_between_data_sets(tiny, tmp_path, folder, trained, limit, wanted
         task.load_state_dict({"files": {"prepared.json": torch.frombuffer(damaged, dtype=torch.uint8)}})
 
 
-def test_an_exported_model_has_the_limit(transformers, reader, tmp_path):
+def test_an_exported_model_has_the_limit(transformers, qa_model, tmp_path):
     for limit, wanted in ((7, 7), (None, 30)):
-        path = trained_to(limit, reader, tmp_path / f"{limit}.pt")
+        path = trained_to(limit, qa_model, tmp_path / f"{limit}.pt")
         assert trained_model(path).model.config.max_answer_length == wanted
     assert trained_model(path, max_answer_length=500).model.config.max_answer_length == 500
 
 
-def test_a_reader_from_another_machine(reader, tiny, tmp_path):
+def test_a_model_from_another_machine(qa_model, tiny, tmp_path):
     """Trained where there was a kernel that is not here."""
-    state = torch.load(reader, weights_only=True)
+    state = torch.load(qa_model, weights_only=True)
     state["cfg"]["model"]["attention_backend"] = "triton"
     torch.save(state, tmp_path / "triton.pt")
-    for path in (reader, tmp_path / "triton.pt"):
+    for path in (qa_model, tmp_path / "triton.pt"):
         predict(
             [f"{tiny}/questions", "--path", f"{path}", "--gen-subset", "valid", "--device", "cpu",
              "--output", f"{tmp_path / path.stem}"]
         )  # fmt: skip
-    answers = {(tmp_path / path / "predictions.json").read_text("utf-8") for path in (reader.stem, "triton")}
+    answers = {(tmp_path / path / "predictions.json").read_text("utf-8") for path in (qa_model.stem, "triton")}
     assert len(answers) == 1
 
 
-def test_bad_input_is_one_line(reader, words, tiny, tmp_path, capsys):
+def test_bad_input_is_one_line(qa_model, span_model, tiny, tmp_path, capsys):
     truncated = tmp_path / "truncated.pt"
-    truncated.write_bytes(reader.read_bytes()[:5000])
-    state = torch.load(reader, weights_only=True)
+    truncated.write_bytes(qa_model.read_bytes()[:5000])
+    state = torch.load(qa_model, weights_only=True)
     state["model"]["encoder.embed_tokens.weight"] = state["model"].pop("encoder.embeddings.tokens.weight")
     torch.save(state, tmp_path / "renamed.pt")
     state["task_state"]["files"] = [1]
@@ -166,11 +166,11 @@ def test_bad_input_is_one_line(reader, words, tiny, tmp_path, capsys):
         # before anything is loaded
         ([questions, "--path", f"{truncated}", "--output", out, "--device", "gpu"], "no device 'gpu'"),
         ([questions, "--path", f"{truncated}", "--output", out, "--device", "cuda:99"], "choose cpu, or one"),
-        ([questions, "--path", f"{words}", "--output", out], "question_answering"),
-        ([f"{tmp_path}/none", "--path", f"{reader}", "--output", out], "none"),
-        ([questions, "--path", f"{reader}", "--output", out, "--gen-subset", "test"], "'test'"),
-        ([questions, "--path", f"{reader}", "--output", f"{tmp_path}/full"], "not empty"),
-        ([questions, "--path", f"{reader}", "--output", f"{tmp_path}/full", "--overwrite"], "notes.txt"),
+        ([questions, "--path", f"{span_model}", "--output", out], "question_answering"),
+        ([f"{tmp_path}/none", "--path", f"{qa_model}", "--output", out], "none"),
+        ([questions, "--path", f"{qa_model}", "--output", out, "--gen-subset", "test"], "'test'"),
+        ([questions, "--path", f"{qa_model}", "--output", f"{tmp_path}/full"], "not empty"),
+        ([questions, "--path", f"{qa_model}", "--output", f"{tmp_path}/full", "--overwrite"], "notes.txt"),
     ]
     for arguments, names in cases:
         capsys.readouterr()
@@ -201,7 +201,7 @@ def squad(data_dir, fairseq, tmp_path_factory):
          "--tokenizer", f"{folder}/tokenizer", "--dict", f"{folder}/tokenizer/dict.txt",
          "--max-tokens", "128", "--stride", "64", "--destdir", f"{folder}/questions"]
     )  # fmt: skip
-    fairseq("train", folder / "questions", *READER, "--save-dir", folder)
+    fairseq("train", folder / "questions", *QA_TRAINING, "--save-dir", folder)
     return folder
 
 
