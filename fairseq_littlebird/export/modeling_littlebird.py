@@ -20,7 +20,7 @@ from fairseq_littlebird.export.configuration_littlebird import LittleBirdConfig
 from fairseq_littlebird.heads.language_model import LanguageModelHead
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS, QuestionAwareSpanHead
 from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
-from fairseq_littlebird.modules.config import LittleBirdConfig as EncoderConfig
+from fairseq_littlebird.modules.config.littlebird import LittleBirdConfig as EncoderConfig
 from fairseq_littlebird.modules.left_padding import first_tokens, shifted
 from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 from fairseq_littlebird.modules.size_names import LITTLEBIRD_SIZE_NAMES

@@ -13,7 +13,7 @@ from fairseq_littlebird.attention.bigbird import last_blocks, random_blocks
 from fairseq_littlebird.attention.internals import FullAttentionInternals
 from fairseq_littlebird.modules.attention.bigbird import BigBirdAttention, BigBirdContext
 from fairseq_littlebird.modules.attention.context import checked_padding
-from fairseq_littlebird.modules.config import BigBirdConfig
+from fairseq_littlebird.modules.config.bigbird import BigBirdConfig
 from fairseq_littlebird.modules.encoder import OneStreamEncoder
 from fairseq_littlebird.modules.encoder_layer import encoder_layers
 from fairseq_littlebird.modules.token_annotations import TokenAnnotations

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from fairseq_littlebird.attention.common.dropout import dropout
 from fairseq_littlebird.input_error import InputError
-from fairseq_littlebird.modules.config import EncoderConfig
+from fairseq_littlebird.modules.config.encoder import EncoderConfig
 
 
 class Embeddings(nn.Module):

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from torch import Tensor, nn
 
 from fairseq_littlebird.modules.attention.context import AttentionContext
-from fairseq_littlebird.modules.config import EncoderConfig
+from fairseq_littlebird.modules.config.encoder import EncoderConfig
 from fairseq_littlebird.modules.embeddings import Embeddings
 from fairseq_littlebird.modules.layer_stack import LayerStack
 from fairseq_littlebird.modules.token_annotations import NO_ANNOTATIONS, TokenAnnotations

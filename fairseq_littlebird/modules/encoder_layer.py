@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fairseq_littlebird.attention.common.dropout import dropout
 from fairseq_littlebird.attention.internals import FullAttentionInternals
 from fairseq_littlebird.modules.attention.context import AttentionContext
-from fairseq_littlebird.modules.config import EncoderConfig
+from fairseq_littlebird.modules.config.encoder import EncoderConfig
 from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
 
 NORM_ORDERS = ("post", "pre")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fairseq_littlebird.attention.etc.labels import owners, without_tokens
 from fairseq_littlebird.attention.internals import FullAttentionInternals
 from fairseq_littlebird.modules.attention.etc import ETCAttention, ETCContext
-from fairseq_littlebird.modules.config import ETCConfig
+from fairseq_littlebird.modules.config.etc import ETCConfig
 from fairseq_littlebird.modules.encoder import OneStreamEncoder
 from fairseq_littlebird.modules.encoder_layer import encoder_layers
 from fairseq_littlebird.modules.left_padding import refuse_left_padding

@@ -7,7 +7,7 @@ from torch import Tensor
 from fairseq_littlebird.attention.internals import FullAttentionInternals
 from fairseq_littlebird.modules.attention.context import AttentionContext, checked_padding
 from fairseq_littlebird.modules.attention.full import FullAttention
-from fairseq_littlebird.modules.config import EncoderConfig
+from fairseq_littlebird.modules.config.encoder import EncoderConfig
 from fairseq_littlebird.modules.encoder import OneStreamEncoder
 from fairseq_littlebird.modules.encoder_layer import encoder_layers
 from fairseq_littlebird.modules.token_annotations import TokenAnnotations

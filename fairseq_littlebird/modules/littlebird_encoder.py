@@ -14,7 +14,7 @@ from fairseq_littlebird.attention.internals import LittleBirdInternals
 from fairseq_littlebird.attention.littlebird import window_features
 from fairseq_littlebird.modules.attention.context import checked_padding
 from fairseq_littlebird.modules.attention.littlebird import LittleBirdContext, UnpackWindowAttention
-from fairseq_littlebird.modules.config import LittleBirdConfig
+from fairseq_littlebird.modules.config.littlebird import LittleBirdConfig
 from fairseq_littlebird.modules.encoder import Encoder
 from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer, Streams
 from fairseq_littlebird.modules.token_annotations import TokenAnnotations

@@ -15,7 +15,7 @@ from fairseq_littlebird.attention.common.dropout import dropout
 from fairseq_littlebird.attention.internals import FullAttentionInternals, LittleBirdInternals
 from fairseq_littlebird.modules.attention.heads import split_heads
 from fairseq_littlebird.modules.attention.littlebird import LittleBirdContext, PackAttention, UnpackWindowAttention
-from fairseq_littlebird.modules.config import LittleBirdConfig
+from fairseq_littlebird.modules.config.littlebird import LittleBirdConfig
 from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
 
 

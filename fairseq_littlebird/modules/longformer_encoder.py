@@ -12,7 +12,7 @@ from fairseq_littlebird.attention.internals import FullAttentionInternals
 from fairseq_littlebird.attention.longformer import global_index
 from fairseq_littlebird.modules.attention.context import checked_padding
 from fairseq_littlebird.modules.attention.longformer import LongformerAttention, LongformerContext
-from fairseq_littlebird.modules.config import LongformerConfig
+from fairseq_littlebird.modules.config.longformer import LongformerConfig
 from fairseq_littlebird.modules.encoder import OneStreamEncoder
 from fairseq_littlebird.modules.encoder_layer import encoder_layers
 from fairseq_littlebird.modules.token_annotations import TokenAnnotations

@@ -12,7 +12,7 @@ from torch import Tensor
 from fairseq_littlebird.attention.bigbird import bigbird_attention
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.attention.self_attention import SelfAttention
-from fairseq_littlebird.modules.config import BigBirdConfig
+from fairseq_littlebird.modules.config.bigbird import BigBirdConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from fairseq_littlebird.attention.etc import etc_attention
 from fairseq_littlebird.attention.internals import FullAttentionInternals
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.attention.self_attention import SelfAttention
-from fairseq_littlebird.modules.config import ETCConfig
+from fairseq_littlebird.modules.config.etc import ETCConfig
 
 
 @dataclass(frozen=True, kw_only=True)

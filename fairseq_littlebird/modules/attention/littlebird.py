@@ -21,7 +21,7 @@ from fairseq_littlebird.attention.littlebird import (
 from fairseq_littlebird.exporting import is_exporting
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.attention.heads import merge_heads, split_heads
-from fairseq_littlebird.modules.config import LittleBirdConfig
+from fairseq_littlebird.modules.config.littlebird import LittleBirdConfig
 
 
 @dataclass(frozen=True, kw_only=True)

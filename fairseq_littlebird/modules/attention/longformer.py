@@ -13,7 +13,7 @@ from fairseq_littlebird.attention.longformer import longformer_attention
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.attention.heads import split_heads
 from fairseq_littlebird.modules.attention.self_attention import SelfAttention
-from fairseq_littlebird.modules.config import LongformerConfig
+from fairseq_littlebird.modules.config.longformer import LongformerConfig
 
 
 @dataclass(frozen=True, kw_only=True)

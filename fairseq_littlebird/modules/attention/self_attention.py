@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fairseq_littlebird.attention.internals import FullAttentionInternals
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.attention.heads import merge_heads, split_heads
-from fairseq_littlebird.modules.config import EncoderConfig
+from fairseq_littlebird.modules.config.encoder import EncoderConfig
 
 ContextT = TypeVar("ContextT", bound=AttentionContext)
 

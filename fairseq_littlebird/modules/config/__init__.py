@@ -1,0 +1,19 @@
+"""What fixes an encoder's shape: a dataclass a family, with what all of them have in common."""
+
+from fairseq_littlebird.modules.config.bigbird import BigBirdConfig
+from fairseq_littlebird.modules.config.encoder import ACTIVATIONS, EncoderConfig
+from fairseq_littlebird.modules.config.etc import ETCConfig
+from fairseq_littlebird.modules.config.full_attention import FullAttentionConfig
+from fairseq_littlebird.modules.config.littlebird import POSITIONS, LittleBirdConfig
+from fairseq_littlebird.modules.config.longformer import LongformerConfig
+
+__all__ = [
+    "ACTIVATIONS",
+    "BigBirdConfig",
+    "ETCConfig",
+    "EncoderConfig",
+    "FullAttentionConfig",
+    "LittleBirdConfig",
+    "LongformerConfig",
+    "POSITIONS",
+]
