@@ -14,7 +14,7 @@ from torch import Tensor
 from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
 from fairseq_littlebird.checkpoints.dictionary import MASK, QUESTION, SPECIAL
 from fairseq_littlebird.conversion.key_map import State
-from fairseq_littlebird.conversion.parameters import POSITIONS, TOKENS
+from fairseq_littlebird.conversion.parameters import LM_HEAD, POSITIONS, TOKENS
 from fairseq_littlebird.conversion.source import Source
 from fairseq_littlebird.conversion.vocabulary import VocabularyMap
 from fairseq_littlebird.modules.config import EncoderConfig, ETCConfig, LittleBirdConfig
@@ -45,7 +45,7 @@ def full_attention_state(
     else:
         state[TOKENS] = state[TOKENS] + positions.mean(0)
     if source.has_head:
-        state["lm_head.bias"] = token_biases(state["lm_head.bias"], vocabulary)
+        state[f"{LM_HEAD}bias"] = token_biases(state[f"{LM_HEAD}bias"], vocabulary)
     for n, of in enumerate(layers):
         old = f"encoder.layers.{of}."
         for key, value in source.state.items():

@@ -7,11 +7,11 @@ import logging
 from torch import Tensor
 
 from fairseq_littlebird.checkpoints.older_versions import refuse_older
+from fairseq_littlebird.conversion.parameters import LM_HEAD, TOKENS
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.start import Start
-from fairseq_littlebird.models.task_heads import HEADS, LM_HEAD, TaskHeads
+from fairseq_littlebird.models.task_heads import HEADS, TaskHeads
 
-TABLE = "encoder.embeddings.tokens.weight"
 logger = logging.getLogger(__name__)
 
 
@@ -29,7 +29,7 @@ def fit_heads(model: TaskHeads, state_dict: dict[str, Tensor], used_for: str, st
         UserError: the checkpoint's dictionary is not the data's, it lacks a head, or it is of an older version.
     """
     refuse_older(state_dict, "checkpoint")
-    table, here = state_dict.get(TABLE), model.encoder.embeddings.tokens.weight
+    table, here = state_dict.get(TOKENS), model.encoder.embeddings.tokens.weight
     if table is not None and len(table) != len(here):
         raise UserError(
             f"the checkpoint has {len(table)} tokens, the dictionary {len(here)}",
@@ -37,7 +37,7 @@ def fit_heads(model: TaskHeads, state_dict: dict[str, Tensor], used_for: str, st
             "use the dict.txt the checkpoint was trained with",
         )
     if table is not None and start is not None:
-        start.check(TABLE, table)
+        start.check(TOKENS, table)
     own, lacking = model.state_dict(), []
     for head in HEADS:
         theirs = {k for k in state_dict if k.startswith(head)}

@@ -14,6 +14,7 @@ from torch import nn
 
 from fairseq_littlebird.checkpoints.dictionary import check_trained_dictionary, trained_dictionary
 from fairseq_littlebird.checkpoints.older_versions import refuse_older
+from fairseq_littlebird.conversion.parameters import LM_HEAD, SPAN_HEAD, TOKENS
 from fairseq_littlebird.errors import UserError, fault_line, first_line
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.models.encoder_model import EncoderModel
@@ -57,7 +58,7 @@ def load_encoder(
     check_trained_dictionary(trained, dictionary.symbols, here, path, f"binarize the text with the dict.txt of {title}")
     refuse_older(state["model"], path)
     weights = {k: t for k, t in state["model"].items() if not k.startswith(OTHER_HEADS)}
-    table = weights.get("encoder.embeddings.tokens.weight")
+    table = weights.get(TOKENS)
     if table is not None and len(table) != len(dictionary):
         raise UserError(
             f"{title} has {len(table)} tokens, the dictionary {len(dictionary)}",
@@ -65,9 +66,9 @@ def load_encoder(
             f"binarize the text with the dict.txt of {title}",
         )
     with torch.device("meta"):  # the checkpoint's own tensors become the weights
-        model = kind.build_model(cfg, _Words(dictionary))
-        model.span_head = span_head({k for k in weights if k.startswith("span_head.")}, model.cfg.encoder_embed_dim)
-    if not any(key.startswith("lm_head.") for key in weights):
+        model = kind.build_model(cfg, _Vocabulary(dictionary))
+        model.span_head = span_head({k for k in weights if k.startswith(SPAN_HEAD)}, model.cfg.encoder_embed_dim)
+    if not any(key.startswith(LM_HEAD) for key in weights):
         model.lm_head = None
     try:
         nn.Module.load_state_dict(model, weights, assign=True)
@@ -80,12 +81,12 @@ def span_head(keys: set[str], embed_dim: int) -> nn.Module | None:
     """The kind of span head that has these keys; None for none."""
     for kind in SPAN_HEADS.values():
         head = kind(embed_dim)
-        if {f"span_head.{key}" for key in head.state_dict()} == keys:
+        if {f"{SPAN_HEAD}{key}" for key in head.state_dict()} == keys:
             return head
     return None
 
 
-class _Words:
+class _Vocabulary:
     """As much of a task as building a model takes."""
 
     def __init__(self, dictionary: Dictionary) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from fairseq_littlebird.conversion.parameters import LM_HEAD, SPAN_HEAD
 from fairseq_littlebird.heads.answer_type import AnswerTypeHead
 from fairseq_littlebird.heads.classification import ClassificationHead
 from fairseq_littlebird.heads.evidence import SegmentHead
@@ -14,11 +15,10 @@ from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.models.architectures import EncoderModelConfig
 from fairseq_littlebird.modules.encoder import Encoder
 
-LM_HEAD = "lm_head."
 HEADS = {
     LM_HEAD: "LM head",
     "classification_heads.": "classification head",
-    "span_head.": "span head",
+    SPAN_HEAD: "span head",
     "segment_head.": "head for sentences or paragraphs",
     "answer_type_head.": "head for answer types",
 }
