@@ -106,7 +106,7 @@ def packed_rows(explanation: Explanation) -> Iterator[str]:
     if not rows:
         return
     yield "<h2>The pack vectors with the largest shares, and the passages that each leads to</h2>\n<table>"
-    yield '<tr><th class="w">row<th class="w">share<th class="w">of it here<th>passage'
+    yield '<tr><th class="w">pack vector<th class="w">share<th class="w">of it here<th>passage'
     for row in rows:
         for n, passage in enumerate(row.passages):
             first = f'{row.index + 1}<td class="n">{percent(row.weight)}' if not n else "<td>"
