@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from configparser import ConfigParser
 from pathlib import Path
 
-import grimp
-
 PACKAGE = "fairseq_littlebird"
 FREE = {"errors", "exporting", "input_error", "inputs", "output", "signals"}
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,6 +30,8 @@ def floors(setup: Path = ROOT / "setup.cfg") -> list[list[str]]:
 def imports(names: Sequence[str]) -> dict[str, set[str]]:
     """What each of ``names`` imports of the others, directly or by a module that is none of them."""
     sys.path.insert(0, str(ROOT))  # this checkout's, whatever is installed
+    import grimp  # --help needs no package
+
     graph = grimp.build_graph(PACKAGE, cache_dir=None)
     found: dict[str, set[str]] = {name: set() for name in names}
     for importer in graph.modules:
@@ -84,9 +84,10 @@ def picture(rows: Sequence[Sequence[str]], edges: Mapping[str, set[str]]) -> str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="file to write, e.g. docs/import_graph.svg")
+    out = parser.parse_args().out
     rows = floors()
     edges = imports([name for row in rows for name in row])
-    parser.parse_args().out.write_text(picture(rows, reduced(edges)), "utf-8")
+    out.write_text(picture(rows, reduced(edges)), "utf-8")
 
 
 if __name__ == "__main__":

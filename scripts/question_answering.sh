@@ -10,13 +10,20 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 name=${0##*/} name=${name%.sh} dataset="" train=() dev=() model="" student="" out="" dry="" more=()
 max_tokens=4096 stride="" longest=() updates=5000 batch_size=4 update_freq=4 lr=5e-5 workers=2
+names=() # of the package's data sets: each is a file that registers one
+for file in fairseq_littlebird/datasets/*.py; do
+    ! grep -q '^[A-Z].* = add_dataset($' "$file" || names+=("$(basename "$file" .py)")
+done
+names+=(classification)
 usage() {
+    local required="--dataset NAME " fixed
+    fixed="
+  --dataset NAME    one of ${names[*]}"
+    [ "$name" = question_answering ] || required="" fixed="" # the recipe's own
     cat <<EOF
-usage: scripts/$name.sh --dataset NAME --train FILE… --dev FILE… --model PATH --out DIR [--student DIR]
+usage: scripts/$name.sh ${required}--train FILE… --dev FILE… --model PATH --out DIR [--student DIR]
            [--max-tokens N] [--stride N] [--updates N] [--batch-size N] [--update-freq N] [--lr RATE] [--workers N]
-           [--max-answer-length N] [--dry-run] [-- OPTIONS]
-  --dataset NAME    hotpotqa, natural_questions, triviaqa, wikihop, korquad2, squad, korquad1, mrqa or classification
-                    (default: ${dataset:-none})
+           [--max-answer-length N] [--dry-run] [-- OPTIONS]$fixed
   --train FILE…     to train on, as the data set's authors publish it
   --dev FILE…       to choose the best checkpoint by, and to score
   --model PATH      what to start from: a folder of littlebird-warm-start, or a checkpoint
@@ -77,8 +84,7 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 [ -n "$dataset" ] || fail "--dataset is missing: the name of a data set; see --help"
-[[ $dataset =~ ^(hotpotqa|natural_questions|triviaqa|wikihop|korquad2|squad|korquad1|mrqa|classification)$ ]] ||
-    fail "--dataset $dataset: no such data set; see --help"
+[[ " ${names[*]} " == *" $dataset "* ]] || fail "--dataset $dataset: no such data set; known: ${names[*]}"
 [ ${#train[@]} -gt 0 ] || fail "--train is missing: files to train on; see --help"
 [ ${#dev[@]} -gt 0 ] || fail "--dev is missing: files to score; see --help"
 for file in "${train[@]}" "${dev[@]}"; do

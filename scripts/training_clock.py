@@ -8,9 +8,9 @@ started it. The speed is that of the last minutes, so other work on the machine 
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
-import sys
 import time
 from collections import deque
 from pathlib import Path
@@ -71,7 +71,11 @@ def done(log: Path, start: int) -> int:
 
 
 def main() -> None:
-    log, updates = Path(sys.argv[1]), int(sys.argv[2])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("log", type=Path, metavar="LOG", help="fairseq-train's --log-file, with --log-format simple")
+    parser.add_argument("updates", type=int, metavar="UPDATES", help="fairseq-train's --max-update")
+    options = parser.parse_args()
+    log, updates = options.log, options.updates
     clock, parent = Clock(updates), os.getppid()
     start = log.stat().st_size if log.exists() else 0  # an earlier run's lines
     while os.getppid() == parent:

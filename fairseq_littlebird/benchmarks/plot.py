@@ -15,6 +15,7 @@ from fairseq_littlebird.benchmarks.workload import MODES
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.output import whole_file
 
+INSTALL = "pip install matplotlib, which the package's extra benchmark has, too: pip install '.[benchmark]'"
 TITLES = {MODES[1]: "training", MODES[0]: "inference"}
 
 
@@ -28,7 +29,7 @@ def load_matplotlib() -> Any:
     try:
         import matplotlib
     except ImportError as error:
-        raise UserError("--plot needs matplotlib", remedy="pip install matplotlib, or leave out --plot") from error
+        raise UserError("--plot needs matplotlib", remedy=INSTALL) from error
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

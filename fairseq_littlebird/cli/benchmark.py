@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 
-import torch
 from tqdm import tqdm
 
 from fairseq_littlebird.benchmarks import architectures, cells, heatmap, pipeline, plot, quality, table
@@ -24,6 +23,7 @@ from fairseq_littlebird.benchmarks.workload import SIZES, Workload
 from fairseq_littlebird.cli.benchmark_parser import DIMENSIONS
 from fairseq_littlebird.cli.benchmark_parser import parser as _parser
 from fairseq_littlebird.errors import UserError, exit_on_user_error
+from fairseq_littlebird.pipelines.device import check_device
 
 
 @exit_on_user_error
@@ -115,8 +115,7 @@ def _report(options: argparse.Namespace) -> None:
 
 def _workloads(options: argparse.Namespace, layers: int) -> list[Workload]:
     """Every mode and length asked for."""
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"no device {options.device!r} here", remedy="leave out --device")
+    check_device(options.device)
     given = {name: getattr(options, name) for name in DIMENSIONS if getattr(options, name) is not None}
     try:
         sizes = dataclasses.replace(SIZES[options.size], **given)

@@ -161,7 +161,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["mean"],
         metavar="NAME",
-        help="mean: a panel per layer, the mean over its heads; all: that and every head; LAYER.HEAD, counted from 0.0",
+        help="mean: a panel per layer, the mean over its heads; all: that and every head; or single heads as "
+        "LAYER.HEAD, both counted from 0, such as 0.3",
     )
     drawn.add_argument("--columns", type=_positive, default=2, metavar="N", help="panels per line")
     drawn.add_argument("--plot", type=Path, required=True, metavar="FILE", help="picture to write")
@@ -193,7 +194,7 @@ def _measured(lengths: Sequence[int] = (512, 1024, 2048, 4096, 8192), memory: bo
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="data type of weights and hidden states")
     parser.add_argument("--dropout", type=_share, default=0.0, metavar="X", help="dropout in forward+backward")
     parser.add_argument("--compile", action="store_true", help="compile every model with torch.compile first")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, …")
     parser.add_argument("--threads", type=_positive, default=torch.get_num_threads(), metavar="N", help="CPU threads")
     parser.add_argument(
         "--allocator",

@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--max-tokens", type=_positive, default=32768, metavar="N", help="tokens per batch")
     parser.add_argument("--num-workers", type=_count, default=0, metavar="N", help="data loading processes")
-    parser.add_argument("--device", help="cpu, cuda, … (default: the accelerator if there is one)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:N, … (default: the accelerator if there is one)")
     parser.add_argument(
         "--precision",
         choices=("float32", "bfloat16", "float16", "int8"),

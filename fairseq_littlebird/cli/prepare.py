@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.datasets import AUTO, DATASETS, PLAIN
@@ -36,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_tokenizer(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "tokenizer",
+        formatter_class=HelpFormatter,
         help="train a SentencePiece vocabulary, or take an existing one, and write its dict.txt",
         description="Writes the tokenizer's files and dict.txt, whose last line is [QUESTION].",
     )
@@ -49,15 +51,21 @@ def _add_tokenizer(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "with encoder.json and vocab.bpe (a dict.txt in it keeps its order)",
     )
     parser.add_argument("--destdir", required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--vocab-size", type=_positive, default=32000, metavar="N", help="pieces (%(default)s)")
-    parser.add_argument("--kind", choices=("unigram", "bpe"), default="unigram", help="(%(default)s)")
+    parser.add_argument("--vocab-size", type=_positive, default=32000, metavar="N", help="pieces")
+    parser.add_argument("--kind", choices=("unigram", "bpe"), default="unigram", help="SentencePiece's model")
     parser.add_argument(
         "--no-byte-fallback",
         dest="byte_fallback",
         action="store_false",
         help="characters outside the vocabulary become <unk>, not bytes",
     )
-    parser.add_argument("--character-coverage", type=float, default=0.9995, metavar="SHARE", help="(%(default)s)")
+    parser.add_argument(
+        "--character-coverage",
+        type=float,
+        default=0.9995,
+        metavar="SHARE",
+        help="fraction of the text's characters that are in the vocabulary",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
     parser.set_defaults(run=_tokenizer)
 
@@ -94,13 +102,14 @@ def _tokenizer(options: argparse.Namespace) -> None:
 def _add_text(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "text",
+        formatter_class=HelpFormatter,
         help="tokenize text for fairseq-preprocess --only-source --srcdict dict.txt",
         description="One line of space-separated symbols a line of text; blank lines part the documents.",
     )
     parser.add_argument("--tokenizer", required=True, metavar="PATH", help="tokenizer file or folder")
     parser.add_argument("--input", required=True, nargs="+", metavar="FILE", help="UTF-8 text files")
     parser.add_argument("--output", required=True, metavar="FILE", help="file to write")
-    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
+    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes")
     parser.add_argument("--overwrite", action="store_true", help="replace the output file")
     parser.set_defaults(run=_text)
 
@@ -124,6 +133,7 @@ def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     fixed = [name for name, spec in DATASETS.items() if spec.has_fixed_limit]
     parser = commands.add_parser(
         "qa",
+        formatter_class=HelpFormatter,
         help="binarize questions about documents",
         description="Writes the folder that --task question_answering and littlebird-predict read.",
     )
@@ -148,14 +158,14 @@ def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         default=512,
         metavar="N",
         help="the most tokens in a window; only the context is ever cut, and a question must leave an eighth "
-        "of them to it (%(default)s)",
+        "of them to it",
     )
     parser.add_argument(
         "--stride",
         type=_positive,
         default=256,
         metavar="N",
-        help="context tokens from one window's start to the next one's (%(default)s)",
+        help="context tokens from one window's start to the next one's",
     )
     parser.add_argument(
         "--max-answer-length",
@@ -175,7 +185,7 @@ def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="leave out records that cannot be read (no context, an evidence file that is missing) and name them in "
         "report.jsonl, instead of ending with an error",
     )
-    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
+    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
     parser.set_defaults(run=_qa)
 
@@ -212,6 +222,7 @@ def _qa(options: argparse.Namespace) -> None:
 def _add_classification(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "classification",
+        formatter_class=HelpFormatter,
         help="binarize labelled texts",
         description="Writes the folder that --task littlebird_sentence_prediction and littlebird-predict read. "
         'A file is JSON lines, {"text": …, "label": …} or {"text": …, "labels": […]} with "id" and "text2" (the '
@@ -240,7 +251,7 @@ def _add_classification(commands: argparse._SubParsersAction[argparse.ArgumentPa
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out records that cannot be read, instead of ending with an error"
     )
-    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes (%(default)s)")
+    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
     parser.set_defaults(run=_classification)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import count as _count
 from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.conversion.targets import OPTIONS, TARGETS
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="littlebird-warm-start",
+        formatter_class=HelpFormatter,
         description="Writes a fairseq checkpoint, dict.txt, the tokenizer's files, model.args for fairseq-train, and a "
         "README.md that says what was mapped, tiled, dropped and initialised.",
     )
@@ -53,54 +55,71 @@ def _parser() -> argparse.ArgumentParser:
         "--to",
         choices=TARGETS,
         default="littlebird",
-        help="the model to write; full: full attention, as the teacher of a distillation (%(default)s)",
+        help="the model to write; full: full attention, as the teacher of a distillation",
     )
     parser.add_argument(
-        "--arch", metavar="NAME", help="a fairseq architecture, whose sizes must be the source's (from the source)"
-    )
-    parser.add_argument("--pack-size", type=_count, metavar="N", help="pack vectors; 0 for none (the architecture's)")
-    parser.add_argument(
-        "--block-size", type=_positive, metavar="N", help="tokens per block (a BigBird source's, the architecture's)"
+        "--arch",
+        metavar="NAME",
+        help="a fairseq architecture, whose sizes must be the source's (default: from the source)",
     )
     parser.add_argument(
-        "--random-blocks", type=_count, metavar="N", help="BigBird: random blocks (the source's, the architecture's)"
+        "--pack-size", type=_count, metavar="N", help="pack vectors; 0 for none (default: the architecture's)"
+    )
+    parser.add_argument(
+        "--block-size",
+        type=_positive,
+        metavar="N",
+        help="tokens per block (default: a BigBird source's, the architecture's)",
+    )
+    parser.add_argument(
+        "--random-blocks",
+        type=_count,
+        metavar="N",
+        help="BigBird: random blocks (default: the source's, the architecture's)",
     )
     parser.add_argument(
         "--random-attention",
         choices=("seeded", "first_block"),
-        help="BigBird: first_block computes what transformers does outside training (which a BigBird source gets)",
+        help="BigBird: first_block computes what transformers does outside training (the default of a BigBird source)",
     )
-    parser.add_argument("--random-seed", type=_count, metavar="N", help="BigBird: seed of the random blocks (0)")
     parser.add_argument(
-        "--attention-window", metavar="N[,N…]", help="Longformer: tokens per window, of all layers or of each (512)"
+        "--random-seed", type=_count, metavar="N", help="BigBird: seed of the random blocks (default: 0)"
+    )
+    parser.add_argument(
+        "--attention-window",
+        metavar="N[,N…]",
+        help="Longformer: tokens per window, of all layers or of each (default: 512)",
     )
     parser.add_argument(
         "--attention-dilation",
         metavar="N[,N…]",
-        help="Longformer: dilation of the windows, of all heads or of each (1)",
+        help="Longformer: dilation of the windows, of all heads or of each (default: 1)",
     )
     parser.add_argument(
-        "--global-tokens", type=_positive, metavar="N", help="BigBird-ETC: global tokens (the architecture's)"
+        "--global-tokens", type=_positive, metavar="N", help="BigBird-ETC: global tokens (default: the architecture's)"
     )
     parser.add_argument(
         "--local-radius",
         type=_positive,
         metavar="N",
-        help="BigBird-ETC: tokens to each side that a token attends to (the architecture's)",
+        help="BigBird-ETC: tokens to each side that a token attends to (default: the architecture's)",
     )
     parser.add_argument(
         "--max-distance",
         type=_positive,
         metavar="N",
-        help="BigBird-ETC: largest relative position with its own vector (the architecture's)",
+        help="BigBird-ETC: largest relative position with its own vector (default: the architecture's)",
     )
     parser.add_argument(
-        "--layers", type=_positive, metavar="N", help="how many layers of the source to take, evenly spaced (all)"
+        "--layers",
+        type=_positive,
+        metavar="N",
+        help="how many layers of the source to take, evenly spaced (default: all)",
     )
     parser.add_argument(
         "--positions",
         choices=("bialibi", "learned", "none"),
-        help="learned: the source's position embeddings, repeated to --max-positions (bialibi)",
+        help="learned: the source's position embeddings, repeated to --max-positions (default: bialibi)",
     )
     parser.add_argument(
         "--no-window", action="store_true", default=None, help="ablation: attend to the pack vectors alone"
@@ -109,7 +128,8 @@ def _parser() -> argparse.ArgumentParser:
         "--max-positions",
         type=_positive,
         metavar="N",
-        help="learned positions: the source's, repeated (as many as the source has; BigBird-ITC and Longformer: 4096)",
+        help="learned positions: the source's, repeated (default: as many as the source has; BigBird-ITC and "
+        "Longformer: 4096)",
     )
     parser.add_argument(
         "--add-token",
@@ -126,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--html-tags", action="store_true", help="add tokens for the tags of paragraphs, headings, lists and tables"
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="random seed (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="random seed")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
     return parser
 

@@ -41,6 +41,7 @@ class Prediction:
         explanation: where the attention of the best candidate goes, where that was asked for.
         windows: the first character of each window's part of the document, and the one after its last.
         reachable: whether a gold answer could have been predicted; None where no gold answer is a span.
+        index: of the question in its file, which files of predictions are ordered by.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Prediction:
     explanation: Explanation | None = field(default=None, repr=False)
     windows: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     reachable: bool | None = None
+    index: int = 0
 
     def text(self, null_threshold: float | None = None) -> str:
         """The best answer; empty if there is none, or if ``null_odds`` is above the threshold."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from fairseq_littlebird.inference.classifying import Classification
 from fairseq_littlebird.inference.final_answer import AnswerRule, best_span
 from fairseq_littlebird.inference.merging import Prediction
+from fairseq_littlebird.inference.ordered_entries import OrderedEntries
 from fairseq_littlebird.inference.pages.index_page import Pages
 from fairseq_littlebird.inference.prediction_format import N_BEST, NULL_ODDS, TEXTS, PredictionFormat
 from fairseq_littlebird.output import whole_folder
@@ -29,7 +28,7 @@ def write_predictions(
     prediction_format: PredictionFormat = TEXTS,
     pages: bool = False,
 ) -> int:
-    """Writes three files of JSON into ``folder``, one prediction after the other, and returns how many.
+    """Writes three files of JSON into ``folder``, in the order of the questions' file, and returns how many.
 
     ``predictions.json`` has the data set's own format, by default id → text, exactly the document's characters.
     ``nbest_predictions.json`` is id → candidates, each with text, start, end (characters, end exclusive), probability
@@ -51,19 +50,19 @@ def write_predictions(
         shown = stack.enter_context(Pages(temporary / PAGES)) if pages else None
         files = [stack.enter_context((temporary / name).open("w", encoding="utf-8", newline="\n")) for name in FILES]
         # the sections of a file grow side by side
-        parts = [[(s, stack.enter_context(TemporaryFile("w+", encoding="utf-8"))) for s in own] for own in formats]
+        parts = [[(section, stack.enter_context(OrderedEntries())) for section in own] for own in formats]
         for prediction in predictions:
             answer = final_answer(prediction, null_threshold)
-            for section, stream in (part for own in parts for part in own):
-                stream.write(("," if count else "") + "\n " + section.entry(prediction, answer))
+            for section, entries in (part for own in parts for part in own):
+                entries.add(prediction.index, section.entry(prediction, answer))
             if shown is not None:
                 shown.add(prediction, answer)
             count += 1
         for file, own in zip(files, parts, strict=True):
-            for section, stream in own:
-                stream.seek(0)
+            for section, entries in own:
                 file.write(section.before)
-                shutil.copyfileobj(stream, file)
+                for number, entry in enumerate(entries):
+                    file.write(("," if number else "") + "\n " + entry)
                 file.write(section.after)
             file.write("\n")
     return count

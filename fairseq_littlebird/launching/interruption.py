@@ -17,6 +17,8 @@ from fairseq.distributed import utils as distributed_utils
 from fairseq.trainer import Trainer
 from omegaconf import open_dict
 
+from fairseq_littlebird.signals import Ended
+
 logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # SLURM sends what --signal names, before the time is over
@@ -33,7 +35,8 @@ class Interruption:
         """Hears what comes to this process from now on.
 
         Args:
-            relay: also pass it on to the processes that this one started: its workers, and not those that load data.
+            relay: pass it on to the processes that this one started, its workers; where there are none, nothing has
+                been trained yet, and it ends this process.
         """
         self.process, self.relay = os.getpid(), relay
         for number in SIGNALS:
@@ -44,9 +47,11 @@ class Interruption:
             return
         self.signal = number
         if self.relay:
-            for child in multiprocessing.active_children():
-                if child.pid:  # None before it starts
-                    os.kill(child.pid, number)
+            workers = [child.pid for child in multiprocessing.active_children() if child.pid]  # None before it starts
+            for worker in workers:
+                os.kill(worker, number)
+            if not workers:
+                raise Ended(number)
 
 
 INTERRUPTION = Interruption()
@@ -57,6 +62,7 @@ class InterruptibleTrainer(Trainer):
 
     def __init__(self, cfg: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(cfg, *arguments, **options)
+        INTERRUPTION.listen()  # before, there was nothing to save
         self.wanted = cfg.optimization.max_update, cfg.dataset.disable_validation
 
     def train_step(self, samples: Any, raise_oom: bool = False) -> Any:

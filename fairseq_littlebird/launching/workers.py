@@ -69,7 +69,17 @@ def options_of(workers: Workers | None, given: set[str], accelerators: int) -> l
         workers: who this is, or None.
         given: option names on the command line, without their values.
         accelerators: how many this host has; with ``--cpu`` none is used.
+
+    Raises:
+        UserError: where the workers meet is given, and not who this one is.
     """
+    if workers is None and "--distributed-init-method" in given:
+        lacking = [option for option in ("--distributed-world-size", "--distributed-rank") if option not in given]
+        if lacking:
+            remedy = f"give {' and '.join(lacking)}, too, or start it with torchrun or srun"
+            raise UserError(
+                "says where workers meet, but not which of them this is", "--distributed-init-method", remedy
+            )
     on_cpu = not accelerators or "--cpu" in given
     chosen: list[tuple[str, ...]] = []
     if on_cpu:

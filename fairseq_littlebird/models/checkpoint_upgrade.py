@@ -9,6 +9,7 @@ from torch import Tensor
 from fairseq_littlebird.checkpoints.older_versions import refuse_older
 from fairseq_littlebird.conversion.parameters import LM_HEAD, TOKENS
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.models.size_check import check_sizes
 from fairseq_littlebird.models.start import Start
 from fairseq_littlebird.models.task_heads import HEADS, TaskHeads
 
@@ -26,7 +27,8 @@ def fit_heads(model: TaskHeads, state_dict: dict[str, Tensor], used_for: str, st
         used_for: what a task that loads a checkpoint to use it needs its heads for; empty where they may be trained.
         start: the checkpoint that a training of one of fairseq's own tasks goes on from.
     Raises:
-        UserError: the checkpoint's dictionary is not the data's, it lacks a head, or it is of an older version.
+        UserError: the checkpoint's dictionary is not the data's, it lacks a head, it is of an older version, or of
+            other sizes.
     """
     refuse_older(state_dict, "checkpoint")
     table, here = state_dict.get(TOKENS), model.encoder.embeddings.tokens.weight
@@ -57,5 +59,6 @@ def fit_heads(model: TaskHeads, state_dict: dict[str, Tensor], used_for: str, st
             f"the checkpoint has no {titles} of the shape that {used_for} needs",
             remedy="fine-tune it for that first: fairseq-train --finetune-from-model",
         )
+    check_sizes(state_dict, model.state_dict())
     for head in lacking:
         logger.info("%s is not in the checkpoint in this shape: it is newly initialised", head[:-1])

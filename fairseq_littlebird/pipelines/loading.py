@@ -13,8 +13,9 @@ from fairseq_littlebird.attention import BiALiBi
 from fairseq_littlebird.checkpoints.dictionary import TrainedDictionary, carrying, trained_dictionary
 from fairseq_littlebird.checkpoints.tensors import find_checkpoint
 from fairseq_littlebird.data.shards import folder_of
-from fairseq_littlebird.errors import UserError, fault_line, first_line
+from fairseq_littlebird.errors import UserError, fault_line
 from fairseq_littlebird.models.encoder_model import EncoderModel
+from fairseq_littlebird.pipelines.device import check_device
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 
@@ -88,12 +89,7 @@ def _device(device: str | None, precision: str) -> str:
     if precision not in PRECISIONS:
         raise UserError(f"no precision {precision!r}", remedy=f"choose {', '.join(PRECISIONS)}")
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(1, device=place)
-    except (RuntimeError, AssertionError) as error:  # as the backend has it
-        raise UserError(
-            f"no device {place!r} ({first_line(error)})", remedy="choose cpu, or one that is here"
-        ) from error
+    check_device(place)
     if precision == "int8" and place != "cpu":
         raise UserError("int8 runs only on CPUs", place, "choose cpu, or half precision")
     return place

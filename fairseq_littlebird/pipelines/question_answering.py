@@ -72,13 +72,15 @@ def predictions(
                 decoded.append(part)
                 progress.update(len(part.indices))
             merged = merge_batch(batch["examples"], batch["windows"], decoded, n_best, task.dataset_spec)
-            for example, prediction, windows in zip(batch["examples"], merged, batch["windows"], strict=True):
+            asked = zip(batch["id"].tolist(), batch["examples"], merged, batch["windows"], strict=True)
+            for index, example, prediction, windows in asked:
                 best = prediction.candidates[0] if explained and prediction.candidates else None
                 yield replace(
                     prediction,
                     explanation=None if best is None else explain(model, example.document, windows[best.window], best),
                     windows=tuple(part_read(window) for window in windows),
                     reachable=reachable(example, windows, limit, task.dataset_spec),
+                    index=index,
                 )
 
 

@@ -16,6 +16,7 @@ from omegaconf import MISSING
 from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.classification_metadata import ClassificationMetadata, read_metadata
 from fairseq_littlebird.data.dictionary import load_dictionary
+from fairseq_littlebird.data.folder_kind import TEXTS, check_kind
 from fairseq_littlebird.data.label_set_dataset import LabelSetDataset
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of, folders
@@ -62,6 +63,7 @@ class LittleBirdSentencePredictionTask(BundledFiles, TrainingMonitor, SplitUse, 
 
     @classmethod
     def setup_task(cls, cfg: LittleBirdSentencePredictionConfig, **kwargs: Any) -> "LittleBirdSentencePredictionTask":
+        check_kind(cfg.data, "littlebird_sentence_prediction", TEXTS)
         prepared = read_same_metadata(cfg.data)
         if prepared is not None:
             if cfg.num_classes not in (-1, len(prepared.labels)):

@@ -13,6 +13,7 @@ from omegaconf import II, MISSING
 
 from fairseq_littlebird.checkpoints.dictionary import bundled_file
 from fairseq_littlebird.data.dictionary import load_dictionary
+from fairseq_littlebird.data.folder_kind import QUESTIONS, check_kind
 from fairseq_littlebird.data.model_folder import settings_in
 from fairseq_littlebird.data.prepared import PreparedQuestions, longest_answer, read_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
@@ -76,6 +77,7 @@ class QuestionAnsweringTask(OwnCriterion, BundledFiles, TrainingMonitor, SplitUs
 
     @classmethod
     def setup_task(cls, cfg: QuestionAnsweringConfig, **kwargs: Any) -> "QuestionAnsweringTask":
+        check_kind(cfg.data, "question_answering", QUESTIONS)
         check_dictionaries(cfg.data)
         return cls(cfg, load_dictionary(folder_of(cfg.data)))
 

@@ -13,6 +13,7 @@ from omegaconf import II, MISSING
 from fairseq_littlebird.checkpoints.dictionary import QUESTION
 from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
+from fairseq_littlebird.data.folder_kind import LINES, check_kind
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of
 from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
@@ -53,6 +54,7 @@ class RecurringSpanSelectionTask(OwnCriterion, BundledFiles, TrainingMonitor, Sp
 
     @classmethod
     def load_dict(cls, cfg: RecurringSpanSelectionConfig) -> Dictionary:
+        check_kind(cfg.data, "recurring_span_selection", LINES)
         check_dictionaries(cfg.data)
         return load_dictionary(folder_of(cfg.data))
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from fairseq_littlebird.launching.interruption import SIGNALS, Interruption
+from fairseq_littlebird.signals import Ended
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +46,14 @@ def test_a_signal_to_the_first_process_reaches_its_workers(number):
         process.join()
     assert interruption.signal == number
     assert [process.exitcode for process in workers] == [0, 0]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_before_there_are_workers_ends_the_process(number):
+    Interruption().listen(relay=True)
+    with pytest.raises(Ended) as ended:
+        os.kill(os.getpid(), number)
+    assert ended.value.number == number
 
 
 def test_a_process_that_inherits_the_handler_hears_nothing():

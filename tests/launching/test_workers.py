@@ -92,6 +92,13 @@ def test_by_itself_fairseq_decides():
     assert pairs(options_of(None, set(), accelerators=0)) == {"--cpu": None, "--distributed-world-size": "1"}
 
 
+@pytest.mark.parametrize("given", [set(), {"--distributed-rank"}, {"--distributed-world-size"}])
+def test_a_meeting_place_without_a_worker(given):
+    with pytest.raises(UserError, match="--distributed-init-method: .*which of them this is; give --distributed-"):
+        options_of(None, {"--distributed-init-method", *given}, accelerators=0)
+    options_of(Workers(0, 2, 0, "env://"), {"--distributed-init-method", *given}, accelerators=0)
+
+
 def test_workers_that_are_started_by_hand():
     given = {"--distributed-init-method", "--distributed-rank", "--distributed-world-size"}
     chosen = pairs(options_of(None, given, accelerators=0))

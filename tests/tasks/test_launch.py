@@ -101,6 +101,21 @@ def test_a_signal_saves_and_the_same_command_goes_on(number, launch, straight, t
     same(straight, weights(tmp_path), losses(stopped) | losses(done))
 
 
+def test_a_signal_while_workers_meet(launch, tmp_path):
+    """The second of the two never comes."""
+    own = ["--distributed-world-size", 2, "--distributed-rank", 0]
+    own += ["--distributed-init-method", f"file://{tmp_path}/meeting"]
+    run = launch("recurring_span_selection", tmp_path / "saved", UPDATES, *own, workers=1)
+    end = time.monotonic() + 60
+    while "waits for the others" not in run.log.read_text():
+        assert run.poll() is None and time.monotonic() < end, run.log.read_text()[-4000:]
+        time.sleep(0.02)
+    run.send_signal(signal.SIGTERM)
+    run.wait(timeout=30)
+    assert run.returncode == 128 + signal.SIGTERM
+    assert run.log.read_text().endswith("littlebird-launch: ended by SIGTERM\n")
+
+
 def same(straight, found, printed):
     wanted, series = straight
     assert printed == series

@@ -106,7 +106,7 @@ def pack_vectors(explanation: Explanation) -> Iterator[str]:
     if not vectors:
         return
     yield "<h2>The pack vectors with the largest shares, and the passages that each leads to</h2>\n<table>"
-    yield '<tr><th class="w">pack vector<th class="w">share<th class="w">of its share<th>passage'
+    yield '<tr><th class="w">pack vector<th class="w">share<th class="w">of it here<th>passage'
     for vector in vectors:
         for n, passage in enumerate(vector.passages):
             first = f'{vector.index + 1}<td class="n">{percent(vector.weight)}' if not n else "<td>"

@@ -9,6 +9,7 @@ from typing import TextIO
 
 from fairseq_littlebird.inference.final_answer import FinalAnswer
 from fairseq_littlebird.inference.merging import Prediction
+from fairseq_littlebird.inference.ordered_entries import OrderedEntries
 from fairseq_littlebird.inference.pages.edges import edges
 from fairseq_littlebird.inference.pages.question_page import page
 from fairseq_littlebird.inference.pages.style import PAGE, STYLE, short
@@ -34,14 +35,16 @@ class Pages:
         self._taken = {"index"}
         before, self._after = INDEX.split("<!-- rows -->")
         self._index: TextIO = (folder / "index.html").open("w", encoding="utf-8", newline="\n")
+        self._rows = OrderedEntries()
         self._index.write(before + '<tr><th>question<th>document<th>answer<th class="w">probability\n')
 
     def __enter__(self) -> Pages:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        self._index.write(self._after)
-        self._index.close()
+        with self._rows, self._index:
+            self._index.writelines(self._rows)
+            self._index.write(self._after)
 
     def add(self, prediction: Prediction, answer: FinalAnswer) -> None:
         """Writes the page of a prediction, with its final answer."""
@@ -53,9 +56,10 @@ class Pages:
             text = f'<a href="{name}#answer">{text}</a>'
             if any(edges(prediction, prediction.candidates[0])):
                 text += AT_EDGE
-        self._index.write(
+        self._rows.add(
+            prediction.index,
             f'<tr><td><a href="{name}">{short(prediction.question or prediction.id)}</a>'
-            f'<td class="quiet">{_document(prediction)}<td>{text}<td class="n">{probability}\n'
+            f'<td class="quiet">{_document(prediction)}<td>{text}<td class="n">{probability}\n',
         )
 
     def _name(self, identifier: str) -> str:

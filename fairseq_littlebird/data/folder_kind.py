@@ -1,0 +1,49 @@
+"""What a folder was prepared for, where a task is given that of another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from fairseq_littlebird.data.classification_metadata import DATASET
+from fairseq_littlebird.data.shards import folders
+from fairseq_littlebird.errors import UserError
+
+
+class Kind(NamedTuple):
+    """What littlebird-prepare makes a folder for, and with which command; nothing where it does not."""
+
+    title: str
+    command: str
+
+
+QUESTIONS = Kind("question answering", "littlebird-prepare qa")
+TEXTS = Kind("classification", "littlebird-prepare classification")
+LINES = Kind("text", "fairseq-preprocess --only-source")
+
+
+def check_kind(data: str, task: str, wanted: Kind) -> None:
+    """Raises UserError where a folder was prepared for another task.
+
+    Args:
+        data: folders joined by colons.
+        task: its name.
+        wanted: what it reads.
+    """
+    for folder in folders(data):
+        kind = _kind(folder)
+        if kind not in (None, wanted):
+            what = f"this folder was prepared for {kind.title}"  # type: ignore[union-attr]
+            raise UserError(what, str(folder), f"--task {task} expects one of {wanted.command}")
+
+
+def _kind(folder: Path) -> Kind | None:
+    """None where nothing tells: no littlebird-prepare made it, or its prepared.json is damaged."""
+    try:
+        settings = json.loads((folder / "prepared.json").read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(settings, dict) or not isinstance(settings.get("dataset"), str):
+        return None
+    return TEXTS if settings["dataset"] == DATASET else QUESTIONS
