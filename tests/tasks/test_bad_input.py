@@ -100,6 +100,11 @@ def test_a_folder_of_another_task(tiny, tmp_path, task, folder, says):
         kind.setup_task(cfg)
 
 
+def test_a_forgotten_architecture(fairseq, tmp_path):
+    done = fairseq("train", "text", "--task", "masked_lm", "--save-dir", tmp_path, status=None)
+    assert_one_line(done, "no --arch; give the architecture to train")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the backend is there")
 @pytest.mark.parametrize(("backend", "says"), [("triton", "needs "), ("flex", "has no ")])
 def test_a_backend_that_cannot_train_here(train, tmp_path, backend, says):
