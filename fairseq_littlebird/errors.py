@@ -123,6 +123,10 @@ def fault_line(error: BaseException) -> str | None:
                 path = frames.tb_frame.f_locals.get("path", "checkpoint")
                 reason = f"not a readable checkpoint ({unreadable(cause)})"
                 return str(UserError(reason, path, "copy or train it again"))
+            if code.co_name == "parse_args_and_arch" and type(cause) is RuntimeError and not str(cause):
+                return str(
+                    UserError("no --arch", remedy="give the architecture to train, such as --arch littlebird_base")
+                )
             frames = frames.tb_next
         cause = cause.__cause__ or cause.__context__
     if any(text in str(error) for text in KNOWN_FAULTS):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import atexit
 import logging
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,6 +37,9 @@ def register() -> None:
 
     import torch
 
+    from fairseq_littlebird.models.worker_check import check_spawning
+
+    check_spawning(sys.argv, os.environ, torch.cuda.device_count())
     torch.serialization.add_safe_globals([argparse.Namespace])
     atexit.register(stop_prefetching)
 

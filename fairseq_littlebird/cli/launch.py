@@ -32,15 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _launch(words: list[str]) -> None:
+    from fairseq_littlebird.registration import register
+
+    register()  # first, as it keeps fairseq's modules quiet; --user-dir loads nothing of a package that is imported
     import torch
     from fairseq import options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
     from fairseq_littlebird.launching.training import train
     from fairseq_littlebird.launching.workers import options_of, workers_of
-    from fairseq_littlebird.registration import register
 
-    register()  # --user-dir loads nothing of a package that is imported
     given = {word.partition("=")[0] for word in words if word.startswith("--")}
     words += options_of(workers_of(os.environ), given, torch.cuda.device_count())
     if "--user-dir" not in given:

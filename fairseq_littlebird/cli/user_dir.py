@@ -34,9 +34,12 @@ def import_user_dir(arguments: Sequence[str] | None) -> None:
         return
     if not (Path(options.user_dir) / "__init__.py").is_file():
         raise UserError("no package here (no __init__.py)", options.user_dir, "give the folder that has it")
-    try:
-        from fairseq.utils import import_user_module  # argument parsing and --help should not wait for fairseq
+    from fairseq_littlebird.registration import register  # argument parsing and --help should not wait for fairseq
 
+    register()  # first, as it keeps fairseq's modules quiet
+    from fairseq.utils import import_user_module
+
+    try:
         import_user_module(options)
     except UserError:
         raise

@@ -59,6 +59,6 @@ def fit_heads(model: TaskHeads, state_dict: dict[str, Tensor], used_for: str, st
             f"the checkpoint has no {titles} of the shape that {used_for} needs",
             remedy="fine-tune it for that first: fairseq-train --finetune-from-model",
         )
-    check_sizes(state_dict, model.state_dict())
+    check_sizes(state_dict, model.state_dict(), trained=not used_for)
     for head in lacking:
         logger.info("%s is not in the checkpoint in this shape: it is newly initialised", head[:-1])

@@ -3,6 +3,7 @@
 # no postponed annotations: fairseq reads the types of the fields
 from typing import Any
 
+import torch
 from fairseq.models import BaseFairseqModel
 from torch import Tensor
 
@@ -135,6 +136,9 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
         """Hidden states <float>[B, L, C]; arguments as the encoder's."""
         hidden: Tensor = self.encoder(tokens, positions, None, states, internals, annotations)
         return hidden
+
+    def check_training(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Raises UserError where a model cannot be trained on such a device in such a precision."""
 
     def annotated(self, tokens: Tensor, annotations: TokenAnnotations) -> TokenAnnotations:
         """With what the encoder needs beyond what the task says of its tokens <int64>[B, L]."""

@@ -5,11 +5,12 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model
 from torch import Tensor
 
-from fairseq_littlebird.attention.littlebird import BACKENDS, BackendError
+from fairseq_littlebird.attention.littlebird import BACKENDS, BackendError, backend_fault
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.architectures import LARGE, TINY, EncoderModelConfig, architecture
 from fairseq_littlebird.models.encoder_model import EncoderModel
@@ -18,6 +19,7 @@ from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 
 logger = logging.getLogger(__name__)
+BACKEND_REMEDY = "choose another --attention-backend, or auto"
 
 
 @dataclass
@@ -64,6 +66,16 @@ class LittleBirdModel(EncoderModel):
                 parameter.param_group = "slopes"  # type: ignore[attr-defined]
         return encoder
 
+    def check_training(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Raises UserError where the backend cannot train there, as :meth:`encode` would at the first batch."""
+        cfg = self.cfg
+        if cfg.no_window:
+            return
+        head_width = cfg.encoder_embed_dim // cfg.encoder_attention_heads
+        kind = str(cfg.attention_backend), head_width, cfg.block_size, cfg.attention_dropout, device, dtype
+        if str(cfg.attention_backend) != "auto" and (fault := backend_fault(*kind, gradients=True)):
+            raise UserError(fault, "model options", BACKEND_REMEDY)
+
     def encode(
         self,
         tokens: Tensor,
@@ -83,8 +95,7 @@ class LittleBirdModel(EncoderModel):
             return super().encode(tokens, positions, states, internals, annotations)
         except BackendError as error:
             if self.training:
-                remedy = "choose another --attention-backend, or auto"
-                raise UserError(str(error), "model options", remedy) from error
+                raise UserError(str(error), "model options", BACKEND_REMEDY) from error
             logger.warning("%s: it computes with 'auto'", error)
         self.encoder.set_backend("auto")  # type: ignore[operator]
         return super().encode(tokens, positions, states, internals, annotations)

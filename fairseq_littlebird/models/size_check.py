@@ -23,32 +23,38 @@ SAME = {"--word-embed-dim": "--encoder-embed-dim"}
 """Not told where it is the same size as another."""
 
 
-def check_sizes(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> None:
+def check_sizes(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor], trained: bool = True) -> None:
     """Raises UserError where a model cannot load a checkpoint's parameters, in one line with the sizes that differ.
 
     Args:
         theirs: <any>, the checkpoint's parameters by name.
         ours: the model's.
+        trained: whether the options of a training gave the model's sizes, and not the checkpoint itself.
     """
     if theirs.keys() == ours.keys() and all(theirs[key].shape == tensor.shape for key, tensor in ours.items()):
         return
-    trained, built = sizes(theirs), sizes(ours)
-    both = [option for option in trained if option in built and trained[option] != built[option]]
-    options = " ".join(f"{option} {trained[option]}" for option in both)
-    if options:
-        what = "has other sizes: " + ", ".join(f"{option} {trained[option]}, not {built[option]}" for option in both)
-        raise UserError(f"the checkpoint {what}", remedy=f"give the --arch that it was trained with, or {options}")
-    for key in ours:
-        if key in theirs and theirs[key].shape != ours[key].shape:
-            shapes = f"{tuple(theirs[key].shape)}, not {tuple(ours[key].shape)}"
-            raise UserError(f"the checkpoint has other sizes: {key} is {shapes}", remedy=_REMEDY)
+    if not trained:
+        what = f"parameters of another model, or of another version of it: it {_difference(theirs, ours)}"
+        raise UserError(what, remedy="take the version that trained it, or train it again")
+    there, here = sizes(theirs), sizes(ours)
+    both = [option for option in there if option in here and there[option] != here[option]]
+    if both:
+        what = "the checkpoint has other sizes: " + ", ".join(f"{o} {there[o]}, not {here[o]}" for o in both)
+        options = " ".join(f"{option} {there[option]}" for option in both)
+        raise UserError(what, remedy=f"give the --arch that it was trained with, or {options}")
+    what = f"the checkpoint is of another architecture: it {_difference(theirs, ours)}"
+    raise UserError(what, remedy="give the --arch and the options that it was trained with")
+
+
+def _difference(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> str:
     lacking, others = [key for key in ours if key not in theirs], [key for key in theirs if key not in ours]
     told = [f"lacks {len(lacking)} parameters such as {lacking[0]}"] if lacking else []
     told += [f"has {len(others)} others such as {others[0]}"] if others else []
-    raise UserError(f"the checkpoint is of another architecture: it {' and '.join(told)}", remedy=_REMEDY)
-
-
-_REMEDY = "give the --arch and the options that it was trained with"
+    for key in ours:
+        if key in theirs and theirs[key].shape != ours[key].shape:
+            told.append(f"has {key} of {tuple(theirs[key].shape)}, not {tuple(ours[key].shape)}")
+            break
+    return " and ".join(told)
 
 
 def sizes(state: Mapping[str, Tensor]) -> dict[str, int]:

@@ -80,7 +80,7 @@ class Start(NamedTuple):
         if hasattr(task, "check_start") or not OmegaConf.is_config(cfg):
             return None
         data = getattr(getattr(task, "cfg", None), "data", None)
-        checkpoint = start_of(_checkpoint_options(cfg))
+        checkpoint = start_of(sibling(cfg, "checkpoint"))
         if checkpoint is None or not isinstance(data, str):
             return None
         folder = folder_of(data)
@@ -105,9 +105,11 @@ class Start(NamedTuple):
             check_start(self.checkpoint, self.symbols, self.here)
 
 
-def _checkpoint_options(model: DictConfig) -> Any:
-    """The part ``checkpoint`` of the configuration that a model's is a part of; None where it is of none."""
+def sibling(part: Any, name: str) -> Any:
+    """Another part of the configuration that ``part`` is one of; None where it is of none."""
+    if not isinstance(part, DictConfig):
+        return None
     try:
-        return OmegaConf.create({"options": "${checkpoint}"}, parent=model).options
+        return OmegaConf.create({"options": f"${{{name}}}"}, parent=part).options
     except InterpolationKeyError:
         return None

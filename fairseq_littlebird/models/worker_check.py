@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -21,3 +22,39 @@ def check_workers() -> None:
             f"torchrun {program}",
             "start littlebird-launch with the same arguments",
         )
+
+
+def check_spawning(words: Sequence[str], environment: Mapping[str, str], accelerators: int) -> None:
+    """Raises UserError where fairseq-train would start one worker for each accelerator, and there is none.
+
+    It starts none then, trains nothing and ends as if all were well.
+
+    Args:
+        words: of the command line, the program first.
+        environment: its variables.
+        accelerators: how many this host has.
+    """
+    workers = _option(words, "--distributed-world-size")
+    started = (
+        "--distributed-no-spawn" in words
+        or "--tpu" in words
+        or any(name.startswith("SLURM_") or name == "RANK" for name in environment)
+    )
+    if Path(words[0]).name != "fairseq-train" or accelerators or started:
+        return
+    if workers.isdecimal() and int(workers) > 1:
+        raise UserError(
+            f"fairseq-train starts the {workers} workers of --distributed-world-size on accelerators, and none is here",
+            remedy=f"start torchrun --no-python --nproc_per_node={workers} littlebird-launch with the same arguments, "
+            "without this option",
+        )
+
+
+def _option(words: Sequence[str], name: str) -> str:
+    """The value of an option, ``--name value`` or ``--name=value``; empty where it is not given."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == name:
+            return following
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return ""

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from torch import Tensor, nn
 
+from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.config.encoder import EncoderConfig
 from fairseq_littlebird.modules.embeddings import Embeddings
@@ -50,7 +51,7 @@ class Encoder(nn.Module, Generic[ContextT, StateT, InternalsT]):
     ) -> Tensor:
         """
         Args:
-            tokens: <integer>[B, L].
+            tokens: <integer>[B, L], L ≥ 1.
             positions: <integer>[B, L], or None for 0 … L-1; see the family.
             padding_mask: <bool>[B, L], True = padding, never before a sequence's first token; None takes
                 ``tokens == padding_idx``.
@@ -60,8 +61,9 @@ class Encoder(nn.Module, Generic[ContextT, StateT, InternalsT]):
         Returns:
             the last layer's output <float>[B, L, C]; what stands at padding is undefined.
         Raises:
-            ValueError: a position past the learned ones, or padding on the left.
+            ValueError: a position past the learned ones, padding on the left, or L = 0.
         """
+        check_length(tokens.shape[1])
         if padding_mask is None:
             padding_mask = tokens.eq(self.config.padding_idx)
         x = self.embeddings(tokens, positions, annotations.context_starts)

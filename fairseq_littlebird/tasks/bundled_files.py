@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+import torch
 from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
 from omegaconf import II
@@ -17,7 +18,7 @@ from fairseq_littlebird.checkpoints.dictionary import (
 )
 from fairseq_littlebird.data.model_folder import read_files
 from fairseq_littlebird.data.shards import folder_of
-from fairseq_littlebird.models.start import check_start, start_of
+from fairseq_littlebird.models.start import check_start, sibling, start_of
 
 
 @dataclass
@@ -74,6 +75,8 @@ class BundledFiles:
             self.check_start()
         model = build(cfg, from_checkpoint)
         model.used_for = self.use if from_checkpoint else ""
+        if not from_checkpoint:
+            _check_training(model, sibling(cfg, "common"))
         return model
 
     def check_start(self) -> None:
@@ -81,3 +84,17 @@ class BundledFiles:
         checkpoint = start_of(self.cfg)
         if checkpoint is not None:
             check_start(checkpoint, self.dictionary.symbols, str(self.folder / "dict.txt"))
+
+
+def _check_training(model: Any, common: Any) -> None:
+    """Raises UserError where the model cannot be trained as fairseq's trainer will: before it has read any data.
+
+    Args:
+        model: the built one.
+        common: fairseq's ``CommonConfig``; None where no trainer's options are known.
+    """
+    if common is None or not hasattr(model, "check_training"):
+        return
+    device = torch.device("cuda" if torch.cuda.is_available() and not common.cpu else "cpu")
+    dtype = torch.float16 if common.fp16 else torch.bfloat16 if common.bf16 else torch.float32
+    model.check_training(device, dtype)

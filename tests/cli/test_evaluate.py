@@ -120,6 +120,14 @@ def test_line_separators_inside_a_string_do_not_part_records(write, capsys):
     assert json.loads(capsys.readouterr().out)["exact_match"] == 100.0
 
 
+def test_the_gold_alone(write, capsys):
+    gold = write("gold.json", SQUAD_2)
+    main(["--dataset", "auto", "--gold", gold])
+    assert capsys.readouterr().out == f"{gold}: {len(SQUAD_2['data'][0]['paragraphs'][0]['qas'])} gold answers\n"
+    main(["--dataset", "auto", "--gold", gold, "--json"])
+    assert [*json.loads(capsys.readouterr().out)] == ["gold_answers"]
+
+
 def test_korquad_file(data_dir, tmp_path, capsys):
     path = data_dir / "korquad1" / "KorQuAD_v1.0_dev.json"
     gold = json.loads(path.read_text(encoding="utf-8"))

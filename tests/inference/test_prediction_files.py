@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -29,6 +31,15 @@ def test_three_files_with_the_documents_characters(tmp_path):
     assert best["a"][0] == {"text": "한국\u2028", "start": 3, "end": 6, "probability": 0.5, "window": 1}
     assert [len(best[i]) for i in "abc"] == [2, 0, 1]
     assert odds == {"a": -1.5, "b": 1e9, "c": 0.7}
+
+
+def test_they_come_in_the_order_of_the_questions(tmp_path):
+    """Whatever the order of the batches."""
+    shuffled = [replace(PREDICTIONS[i], index=i) for i in (2, 0, 1)]
+    write_predictions(tmp_path / "out", shuffled, pages=True)
+    assert [[*file] for file in read(tmp_path / "out")] == [["a", "b", "c"]] * 3
+    index = (tmp_path / "out" / "html" / "index.html").read_text("utf-8")
+    assert re.findall(r'<tr><td><a href="(\w)\.html"', index) == ["a", "b", "c"]
 
 
 def test_the_threshold_empties_what_is_above_it(tmp_path):

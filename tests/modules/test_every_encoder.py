@@ -69,6 +69,11 @@ def run(encoder, tokens, **options):
     return encoder(tokens, annotations=annotations(tokens), **options)
 
 
+def test_sequences_without_a_token_are_refused(kind):
+    with pytest.raises(ValueError, match="^sequences of 0 tokens: give each batch at least one"):
+        build(kind)(torch.zeros(2, 0, dtype=torch.long))
+
+
 @pytest.mark.parametrize("more", [0, 1, 24])  # little padding is computed with, much is left out
 def test_a_sequence_alone_equals_itself_in_a_batch(kind, more):
     encoder, alone = build(kind), text(1, 17)

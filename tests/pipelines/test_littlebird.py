@@ -201,7 +201,7 @@ def test_bad_input_is_one_line(qa_model, tmp_path):
     torch.save(state, tmp_path / "model.pt")
     for precision, device, message in (
         ("fp16", "cpu", "choose float32, bfloat16"),
-        ("float32", "gpu", "no device 'gpu'"),
+        ("float32", "gpu", "unknown device 'gpu'; choose cpu, cuda, cuda:N"),
         ("float32", "cuda:99", "choose cpu, or one that is here"),
     ):
         with pytest.raises(UserError, match=message):

@@ -36,7 +36,7 @@ def test_three_files_that_agree_with_the_documents(qa_model, tiny, tmp_path, cap
     )
     prepared = PreparedQuestions(tiny / "questions", "valid")
     examples = {example.id: (example, windows) for example, windows in map(prepared.example, range(len(prepared)))}
-    assert set(texts) == set(n_best) == set(odds) == set(examples)
+    assert [*texts] == [*n_best] == [*odds] == [*examples]  # as the questions' file has them
     for name, candidates in n_best.items():
         example, windows = examples[name]
         assert texts[name] == candidates[0]["text"]
@@ -164,7 +164,10 @@ def test_bad_input_is_one_line(qa_model, span_model, tiny, tmp_path, capsys):
         ([questions, "--path", f"{tmp_path}/renamed.pt", "--output", out], "renamed.pt: parameters of another model"),
         ([questions, "--path", f"{tmp_path}/damaged.pt", "--output", out], "damaged.pt: damaged (files is list)"),
         # before anything is loaded
-        ([questions, "--path", f"{truncated}", "--output", out, "--device", "gpu"], "no device 'gpu'"),
+        (
+            [questions, "--path", f"{truncated}", "--output", out, "--device", "gpu"],
+            "unknown device 'gpu'; choose cpu, cuda, cuda:N",
+        ),
         ([questions, "--path", f"{truncated}", "--output", out, "--device", "cuda:99"], "choose cpu, or one"),
         ([questions, "--path", f"{span_model}", "--output", out], "question_answering"),
         ([f"{tmp_path}/none", "--path", f"{qa_model}", "--output", out], "none"),

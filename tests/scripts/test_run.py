@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-RUN = Path(__file__).resolve().parents[2] / "scripts" / "run.sh"
+ROOT = Path(__file__).resolve().parents[2]
+RUN = ROOT / "scripts" / "run.sh"
 
 
 def start(tmp_path, body, **options):
@@ -70,6 +72,12 @@ def seen(clock, *parts, every=1.0):
 @pytest.fixture(scope="module")
 def clock(script):
     return script("scripts/training_clock.py").Clock
+
+
+@pytest.mark.parametrize("name", ["import_graph", "training_clock"])
+def test_help_of_small_scripts(name, forks):
+    done = forks.run([sys.executable, str(ROOT / "scripts" / f"{name}.py"), "--help"])
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(f"usage: {name}.py [-h]")
 
 
 def test_an_estimate_a_minute_after_the_first_updates(clock):

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
+import torch
+from fairseq.data import Dictionary
+from fairseq.tasks import TASK_DATACLASS_REGISTRY, TASK_REGISTRY
 from omegaconf import OmegaConf
 
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.models.littlebird import LittleBirdModel
+from fairseq_littlebird.models.size_check import check_sizes
+from fairseq_littlebird.models.worker_check import check_spawning
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringConfig, QuestionAnsweringTask
 from fairseq_littlebird.tasks.recurring_span_selection import RecurringSpanSelectionConfig, RecurringSpanSelectionTask
 
@@ -71,6 +78,55 @@ def test_a_folder_without_data(train, tmp_path):
     assert_one_line(done, str(tmp_path / "dict.txt"), "not found")
 
 
+@pytest.mark.parametrize(
+    ("task", "folder", "says"),
+    [
+        ("recurring_span_selection", "questions", "prepared for question answering; --task recurring_span_selection"),
+        (
+            "littlebird_masked_lm",
+            "prepared classes",
+            "prepared for classification; --task littlebird_masked_lm expects",
+        ),
+        ("littlebird_sentence_prediction", "questions", "expects one of littlebird-prepare classification"),
+        ("question_answering", "prepared classes", "expects one of littlebird-prepare qa"),
+    ],
+)
+def test_a_folder_of_another_task(tiny, tmp_path, task, folder, says):
+    (tmp_path / "prepared.json").write_text('{"version": 1, "dataset": "classification"}', "utf-8")
+    data = tmp_path if folder == "prepared classes" else tiny / folder
+    kind, config = TASK_REGISTRY[task], TASK_DATACLASS_REGISTRY[task]
+    cfg = OmegaConf.structured(config(data=str(data)))
+    with pytest.raises(UserError, match=f"this folder was {says}" if says.startswith("prep") else says):
+        kind.setup_task(cfg)
+
+
+def test_a_forgotten_architecture(fairseq, tmp_path):
+    done = fairseq("train", "text", "--task", "masked_lm", "--save-dir", tmp_path, status=None)
+    assert_one_line(done, "no --arch; give the architecture to train")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the backend is there")
+@pytest.mark.parametrize(("backend", "says"), [("triton", "needs "), ("flex", "has no ")])
+def test_a_backend_that_cannot_train_here(train, tmp_path, backend, says):
+    """Before a batch is read, and so without fairseq's crash.pt; what is trained may be used where it is not."""
+    more = ["--attention-backend", backend, "--attention-dropout", 0]
+    done = train("recurring_span_selection", tmp_path / "saved", 1, *more, status=None)
+    assert_one_line(done, f"attention backend '{backend}' {says}", "choose another --attention-backend, or auto")
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+@pytest.mark.parametrize("option", [["--distributed-world-size", "2"], ["--distributed-world-size=2"]])
+def test_spawning_without_an_accelerator(option):
+    words = ["/bin/fairseq-train", "data", *option]
+    with pytest.raises(UserError, match="starts the 2 workers .* on accelerators, and none is here; start torchrun"):
+        check_spawning(words, {}, accelerators=0)
+    check_spawning(words, {}, accelerators=2)
+    check_spawning([*words, "--distributed-no-spawn"], {}, accelerators=0)
+    check_spawning(words, {"RANK": "0"}, accelerators=0)
+    check_spawning(["/bin/fairseq-train", "data", "--distributed-world-size", "1"], {}, accelerators=0)
+    check_spawning(["/bin/littlebird-launch", *words[1:]], {}, accelerators=0)
+
+
 def test_documents_without_labels(train, tiny, tmp_path):
     shutil.copytree(tiny / "classes", tmp_path / "classes")
     (tmp_path / "classes" / "label" / "train.bin").unlink()
@@ -120,7 +176,33 @@ def test_a_checkpoint_of_another_size(train, span_model, tmp_path):
         "64",
         status=None,
     )
-    assert_one_line(done, "checkpoint")
+    says = (
+        "the checkpoint has other sizes: --encoder-ffn-embed-dim 48, not 64; give the --arch that it was trained with"
+    )
+    assert_one_line(done, says)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"encoder_embed_dim": 32, "encoder_layers": 2},
+            "--encoder-layers 3, not 2, --encoder-embed-dim 64, not 32; give the --arch that it was trained with, or "
+            "--encoder-layers 3 --encoder-embed-dim 64",
+        ),
+        ({"encoder_attention_heads": 2, "pack_size": 8}, "--encoder-attention-heads 4, not 2, --pack-size 32, not 8;"),
+        ({"pack_size": 0}, "is of another architecture: it has "),
+        ({"positions": "learned"}, "is of another architecture: it lacks 1 parameters such as encoder.embeddings.pos"),
+    ],
+)
+def test_sizes_that_differ_are_named(changes, says):
+    task = SimpleNamespace(source_dictionary=Dictionary())
+    sizes = {"encoder_layers": 3, "encoder_embed_dim": 64, "encoder_ffn_embed_dim": 80, "encoder_attention_heads": 4}
+    sizes |= {"pack_size": 32}
+    state, other = (LittleBirdModel.build_model({**sizes, **own}, task).state_dict() for own in ({}, changes))
+    with pytest.raises(UserError) as error:
+        check_sizes(state, other)
+    assert says in str(error.value)
 
 
 @pytest.mark.parametrize("option", ["--finetune-from-model", "--restore-file"])

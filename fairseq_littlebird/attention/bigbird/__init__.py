@@ -9,6 +9,7 @@ from fairseq_littlebird.attention.bigbird.dense import dense_bigbird_attention
 from fairseq_littlebird.attention.bigbird.gathered import gathered_bigbird_attention
 from fairseq_littlebird.attention.bigbird.key_blocks import last_blocks
 from fairseq_littlebird.attention.bigbird.random_blocks import RANDOM_ATTENTION, random_blocks
+from fairseq_littlebird.attention.common.length import check_length
 
 __all__ = ["RANDOM_ATTENTION", "bigbird_attention", "dense_bigbird_attention", "last_blocks", "random_blocks"]
 
@@ -35,5 +36,6 @@ def bigbird_attention(
 
     Any L ≥ 1; what stands at padded queries is undefined, though finite.
     """
+    check_length(q.shape[2])
     attend = blockwise_bigbird_attention if q.device.type == "cpu" else gathered_bigbird_attention
     return attend(q, k, v, padding_mask, block_size, random_blocks, dropout_p)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from fairseq_littlebird.attention.bigbird.key_blocks import last_blocks
+from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import masked_attention
 from fairseq_littlebird.attention.common.patterns import bigbird_pattern
 
@@ -33,6 +34,7 @@ def dense_bigbird_attention(
         result <float>[B, H, L, D] and probabilities before dropout <float32 or wider>[B, H, L, L]; a query that sees
         nothing is 0 in both, and what stands at padded queries is undefined.
     """
+    check_length(q.shape[2])
     L = q.shape[2]
     last = last_blocks(padding_mask, L, block_size, q.device)
     count = bigbird_pattern(L, block_size, random_blocks, last)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fairseq_littlebird.attention.common.blocks import neighbours, split_blocks
 from fairseq_littlebird.attention.common.dropout import dropout
+from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import MASKED
 from fairseq_littlebird.attention.etc.labels import belongs
 
@@ -27,6 +28,7 @@ def etc_attention(
     dropout_p: float = 0.0,
 ) -> Tensor:
     """Arguments and result as :func:`dense_etc_attention`'s. Scores are float32, or float64 for float64 inputs."""
+    check_length(owner.shape[1])
     L = owner.shape[1]
     G, own = q.shape[2] - L, belongs(owner, q.shape[2] - L)
     q = q * q.shape[3] ** -0.5  # before its products: float16 ends at 65,504

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import masked_attention
 from fairseq_littlebird.attention.common.patterns import sliding_window_pattern
 from fairseq_littlebird.attention.etc.labels import relative_labels
@@ -39,6 +40,7 @@ def dense_etc_attention(
     Returns:
         <float>[B, H, G + L, D], 0 at padding.
     """
+    check_length(owner.shape[1])
     (_, H, N, D), L = q.shape, owner.shape[1]
     G, a = N - L, relative.to(q.dtype).transpose(2, 3)
     label = relative_labels(owner, G, (relative.shape[2] - 3) // 2)

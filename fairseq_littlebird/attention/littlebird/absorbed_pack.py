@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.attention.common.dropout import keep_mask, random_seed
+from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import MASKED
 
 CHUNK_SIZE = 1024  # tokens
@@ -48,6 +49,7 @@ def absorbed_pack_attention(
     Returns:
         <float>[B, H, S, D]; rows of a sequence without any unpadded token are 0.
     """
+    check_length(x.shape[1])
     B, H, S, D = pack_q.shape
     queries = torch.einsum("bhsd,hdc->bhsc", pack_q, key_weight.view(H, D, -1)).flatten(1, 2)  # [B, M, C]
     seed = random_seed() if dropout_p else torch.zeros((), dtype=torch.int64)

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
 from fairseq_littlebird.attention.littlebird.blockwise import blockwise_unpack_window_attention
 from fairseq_littlebird.attention.littlebird.dense import dense_unpack_window_attention
@@ -55,6 +56,7 @@ def unpack_window_attention(
     Raises:
         BackendError: an unknown backend, or one that cannot serve these arguments; the text says why.
     """
+    check_length(q.shape[2])
     arguments = (q, k, v, pack_k, pack_v, slopes, positions, padding_mask, block_size, dropout_p)
     kind = (q.shape[-1], block_size, dropout_p, q.device, q.dtype)
     if backend == "auto":
@@ -97,14 +99,24 @@ def window_features(
 
 
 def backend_fault(
-    backend: str, head_width: int, block_size: int, dropout_p: float, device: torch.device, dtype: torch.dtype
+    backend: str,
+    head_width: int,
+    block_size: int,
+    dropout_p: float,
+    device: torch.device,
+    dtype: torch.dtype,
+    gradients: bool = False,
 ) -> str | None:
-    """Why a backend cannot serve such arguments, in one line; None if it can."""
+    """Why a backend cannot serve such arguments, and give ``gradients``, in one line; None if it can."""
     if backend not in BACKENDS:
         return f"attention backend {backend!r} is not one of {', '.join(BACKENDS)}"
     reason = None
     if backend == "flex":
+        from fairseq_littlebird.attention.littlebird.flex import has_gradients
+
         reason = "has no dropout" if dropout_p else None
+        if gradients and not has_gradients(device):
+            reason = f"has no gradients on {device.type}"
     elif backend == "triton" and not HAS_TRITON:
         reason = "needs the package triton, which is not installed"
     elif backend == "triton":

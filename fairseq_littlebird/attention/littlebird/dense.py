@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import masked_attention
 from fairseq_littlebird.attention.common.patterns import block_window_pattern
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
@@ -40,6 +41,7 @@ def dense_unpack_window_attention(
         result <float>[B, H, L, D] and probabilities before dropout <float32 or wider>[B, H, L, S + L];
         a row with every key masked is 0 in both.
     """
+    check_length(q.shape[2])
     (B, H, L, _), S = q.shape, pack_k.shape[2]
     bias = None
     if slopes is not None:

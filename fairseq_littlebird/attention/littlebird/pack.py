@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import fused_masked_attention
 
 
@@ -21,6 +22,7 @@ def pack_attention(
     Returns:
         C_P <float>[B, H, S, D]; rows of a sequence without any unpadded token are 0.
     """
+    check_length(k.shape[2])
     if padding_mask is None:
         return F.scaled_dot_product_attention(pack_q, k, v, dropout_p=dropout_p)
     return fused_masked_attention(pack_q, k, v, ~padding_mask[:, None, None, :], dropout_p)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.attention.common.blocks import block_size, split_blocks, window_band, windows
+from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import fused_masked_attention
 from fairseq_littlebird.attention.longformer.global_tokens import global_index
 
@@ -35,6 +36,7 @@ def blockwise_longformer_attention(
     dropout_p: float = 0.0,
 ) -> Tensor:
     """Arguments and result as :func:`dense_longformer_attention`'s, <float>[B, H, L, D]."""
+    check_length(q.shape[2])
     (B, _, L, _), G = q.shape, global_q.shape[2]
     nothing = torch.zeros(B, L, dtype=torch.bool, device=q.device)
     global_tokens = nothing if global_tokens is None else global_tokens

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import masked_attention
 from fairseq_littlebird.attention.common.patterns import sliding_window_pattern
 
@@ -42,6 +43,7 @@ def dense_longformer_attention(
     Returns:
         <float>[B, H, L, D]; a query that sees nothing is 0.
     """
+    check_length(q.shape[2])
     (B, _, L, _), G, device = q.shape, global_q.shape[2], q.device
     nothing = torch.zeros(B, L, dtype=torch.bool, device=device)
     global_tokens = nothing if global_tokens is None else global_tokens
