@@ -119,11 +119,11 @@ train "$rss_updates" "$out/text-bin" --task recurring_span_selection --criterion
 step "Fine-tuning: question answering at 512 tokens, with padding insertion"
 train "$qa_updates" "$out/qa-512" --task question_answering --criterion question_answering --span-head qass \
     --unanswered-windows 0 --finetune-from-model "$out/pretrained/checkpoint_last.pt" --metric "$dataset" \
-    --lr 4e-3 --warmup-updates 100 --log-file "$out/reader.log" \
-    --validate-interval 1000 --max-valid-steps 5 --save-dir "$out/reader"
+    --lr 4e-3 --warmup-updates 100 --log-file "$out/qa-model.log" \
+    --validate-interval 1000 --max-valid-steps 5 --save-dir "$out/qa-model"
 
 step "Answers"
-run littlebird-predict "$out/qa-8k" --path "$out/reader/checkpoint_last.pt" --gen-subset test \
+run littlebird-predict "$out/qa-8k" --path "$out/qa-model/checkpoint_last.pt" --gen-subset test \
     --output "$out/predictions"
 odds=() # questions without an answer are scored over all thresholds
 if grep -q '"is_impossible": true' "$out/corpus/test.json"; then odds=(--null-odds "$out/predictions/null_odds.json"); fi
@@ -136,6 +136,6 @@ cat <<EOF
   $out/corpus       text and questions
   $out/tokenizer    SentencePiece model and dict.txt
   $out/pretrained   checkpoint after recurring span selection
-  $out/reader       checkpoint of the reader
+  $out/qa-model       question-answering checkpoint
   $out/predictions  predictions.json, nbest_predictions.json, null_odds.json
 EOF

@@ -118,7 +118,7 @@ PEERS: dict[str, Callable[..., Peer]] = {
 
 
 def remark(encoder: nn.Module) -> str:
-    """What a reader must know of an encoder's runs so far."""
+    """Remarks on an encoder's runs so far."""
     if any(getattr(module, "attention_type", "") == "original_full" for module in encoder.modules()):
         return "too short for sparse attention: ran as full attention"
     return ""

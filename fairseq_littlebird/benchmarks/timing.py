@@ -24,7 +24,7 @@ class Measured(NamedTuple):
     """What timing several models found out."""
 
     times: dict[str, Times]  # by name, ours first and the floor last
-    remarks: dict[str, str]  # by name; what a reader must know
+    remarks: dict[str, str]  # by name
 
 
 def interleaved(runs: Mapping[str, Callable[[], object]], rounds: int, device: str = "cpu") -> dict[str, Times]:

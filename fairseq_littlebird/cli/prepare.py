@@ -1,4 +1,4 @@
-"""littlebird-prepare: text and questions become what fairseq trains on."""
+"""littlebird-prepare: trains tokenizers, and binarizes texts and questions for fairseq-train."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from torch import nn
 from fairseq_littlebird.checkpoints.dictionary import check_trained_dictionary, trained_dictionary
 from fairseq_littlebird.checkpoints.older_versions import refuse_older
 from fairseq_littlebird.conversion.parameters import LM_HEAD, SPAN_HEAD, TOKENS
-from fairseq_littlebird.errors import UserError, fault_line, first_line
+from fairseq_littlebird.errors import UserError, fault_line
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.models.encoder_model import EncoderModel
 
@@ -73,7 +73,8 @@ def load_encoder(
     try:
         nn.Module.load_state_dict(model, weights, assign=True)
     except RuntimeError as error:
-        raise UserError(f"the weights do not fit the model they came with ({first_line(error)})", path) from error
+        what = str(error).splitlines()[-1].strip()  # the first line names no parameter
+        raise UserError(f"the weights do not fit the model they came with ({what})", path) from error
     return model
 
 

@@ -103,7 +103,7 @@ def test_the_text_in_its_order(tiny):
     found = torch.cat(list(sequences(tiny / "text", "valid", 50, 4)))
     assert (found[:, 0] == 0).all() and found.shape == (4, 50)
     assert found[:, 1:].flatten().tolist() == stream[: 4 * 49].tolist()
-    with pytest.raises(UserError, match=r"valid: [\d,]+ tokens are less than 4 times 99,999; lower --sequences"):
+    with pytest.raises(UserError, match="valid: .*99,999.*--sequences"):
         list(sequences(tiny / "text", "valid", 100_000, 4))
 
 
@@ -142,5 +142,5 @@ def test_a_picture(models, texts, tmp_path):
     draw(maps, chosen(["mean", "1.1"], 2, 2), tmp_path / "a.svg")
     drawn = (tmp_path / "a.svg").read_text("utf-8")
     assert drawn.count("<image") >= 6  # two models, three panels
-    with pytest.raises(UserError, match="no kind of picture by this name"):
+    with pytest.raises(UserError, match=r"a\.nothing"):
         draw(maps, [(0, 0)], tmp_path / "a.nothing")

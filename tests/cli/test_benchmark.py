@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -85,7 +86,7 @@ def test_efficiency(in_forks, tmp_path, capsys):
     assert picture.stat().st_size > 10_000 and "bigbird-etc G=8" in capsys.readouterr().out
     with pytest.raises(SystemExit) as stopped:
         main("efficiency --lengths 70 --architectures full --full-up-to 64".split())
-    assert stopped.value.code == 2 and "nothing to run at 70 tokens" in capsys.readouterr().err
+    assert stopped.value.code == 2 and "70 tokens" in capsys.readouterr().err
 
 
 def test_efficiency_at_base_size(monkeypatch, tmp_path):
@@ -147,7 +148,7 @@ def test_quality(in_forks, tiny, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["quality", "--config", str(file), "seeds=[3]", "training.lr=1e-2"])
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "2 of 2 runs failed" in error and "made by another command" in error
+    assert "2 of 2 runs" in error
 
 
 def test_attention(in_forks, tmp_path, capsys):
@@ -176,9 +177,10 @@ def test_backends_that_do_not_run_here(in_forks, monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit) as stopped:
         main(["attention", "--backends", "dense", *SMALL])
     assert stopped.value.code == 2
-    assert "backend 'dense' does not run here: needs an accelerator" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "'dense'" in error and "needs an accelerator" in error
     main(["attention", "--lengths", "40", "--modes", "forward", *SMALL])
-    assert "dense does not run here: needs an accelerator\n" in capsys.readouterr().out
+    assert re.search("^dense .*: needs an accelerator$", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -190,19 +190,19 @@ TWICE = {"data": SQUAD_1["data"] * 2}
 @pytest.mark.parametrize(
     ("dataset", "gold", "predictions", "odds", "where", "what"),
     [
-        ("squad", b"\xff\xfe{", GOOD, None, "gold", "not UTF-8 text but UTF-16"),
+        ("squad", b"\xff\xfe{", GOOD, None, "gold", "UTF-16"),
         ("squad", "{", GOOD, None, "gold, line 1", "not valid JSON"),
         ("squad", "[" * 200_000, GOOD, None, "gold, line 1", "not valid JSON"),
         ("squad", b"\x1f\x8bxx", GOOD, None, "gold", "damaged gzip file"),
         ("squad", gzip.compress(b"{}" * 99, mtime=0)[:-12], GOOD, None, "gold", "damaged gzip file"),
         ("squad", "", GOOD, None, "gold", "an empty file"),
-        ("squad", [1], GOOD, None, "gold, article 1", "an object was expected"),
-        ("squad", {"data": [1]}, GOOD, None, "gold, article 1", "an object was expected"),
+        ("squad", [1], GOOD, None, "gold, article 1", "object"),
+        ("squad", {"data": [1]}, GOOD, None, "gold, article 1", "object"),
         ("squad", TWICE, GOOD, None, "gold, article 2, paragraph 1, question q0", "more than one"),
         ("squad", SQUAD_1, b"\x80", None, "predictions", "not UTF-8"),
         ("squad", SQUAD_1, "red", None, "predictions", "not JSON"),
         ("squad", SQUAD_1, ["red"], None, "predictions", "expected one JSON object"),
-        ("squad", SQUAD_1, {"q0": ["red"]}, None, "predictions, question q0", "expected the answer's text"),
+        ("squad", SQUAD_1, {"q0": ["red"]}, None, "predictions, question q0", "answer's text"),
         ("squad", SQUAD_1, {"q0": None}, None, "predictions, question q0", "found null"),
         (
             "squad",
@@ -210,22 +210,22 @@ TWICE = {"data": SQUAD_1["data"] * 2}
             {"q0": "red"},
             None,
             "predictions",
-            "no prediction for 1 of 2 questions, first q1",
+            "1 of 2 questions, first q1",
         ),
         ("squad", SQUAD_2, GOOD, {"q0": "1"}, "odds, question q0", "expected a number"),
         ("squad", SQUAD_2, GOOD, '{"q0": NaN}', "odds, question q0", "expected a number"),
-        ("squad", SQUAD_2, GOOD, {"q0": 1}, "odds", "no null odds for 1 of 2 questions, first q1"),
-        ("squad", SQUAD_1, GOOD, {"q0": 1, "q1": 1}, "odds", "null odds are of no use in SQuAD 1.1"),
-        ("korquad1", SQUAD_1, GOOD, {"q0": 1}, "", "--dataset korquad1 has no null odds"),
-        ("mrqa", SQUAD_1, GOOD, None, "gold", "this is SQuAD's JSON; give --dataset squad"),
-        ("mrqa", json.dumps(SQUAD_1, indent=1), GOOD, None, "gold", "this is SQuAD's JSON; give --dataset squad"),
-        ("mrqa", "1\n", GOOD, None, "gold, line 1", "expected one JSON object a line"),
-        ("hotpotqa", SQUAD_1, {"answer": {}, "sp": {}}, None, "gold", "this is SQuAD's JSON; give --dataset squad"),
+        ("squad", SQUAD_2, GOOD, {"q0": 1}, "odds", "1 of 2 questions, first q1"),
+        ("squad", SQUAD_1, GOOD, {"q0": 1, "q1": 1}, "odds", "SQuAD 1.1"),
+        ("korquad1", SQUAD_1, GOOD, {"q0": 1}, "", "--dataset korquad1"),
+        ("mrqa", SQUAD_1, GOOD, None, "gold", "--dataset squad"),
+        ("mrqa", json.dumps(SQUAD_1, indent=1), GOOD, None, "gold", "--dataset squad"),
+        ("mrqa", "1\n", GOOD, None, "gold, line 1", "JSON object"),
+        ("hotpotqa", SQUAD_1, {"answer": {}, "sp": {}}, None, "gold", "--dataset squad"),
         ("hotpotqa", HOTPOTQA, GOOD, None, "predictions", "no object under 'answer'"),
         ("hotpotqa", HOTPOTQA, {"answer": {}, "sp": {"q0": [1]}}, None, "predictions, sp, question q0", "found [1]"),
-        ("triviaqa", SQUAD_1, GOOD, None, "gold", "this is SQuAD's JSON; give --dataset squad"),
+        ("triviaqa", SQUAD_1, GOOD, None, "gold", "--dataset squad"),
         ("triviaqa", TRIVIAQA, {"q0": None}, None, "predictions, question q0", "found null"),
-        ("wikihop", SQUAD_1, GOOD, None, "gold", "this is SQuAD's JSON; give --dataset squad"),
+        ("wikihop", SQUAD_1, GOOD, None, "gold", "--dataset squad"),
         ("wikihop", WIKIHOP * 2, GOOD, None, "gold, record 2, question q0", "more than one"),
     ],
 )
@@ -361,7 +361,7 @@ def test_answers_in_another_unicode_normalisation_are_told(write, capsys, datase
 def test_standard_input_twice(capsys):
     with pytest.raises(SystemExit):
         evaluate("squad", "-", "-")
-    assert capsys.readouterr().err.startswith("littlebird-evaluate: -: standard input is given for two inputs; ")
+    assert capsys.readouterr().err.startswith("littlebird-evaluate: -: ")
 
 
 def test_unreadable_file(write, tmp_path, capsys):

@@ -172,13 +172,13 @@ def test_what_no_encoder_here_is(folder, values, message):
 @pytest.mark.parametrize(
     "name, values, message",
     [
-        ("BigBirdModel", {"attention_type": "original_full"}, "'original_full'; write 'block_sparse': the weights are"),
+        ("BigBirdModel", {"attention_type": "original_full"}, "'original_full'.*'block_sparse'"),
         ("BigBirdModel", {"rescale_embeddings": True}, "rescale_embeddings is True"),
         ("BigBirdModel", {"use_bias": False}, "use_bias is False"),
         ("BigBirdModel", {"hidden_act": "relu"}, "hidden_act is 'relu'"),
         ("BigBirdModel", {"block_size": None}, "block_size is None"),
         ("LongformerModel", {"hidden_act": "gelu_new"}, "hidden_act is 'gelu_new'"),
-        ("LongformerModel", {"attention_window": [4, 4]}, r"attention_window is \[4, 4\]; give one number, or 3"),
+        ("LongformerModel", {"attention_window": [4, 4]}, r"attention_window is \[4, 4\].* 3"),
         ("LongformerModel", {"attention_window": None}, "attention_window is None"),
         ("BigBirdForQuestionAnswering", {"layer_norm_eps": 1e-5}, "not of the released checkpoints' kind"),
     ],
@@ -221,14 +221,14 @@ def test_heads_for_questions(folder):
 def test_files_that_cannot_be_read(folder, tmp_path):
     one = folder("BertModel")
     (one.path / "model.safetensors").write_bytes(b"x" * 100)
-    with pytest.raises(UserError, match="not a readable safetensors file"):
+    with pytest.raises(UserError, match="model.safetensors: "):
         read_source(one.path)
     (one.path / "config.json").write_text("{")
     with pytest.raises(UserError, match="not JSON"):
         read_source(one.path)
     (tmp_path / "dict.txt").write_text("a 1\n")
     (tmp_path / "model.pt").write_bytes(b"x" * 100)
-    with pytest.raises(UserError, match="not a readable PyTorch file"):
+    with pytest.raises(UserError, match="model.pt: "):
         read_source(tmp_path)
     with pytest.raises(UserError, match="no such file"):
         read_source(tmp_path / "nothing")
@@ -353,5 +353,5 @@ def test_a_checkpoint_of_an_older_version(tmp_path, older):
     settings = {"_name": "full_attention", "encoder_attention_heads": 2}
     torch.save({"cfg": {"model": settings}, "model": weights}, tmp_path / "checkpoint_best.pt")
     (tmp_path / "dict.txt").write_text("a 1\n")
-    with pytest.raises(UserError, match="older version, .*; train it again, or start again from its source"):
+    with pytest.raises(UserError, match="older version.*littlebird-warm-start"):
         read_source(tmp_path)

@@ -426,7 +426,7 @@ def test_a_layer_map_is_followed(criterion, student, sample):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"teacher_path": ""}, "no teacher is given"),
+        ({"teacher_path": ""}, "--teacher-path"),
         ({"teacher_path": "nowhere.pt"}, "nowhere.pt: no such checkpoint"),
         ({"temperature": 0.0}, "--temperature: 0.0 is not positive"),
         ({"soft_weight": 0.0, "attention_weight": 0.0}, "nothing to distil"),
@@ -449,12 +449,12 @@ def test_teachers_that_are_none(task, criterion, student, teacher, saved, tmp_pa
         load(tmp_path / "broken.pt")
     longer = Dictionary()
     longer.add_symbol("w0")
-    with pytest.raises(UserError, match="the teacher has 45 tokens, the dictionary 6"):
+    with pytest.raises(UserError, match="45 tokens.* 6"):
         load(saved(teacher), MaskedLMTask(SimpleNamespace(seed=1), longer))
     teacher.encoder.layers[1].ffn.fc1.bias = None
-    with pytest.raises(UserError, match="do not fit the model"):
+    with pytest.raises(UserError, match="fc1.bias"):
         load(saved(teacher))
-    with pytest.raises(UserError, match="no task to distil on"):
+    with pytest.raises(UserError, match="--task"):
         load(saved(teacher), SimpleNamespace())
 
 
@@ -468,17 +468,17 @@ def test_soft_targets_alone_go_into_any_encoder(criterion, teacher, sample):
 
 
 def test_teachers_that_do_not_fit(task, criterion, student, teacher, sample, spans, words):
-    with pytest.raises(UserError, match="full attention: attention can be distilled only into LittleBird; .*-weight 0"):
+    with pytest.raises(UserError, match="--arch of full attention: .*--attention-weight 0"):
         criterion()(teacher, sample)
-    with pytest.raises(UserError, match="the teacher has no span head; train one .*--soft-weight 0"):
+    with pytest.raises(UserError, match="span head.*--soft-weight 0"):
         student.register_span_head("qass")
         criterion()(student, spans)
     teacher.lm_head = None
-    with pytest.raises(UserError, match="the teacher has no LM head"):
+    with pytest.raises(UserError, match="LM head"):
         criterion()(student, sample)
     long = torch.full((1, 25), 5)
     batch = {"net_input": {"src_tokens": long}, "target": long, "ntokens": 25, "nsentences": 1}
-    with pytest.raises(UserError, match="25 tokens, but the teacher reads 24 .*--tokens-per-sample by 1"):
+    with pytest.raises(UserError, match="25 tokens.* 24 .*--tokens-per-sample by 1"):
         criterion(soft_weight=0.0)(student, batch)
     for change, says in (
         ({"encoder_attention_heads": 4}, "4 heads, the teacher 2"),

@@ -24,7 +24,7 @@ SETTINGS = (ROOT / "setup.cfg").read_text("utf-8")
 # whose files a page needs is visited before it; all others come in the order of their names
 NEEDS = {
     "docs/tables.md": ["docs/tasks/hotpotqa.md"],
-    "docs/tasks/classification.md": ["docs/data.md", "docs/long_reader.md"],
+    "docs/tasks/classification.md": ["docs/data.md", "docs/long_documents.md"],
     **{
         f"docs/tasks/{name}.md": ["docs/tasks/question_answering.md"]
         for name in "squad korquad mrqa hotpotqa triviaqa natural_questions wikihop".split()
@@ -224,7 +224,7 @@ def tour(tour_of, handle, tiny, pretrained_model):
     for name in ("text.train.txt", "text.valid.txt"):
         shutil.copy(tiny / name, folder / "books")
     pretrained_model(folder / "MODEL", "xlm-roberta")
-    pretrained_model(folder / "longformer-reader", "longformer")
+    pretrained_model(folder / "longformer-qa", "longformer")
     # the data sets' own files, which a recipe finds before it prints its commands
     for name in (
         "hotpot_train_v1.1.json hotpot_dev_distractor_v1.json korquad2.1_train_00.json korquad2.1_dev_00.json "
@@ -253,7 +253,7 @@ def tour(tour_of, handle, tiny, pretrained_model):
     (folder / "quickstart" / "corpus").mkdir(parents=True)
     shutil.copy(tiny / "valid.json", folder / "quickstart" / "corpus" / "test.json")
     shutil.copy(tiny / "text.train.txt", folder / "quickstart" / "corpus" / "text.txt")
-    for name in ("qa-512", "qa-8k", "reader", "tokenizer"):
+    for name in ("qa-512", "qa-8k", "qa-model", "tokenizer"):
         (folder / "quickstart" / name).symlink_to(folder / name)
     return tour
 

@@ -151,9 +151,8 @@ def test_a_trained_model_runs_without_its_backend(caplog):
     model, tokens = build(attention_backend="triton"), text(2, 9)
     assert torch.equal(model(tokens)[0], build()(tokens)[0])
     model(tokens)
-    assert [record.message for record in caplog.records if "'triton'" in record.message] == [
-        "attention backend 'triton' needs a CUDA device, not cpu: it computes with 'auto'"
-    ]
+    (message,) = [record.message for record in caplog.records if "'triton'" in record.message]
+    assert "not cpu" in message and "'auto'" in message
 
 
 class TestCheckpoints:
@@ -161,7 +160,7 @@ class TestCheckpoints:
         """Whose layers had the projections themselves."""
         model = build()
         state = {key.replace(".attention.", "."): value for key, value in model.state_dict().items()}
-        says = "^checkpoint: written by an older version, .*; train it again, or"
+        says = "^checkpoint: .*older version.*littlebird-warm-start"
         with pytest.raises(UserError, match=says) as caught:
             model.load_state_dict(state)
         assert "\n" not in str(caught.value)
@@ -199,9 +198,7 @@ class TestCheckpoints:
         used.register_span_head("qass")
         used.register_segment_head()
         used.register_answer_type_head(3)
-        says = (
-            "no span head and no head for sentences or paragraphs and no head for answer types of the shape that --task"
-        )
+        says = "span head.* sentences or paragraphs .* answer types .*--task question_answering"
         with pytest.raises(UserError, match=says):
             used.load_state_dict(source.state_dict())
         source.register_span_head("qass")

@@ -39,7 +39,7 @@ def test_every_encoder_refuses_it(encoder_class):
     tokens[1, 7:] = tokens[2] = PAD  # a sequence of padding alone is nobody's mistake
     encoder(tokens)
     tokens[1] = tokens[1].flip(0)
-    with pytest.raises(ValueError, match="^padding on the left: pad on the right"):
+    with pytest.raises(ValueError, match="^padding on the left"):
         encoder(tokens)
     with pytest.raises(ValueError, match="^padding on the left"):
         encoder(torch.full((1, 4), 5), padding_mask=torch.tensor([[True, False, False, True]]))

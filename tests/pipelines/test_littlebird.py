@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -201,15 +202,15 @@ def test_bad_input_is_one_line(qa_model, tmp_path):
     torch.save(state, tmp_path / "model.pt")
     for precision, device, message in (
         ("fp16", "cpu", "choose float32, bfloat16"),
-        ("float32", "gpu", "unknown device 'gpu'; choose cpu, cuda, cuda:N"),
-        ("float32", "cuda:99", "choose cpu, or one that is here"),
+        ("float32", "gpu", "'gpu'"),
+        ("float32", "cuda:99", "cuda:99"),
     ):
         with pytest.raises(UserError, match=message):
             LittleBird.from_pretrained(qa_model, device=device, precision=precision)
     for path, message in (
-        (tmp_path / "none", "no such checkpoint or folder"),
-        (tmp_path / "empty", "none of checkpoint_best.pt"),
-        (cut, "not a readable PyTorch file"),
+        (tmp_path / "none", "none: "),
+        (tmp_path / "empty", "checkpoint_best.pt"),
+        (cut, "cut.pt: "),
         (tmp_path, "no dict.txt"),
     ):
         with pytest.raises(UserError, match=message):
@@ -236,9 +237,9 @@ def test_settings_of_another_version(qa_model, tiny, tmp_path):
 
     littlebird = LittleBird.from_pretrained(carried(settings(version=99, dataset="korquad1")))
     assert littlebird.task.dataset_spec.name == "korquad1"
-    with pytest.raises(UserError, match="x.pt: of an unknown data set, 'riddles'; take the version that trained it"):
+    with pytest.raises(UserError, match="x.pt: .*'riddles'"):
         LittleBird.from_pretrained(carried(settings(version=99, dataset="riddles")))
-    with pytest.raises(UserError, match="x.pt: its prepared.json is damaged"):
+    with pytest.raises(UserError, match="x.pt: .*prepared.json"):
         LittleBird.from_pretrained(carried(settings(version=3)))
     for name in ("dict.txt", "sentencepiece.model"):
         shutil.copyfile(tiny / "questions" / name, tmp_path / name)
@@ -261,16 +262,16 @@ DAMAGES = {
 @pytest.mark.parametrize("message", DAMAGES)
 def test_damaged_checkpoints(qa_model, tmp_path, message):
     path = saved(qa_model, tmp_path / "x.pt", DAMAGES[message])
-    with pytest.raises(UserError, match=rf"x.pt: damaged \({message}\); copy or train it again"):
+    with pytest.raises(UserError, match=rf"x.pt: .*\({message}\)"):
         LittleBird.from_pretrained(path)
 
 
 def test_a_checkpoint_that_carries_a_tokenizer_alone(qa_model, tmp_path):
     with pytest.raises(UserError, match="no dict.txt in"):
-        LittleBird.from_pretrained(saved(qa_model, tmp_path / "x.pt", without_words))
+        LittleBird.from_pretrained(saved(qa_model, tmp_path / "x.pt", without_dictionary))
 
 
-def without_words(state):
+def without_dictionary(state):
     del state["task_state"]["files"]["dict.txt"]
     state["cfg"]["task"]["data"] = "gone"
 
@@ -279,18 +280,18 @@ def without_words(state):
 def test_a_classifier_is_refused(qa_model, tiny, tmp_path, task):
     path = saved(qa_model, tmp_path / "x.pt", lambda s: s["cfg"]["task"].update(_name=task))
     for tokenizer in (None, tiny / "tokenizer"):
-        with pytest.raises(UserError, match=rf"x.pt: a classifier \(--task {task}\); give a question-answering"):
+        with pytest.raises(UserError, match=rf"x.pt: .*--task {task}"):
             LittleBird.from_pretrained(path, tokenizer=tokenizer)
 
 
-def test_a_tokenizer_of_other_words(qa_model, tmp_path):
+def test_a_tokenizer_of_another_vocabulary(qa_model, tmp_path):
     words = "[UNK] mara lindt studied the salt mine of oslo ##ed ##ing ##s".split()
     (tmp_path / "vocab.txt").write_text("\n".join(words))
-    with pytest.raises(UserError, match="vocab.txt: a tokenizer with another vocabulary than the model's"):
+    with pytest.raises(UserError, match="vocab.txt: "):
         LittleBird.from_pretrained(qa_model, tokenizer=tmp_path / "vocab.txt")
 
 
-def test_words_of_another_tokenizer_are_refused(qa_model, tiny, tmp_path, capsys):
+def test_a_dictionary_in_another_order_is_refused(qa_model, tiny, tmp_path, capsys):
     shutil.copytree(tiny / "questions", tmp_path / "questions")
     lines = (tiny / "questions" / "dict.txt").read_text("utf-8").splitlines()
     (tmp_path / "questions" / "dict.txt").write_text("\n".join([lines[1], lines[0], *lines[2:]]) + "\n", "utf-8")
@@ -304,28 +305,28 @@ def test_words_of_another_tokenizer_are_refused(qa_model, tiny, tmp_path, capsys
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda m: m.answer(None, "A."), "question: expected a str or a list of str, got NoneType"),
-        (lambda m: m.answer("Who?", b"A."), "document: expected a str or a list of str, got bytes"),
-        (lambda m: m.answer({"Who?": 1}, "A."), "question: expected a str or a list of str, got dict"),
-        (lambda m: m.answer(["Who?", None], "A."), "question 1: expected a str, got NoneType"),
-        (lambda m: m.predict("Who?", ["A.", b"B."]), "document 1: expected a str, got bytes; decode it"),
-        (lambda m: m.predict("Who?", 7), "document: expected a str or a list of str, got int"),
-        (lambda m: m.explain(float("nan"), "A."), "question: expected a str or a list of str, got float"),
-        (lambda m: m.encode(None), "text: expected a str or a list of str, got NoneType"),
-        (lambda m: m.encode([b"A."]), "text 0: expected a str, got bytes"),
-        (lambda m: m.answer("Who?", "A.", top_k=-1), "top_k: expected a whole number from 1, got -1"),
-        (lambda m: m.answer("Who?", "A.", top_k=0), "top_k: expected a whole number from 1, got 0"),
-        (lambda m: m.answer("Who?", "A.", top_k=2.5), "top_k: expected a whole number from 1, got 2.5"),
-        (lambda m: m.answer("Who?", "A.", top_k="3"), 'top_k: expected a whole number from 1, got "3"'),
-        (lambda m: m.answer("Who?", "A.", null_threshold="0"), 'null_threshold: expected a number or None, got "0"'),
-        (lambda m: m.predict("Who?", "A.", n_best=None), "n_best: expected a whole number from 1, got null"),
-        (lambda m: m.predict("Who?", "A.", max_answer_length=0), "max_answer_length: expected a whole number from 1"),
+        (lambda m: m.answer(None, "A."), "question: .*NoneType"),
+        (lambda m: m.answer("Who?", b"A."), "document: .*bytes"),
+        (lambda m: m.answer({"Who?": 1}, "A."), "question: .*dict"),
+        (lambda m: m.answer(["Who?", None], "A."), "question 1: .*NoneType"),
+        (lambda m: m.predict("Who?", ["A.", b"B."]), "document 1: .*bytes"),
+        (lambda m: m.predict("Who?", 7), "document: .*int"),
+        (lambda m: m.explain(float("nan"), "A."), "question: .*float"),
+        (lambda m: m.encode(None), "text: .*NoneType"),
+        (lambda m: m.encode([b"A."]), "text 0: .*bytes"),
+        (lambda m: m.answer("Who?", "A.", top_k=-1), "top_k: .*-1"),
+        (lambda m: m.answer("Who?", "A.", top_k=0), "top_k: .*0"),
+        (lambda m: m.answer("Who?", "A.", top_k=2.5), "top_k: .*2.5"),
+        (lambda m: m.answer("Who?", "A.", top_k="3"), 'top_k: .*"3"'),
+        (lambda m: m.answer("Who?", "A.", null_threshold="0"), 'null_threshold: .*"0"'),
+        (lambda m: m.predict("Who?", "A.", n_best=None), "n_best: .*null"),
+        (lambda m: m.predict("Who?", "A.", max_answer_length=0), "max_answer_length: "),
     ],
 )
 def test_arguments_of_other_types_are_one_line(littlebird, call, says):
     with pytest.raises(UserError) as error:
         call(littlebird)
-    assert str(error.value).startswith(says)
+    assert re.match(says, str(error.value))
 
 
 def test_texts_of_any_iterable_and_numbers_of_numpy(littlebird):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -13,10 +14,7 @@ from fairseq_littlebird import LittleBird
 from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.errors import UserError
 
-LACKING = (
-    "the checkpoint has no head for sentences or paragraphs and no head for answer types of the shape that "
-    "--task question_answering on data of hotpotqa needs; fine-tune it"
-)
+LACKING = "no head for sentences or paragraphs .* answer types .*--task question_answering .*hotpotqa"
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +35,9 @@ def test_prediction_and_validation_refuse(qa_model, hotpotqa, tmp_path, capsys):
             [f"{hotpotqa}", "--path", f"{qa_model}", "--gen-subset", "valid", "--output", f"{out}", "--device", "cpu"]
         )
     assert stop.value.code == 2 and not out.exists()
-    assert f"littlebird-predict: {qa_model}: {LACKING}" in capsys.readouterr().err.splitlines()[-1]
-    with pytest.raises(UserError, match=f"^{LACKING}"):  # as fairseq-validate
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"littlebird-predict: {qa_model}: ") and re.search(LACKING, line)
+    with pytest.raises(UserError, match=LACKING):  # as fairseq-validate
         checkpoint_utils.load_model_ensemble_and_task([str(qa_model)], {"data": str(hotpotqa)})
 
 
@@ -47,7 +46,7 @@ def test_the_python_interface_refuses(qa_model, hotpotqa, tmp_path):
     content = bytearray((hotpotqa / "prepared.json").read_bytes())
     state["task_state"]["files"]["prepared.json"] = torch.frombuffer(content, dtype=torch.uint8)
     torch.save(state, tmp_path / "x.pt")
-    with pytest.raises(UserError, match=f"x.pt: {LACKING}"):
+    with pytest.raises(UserError, match=f"x.pt: .*{LACKING}"):
         LittleBird.from_pretrained(tmp_path / "x.pt")
 
 
@@ -55,7 +54,7 @@ def test_classes_of_another_number_refuse(train, tiny, tmp_path):
     train("littlebird_sentence_prediction", tmp_path, 1, "--disable-validation")
     path, data = str(tmp_path / "checkpoint_last.pt"), str(tiny / "classes")
     checkpoint_utils.load_model_ensemble_and_task([path], {"data": data})
-    with pytest.raises(UserError, match="no classification head of the shape that --task littlebird_sentence_pred"):
+    with pytest.raises(UserError, match="classification head .*--task littlebird_sentence_prediction"):
         checkpoint_utils.load_model_ensemble_and_task([path], {"data": data, "num_classes": 3})
 
 
@@ -63,7 +62,7 @@ def test_fine_tuning_makes_new_ones(qa_model, hotpotqa, train, tmp_path):
     done = train(
         "question_answering", tmp_path, 1, "--finetune-from-model", qa_model, "--disable-validation", data=hotpotqa
     )
-    assert "segment_head is not in the checkpoint in this shape: it is newly initialised" in done.stdout
+    assert re.search("segment_head .*newly initialised", done.stdout)
     assert any(key.startswith("segment_head.") for key in torch.load(tmp_path / "checkpoint_last.pt")["model"])
 
 
@@ -82,5 +81,5 @@ def test_the_export_refuses(qa_model, transformers, tmp_path):
     state = torch.load(qa_model, weights_only=True)
     state["model"] = {key: value for key, value in state["model"].items() if not key.startswith("span_head.")}
     torch.save(state, tmp_path / "x.pt")
-    with pytest.raises(UserError, match="x.pt: no span head in a checkpoint of --task question_answering"):
+    with pytest.raises(UserError, match="x.pt: .*span head .*--task question_answering"):
         trained_model(tmp_path / "x.pt")

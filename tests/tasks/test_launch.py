@@ -84,7 +84,7 @@ def test_plain_fairseq_train_under_torchrun_is_one_line(fairseq, tiny, commands,
     words += ["--save-dir", tmp_path / "saved", "--max-update", 2]
     done = subprocess.run([*map(str, words)], cwd=tiny, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode != 0 and not (tmp_path / "saved" / "checkpoint_last.pt").exists()
-    assert "2 workers that know nothing of each other" in done.stderr and "start littlebird-launch" in done.stderr
+    assert "2 workers" in done.stderr and "littlebird-launch" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
