@@ -7,7 +7,9 @@ register()  # whichever package is imported first, all are registered
 from fairseq_littlebird.models.bigbird_etc import BigBirdETCModel, BigBirdETCModelConfig
 from fairseq_littlebird.models.bigbird_itc import BigBirdModel, BigBirdModelConfig
 from fairseq_littlebird.models.full_attention import FullAttentionModel, FullAttentionModelConfig
+from fairseq_littlebird.models.led import LEDModel, LEDModelConfig
 from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdModelConfig
+from fairseq_littlebird.models.littlebird_seq2seq import LittleBirdSeq2SeqModel, LittleBirdSeq2SeqModelConfig
 from fairseq_littlebird.models.longformer import LongformerModel, LongformerModelConfig
 
 __all__ = [
@@ -17,8 +19,12 @@ __all__ = [
     "BigBirdModelConfig",
     "FullAttentionModel",
     "FullAttentionModelConfig",
+    "LEDModel",
+    "LEDModelConfig",
     "LittleBirdModel",
     "LittleBirdModelConfig",
+    "LittleBirdSeq2SeqModel",
+    "LittleBirdSeq2SeqModelConfig",
     "LongformerModel",
     "LongformerModelConfig",
 ]
