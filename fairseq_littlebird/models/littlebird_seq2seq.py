@@ -94,7 +94,7 @@ class LittleBirdSeq2SeqModel(Seq2SeqModel):
         return LittleBirdDecoder(
             transformer_config(cfg, layernorm_embedding=True),
             dictionary,
-            encoder.embeddings.words,
+            encoder.embeddings.tokens,
             DecoderPositions(cfg.decoder_max_positions, cfg.encoder_embed_dim),
             layer_norm_eps=cfg.layer_norm_eps,
             checkpoint_activations=cfg.checkpoint_activations,

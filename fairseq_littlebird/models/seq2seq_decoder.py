@@ -26,13 +26,15 @@ class DecoderPositions(nn.Module):
     Args:
         count: how many.
         embed_dim: C.
+        table: <float>[count or more, C] of another module, to share it; None for one of its own.
     """
 
-    def __init__(self, count: int, embed_dim: int) -> None:
+    def __init__(self, count: int, embed_dim: int, table: nn.Parameter | None = None) -> None:
         super().__init__()
         self.max_positions = count
-        self.weight = nn.Parameter(torch.empty(count, embed_dim))
-        nn.init.normal_(self.weight, std=0.02)
+        self.weight = nn.Parameter(torch.empty(count, embed_dim)) if table is None else table
+        if table is None:
+            nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, tokens: Tensor, incremental_state: Any = None) -> Tensor:
         """

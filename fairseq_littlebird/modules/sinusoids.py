@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def sinusoids(positions: Tensor, embed_dim: int, longest: float = 10000.0) -> Tensor:
-    """sin and cos of each position, at wavelengths from 2π to 2π · ``longest``; any position ids, gaps included.
+    """sin and cos of each position, at wavelengths from 2π to almost 2π · ``longest``; any position ids, gaps included.
 
     Args:
         positions: <integer>[B, L].
@@ -21,6 +21,6 @@ def sinusoids(positions: Tensor, embed_dim: int, longest: float = 10000.0) -> Te
         <float32>[B, L, C]: the sines, then the cosines.
     """
     half = embed_dim // 2
-    rates = longest ** -(torch.arange(half, device=positions.device, dtype=torch.float32) / max(half - 1, 1))
+    rates = longest ** -(2 * torch.arange(half, device=positions.device, dtype=torch.float32) / embed_dim)
     angles = positions[..., None].float() * rates
     return F.pad(torch.cat([angles.sin(), angles.cos()], dim=-1), (0, embed_dim - 2 * half))

@@ -19,7 +19,7 @@ from fairseq_littlebird.input_error import InputError
 from fairseq_littlebird.models.beams import documents_of
 from fairseq_littlebird.models.decoder_attention import CrossAttention
 
-ARCHS = ("led_tiny", "littlebird_seq2seq_tiny")
+ARCHS = ("led_tiny", "littlebird_seq2seq_tiny", "bigbird_roberta_tiny", "bigbird_pegasus_tiny")
 PAD, EOS = 1, 2
 
 
@@ -189,7 +189,7 @@ def test_training_after_a_search_is_as_before(model: Any) -> None:
 
 
 def test_embeddings_are_one_table(model: Any) -> None:
-    words = model.encoder.embeddings.words.weight
+    words = model.encoder.embeddings.tokens.weight
     assert model.decoder.embed_tokens.weight is words
     assert model.decoder.output_projection.weight is words
 
