@@ -1,4 +1,4 @@
-"""littlebird-warm-start: a pretrained encoder becomes a LittleBird model, its teacher, or one of its peers."""
+"""littlebird-warm-start: a pretrained model becomes a LittleBird model, its teacher, or one of its peers."""
 
 from __future__ import annotations
 
@@ -48,14 +48,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SOURCE",
         help="fairseq RoBERTa or XLM-R (model.pt or its folder), a Hugging Face folder of BERT, RoBERTa, XLM-R, "
         "ELECTRA, BigBird or Longformer, also with a question-answering head, or a checkpoint of the full-attention "
-        "encoder or a folder with one",
+        "encoder or a folder with one; for an encoder–decoder also BART (Hugging Face or fairseq), LED, Pegasus or "
+        "BigBird-Pegasus",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--to",
         choices=TARGETS,
         default="littlebird",
-        help="the model to write; full: full attention, as the teacher of a distillation",
+        help="the model to write; full: full attention, as the teacher of a distillation; led, bigbird_roberta, "
+        "bigbird_pegasus and littlebird_seq2seq are encoder–decoders",
     )
     parser.add_argument(
         "--arch",
@@ -130,6 +132,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="learned positions: the source's, repeated (default: as many as the source has; BigBird-ITC and "
         "Longformer: 4096)",
+    )
+    parser.add_argument(
+        "--decoder-max-positions",
+        type=_positive,
+        metavar="N",
+        help="encoder–decoders: learned positions of the decoder: the source's, repeated (default: as many as the source "
+        "has)",
+    )
+    parser.add_argument(
+        "--cross-positions",
+        choices=("sinusoidal", "none"),
+        help="littlebird_seq2seq: positions that cross-attention adds to its keys (default: sinusoidal)",
     )
     parser.add_argument(
         "--add-token",

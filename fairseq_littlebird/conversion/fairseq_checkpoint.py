@@ -50,11 +50,11 @@ def read_fairseq(path: Path) -> Source:
         UserError: another model, a setting that the encoders here lack, missing or unexpected keys.
     """
     content = load_tensors(path)
-    settings = _settings(content, path)
+    settings = model_settings(content, path)
     if not isinstance(content.get("model"), dict) or not content["model"]:
         raise UserError("no model in this checkpoint", str(path), "give a checkpoint that fairseq wrote")
     weights = parameters(content["model"], str(path))
-    dictionary = _dictionary(content, path)
+    dictionary = source_dictionary(content, path)
     for own, title in OTHERS.items():
         if any(own in key for key in weights):
             raise UserError(
@@ -137,7 +137,7 @@ def _sizes(path: Path, state: dict[str, Tensor], settings: dict[str, Any], posit
     )
 
 
-def _settings(content: dict[str, Any], path: Path) -> dict[str, Any]:
+def model_settings(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """The model's settings."""
     if content.get("args") is not None:
         return _plain(content["args"], path)
@@ -153,7 +153,7 @@ def _plain(settings: Any, path: Path) -> dict[str, Any]:
     return settings if isinstance(settings, dict) else vars(settings)
 
 
-def _dictionary(content: dict[str, Any], path: Path) -> TrainedDictionary:
+def source_dictionary(content: dict[str, Any], path: Path) -> TrainedDictionary:
     """The dictionary that the checkpoint carries, or the dict.txt beside it or of the data it was trained on.
 
     Raises:

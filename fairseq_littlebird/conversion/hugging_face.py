@@ -105,7 +105,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         raise UserError("no weights", str(folder), f"it needs one of {', '.join(WEIGHTS)}")
     if not name.endswith(".index.json"):
         return _read_file(folder / name)
-    index = _json(folder / name).get("weight_map")
+    index = read_json(folder / name).get("weight_map")
     if not isinstance(index, dict):
         raise UserError("no weight_map", str(folder / name), "copy the index again")
     for shard in index.values():
@@ -137,7 +137,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
 
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
-    config = _json(path)
+    config = read_json(path)
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in HUGGING_FACE:
         raise UserError(f"model type {short(kind)}", str(path), f"LittleBird starts from {', '.join(HUGGING_FACE)}")
@@ -152,7 +152,7 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8-sig"))
     except (ValueError, RecursionError) as error:

@@ -129,7 +129,13 @@ def check_keys(state: Mapping[str, Tensor], config: EncoderConfig, key_map: KeyM
     Raises:
         UserError: missing keys, keys of layers or projections that the sizes do not have, or other shapes; lists them.
     """
-    shapes = source_shapes(state, config, key_map)
+    check_shapes(state, source_shapes(state, config, key_map), key_map, where)
+
+
+def check_shapes(
+    state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], key_map: KeyMap, where: str
+) -> None:
+    """As :func:`check_keys`, for the shapes of these keys and no others."""
     missing = [_source_key(key, key_map) for key in shapes if key not in state]
     if missing:
         raise UserError(f"{len(missing)} missing keys: {', '.join(missing)}", where, "save the whole model again")

@@ -34,6 +34,35 @@ TARGETS = {
     ),
     "bigbird_etc": Target("bigbird_etc", ("global_tokens", "local_radius", "max_distance"), "bigbird_etc_state"),
     "longformer": Target("longformer", ("attention_window", "attention_dilation", "max_positions"), "longformer_state"),
+    "led": Target(
+        "led",
+        ("attention_window", "attention_dilation", "max_positions", "decoder_max_positions"),
+        "longformer_state",
+    ),
+    "bigbird_roberta": Target(
+        "bigbird_roberta",
+        (
+            *("block_size", "random_blocks", "random_attention", "random_seed"),
+            *("max_positions", "decoder_max_positions"),
+        ),
+        "full_attention_state",
+    ),
+    "bigbird_pegasus": Target(
+        "bigbird_pegasus",
+        (
+            *("block_size", "random_blocks", "random_attention", "random_seed"),
+            *("max_positions", "decoder_max_positions"),
+        ),
+        "full_attention_state",
+    ),
+    "littlebird_seq2seq": Target(
+        "littlebird_seq2seq",
+        (
+            *("pack_size", "block_size", "positions", "no_window", "max_positions"),
+            *("decoder_max_positions", "cross_positions"),
+        ),
+        "littlebird_state",
+    ),
 }
 """By what ``--to`` calls them."""
 OPTIONS = sorted({option for target in TARGETS.values() for option in target.options})

@@ -17,6 +17,10 @@ HTML_TAGS = tuple(
 """The tags that carry a document's structure: paragraphs, headings, lists and tables."""
 
 
+PEGASUS_OFFSET = 103
+"""Ids of Pegasus' own special tokens, before those of its SentencePiece model."""
+
+
 @dataclass(frozen=True)
 class VocabularyMap:
     """A dictionary, and which of the source's tokens each of its tokens is.
@@ -129,3 +133,18 @@ def xlm_roberta_numbers(pieces: Mapping[str, int]) -> dict[str, int]:
     """
     shifted = {piece: number + 1 for piece, number in pieces.items() if piece not in SPECIAL}
     return shifted | {symbol: number for number, symbol in enumerate(SPECIAL)} | {MASK: len(pieces) + 1}
+
+
+def pegasus_numbers(pieces: Mapping[str, int], special_ids: Mapping[str, int], count: int) -> dict[str, int]:
+    """Pegasus' ids for the pieces of its SentencePiece model, which stand after 103 special ones or among them.
+
+    Args:
+        pieces: the model's own numbers.
+        special_ids: of <s>, <pad> and </s>, from the configuration.
+        count: token embeddings of the source.
+    """
+    offset = PEGASUS_OFFSET if max(pieces.values()) + 1 + PEGASUS_OFFSET == count else 0
+    numbers = {piece: number + offset for piece, number in pieces.items() if not offset or number > 1}
+    mask = next((name for name in (MASK, "[MASK]", "<mask_2>") if name in numbers), None)
+    numbers[MASK] = numbers[mask] if mask else 3  # <mask_2>
+    return numbers | dict(special_ids)

@@ -15,7 +15,7 @@ class LanguageModelHead(nn.Module):
         vocab_size: V.
         word_embed_dim: E, width of the token embeddings; 0: C.
         layer_norm_eps: what the norm adds to the variance.
-        activation: ``gelu``, or ``gelu_tanh``, its approximation.
+        activation: ``gelu``; ``gelu_tanh``, its approximation; or ``relu``.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class LanguageModelHead(nn.Module):
         E = word_embed_dim or embed_dim
         self.dense = nn.Linear(embed_dim, E)
         self.norm = nn.LayerNorm(E, layer_norm_eps)
-        self.approximate = "tanh" if activation == "gelu_tanh" else "none"
+        self.activation = activation
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def forward(self, hidden: Tensor, embedding: Tensor, masked_tokens: Tensor | None = None) -> Tensor:
@@ -44,5 +44,9 @@ class LanguageModelHead(nn.Module):
         """
         if masked_tokens is not None:
             hidden = hidden[masked_tokens]
-        hidden = F.gelu(self.dense(hidden), approximate=self.approximate)
+        hidden = self.dense(hidden)
+        if self.activation == "relu":
+            hidden = F.relu(hidden)
+        else:
+            hidden = F.gelu(hidden, approximate="tanh" if self.activation == "gelu_tanh" else "none")
         return F.linear(self.norm(hidden), embedding, self.bias)

@@ -48,23 +48,30 @@ class LittleBirdModel(EncoderModel):
 
     @classmethod
     def build_encoder(cls, cfg: LittleBirdModelConfig, vocab_size: int, padding_idx: int) -> LittleBirdEncoder:
-        encoder = LittleBirdEncoder(
-            LittleBirdConfig(
-                vocab_size,
-                padding_idx,
-                pack_size=cfg.pack_size,
-                block_size=cfg.block_size,
-                positions=str(cfg.positions),
-                window=not cfg.no_window,
-                attention_backend=str(cfg.attention_backend),
-                **cfg.sizes(),
-            )
+        encoder = LittleBirdEncoder(cls.encoder_config(cfg, vocab_size, padding_idx))
+        cls.mark_slopes(encoder)
+        return encoder
+
+    @staticmethod
+    def encoder_config(cfg: Any, vocab_size: int, padding_idx: int) -> LittleBirdConfig:
+        """The encoder's sizes and switches in the options of a model that has one."""
+        return LittleBirdConfig(
+            vocab_size,
+            padding_idx,
+            pack_size=cfg.pack_size,
+            block_size=cfg.block_size,
+            positions=str(cfg.positions),
+            window=not cfg.no_window,
+            attention_backend=str(cfg.attention_backend),
+            **cfg.sizes(),
         )
+
+    @staticmethod
+    def mark_slopes(encoder: LittleBirdEncoder) -> None:
+        """The slopes of BiALiBi as a parameter group of their own, with the learning rate of ``littlebird_adam``."""
         for name, parameter in encoder.named_parameters():
             if ".slopes." in name:
-                # littlebird_adam gives them a learning rate of their own
                 parameter.param_group = "slopes"  # type: ignore[attr-defined]
-        return encoder
 
     def check_training(self, device: torch.device, dtype: torch.dtype) -> None:
         """Raises UserError where the backend cannot train there, as :meth:`encode` would at the first batch."""

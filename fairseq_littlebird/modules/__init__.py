@@ -1,6 +1,7 @@
 """Encoders in plain PyTorch: attention, layers, the stack, embeddings."""
 
 from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
+from fairseq_littlebird.modules.bigbird_pegasus_encoder import BigBirdPegasusEncoder
 from fairseq_littlebird.modules.config import (
     BigBirdConfig,
     EncoderConfig,
@@ -23,6 +24,7 @@ from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 __all__ = [
     "BigBirdConfig",
     "BigBirdEncoder",
+    "BigBirdPegasusEncoder",
     "ETCConfig",
     "ETCEncoder",
     "Encoder",

@@ -26,12 +26,17 @@ class BigBirdEncoder(OneStreamEncoder[BigBirdContext, FullAttentionInternals]):
 
     Args:
         config: sizes.
+        norm_order: of the layers, see :class:`EncoderLayer`.
+        attention_bias: whether the attentions' projections have biases.
     """
 
     config: BigBirdConfig
 
-    def __init__(self, config: BigBirdConfig) -> None:
-        super().__init__(config, encoder_layers(config, lambda number: BigBirdAttention(config, number)))
+    def __init__(self, config: BigBirdConfig, norm_order: str = "post", attention_bias: bool = True) -> None:
+        def attention(number: int) -> BigBirdAttention:
+            return BigBirdAttention(config, number, attention_bias)
+
+        super().__init__(config, encoder_layers(config, attention, norm_order))
 
     @torch.compiler.disable  # the numbers of blocks are read off the batch
     def attention_context(

@@ -26,7 +26,7 @@ class Embeddings(nn.Module):
         self.tokens = nn.Embedding(config.vocab_size, E, config.padding_idx)
         self.positions = nn.Embedding(config.max_positions, E) if config.has_positions else None
         self.context = nn.Parameter(torch.zeros(E)) if config.context_type else None
-        self.norm = nn.LayerNorm(E, config.layer_norm_eps)
+        self.norm: nn.Module = nn.LayerNorm(E, config.layer_norm_eps)
         self.projection = nn.Linear(E, C) if E != C else None
 
     def reset_parameters(self) -> None:
@@ -48,7 +48,7 @@ class Embeddings(nn.Module):
         Raises:
             InputError: a position past the learned ones.
         """
-        x = self.tokens(tokens)
+        x = self.of_tokens(tokens)
         if self.positions is not None:
             if positions is None:
                 positions = torch.arange(tokens.shape[1], device=tokens.device)
@@ -63,3 +63,24 @@ class Embeddings(nn.Module):
             x = x + inside.unsqueeze(-1) * self.context
         x = dropout(self.norm(x), self.dropout, self.training)
         return x if self.projection is None else self.projection(x)
+
+    def of_tokens(self, tokens: Tensor) -> Tensor:
+        """The table's rows of <integer>[B, L], <float>[B, L, E]."""
+        rows: Tensor = self.tokens(tokens)
+        return rows
+
+
+class ScaledEmbeddings(Embeddings):
+    """Token embeddings times √C, to which positions are added, without a norm (Vaswani et al., 2017; Pegasus).
+
+    Args:
+        config: sizes and switches.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__(config)
+        self.scale = config.embed_dim**0.5
+        self.norm = nn.Identity()
+
+    def of_tokens(self, tokens: Tensor) -> Tensor:
+        return super().of_tokens(tokens) * self.scale

@@ -33,7 +33,7 @@ class Encoder(nn.Module, Generic[ContextT, StateT, InternalsT]):
     def __init__(self, config: EncoderConfig, layers: Iterable[nn.Module]) -> None:
         super().__init__()
         self.config = config
-        self.embeddings = Embeddings(config)
+        self.embeddings = self.build_embeddings(config)
         self.layers: LayerStack[StateT, InternalsT] = LayerStack(
             layers, config.layerdrop, config.checkpoint_activations
         )
@@ -73,6 +73,10 @@ class Encoder(nn.Module, Generic[ContextT, StateT, InternalsT]):
         if states is not None:
             states += [x, *(self.hidden_states(of_layer, context) for of_layer in handed_on or ())]
         return self.hidden_states(state, context)
+
+    def build_embeddings(self, config: EncoderConfig) -> Embeddings:
+        """What makes hidden states of token ids."""
+        return Embeddings(config)
 
     def attention_context(
         self, x: Tensor, positions: Tensor | None, padding_mask: Tensor, annotations: TokenAnnotations

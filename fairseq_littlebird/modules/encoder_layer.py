@@ -73,13 +73,16 @@ class EncoderLayer(nn.Module):
         return x, internals if with_internals else None
 
 
-def encoder_layers(config: EncoderConfig, attention: Callable[[int], nn.Module]) -> Iterator[EncoderLayer]:
+def encoder_layers(
+    config: EncoderConfig, attention: Callable[[int], nn.Module], norm_order: str = "post"
+) -> Iterator[EncoderLayer]:
     """An encoder's layers of the sizes of ``config``, whose attentions are made by their numbers, from 0."""
     for number in range(config.layers):
         attention_module = attention(number)
         yield EncoderLayer(
             attention_module,
             FeedForward(config.embed_dim, config.ffn_embed_dim, config.activation_dropout, config.activation),
+            norm_order,
             dropout=config.dropout,
             layer_norm_eps=config.layer_norm_eps,
         )

@@ -18,12 +18,12 @@ CHUNK_SIZE = 1024  # tokens whose inner states are made at a time
 
 
 class FeedForward(nn.Module):
-    """FFN(A) = W₂ gelu(W₁ A): <float>[..., embed_dim] to the same shape.
+    """FFN(A) = W₂ φ(W₁ A): <float>[..., embed_dim] to the same shape.
 
     Args:
         embed_dim, ffn_embed_dim: C and F.
-        activation_dropout: of gelu's output.
-        activation: ``gelu``, or ``gelu_tanh``, its approximation.
+        activation_dropout: of φ's output.
+        activation: φ, one of ``ACTIVATIONS``: ``gelu``; ``gelu_tanh``, its approximation; or ``relu``.
         bias: whether the linear layers have biases.
     """
 
@@ -39,12 +39,18 @@ class FeedForward(nn.Module):
         self.fc1 = nn.Linear(embed_dim, ffn_embed_dim, bias)
         self.fc2 = nn.Linear(ffn_embed_dim, embed_dim, bias)
         self.activation_dropout = activation_dropout
-        self.approximate = "tanh" if activation == "gelu_tanh" else "none"
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(
-            dropout(F.gelu(self.fc1(x), approximate=self.approximate), self.activation_dropout, self.training)
-        )
+        inner = activate(self.fc1(x), self.activation)
+        return self.fc2(dropout(inner, self.activation_dropout, self.training))
+
+
+def activate(x: Tensor, activation: str) -> Tensor:
+    """φ, one of ``ACTIVATIONS``, of <float>[...]."""
+    if activation == "relu":
+        return F.relu(x)
+    return F.gelu(x, approximate="tanh" if activation == "gelu_tanh" else "none")
 
 
 def normed_feed_forward(
@@ -64,8 +70,8 @@ def normed_feed_forward(
     """
     inner_dropout = ffn.training and ffn.activation_dropout > 0
     plain = type(ffn.fc1) is nn.Linear and ffn.fc1.bias is not None  # and not a quantized one
-    approximate, elsewhere = ffn.approximate != "none", r.device.type != "cpu" or is_exporting()
-    if elsewhere or inner_dropout or not plain or approximate or torch.is_autocast_enabled("cpu"):
+    other, elsewhere = ffn.activation != "gelu", r.device.type != "cpu" or is_exporting()
+    if elsewhere or inner_dropout or not plain or other or torch.is_autocast_enabled("cpu"):
         a = attention_norm(r)
         result: Tensor = ffn_norm(dropout(ffn(a), dropout_p) + a)
         return result

@@ -16,12 +16,16 @@ from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.conversion import vocabulary, warm_start
 from fairseq_littlebird.conversion.reading import read_source
 from fairseq_littlebird.conversion.report import next_commands, report
+from fairseq_littlebird.conversion.seq2seq.reading import read_any
+from fairseq_littlebird.conversion.seq2seq.report import seq2seq_report
+from fairseq_littlebird.conversion.seq2seq.states import SEQ2SEQ
 from fairseq_littlebird.conversion.source import Source
 from fairseq_littlebird.conversion.targets import TARGETS, check_options
 from fairseq_littlebird.conversion.vocabulary import VocabularyMap
 from fairseq_littlebird.data.model_folder import write_own_files
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.output import check_folder, whole_folder
+from fairseq_littlebird.pipelines.seq2seq_warm_start import build_seq2seq
 from fairseq_littlebird.pipelines.warm_start_model import build_encoder, model_arguments, model_options, new_checkpoint
 from fairseq_littlebird.registration import register
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, load_tokenizer
@@ -70,6 +74,8 @@ def write_warm_start(plan: WarmStart) -> str:
     check_folder(plan.out, NAMES, plan.overwrite)
     check_options(plan.to, plan.options)
     register()
+    if plan.to in SEQ2SEQ:
+        return _write_seq2seq(plan)
     source, target = read_source(plan.source), TARGETS[plan.to]
     with TemporaryDirectory() as own:
         mapped, tokenizer = _vocabulary(source, plan, Path(own))
@@ -99,6 +105,38 @@ def write_warm_start(plan: WarmStart) -> str:
     )
 
 
+def _write_seq2seq(plan: WarmStart) -> str:
+    """As :func:`write_warm_start`, for an encoder–decoder."""
+    source = read_any(plan.source)
+    with TemporaryDirectory() as own:
+        mapped, tokenizer = _vocabulary(source.encoder, plan, Path(own), source.special_ids)
+        layers = warm_start.spaced_layers(source.encoder.config.layers, _layer_count(source.encoder, plan))
+        there = source.sizes.layers if source.sizes else source.encoder.config.layers
+        decoder_layers = layers
+        if source.sizes:
+            decoder_layers = warm_start.spaced_layers(there, min(plan.layers or there, there))
+        made = build_seq2seq(
+            source, mapped, layers, decoder_layers, plan.to, arch=plan.arch, given=plan.options, seed=plan.seed
+        )
+        lines = mapped.lines if mapped.symbols[-1] != MASK else [*mapped.lines, f"{MASK} 0"]  # fairseq's tasks add none
+        with whole_folder(plan.out, NAMES, plan.overwrite) as folder:
+            (folder / "dict.txt").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+            (folder / "model.args").write_text(made.arguments + "\n", "utf-8")
+            for name, file in (tokenizer.files if tokenizer else {}).items():
+                shutil.copyfile(file, folder / name)
+            torch.save(made.checkpoint(folder, Path(plan.out).resolve()), folder / "checkpoint.pt")
+            text = seq2seq_report(
+                source, mapped, made.state, made.initialised, made.arguments, plan.out, _tokenizer_line(tokenizer)
+            )
+            (folder / "README.md").write_text(text, "utf-8")
+    return (
+        f"{plan.out}: {made.arch} from {source.encoder.kind}, {len(layers)} encoder and {len(decoder_layers)} decoder "
+        f"layers, {made.parameters / 1e6:.1f} M parameters, {len(mapped.symbols):,} tokens, {len(mapped.new)} of them "
+        f"new, cross-attention {'of the source' if source.sizes else 'newly initialised'}; "
+        "README.md says what became of all"
+    )
+
+
 def _layer_count(source: Source, plan: WarmStart) -> int:
     there = source.config.layers
     wanted = plan.layers or there
@@ -107,12 +145,15 @@ def _layer_count(source: Source, plan: WarmStart) -> int:
     return wanted
 
 
-def _vocabulary(source: Source, plan: WarmStart, own: Path) -> tuple[VocabularyMap, Tokenizer | None]:
+def _vocabulary(
+    source: Source, plan: WarmStart, own: Path, special_ids: Mapping[str, int] | None = None
+) -> tuple[VocabularyMap, Tokenizer | None]:
     """The dictionary, and the tokenizer if there is one.
 
     Args:
         source, plan: see there.
         own: an empty folder, for the dictionary and the tokenizer that a checkpoint carries.
+        special_ids: Pegasus' ids of special tokens; None for other sources.
     """
     count, where = source.config.vocab_size, str(source.folder)
     new = [*plan.new_tokens, *(vocabulary.HTML_TAGS if plan.html_tags else ())]
@@ -122,7 +163,9 @@ def _vocabulary(source: Source, plan: WarmStart, own: Path) -> tuple[VocabularyM
         return mapped, _tokenizer_beside(own / "dict.txt")
     tokenizer = load_tokenizer(source.folder)
     numbers = tokenizer.numbers()
-    if tokenizer.kind == "sentencepiece" and MASK not in numbers:  # XLM-R's; BigBird's has all its tokens
+    if special_ids is not None:
+        numbers = vocabulary.pegasus_numbers(numbers, special_ids, count)
+    elif tokenizer.kind == "sentencepiece" and MASK not in numbers:  # XLM-R's; BigBird's has all its tokens
         numbers = vocabulary.xlm_roberta_numbers(numbers)
     return vocabulary.map_of_tokenizer(tokenizer.symbols(), numbers, count, new, where), tokenizer
 

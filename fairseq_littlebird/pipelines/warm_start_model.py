@@ -52,7 +52,7 @@ def model_options(
     config, target = source.config, TARGETS[to]
     own: dict[str, Any] = {FAIRSEQ["layers"]: len(layers)} | {FAIRSEQ[name]: getattr(config, name) for name in WIDTHS}
     name = arch or _default_architecture(source, to)
-    model = _architecture(name, target.model)
+    model = architecture_options(name, target.model)
     if arch:
         differ = [
             f"{option.replace('encoder_', '').replace('_', ' ')} {model[option]} against the source's {value}"
@@ -89,7 +89,7 @@ def _default_architecture(source: Source, to: str) -> str:
     return f"{full if to == 'full' else to}_{size}"
 
 
-def _architecture(arch: str, model: str) -> dict[str, Any]:
+def architecture_options(arch: str, model: str) -> dict[str, Any]:
     """Every option of the model with the value that the architecture gives it."""
     known = sorted(name for name, of in ARCH_MODEL_NAME_REGISTRY.items() if of == model and name != model)
     if arch not in known:
@@ -142,15 +142,36 @@ def new_checkpoint(
         folder: where the dictionary and the tokenizer lie that the checkpoint carries.
         data: where they will lie.
     """
-    task, criterion = (QUESTIONS, QUESTIONS) if span_head else (TEXT, "masked_lm")
-    cfg = _plain(FairseqConfig())
-    cfg["model"] = {"_name": target.model, **model}
-    cfg["task"] = _plain(TASK_DATACLASS_REGISTRY[task]) | {"_name": task, "data": str(data)}
+    named = {"_name": target.model, **model}
     if span_head:
-        cfg["task"]["span_head"] = span_head
-    cfg["criterion"] = {"_name": criterion}
+        task, name = {"_name": QUESTIONS, "span_head": span_head}, "QuestionAnsweringCriterion"
+        return untrained_checkpoint(state, named, task, (QUESTIONS, name), folder, data)
+    return untrained_checkpoint(state, named, {"_name": TEXT}, ("masked_lm", "MaskedLmLoss"), folder, data)
+
+
+def untrained_checkpoint(
+    state: State,
+    model: Mapping[str, Any],
+    task: Mapping[str, Any],
+    criterion: tuple[str, str],
+    folder: Path,
+    data: Path,
+) -> dict[str, Any]:
+    """As fairseq's own before the first update.
+
+    Args:
+        state: the parameters.
+        model: the model's options, its name among them.
+        task: the task's options that are not its defaults, its name among them.
+        criterion: its name, and that of its class.
+        folder, data: see :func:`new_checkpoint`.
+    """
+    cfg = _plain(FairseqConfig())
+    cfg["model"] = dict(model)
+    cfg["task"] = _plain(TASK_DATACLASS_REGISTRY[task["_name"]]) | {"data": str(data)} | dict(task)
+    cfg["criterion"] = {"_name": criterion[0]}
     history: dict[str, Any] = {
-        "criterion_name": "QuestionAnsweringCriterion" if span_head else "MaskedLmLoss",
+        "criterion_name": criterion[1],
         "optimizer_name": "FairseqAdam",
         "lr_scheduler_state": {},
         "num_updates": 0,

@@ -28,10 +28,11 @@ class BigBirdAttention(SelfAttention[BigBirdContext]):
     Args:
         config: sizes.
         layer: the number of its layer from 0, which has random blocks of its own.
+        bias: whether the projections have biases.
     """
 
-    def __init__(self, config: BigBirdConfig, layer: int) -> None:
-        super().__init__(config)
+    def __init__(self, config: BigBirdConfig, layer: int, bias: bool = True) -> None:
+        super().__init__(config, bias)
         self.block_size, self.layer = config.block_size, layer
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, context: BigBirdContext) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ACTIVATIONS = ("gelu", "gelu_tanh")
+ACTIVATIONS = ("gelu", "gelu_tanh", "relu")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class EncoderConfig:
         max_positions: learned position embeddings, where there are any.
         word_embed_dim: width of the token embeddings, where a projection follows them (ELECTRA); 0: embed_dim.
         layer_norm_eps: what every layer norm adds to the variance.
-        activation: of the feed-forward layers: ``gelu``, or ``gelu_tanh``, its approximation (BigBird's).
+        activation: of the feed-forward layers: ``gelu``; ``gelu_tanh``, its approximation (BigBird's); or ``relu``.
         context_type: a vector is added to the tokens of the context, after the question (BERT's second token type).
     Raises:
         ValueError: sizes that do not fit together; the text says which.
