@@ -91,10 +91,13 @@ class _Steps:
             self.buffers[name] = self.keys.flat.new_empty(shape)
         return self.buffers[name].flatten()[: math.prod(shape)].view(shape)
 
-    def scores(self, name: str, m: int) -> Tensor:
+    def width(self, block: int) -> int:
+        """W of a block: the first two have the global one among their three."""
+        return self.keys.ends if self.keys.has_global and block < 2 else self.keys.flat.shape[1]
+
+    def scores(self, name: str, block: int, m: int) -> Tensor:
         """Memory for scores <float32 or wider>[N, m, W]."""
-        N, W, _ = self.keys.flat.shape
-        return self.buffer(name, N, m, W)
+        return self.buffer(name, len(self.keys.flat), m, self.width(block))
 
     def view(self, x: Tensor, block: int, m: int) -> Tensor:
         """The queries of one step, <any>[G, J, H, m, D] of [G, H, n, D]."""
@@ -112,17 +115,17 @@ class _Steps:
 
     def distances(self, block: int, m: int) -> Tensor:
         """<float32 or wider>[G or 1, J, 3, m·W]."""
-        x, W = self.features.distances, self.keys.flat.shape[1]
+        x, each = self.features.distances, self.keys.b * self.keys.flat.shape[1]
         (R, F, _), (of_sequence, of_feature, _) = x.shape, x.stride()
-        size, each = (R, self.span.segments, F, m * W), self.keys.b * W
+        size = R, self.span.segments, F, m * self.width(block)
         start = x.storage_offset() + block * each
         return x.as_strided(size, (of_sequence, self.span.blocks * each, of_feature, 1), start)
 
     def probabilities(self, q: Tensor, distances: Tensor, block: int, m: int) -> Tensor:
         """σ(q Kᵀ / √d - [D_P; D]) of one step, <float32 or wider>[N, m, W]; q [N, m, D]."""
-        scores = self.scores("probabilities", m)
+        scores = self.scores("probabilities", block, m)
         self.bias(distances, block, scores)
-        scores.baddbmm_(q, self.keys.flat.transpose(1, 2), alpha=self.scale)
+        scores.baddbmm_(q, self.keys.first(scores.shape[2]).transpose(1, 2), alpha=self.scale)
         if self.keys.S == 0 and self.padded:  # a query may see nothing: 0, not a mean of what is masked
             blind = scores.amax(dim=2, keepdim=True) <= MASKED / 2
             return torch.softmax(scores, dim=2, out=scores).masked_fill_(blind, 0.0)
@@ -170,15 +173,15 @@ def _attend(
     dropout_p: float,
     seed: Tensor,
 ) -> Tensor:
-    (_, _, L, D), b, wide = q.shape, block_size, coefficients.dtype
-    W = window_size(L, b, pack_k.shape[2])
+    (_, _, L, _), b, wide = q.shape, block_size, coefficients.dtype
+    widest = window_size(L, b, pack_k.shape[2])
     result = torch.zeros_like(q)
     generator = torch.Generator(q.device).manual_seed(int(seed))
-    for span in spans(padding_mask, q.shape, b, W):
+    for span in spans(padding_mask, q.shape, b, widest):
         of_q, of_k, of_v, of_pack_k, of_pack_v, of_result = map(span.of, (q, k, v, pack_k, pack_v, result))
         n, of_features = span.n, DistanceFeatures(span.of(features), span.of(masked))
-        keys = KeyRing(of_k[:, :, :n], of_pack_k, span, b, W, wide)
-        values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, W, wide)
+        keys = KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, wide)
+        values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, wide)
         steps = _Steps(of_q, keys, coefficients, of_features, span, padding_mask is not None)
         for block, m in query_blocks(n, b, span):
             keys.enter(block)
@@ -186,7 +189,7 @@ def _attend(
             p = steps.probabilities(steps.rows(of_q, block, m), steps.distances(block, m), block, m)
             if dropout_p:
                 p.mul_(keep_mask(p, dropout_p, generator))
-            steps.write(of_result, block, (p, values.flat))
+            steps.write(of_result, block, (p, values.first(p.shape[2])))
         span.write_back(result, of_result)
     return without_ends(result, padding_mask)
 
@@ -217,20 +220,20 @@ def _attend_backward(
     seed: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     (_, _, L, D), b, wide = q.shape, block_size, coefficients.dtype
-    W, scale = window_size(L, b, pack_k.shape[2]), D**-0.5
+    widest, scale = window_size(L, b, pack_k.shape[2]), D**-0.5
     results = dq, dk, dv, dpack_k, dpack_v, dcoefficients = tuple(
         map(torch.zeros_like, (q, k, v, pack_k, pack_v, coefficients.t()))
     )
     generator = torch.Generator(q.device).manual_seed(int(seed))
     grad = without_ends(grad, padding_mask)
-    for span in spans(padding_mask, q.shape, b, W):
+    for span in spans(padding_mask, q.shape, b, widest):
         n, of_features = span.n, DistanceFeatures(span.of(features), span.of(masked))
         of_grad, of_q, of_k, of_v, of_pack_k, of_pack_v = map(span.of, (grad, q, k, v, pack_k, pack_v))
         of_dq, of_dk, of_dv, of_dpack_k, of_dpack_v = parts = [span.of(t) for t in results[:5]]
-        keys = KeyRing(of_k[:, :, :n], of_pack_k, span, b, W, wide)
-        values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, W, wide)
-        dkeys = GradientRing(of_dk[:, :, :n], of_dpack_k, span, b, W, wide)
-        dvalues = GradientRing(of_dv[:, :, :n], of_dpack_v, span, b, W, wide)
+        keys = KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, wide)
+        values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, wide)
+        dkeys = GradientRing(of_dk[:, :, :n], of_dpack_k, span, b, widest, wide)
+        dvalues = GradientRing(of_dv[:, :, :n], of_dpack_v, span, b, widest, wide)
         steps = _Steps(of_q, keys, coefficients, of_features, span, padding_mask is not None)
         for block, m in query_blocks(n, b, span):
             keys.enter(block)
@@ -241,17 +244,18 @@ def _attend_backward(
                 steps.distances(block, m),
             )
             p = steps.probabilities(q_rows, distances, block, m)
-            dp = torch.bmm(g_rows, values.flat.transpose(1, 2), out=steps.scores("gradients", m))
+            W = p.shape[2]
+            dp = torch.bmm(g_rows, values.first(W).transpose(1, 2), out=steps.scores("gradients", block, m))
             dropped = p
             if dropout_p:
                 keep = keep_mask(p, dropout_p, generator)
                 dropped, dp = p * keep, dp.mul_(keep)
-            dvalues.flat.baddbmm_(dropped.transpose(1, 2), g_rows)
+            dvalues.add(dropped, g_rows)
             # not grad · result: a rounded result, times distances, would drown the slopes' gradients
             ds = torch.ops.aten._softmax_backward_data.out(dp, p, 2, wide, grad_input=dp)
             steps.add_gradient(ds, distances, to=dcoefficients)
-            dkeys.flat.baddbmm_(ds.transpose(1, 2), q_rows, alpha=scale)
-            steps.write(of_dq, block, (ds, keys.flat), scale)
+            dkeys.add(ds, q_rows, scale)
+            steps.write(of_dq, block, (ds, keys.first(W)), scale)
             for ring in (dkeys, dvalues):
                 ring.leave(block, last=block == span.first + span.blocks - 1)
         for whole, part in zip(results, parts, strict=False):

@@ -26,8 +26,8 @@ class DistanceFeatures(NamedTuple):
     """What the bias of every layer and head is made of."""
 
     distances: Tensor
-    """<float32 or wider>[R, 3, L · (S + 4b)]: how far each key is to the left, to the right, or whether it is first. The
-    first L · W are used, one block's m·W after another's; R is 1 where all sequences are alike."""
+    """<float32 or wider>[R, 3, L · (S + 4b)]: how far each key is to the left, to the right, or whether it is first; R is 1
+    where all sequences are alike. A block's m·W begin at its number times b·W (of the widest)."""
     masked: Tensor
     """<float32 or wider>[R, n, S + 4b]: MASKED, added to the scores of what is no key of a block, otherwise 0; W are used."""
 
@@ -67,13 +67,14 @@ def _features(
     for block in range(n):
         queries = slice(block * b, min(L, (block + 1) * b))
         m = queries.stop - queries.start
-        here = features[:, :, queries.start * W : queries.stop * W].view(R, FEATURES, m, W)
+        w = window_size(L, b, S, block)
+        here = features[:, :, queries.start * W : queries.start * W + m * w].view(R, FEATURES, m, w)
         here[:, :2, :, :S] = b / 2
         tokens, absent = (t.to(device) for t in _tokens(block, L, b))
         if padding_mask is not None:
             absent = absent | padding_mask[:, tokens]
-        masked[:, block, S:W].masked_fill_(absent, MASKED)
-        left, right, first = here[..., S:].unbind(1)  # [R, m, W - S]
+        masked[:, block, S:w].masked_fill_(absent, MASKED)
+        left, right, first = here[..., S:].unbind(1)  # [R, m, w - S]
         # positions as they are: float32 does not know every integer past 2^24
         of_keys, of_queries = positions[:, tokens], positions[:, queries]
         for to, distance in zip((left, right), distances(of_queries, of_keys, dtype), strict=True):
@@ -92,7 +93,7 @@ def _features(
 
 def _tokens(block: int, L: int, b: int) -> tuple[Tensor, Tensor]:
     """Which token each key of a block is (<int64>[W-S]), and where it is none that the block sees (<bool>[W-S])."""
-    keys = torch.arange(window_size(L, b, 0))
+    keys = torch.arange(window_size(L, b, 0, block))
     slots = keys // b
     if L <= RING_BLOCKS * b:  # which hold all
         return keys, (slots > 0) & ((slots - block).abs() > 1)
@@ -100,8 +101,7 @@ def _tokens(block: int, L: int, b: int) -> tuple[Tensor, Tensor]:
     number = block - 1 + (slots - (block - 1)) % RING_BLOCKS
     number = torch.where(slots < RING_BLOCKS, number, 0)
     tokens = number * b + keys % b
-    masked = (number < 0) | (tokens >= L) | ((slots == RING_BLOCKS) & (block < 2))  # there it is in the window already
-    return tokens.clamp(0, L - 1), masked
+    return tokens.clamp(0, L - 1), (number < 0) | (tokens >= L)
 
 
 @_features.register_fake

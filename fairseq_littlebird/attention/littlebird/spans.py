@@ -20,9 +20,14 @@ MIN_SHARE = 0.75  # of the longest sequence's blocks that another one needs to w
 RING_BLOCKS = 3
 
 
-def window_size(length: int, block_size: int, pack_size: int) -> int:
-    """W: every token where three blocks hold them all, otherwise the global block and three more; and the pack."""
-    return pack_size + (length if length <= RING_BLOCKS * block_size else (RING_BLOCKS + 1) * block_size)
+def window_size(length: int, block_size: int, pack_size: int, block: int = 2) -> int:
+    """W: the pack, and every token where three blocks hold them all, otherwise three blocks and the global one.
+
+    Blocks 0 and 1 have the global block among the three.
+    """
+    if length <= RING_BLOCKS * block_size:
+        return pack_size + length
+    return pack_size + (RING_BLOCKS + (block >= 2)) * block_size
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,13 @@ def spans(padding_mask: Tensor | None, shape: Sequence[int], block_size: int, wi
         count = sequences.stop - sequences.start if isinstance(sequences, slice) else len(sequences)
         whole, every = n // block_size, -(-n // block_size)
         segments, first = rows // count, 0
-        if segments > 1 and L > RING_BLOCKS * block_size:
-            blocks = RING_BLOCKS * -(-whole // (RING_BLOCKS * segments))
-            segments = whole // blocks if blocks else 0
+        if segments > 1 and L > RING_BLOCKS * block_size and whole > 2:
+            blocks = RING_BLOCKS * -(-(whole - 2) // (RING_BLOCKS * segments))
+            segments = (whole - 2) // blocks
             if segments > 1:
-                yield Span(sequences, n, 0, segments, blocks)
-                first = segments * blocks
+                yield Span(sequences, n, 0, 1, 2)  # whose windows are narrower
+                yield Span(sequences, n, 2, segments, blocks)
+                first = 2 + segments * blocks
         if first < every:
             yield Span(sequences, n, first, 1, every - first)
 
