@@ -21,10 +21,10 @@ def test_blockwise_attention():
     B, H, L, D, S, b = 2, 2, 9, 4, 3, 4
     positions = torch.arange(L).expand(B, L)
     opcheck(distance_features._features, (positions, PADDING, b, S, torch.float64))
-    features = distance_features._features(positions, PADDING, b, S, torch.float64)
+    features, masked = distance_features._features(positions, PADDING, b, S, torch.float64)
     tensors = leaf(B, H, L, D), leaf(B, H, L, D), leaf(B, H, L, D), leaf(B, H, S, D), leaf(B, H, S, D), leaf(H, 3)
-    opcheck(blockwise._attend, (*tensors, features, PADDING, b, 0.3, SEED))
-    opcheck(blockwise._attend, (*tensors, features[:1], None, b, 0.0, SEED))
+    opcheck(blockwise._attend, (*tensors, features, masked, PADDING, b, 0.3, SEED))
+    opcheck(blockwise._attend, (*tensors, features[:1], masked[:1], None, b, 0.0, SEED))
 
 
 def test_absorbed_pack_attention():

@@ -11,7 +11,7 @@ from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
 from fairseq_littlebird.attention.littlebird.blockwise import blockwise_unpack_window_attention
 from fairseq_littlebird.attention.littlebird.dense import dense_unpack_window_attention
-from fairseq_littlebird.attention.littlebird.distance_features import distance_features
+from fairseq_littlebird.attention.littlebird.distance_features import DistanceFeatures, distance_features
 from fairseq_littlebird.attention.littlebird.unfolded import unfolded_unpack_window_attention
 from fairseq_littlebird.exporting import is_exporting
 from fairseq_littlebird.input_error import InputError
@@ -36,7 +36,7 @@ def unpack_window_attention(
     block_size: int,
     dropout_p: float = 0.0,
     backend: str = "auto",
-    features: Tensor | None = None,
+    features: DistanceFeatures | None = None,
 ) -> Tensor:
     """One softmax over [packed; global block; left, own and right block], biased by BiALiBi.
 
@@ -91,7 +91,7 @@ def window_features(
     block_size: int,
     pack_size: int,
     backend: str = "auto",
-) -> Tensor | None:
+) -> DistanceFeatures | None:
     """What layers share of the bias, where the backend has a use for it; see :func:`distance_features`."""
     if backend == "blockwise" or (backend == "auto" and like.device.type == "cpu" and not is_exporting()):
         return distance_features(like, positions, padding_mask, block_size, pack_size)

@@ -9,6 +9,7 @@ unpadded one, m ≤ b queries of a block, W = S + 4b keys of a block (S + 3b whe
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -17,12 +18,13 @@ from torch import Tensor
 from fairseq_littlebird.attention.common.dropout import keep_mask, random_seed
 from fairseq_littlebird.attention.common.masked_softmax import MASKED
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
-from fairseq_littlebird.attention.littlebird.distance_features import distance_features
-from fairseq_littlebird.attention.littlebird.key_ring import Block, GradientRing, KeyRing, Sequence, query_blocks
+from fairseq_littlebird.attention.littlebird.distance_features import DistanceFeatures, distance_features
+from fairseq_littlebird.attention.littlebird.key_ring import GradientRing, KeyRing, of_block, query_blocks
+from fairseq_littlebird.attention.littlebird.spans import Span, spans, window_size, without_ends
 
 INPUTS = (  # of the operators
     "Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, Tensor coefficients, Tensor features, "
-    "Tensor? padding_mask, int block_size, float dropout_p, Tensor seed"
+    "Tensor masked, Tensor? padding_mask, int block_size, float dropout_p, Tensor seed"
 )
 
 
@@ -37,7 +39,7 @@ def blockwise_unpack_window_attention(
     padding_mask: Tensor | None,
     block_size: int,
     dropout_p: float = 0.0,
-    features: Tensor | None = None,
+    features: DistanceFeatures | None = None,
 ) -> Tensor:
     """Arguments as :func:`dense_unpack_window_attention`; returns its result alone, <float>[B, H, L, D].
 
@@ -57,25 +59,103 @@ def blockwise_unpack_window_attention(
         coefficients = -torch.stack([beta, gamma, alpha], dim=1).to(wide)
     seed = random_seed() if dropout_p else torch.zeros((), dtype=torch.int64)
     k, v, pack_k, pack_v = (t.to(q.dtype) for t in (k, v, pack_k, pack_v))  # autocast may leave them apart
-    tensors = q, k, v, pack_k, pack_v, coefficients, features, padding_mask
+    tensors = q, k, v, pack_k, pack_v, coefficients, *features, padding_mask
     with torch.autocast(q.device.type, enabled=False):
         result: Tensor = _attend(*tensors, block_size, dropout_p, seed)
     return result
 
 
-def _probabilities(
-    q: Tensor, keys: Tensor, coefficients: Tensor, features: Tensor, sequence: Sequence, block: Block, b: int
-) -> Tensor:
-    """σ(q Kᵀ / √d - [D_P; D]) of one block, <float32 or wider>[H, m, W]; q [H, m, D], keys [H, W, D]."""
-    (H, m, D), W = q.shape, keys.shape[1]
-    scores = torch.mm(coefficients, features[:, block.features]).view(H, m, W)
-    scores.baddbmm_(q, keys.transpose(1, 2), alpha=D**-0.5)
-    S = W + block.columns.start - 4 * b
-    sequence.hide(scores, block, b, S)
-    if S == 0 and sequence.padding is not None:  # a query may see nothing: 0, not a mean of what is masked
-        blind = (scores <= MASKED).all(dim=2, keepdim=True)
-        return torch.softmax(scores, dim=2, out=scores).masked_fill_(blind, 0.0)
-    return torch.softmax(scores, dim=2, out=scores)
+class _Steps:
+    """What the forward and the backward pass of one span have in common.
+
+    Args:
+        x: <float>[G, H, n, D], to look like the queries.
+        keys: K of its rows.
+        coefficients: <float32 or wider>[H, 3].
+        features: of the span's sequences, or of all.
+        span: the rows.
+        padded: whether there is padding among the keys.
+    """
+
+    def __init__(
+        self, x: Tensor, keys: KeyRing, coefficients: Tensor, features: DistanceFeatures, span: Span, padded: bool
+    ) -> None:
+        self.keys, self.span, self.coefficients, self.features = keys, span, coefficients, features
+        self.padded, self.wide, self.scale = padded, coefficients.dtype, x.shape[3] ** -0.5
+        self.tokens = x.shape[2]
+        self.buffers: dict[str, Tensor] = {}
+
+    def buffer(self, name: str, *shape: int) -> Tensor:
+        """Memory that every step uses again."""
+        if name not in self.buffers or self.buffers[name].numel() < math.prod(shape):
+            self.buffers[name] = self.keys.flat.new_empty(shape)
+        return self.buffers[name].flatten()[: math.prod(shape)].view(shape)
+
+    def width(self, block: int) -> int:
+        """W of a block: the first two have the global one among their three."""
+        return self.keys.ends if self.keys.has_global and block < 2 else self.keys.flat.shape[1]
+
+    def scores(self, name: str, block: int, m: int) -> Tensor:
+        """Memory for scores <float32 or wider>[N, m, W]."""
+        return self.buffer(name, len(self.keys.flat), m, self.width(block))
+
+    def view(self, x: Tensor, block: int, m: int) -> Tensor:
+        """The queries of one step, <any>[G, J, H, m, D] of [G, H, n, D]."""
+        return of_block(x, self.keys.b, block, self.span, m, slice(0, self.span.segments))
+
+    def rows(self, x: Tensor, block: int, m: int) -> Tensor:
+        """The same as <float32 or wider>[N, m, D]."""
+        return self.view(x, block, m).to(self.wide).reshape(-1, m, x.shape[3])
+
+    def write(self, to: Tensor, block: int, factors: tuple[Tensor, Tensor], scale: float = 1.0) -> None:
+        """The product of [N, m, W] and [N, W, D], scaled, to the queries of one step of ``to`` [G, H, n, D]."""
+        (N, m, _), D = factors[0].shape, to.shape[3]
+        view, product = self.view(to, block, m), self.buffer("product", N, m, D)
+        view.copy_(torch.baddbmm(product, *factors, beta=0, alpha=scale, out=product).view(view.shape))
+
+    def distances(self, block: int, m: int) -> Tensor:
+        """<float32 or wider>[G or 1, J, 3, m·W]."""
+        x, each = self.features.distances, self.keys.b * self.keys.flat.shape[1]
+        (R, F, _), (of_sequence, of_feature, _) = x.shape, x.stride()
+        size = R, self.span.segments, F, m * self.width(block)
+        start = x.storage_offset() + block * each
+        return x.as_strided(size, (of_sequence, self.span.blocks * each, of_feature, 1), start)
+
+    def probabilities(self, q: Tensor, distances: Tensor, block: int, m: int) -> Tensor:
+        """σ(q Kᵀ / √d - [D_P; D]) of one step, <float32 or wider>[N, m, W]; q [N, m, D]."""
+        scores = self.scores("probabilities", block, m)
+        self.bias(distances, block, scores)
+        scores.baddbmm_(q, self.keys.first(scores.shape[2]).transpose(1, 2), alpha=self.scale)
+        if self.keys.S == 0 and self.padded:  # a query may see nothing: 0, not a mean of what is masked
+            blind = scores.amax(dim=2, keepdim=True) <= MASKED / 2
+            return torch.softmax(scores, dim=2, out=scores).masked_fill_(blind, 0.0)
+        return torch.softmax(scores, dim=2, out=scores)
+
+    def bias(self, distances: Tensor, block: int, out: Tensor) -> None:
+        """To ``out`` [N, m, W] of distances [G or 1, J, 3, m·W]."""
+        (R, J, _, _), (H, _) = distances.shape, self.coefficients.shape
+        factors = self.coefficients.expand(R * J, -1, -1), distances.flatten(0, 1)
+        if len(out) == R * J * H:
+            torch.bmm(*factors, out=out.view(R * J, H, -1))
+        else:
+            out.view(-1, J, H, distances.shape[3]).copy_(torch.bmm(*factors).view(1, J, H, -1))
+        if self.padded or self.reaches_an_end(block):
+            masked = self.features.masked[:, block :: self.span.blocks][:, :J, : out.shape[2]]  # [G or 1, J, W]
+            of_rows = out.view(-1, J, H, *out.shape[1:])
+            of_rows.add_(masked[:, :, None, None])
+
+    def reaches_an_end(self, block: int) -> bool:
+        """Whether a row has slots that hold no key of this step."""
+        last = block + (self.span.segments - 1) * self.span.blocks
+        return block < 2 or (last + 2) * self.keys.b > self.tokens
+
+    def add_gradient(self, ds: Tensor, distances: Tensor, to: Tensor) -> None:
+        """Adds the coefficients' to ``to`` [3, H], of the scores' [N, m, W] and distances [G or 1, J, 3, m·W]."""
+        (R, J, _, _), H = distances.shape, to.shape[1]
+        of_rows = ds.view(-1, J, H, distances.shape[3])
+        if len(of_rows) > R:
+            of_rows = of_rows.sum(dim=0, keepdim=True)
+        to.add_(torch.bmm(distances.flatten(0, 1), of_rows.flatten(0, 1).transpose(1, 2)).sum(dim=0))
 
 
 @torch.library.custom_op("fairseq_littlebird::blockwise_attention", mutates_args=(), schema=f"({INPUTS}) -> Tensor")
@@ -87,29 +167,31 @@ def _attend(
     pack_v: Tensor,
     coefficients: Tensor,
     features: Tensor,
+    masked: Tensor,
     padding_mask: Tensor | None,
     block_size: int,
     dropout_p: float,
     seed: Tensor,
 ) -> Tensor:
-    (B, _, L, _), b, wide = q.shape, block_size, coefficients.dtype
+    (_, _, L, _), b, wide = q.shape, block_size, coefficients.dtype
+    widest = window_size(L, b, pack_k.shape[2])
     result = torch.zeros_like(q)
     generator = torch.Generator(q.device).manual_seed(int(seed))
-    for row in range(B):
-        sequence = Sequence(padding_mask, row, L)
-        keys, values = (
-            KeyRing(x[row, :, : sequence.n], packed[row], b, wide) for x, packed in ((k, pack_k), (v, pack_v))
-        )
-        shared = features[row % len(features)]
-        for block in query_blocks(sequence.n, b, pack_k.shape[2]):
-            keys.enter(block.number)
-            values.enter(block.number)
-            q_block = q[row, :, block.queries].to(wide)
-            p = _probabilities(q_block, keys.rows[:, block.columns], coefficients, shared, sequence, block, b)
+    for span in spans(padding_mask, q.shape, b, widest):
+        of_q, of_k, of_v, of_pack_k, of_pack_v, of_result = map(span.of, (q, k, v, pack_k, pack_v, result))
+        n, of_features = span.n, DistanceFeatures(span.of(features), span.of(masked))
+        keys = KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, wide)
+        values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, wide)
+        steps = _Steps(of_q, keys, coefficients, of_features, span, padding_mask is not None)
+        for block, m in query_blocks(n, b, span):
+            keys.enter(block)
+            values.enter(block)
+            p = steps.probabilities(steps.rows(of_q, block, m), steps.distances(block, m), block, m)
             if dropout_p:
                 p.mul_(keep_mask(p, dropout_p, generator))
-            result[row, :, block.queries] = torch.bmm(p, values.rows[:, block.columns])
-    return result
+            steps.write(of_result, block, (p, values.first(p.shape[2])))
+        span.write_back(result, of_result)
+    return without_ends(result, padding_mask)
 
 
 @_attend.register_fake
@@ -131,43 +213,54 @@ def _attend_backward(
     pack_v: Tensor,
     coefficients: Tensor,
     features: Tensor,
+    masked: Tensor,
     padding_mask: Tensor | None,
     block_size: int,
     dropout_p: float,
     seed: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    (B, H, L, D), b, wide = q.shape, block_size, coefficients.dtype
-    scale = D**-0.5
-    dq, dk, dv, dpack_k, dpack_v, dcoefficients = map(torch.zeros_like, (q, k, v, pack_k, pack_v, coefficients))
+    (_, _, L, D), b, wide = q.shape, block_size, coefficients.dtype
+    widest, scale = window_size(L, b, pack_k.shape[2]), D**-0.5
+    results = dq, dk, dv, dpack_k, dpack_v, dcoefficients = tuple(
+        map(torch.zeros_like, (q, k, v, pack_k, pack_v, coefficients.t()))
+    )
     generator = torch.Generator(q.device).manual_seed(int(seed))
-    for row in range(B):
-        sequence = Sequence(padding_mask, row, L)
-        n = sequence.n
-        keys, values = KeyRing(k[row, :, :n], pack_k[row], b, wide), KeyRing(v[row, :, :n], pack_v[row], b, wide)
-        dkeys = GradientRing(dk[row, :, :n], dpack_k[row], b, wide)
-        dvalues = GradientRing(dv[row, :, :n], dpack_v[row], b, wide)
-        shared = features[row % len(features)]
-        for block in query_blocks(n, b, pack_k.shape[2]):
-            at, columns = (row, slice(None), block.queries), block.columns
-            keys.enter(block.number)
-            values.enter(block.number)
-            q_block, g_block = q[at].to(wide), grad[at].to(wide)
-            k_block, v_block = keys.rows[:, columns], values.rows[:, columns]
-            p = _probabilities(q_block, k_block, coefficients, shared, sequence, block, b)
-            dp = torch.bmm(g_block, v_block.transpose(1, 2))
+    grad = without_ends(grad, padding_mask)
+    for span in spans(padding_mask, q.shape, b, widest):
+        n, of_features = span.n, DistanceFeatures(span.of(features), span.of(masked))
+        of_grad, of_q, of_k, of_v, of_pack_k, of_pack_v = map(span.of, (grad, q, k, v, pack_k, pack_v))
+        of_dq, of_dk, of_dv, of_dpack_k, of_dpack_v = parts = [span.of(t) for t in results[:5]]
+        keys = KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, wide)
+        values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, wide)
+        dkeys = GradientRing(of_dk[:, :, :n], of_dpack_k, span, b, widest, wide)
+        dvalues = GradientRing(of_dv[:, :, :n], of_dpack_v, span, b, widest, wide)
+        steps = _Steps(of_q, keys, coefficients, of_features, span, padding_mask is not None)
+        for block, m in query_blocks(n, b, span):
+            keys.enter(block)
+            values.enter(block)
+            q_rows, g_rows, distances = (
+                steps.rows(of_q, block, m),
+                steps.rows(of_grad, block, m),
+                steps.distances(block, m),
+            )
+            p = steps.probabilities(q_rows, distances, block, m)
+            W = p.shape[2]
+            dp = torch.bmm(g_rows, values.first(W).transpose(1, 2), out=steps.scores("gradients", block, m))
             dropped = p
             if dropout_p:
                 keep = keep_mask(p, dropout_p, generator)
                 dropped, dp = p * keep, dp.mul_(keep)
-            dvalues.rows[:, columns].baddbmm_(dropped.transpose(1, 2), g_block)
+            dvalues.add(dropped, g_rows)
             # not grad · result: a rounded result, times distances, would drown the slopes' gradients
-            ds = torch.ops.aten._softmax_backward_data(dp, p, 2, wide)
-            dcoefficients.addmm_(ds.view(H, -1), shared[:, block.features].t())
-            dq[at] = torch.bmm(ds, k_block).mul_(scale)
-            dkeys.rows[:, columns].baddbmm_(ds.transpose(1, 2), q_block, alpha=scale)
+            ds = torch.ops.aten._softmax_backward_data.out(dp, p, 2, wide, grad_input=dp)
+            steps.add_gradient(ds, distances, to=dcoefficients)
+            dkeys.add(ds, q_rows, scale)
+            steps.write(of_dq, block, (ds, keys.first(W)), scale)
             for ring in (dkeys, dvalues):
-                ring.leave(block.number, last=block.queries.stop == n)
-    return dq, dk, dv, dpack_k, dpack_v, dcoefficients
+                ring.leave(block, last=block == span.first + span.blocks - 1)
+        for whole, part in zip(results, parts, strict=False):
+            span.write_back(whole, part)
+    return dq, dk, dv, dpack_k, dpack_v, dcoefficients.t().contiguous()
 
 
 @_attend_backward.register_fake
@@ -186,7 +279,7 @@ def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     *tensors, seed = ctx.saved_tensors
     with torch.autocast(grad.device.type, enabled=False):
         gradients = _attend_backward(grad, *tensors, ctx.block_size, ctx.dropout_p, seed)
-    return *gradients, None, None, None, None, None
+    return *gradients, None, None, None, None, None, None
 
 
 _attend.register_autograd(_gradients, setup_context=_save)

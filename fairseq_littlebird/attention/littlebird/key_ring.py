@@ -1,132 +1,128 @@
 """The keys of one query block after another in a small ring that fits a core's cache.
 
-[global block; packed; left, own and right block]: moving on by a block brings in one new key block over the oldest
-(block j lies in slot j mod 3). Gradients gather in a ring of their own, whose blocks are written out as they leave it.
+[packed; three blocks; global block]: moving on by a block brings in one new key block over the oldest (block j lies in
+slot j mod 3). Where three blocks hold the whole sequence they are not followed by the global one. Gradients gather in
+a ring of their own, whose blocks are added to the result as they leave it.
 
-Legend: B batch, L tokens, S pack size, H heads, D head width, b block size, n tokens of one sequence up to its last
-unpadded one, m ≤ b queries of a block, W = S + 4b keys of a block (S + 3b where the window holds the global block).
+Legend: n tokens, S pack size, H heads, D head width, b block size, G sequences, J segments of each, T blocks of a
+segment, m ≤ b tokens, W keys of a block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.attention.common.masked_softmax import MASKED
+from fairseq_littlebird.attention.littlebird.spans import RING_BLOCKS, Span
 
 
-class Block(NamedTuple):
-    """One query block of a sequence, and where its keys lie in the ring."""
-
-    number: int
-    queries: slice  # its tokens
-    columns: slice  # of the ring
-    masked: list[slice]  # of these columns, those that hold no key
-    features: slice  # in the last dimension of the features
+def query_blocks(n: int, b: int, span: Span) -> Iterator[tuple[int, int]]:
+    """Number of the first segment's block, and tokens of a block m, for one step of a span after another."""
+    for block in range(span.first, span.first + span.blocks):
+        yield block, min(b, n - block * b)
 
 
-def query_blocks(n: int, b: int, S: int) -> Iterator[Block]:
-    """The query blocks of a sequence of n tokens."""
-    offset = 0
-    for i in range(-(-n // b)):
-        first = 0 if i >= 2 else b  # blocks 0 and 1 have the global block in their window: count it once
-        masked = []
-        for j in (i - 1, i, i + 1):
-            slot, size = b + S + j % 3 * b - first, max(0, min(b, n - j * b)) if j >= 0 else 0
-            if size < b:
-                masked.append(slice(slot + size, slot + b))
-        m = min(b, n - i * b)
-        end = offset + m * (S + 4 * b - first)
-        yield Block(i, slice(i * b, i * b + m), slice(first, None), masked, slice(offset, end))
-        offset = end
+def of_block(x: Tensor, b: int, block: int, span: Span, m: int, segments: slice) -> Tensor:
+    """A view of the segments' blocks, <any>[G, J', H, m, D].
+
+    Args:
+        x: <any>[G, H, n, D].
+        b: block size.
+        block: number of the block of the first segment; the other segments are as far on as they begin later.
+        span: says where.
+        m: tokens of each block.
+        segments: J' of them.
+    """
+    (G, H, _, D), (of_sequence, of_head, of_token, of_column) = x.shape, x.stride()
+    start = x.storage_offset() + (block + segments.start * span.blocks) * b * of_token
+    size = (G, segments.stop - segments.start, H, m, D)
+    return x.as_strided(size, (of_sequence, span.blocks * b * of_token, of_head, of_token, of_column), start)
 
 
 class KeyRing:
-    """[global block; packed; three blocks] of one sequence's keys or values: ``rows`` <float>[H, S + 4b, D].
+    """Keys or values of the rows of a span: ``rows`` <float>[G, J, H, W, D].
 
     Args:
-        x: <float>[H, n, D].
-        packed: <float>[H, S, D].
+        x: <float>[G, H, n, D].
+        packed: <float>[G, H, S, D].
+        span: the rows.
         b: block size.
+        W: keys of a block.
         dtype: of the rows.
     """
 
-    def __init__(self, x: Tensor, packed: Tensor, b: int, dtype: torch.dtype) -> None:
-        (H, _, D), S = x.shape, packed.shape[1]
-        self.x, self.b, self.S = x, b, S
-        self.rows = self.empty_rows(H, S + 4 * b, D, dtype)
-        self.rows[:, b : b + S] = packed
+    def __init__(self, x: Tensor, packed: Tensor, span: Span, b: int, W: int, dtype: torch.dtype) -> None:
+        (G, H, _, D), self.S = x.shape, packed.shape[2]
+        self.x, self.packed, self.span, self.b = x, packed, span, b
+        self.rows = x.new_zeros((G, span.segments, H, W, D), dtype=dtype)
+        self.flat = self.rows.view(-1, W, D)
+        self.ends = self.S + RING_BLOCKS * b  # of the three blocks
+        self.has_global = self.ends < W
+        self.fill()
 
-    def empty_rows(self, H: int, W: int, D: int, dtype: torch.dtype) -> Tensor:
-        return self.x.new_zeros(W, H, D, dtype=dtype).transpose(0, 1)  # a token's heads together, as in x
-
-    def slot(self, block: int) -> Tensor:
-        start = self.b + self.S + block % 3 * self.b
-        return self.rows[:, start : start + self.b]
+    def fill(self) -> None:
+        """What is there before the first block."""
+        self.rows[..., : self.S, :] = self.packed.unsqueeze(1)
+        if self.has_global:
+            tokens = self.x[:, None, :, : self.b]
+            self.rows[..., self.ends : self.ends + tokens.shape[3], :] = tokens
+        for block in (self.span.first - 1, self.span.first) if self.has_global else range(self.span.first + 1):
+            self._copy(block)
 
     def enter(self, block: int) -> None:
         """Brings in what block ``block`` needs that its predecessor did not."""
-        if block == 0:
-            self._copy(0, self.slot(0))
-        if block == 2:
-            self._copy(0, self.rows[:, : self.b])
-        self._copy(block + 1, self.slot(block + 1))
+        self._copy(block + 1)
 
-    def _copy(self, block: int, to: Tensor) -> None:
-        tokens = self.x[:, block * self.b : (block + 1) * self.b]
-        to[:, : tokens.shape[1]] = tokens
+    def first(self, W: int) -> Tensor:
+        """So many keys of each head, <float>[G · J · H, W, D]."""
+        return self.flat if W == self.flat.shape[1] else self.flat[:, :W]
+
+    def pieces(self, block: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Views of the sequences' and of the rows' memory of one block: the whole ones, then what the end cuts."""
+        J, T, b, n = self.span.segments, self.span.blocks, self.b, self.x.shape[2]
+        start = self.S + block % RING_BLOCKS * b
+        first, stop = int(block < 0), min(J, (n // b - 1 - block) // T + 1)
+        for segments, m in ((slice(first, stop), b), (slice(stop, stop + 1), n - (block + stop * T) * b)):
+            if first <= segments.start < min(segments.stop, J) and m > 0:
+                yield (
+                    of_block(self.x, b, block, self.span, m, segments),
+                    self.rows[:, segments, :, start : start + m],
+                )
+
+    def _copy(self, block: int) -> None:
+        for tokens, slot in self.pieces(block):
+            slot.copy_(tokens)
 
 
 class GradientRing(KeyRing):
-    """Gradients of the rows; ``leave`` writes them to ``x`` <float>[H, n, D] and ``packed`` <float>[H, S, D]."""
+    """Gradients of the rows; ``leave`` adds them to ``x`` <float>[G, H, n, D] and ``packed`` <float>[G, H, S, D]."""
 
-    def __init__(self, x: Tensor, packed: Tensor, b: int, dtype: torch.dtype) -> None:
-        super().__init__(x, torch.zeros_like(packed), b, dtype)
-        self.packed = packed
+    def fill(self) -> None:
+        pass
 
-    def empty_rows(self, H: int, W: int, D: int, dtype: torch.dtype) -> Tensor:
-        return self.x.new_zeros(H, W, D, dtype=dtype)  # a head's rows together: products add to no others at once
+    def add(self, left: Tensor, right: Tensor, scale: float = 1.0) -> None:
+        """Adds leftᵀ right, scaled; left <float>[G · J · H, m, W], right <float>[G · J · H, m, D]."""
+        rows = self.first(left.shape[2])
+        if rows is self.flat:
+            rows.baddbmm_(left.transpose(1, 2), right, alpha=scale)
+        else:  # of a part torch would make a product a head
+            rows.add_(torch.bmm(left.transpose(1, 2), right), alpha=scale)
 
     def leave(self, block: int, last: bool) -> None:
         """Writes out what no block after ``block`` adds to."""
-        for j in (block - 1, block) if last else (block - 1,):
-            if j >= 0:
-                tokens, slot = self.x[:, j * self.b : (j + 1) * self.b], self.slot(j)
-                tokens.copy_(slot[:, : tokens.shape[1]])
+        if not self.has_global:  # every block sees the first one, which stays in its slot
+            blocks = range(RING_BLOCKS) if last else range(0)
+        else:
+            blocks = range(block - 1, block + 2 if last else block)
+        for number in blocks:
+            for tokens, slot in self.pieces(number):
+                tokens.add_(slot)
                 slot.zero_()
         if last:
-            self.x[:, : self.b] += self.rows[:, : self.b][:, : self.x.shape[1]]
-            self.packed.copy_(self.rows[:, self.b : self.b + self.S])
-
-
-class Sequence:
-    """One sequence of the batch: its length without the padding behind it, and padding before that.
-
-    Args:
-        padding_mask: <bool>[B, L] or None.
-        index: which sequence.
-        length: L.
-    """
-
-    def __init__(self, padding_mask: Tensor | None, index: int, length: int) -> None:
-        self.n, self.padding = length, None
-        if padding_mask is not None:
-            real = (~padding_mask[index]).nonzero()
-            self.n = int(real[-1]) + 1 if len(real) else 0
-            if len(real) < self.n:
-                self.padding = padding_mask[index, : self.n]
-
-    def hide(self, scores: Tensor, block: Block, b: int, S: int) -> None:
-        """Overwrites the scores [H, m, W] of what is no key."""
-        for columns in block.masked:
-            scores[:, :, columns] = MASKED
-        if self.padding is None:
-            return
-        first = block.columns.start
-        places = [(j, b + S + j % 3 * b - first) for j in (block.number - 1, block.number, block.number + 1) if j >= 0]
-        for j, column in [(0, 0)] * (first == 0) + places:
-            padding = self.padding[j * b : (j + 1) * b]
-            scores[:, :, column : column + len(padding)].masked_fill_(padding, MASKED)
+            rows = self.rows.sum(dim=1)
+            self.packed.add_(rows[..., : self.S, :])
+            if self.has_global:
+                tokens = self.x[:, :, : self.b]
+                tokens.add_(rows[..., self.ends : self.ends + tokens.shape[2], :])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fairseq_littlebird.attention.internals import FullAttentionInternals
 from fairseq_littlebird.attention.littlebird import (
     BiALiBi,
+    DistanceFeatures,
     absorbed_pack_attention,
     pack_attention,
     unpack_window_attention,
@@ -29,7 +30,7 @@ class LittleBirdContext(AttentionContext):
     """What all layers share of a batch."""
 
     positions: Tensor | None = None  # <integer>[B, L]; None for 0 … L-1
-    distance_features: Tensor | None = None  # see unpack_window_attention
+    distance_features: DistanceFeatures | None = None  # see unpack_window_attention
 
 
 class PackAttention(nn.Module):
