@@ -26,8 +26,8 @@ class DistanceFeatures(NamedTuple):
     """What the bias of every layer and head is made of."""
 
     distances: Tensor
-    """<float32 or wider>[R, 3, L · (S + 4b)]: how far each key is to the left, to the right, or whether it is first; R is
-    1 where all sequences are alike. A block's m·W begin at its number times b·W (of the widest)."""
+    """<float32 or wider>[R, 3, L · (S + 4b)]: how far each key is to the left, to the right, or whether it is first; R
+    is 1 where all sequences are alike. A block's m·W begin at its number times b·W (of the widest)."""
     masked: Tensor
     """<float32 or wider>[R, n, S + 4b]: MASKED, added to the scores of what is no key of a block, otherwise 0; W are
     used."""

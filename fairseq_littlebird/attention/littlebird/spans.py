@@ -96,10 +96,7 @@ def _groups(
     padding_mask: Tensor | None, B: int, L: int, block_size: int, rows: int
 ) -> Iterator[tuple[slice | Tensor, int]]:
     """Sequences of about one length, and the tokens of the longest; those of padding alone are in none."""
-    if padding_mask is None:
-        lengths = [L] * B
-    else:
-        lengths = lengths_of(padding_mask).tolist()
+    lengths = [L] * B if padding_mask is None else lengths_of(padding_mask).tolist()
     blocks = [-(-n // block_size) for n in lengths]
     order = sorted((s for s in range(B) if lengths[s]), key=lambda s: -blocks[s])  # stable: equals stay together
     while order:
