@@ -74,7 +74,7 @@ def _answer(item: Any, where: str, remedy: str, log: ReadingLog) -> GivenAnswer:
             field(item, "text", str, where, remedy)
         raise UserError(f"another JSON format (an answer is {shown(text)})", where, remedy)
     start = whole_number(item.get(_START), _START, where, remedy, log)
-    return GivenAnswer(text, None if start is not None and start < 0 else start)
+    return GivenAnswer(text, None if start is None else max(0, start))  # a wrong one is repaired
 
 
 def none_if_impossible(
