@@ -137,8 +137,8 @@ def _parser() -> argparse.ArgumentParser:
         "--decoder-max-positions",
         type=_positive,
         metavar="N",
-        help="encoder–decoders: learned positions of the decoder: the source's, repeated (default: as many as the source "
-        "has)",
+        help="encoder–decoders: learned positions of the decoder: the source's, repeated (default: as many as the "
+        "source has)",
     )
     parser.add_argument(
         "--cross-positions",
