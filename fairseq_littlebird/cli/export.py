@@ -21,12 +21,38 @@ def _hugging_face(options: argparse.Namespace) -> None:
     # argument parsing and --help should not wait for torch
     from fairseq_littlebird.export.folder import check_export
     from fairseq_littlebird.export.hugging_face import NAMES, write_hugging_face
+    from fairseq_littlebird.export.seq2seq import family_of
 
+    if family := family_of(options.checkpoint):
+        _seq2seq(options, family)
+        return
     check_export(options.out, NAMES, options.overwrite)
     scores = _scores(options)
     trained = _trained(options)
     write_hugging_face(trained, options.out, scores, options.dataset or "", options.overwrite)
     print(f"{options.out}: {_description(trained)}, for transformers with trust_remote_code=True")
+
+
+def _seq2seq(options: argparse.Namespace, family: str) -> None:
+    from fairseq_littlebird.export.folder import check_export
+    from fairseq_littlebird.export.seq2seq import NAMES, exported_seq2seq, write_seq2seq
+    from fairseq_littlebird.registration import register
+
+    check_export(options.out, NAMES, options.overwrite)
+    given = [f"--{name.replace('_', '-')}" for name in ("metrics", "dataset", "max_answer_length")
+             if getattr(options, name) is not None]  # fmt: skip
+    if given:
+        raise UserError(
+            f"{', '.join(given)} with an encoder–decoder", remedy="leave it out: the model writes no answers"
+        )
+    register()
+    exported = exported_seq2seq(options.checkpoint, family, options.tokenizer)
+    write_seq2seq(exported, options.out, options.overwrite)
+    kind, config = type(exported.model).__name__, exported.model.config
+    print(
+        f"{options.out}: {kind}, {config.encoder_layers} and {config.decoder_layers} layers, "
+        f"{config.vocab_size:,} tokens, for transformers; {' '.join(exported.notes) or 'README.md says how'}"
+    )
 
 
 def _onnx(options: argparse.Namespace) -> None:
@@ -71,14 +97,15 @@ def _scores(options: argparse.Namespace) -> dict[str, float]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="littlebird-export", description="Writes a trained LittleBird model for other programs."
+        prog="littlebird-export",
+        description="Writes a trained LittleBird model, LED or BigBird-Pegasus for other programs.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     hugging_face = commands.add_parser(
         "hf",
         help="a folder for transformers",
-        description="Writes a folder that transformers loads with trust_remote_code=True and without fairseq: weights, "
-        "code, a fast tokenizer, a model card.",
+        description="Writes a folder that transformers loads without fairseq: weights, a fast tokenizer, a model card; "
+        "LittleBird's code, for trust_remote_code=True. LED and BigBird-Pegasus are classes of transformers itself.",
     )
     _common(hugging_face)
     hugging_face.add_argument(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from fairseq.data import Dictionary
 from fairseq.models import MODEL_REGISTRY
+from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from torch import nn
 
 from fairseq_littlebird.checkpoints.dictionary import SPECIAL
@@ -41,6 +42,7 @@ class Seq2SeqWarmStart:
         state: what the source had for it.
         initialised: the keys that it had nothing for.
         arguments: how the model is asked for on fairseq-train's command line.
+        start: the symbol that its decoder starts with.
     """
 
     arch: str
@@ -49,6 +51,7 @@ class Seq2SeqWarmStart:
     state: State
     initialised: list[str]
     arguments: str
+    start: str
 
     @property
     def parameters(self) -> int:
@@ -58,8 +61,12 @@ class Seq2SeqWarmStart:
     def checkpoint(self, folder: Path, data: Path) -> dict[str, Any]:
         """As fairseq's own before the first update; see :func:`untrained_checkpoint`."""
         criterion = "label_smoothed_cross_entropy", "LabelSmoothedCrossEntropyCriterion"
-        task = {"_name": "translation", "left_pad_source": False, "source_lang": "source", "target_lang": "target"}
-        return untrained_checkpoint(self.model.state_dict(), self.options, task, criterion, folder, data)
+        task: dict[str, Any] = {"_name": "summarization"}
+        if task["_name"] not in TASK_DATACLASS_REGISTRY:
+            task = {"_name": "translation", "left_pad_source": False, "source_lang": "source", "target_lang": "target"}
+        made = untrained_checkpoint(self.model.state_dict(), self.options, task, criterion, folder, data)
+        made["task_state"]["decoder_start"] = self.start
+        return made
 
 
 def build_seq2seq(
@@ -100,7 +107,7 @@ def build_seq2seq(
     assert not unexpected, unexpected
     initialised = [key for key in missing if key not in TIED]
     full = {"_name": TARGETS[to].model, **options}
-    return Seq2SeqWarmStart(name, full, model, state, initialised, model_arguments(name, options, to))
+    return Seq2SeqWarmStart(name, full, model, state, initialised, model_arguments(name, options, to), source.start)
 
 
 def model_options(

@@ -18,9 +18,8 @@ from fairseq_littlebird.conversion.reading import read_source
 from fairseq_littlebird.conversion.report import next_commands, report
 from fairseq_littlebird.conversion.seq2seq.reading import read_any
 from fairseq_littlebird.conversion.seq2seq.report import seq2seq_report
-from fairseq_littlebird.conversion.seq2seq.states import SEQ2SEQ
 from fairseq_littlebird.conversion.source import Source
-from fairseq_littlebird.conversion.targets import TARGETS, check_options
+from fairseq_littlebird.conversion.targets import SEQ2SEQ, TARGETS, check_options
 from fairseq_littlebird.conversion.vocabulary import VocabularyMap
 from fairseq_littlebird.data.model_folder import write_own_files
 from fairseq_littlebird.errors import UserError

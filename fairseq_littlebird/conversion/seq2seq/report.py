@@ -57,7 +57,7 @@ def seq2seq_report(
             ]
         ),
         "Tokenizer": tokenizer,
-        "How to go on": f"```bash\n{_commands(out)}\n```",
+        "How to go on": f"```bash\n{_commands(out, source.start)}\n```",
     }
     head = f"# Encoder–decoder from {encoder.kind}\n\n"
     head += f"Source: `{encoder.path}`, {encoder.keys} keys. Model: `{arguments}`."
@@ -68,15 +68,13 @@ def _listed(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _commands(out: str) -> str:
-    """How to train on from what was written, with data of one dictionary for both sides."""
+def _commands(out: str, start: str) -> str:
+    """How to train on from what was written."""
     folder = shlex.quote(out)
-    return f"""for FILE in train.source train.target valid.source valid.target; do
-    littlebird-prepare text --tokenizer {folder} --input $FILE.txt --output symbols/$FILE
-done
-fairseq-preprocess --source-lang source --target-lang target --joined-dictionary --srcdict {folder}/dict.txt \\
-    --trainpref symbols/train --validpref symbols/valid --destdir DATA
-fairseq-train DATA --user-dir fairseq_littlebird --task translation --left-pad-source False \\
+    more = "" if start == "</s>" else f" --decoder-start {shlex.quote(start)}"
+    return f"""littlebird-prepare summarization --train TRAIN.jsonl --valid VALID.jsonl --tokenizer {folder} \\
+    --dict {folder}/dict.txt --destdir DATA
+fairseq-train DATA --user-dir fairseq_littlebird --task summarization{more} \\
     --criterion label_smoothed_cross_entropy --label-smoothing 0.1 \\
     $(cat {folder}/model.args) --finetune-from-model {folder}/checkpoint.pt \\
-    --optimizer adam --lr 3e-5 --batch-size 4 --max-source-positions 4096 --max-update 10000 --save-dir CHECKPOINTS"""
+    --optimizer adam --lr 3e-5 --batch-size 4 --max-update 10000 --save-dir CHECKPOINTS"""

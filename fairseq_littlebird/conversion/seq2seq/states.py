@@ -19,14 +19,12 @@ from fairseq_littlebird.conversion.seq2seq.adapters import (
     EMBEDDING_NORM,
 )
 from fairseq_littlebird.conversion.seq2seq.source import Seq2SeqSource
-from fairseq_littlebird.conversion.targets import TARGETS
+from fairseq_littlebird.conversion.targets import SEQ2SEQ, TARGETS
 from fairseq_littlebird.conversion.vocabulary import VocabularyMap
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import EncoderConfig
 from fairseq_littlebird.modules.sinusoids import sinusoids
 
-SEQ2SEQ = ("led", "bigbird_roberta", "bigbird_pegasus", "littlebird_seq2seq")
-"""Those of ``TARGETS`` that are encoder–decoders."""
 NORM_ORDERS = {"bigbird_pegasus": "pre"}
 """Of the targets that do not have BART's."""
 LAYER_PARTS = {
