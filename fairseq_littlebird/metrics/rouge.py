@@ -21,11 +21,6 @@ SHORT = 3
 """Letters; tokens of no more are not stemmed."""
 
 _TOKEN = re.compile("[a-z0-9]+")
-# a full stop and its like, with quotes and brackets, before what begins a sentence; "Fig. 3" and "et al." end none
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])")
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:al|cf|e\.g|i\.e|etc|fig|figs|eq|sec|no|vol|vs|dr|mr|mrs|ms|prof|st)|\b[A-Z])\.$", re.I
-)
 
 
 class Score(NamedTuple):
@@ -62,11 +57,6 @@ def rouge(gold: str, predicted: str, stemmer: bool = False) -> dict[str, Score]:
     }
 
 
-def split_sentences(text: str) -> str:
-    """A text with each of its sentences on a line of its own; line ends that are there remain."""
-    return "\n".join(line for part in text.split("\n") for line in _sentences(part))
-
-
 def mean_scores(scores: Sequence[Mapping[str, Score]]) -> dict[str, float]:
     """The mean F1 of each kind, in percent."""
     return {kind: 100 * sum(s[kind].f1 for s in scores) / max(1, len(scores)) for kind in KINDS}
@@ -77,15 +67,6 @@ def interval(values: Sequence[float], seed: int = 1) -> tuple[float, float]:
     rng, size = random.Random(seed), len(values)
     means = sorted(sum(rng.choices(values, k=size)) / size for _ in range(RESAMPLES))
     return _percentile(means, (1 - CONFIDENCE) / 2), _percentile(means, (1 + CONFIDENCE) / 2)
-
-
-def _sentences(text: str) -> list[str]:
-    parts, start = [], 0
-    for match in _SENTENCE_END.finditer(text):
-        if not _ABBREVIATION.search(text[start : match.start()]):
-            parts.append(text[start : match.end()].strip())
-            start = match.end()
-    return [part for part in (*parts, text[start:].strip()) if part]
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:

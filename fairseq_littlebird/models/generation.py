@@ -20,6 +20,7 @@ from fairseq_littlebird.errors import UserError
 
 POWER, GNMT = "power", "gnmt"
 LENGTH_PENALTIES = (POWER, GNMT)
+MAX_LENGTH = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,8 @@ class BeamSearchSettings:
         length_penalty_kind: a summary of n tokens, ``</s>`` included, is scored by its log-probability over n^α
             (``power``), or over ((5 + n) / 6)^α (``gnmt``: Wu et al. 2016, of the BigBird paper).
         no_repeat_ngram_size: no n-gram of this many tokens comes twice; 0: they may.
-        min_length, max_length: number of tokens of a summary, without ``</s>``.
+        min_length, max_length: number of tokens of a summary, without ``</s>``; None: ``MAX_LENGTH``, or what the
+            model can write.
     Raises:
         UserError: a number that makes no sense.
     """
@@ -42,25 +44,30 @@ class BeamSearchSettings:
     length_penalty_kind: str = POWER
     no_repeat_ngram_size: int = 0
     min_length: int = 1
-    max_length: int = 200
+    max_length: int | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (
             ("beam", self.beam, 1),
             ("no-repeat n-gram size", self.no_repeat_ngram_size, 0),
             ("minimum length", self.min_length, 0),
-            ("maximum length", self.max_length, 1),
+            ("maximum length", self.longest, 1),
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise UserError(f"a {name} of {value}", remedy=f"give a whole number from {least}")
-        if self.min_length > self.max_length:
-            what = f"a minimum length of {self.min_length}, above the maximum of {self.max_length}"
+        if self.min_length > self.longest:
+            what = f"a minimum length of {self.min_length}, above the maximum of {self.longest}"
             raise UserError(what, remedy="lower it, or raise the maximum")
         if self.length_penalty_kind not in LENGTH_PENALTIES:
             what = f"no length penalty {self.length_penalty_kind!r}"
             raise UserError(what, remedy=f"choose {' or '.join(LENGTH_PENALTIES)}")
         if not math.isfinite(self.length_penalty):
             raise UserError(f"a length penalty of {self.length_penalty}", remedy="give a number, as 1.0")
+
+    @property
+    def longest(self) -> int:
+        """Tokens of a summary at most."""
+        return MAX_LENGTH if self.max_length is None else self.max_length
 
 
 class RepeatedNgrams(nn.Module):
@@ -156,5 +163,5 @@ def generator_options(settings: BeamSearchSettings) -> Any:
         no_repeat_ngram_size=settings.no_repeat_ngram_size,
         min_len=settings.min_length,
         max_len_a=0,
-        max_len_b=settings.max_length,
+        max_len_b=settings.longest,
     )
