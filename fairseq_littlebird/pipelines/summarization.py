@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,25 +43,40 @@ class Documents:
         return cls(ids, texts)
 
 
+def positions_of(model: Any) -> int:
+    """Tokens that a model's encoder reads at most."""
+    reach = model.max_positions()
+    return int(reach[0] if isinstance(reach, tuple) else reach)
+
+
 def summarize_texts(
     model: Any,
-    task: SummarizationTask,
+    task: Any,
     texts: Sequence[str],
-    settings: BeamSearchSettings,
+    *,
     truncate: bool = False,
     explained: bool = False,
     quiet: bool = True,
+    **settings: Any,
 ) -> list[Summary]:
     """The summary of each text, whose id is its index.
 
     Args:
         model, task: see :func:`summaries`.
         texts: not empty.
-        settings: how they are generated.
         truncate, explained, quiet: see :func:`summaries`.
+        settings: of :class:`BeamSearchSettings`.
     Raises:
-        UserError: a text without a token, or one that is too long.
+        UserError: the model writes no summaries, a text without a token or one that is too long, or a setting that
+            makes no sense.
     """
+    if not isinstance(task, SummarizationTask):
+        raise UserError("this model writes no summaries", remedy="train an encoder–decoder with --task summarization")
+    try:
+        chosen = BeamSearchSettings(**settings)
+    except TypeError as error:
+        known = ", ".join(field.name for field in fields(BeamSearchSettings))
+        raise UserError(f"no such option ({error})", remedy=f"choose of {known}") from error
     read = [" ".join(without_surrogates(text).split()) for text in texts]
     symbols, unknown = task.dictionary.indices, task.dictionary.unk()
     tokens = [torch.tensor([symbols.get(s, unknown) for s in task.tokenizer.tokenize(text)]) for text in read]
@@ -73,7 +88,7 @@ def summarize_texts(
     dataset = task.build_dataset_for_inference(items, [len(item) for item in items])
     documents = Documents([str(n) for n in range(len(read))], read)
     options: dict[str, Any] = {"truncate": truncate, "explained": explained, "quiet": quiet}
-    return list(summaries(model, task, dataset, documents, settings, **options)) if items else []
+    return list(summaries(model, task, dataset, documents, chosen, **options)) if items else []
 
 
 @torch.inference_mode()
