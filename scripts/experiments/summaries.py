@@ -34,11 +34,16 @@ ROOT = Path(__file__).resolve().parents[2]
 LEAD = 150  # words
 SUMMARY_TOKENS = 256
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-SIZES = "--encoder-embed-dim 384 --encoder-ffn-embed-dim 1536 --encoder-attention-heads 12 --layer-norm-eps 1e-12"
+EPSILON = "--layer-norm-eps 1e-12"
+SIZES = f"--encoder-embed-dim 384 --encoder-ffn-embed-dim 1536 --encoder-attention-heads 12 {EPSILON}"
+FULL = (
+    "--arch transformer --encoder-learned-pos --decoder-learned-pos --layernorm-embedding --activation-fn gelu "
+    "--share-all-embeddings --no-scale-embedding --dropout 0.1 --attention-dropout 0.1"
+)
 # name -> what of littlebird-warm-start, the tokens that it reads (0: all that are prepared), and options of the model
 MODELS = {
-    "full-512": ("longformer", 512, "--arch led_base --attention-window 1024"),
-    "full-1024": ("longformer", 1024, "--arch led_base --attention-window 2048"),
+    "full-512": ("full", 512, FULL),
+    "full-1024": ("full", 1024, FULL),
     "led": ("longformer", 0, "--arch led_base --attention-window 256"),
     "bigbird": ("bigbird_itc", 0, "--arch bigbird_roberta_base --block-size 64 --random-blocks 3"),
     "littlebird-sinusoidal": ("littlebird", 0, "--arch littlebird_seq2seq_base --cross-positions sinusoidal"),
@@ -218,15 +223,20 @@ def paper_model(
 ) -> None:
     kind, tokens, own = MODELS[model]
     name = f"{'warm' if warm else 'nothing'}/{model}"
-    sizes = f"{own} {SIZES} --encoder-layers {options.layers} --decoder-max-positions 512"
-    if kind != "littlebird":
+    sizes = f"{own} {SIZES} --encoder-layers {options.layers}"
+    if kind == "full":
+        sizes += f" {SIZES.replace('encoder', 'decoder')} --decoder-layers {options.layers}"
+        sizes = sizes.replace(EPSILON, "") + f" --max-source-positions {tokens} --max-target-positions 512"
+    else:
+        sizes += f" --decoder-max-positions 512 --max-source-positions {tokens or options.tokens}"
+    if kind not in ("littlebird", "full"):
         sizes += f" --max-positions {options.tokens}"
     start = begun(bench, prepared, source, model, kind, sizes, options) if warm else None
     checkpoint = bench.train(
         name,
         prepared,
         options.updates,
-        f"{sizes} --max-source-positions {tokens or options.tokens} --batch-size 1 --update-freq {options.documents} "
+        f"{sizes} --batch-size 1 --update-freq {options.documents} "
         f"--optimizer {'littlebird_adam' if kind == 'littlebird' else 'adam'} --adam-betas '(0.9,0.98)' "
         f"--lr {options.lr} --lr-scheduler polynomial_decay --total-num-update {options.updates} "
         f"--warmup-updates {options.updates // 10} --eval-rouge 0",
@@ -249,16 +259,14 @@ def begun(
     path = bench.out / f"start-{model}.pt"
     if path.exists():
         return path
-    encoder = bench.folder(
-        f"encoder-{kind}",
-        f"littlebird-warm-start --from {source} --to {kind} --layers {options.layers} --out {{}}"
-        + ("" if kind == "littlebird" else f" --max-positions {options.tokens}"),
-    )
-    plain = bench.folder(
-        "encoder-longformer",
-        f"littlebird-warm-start --from {source} --to longformer --layers {options.layers} --out {{}} "
-        f"--max-positions {options.tokens}",
-    )
+    folders = {}
+    for family in {kind, "longformer"} - {"full"}:
+        positions = "" if family == "littlebird" else f"--max-positions {options.tokens}"
+        folders[family] = bench.folder(
+            f"encoder-{family}",
+            f"littlebird-warm-start --from {source} --to {family} --layers {options.layers} --out {{}} {positions}",
+        )
+    plain, encoder = folders["longformer"], folders.get(kind, folders["longformer"])
     words = f"{prepared} --user-dir {ROOT}/fairseq_littlebird --task summarization {sizes} --cpu"
     write_start(path, shlex.split(words), encoder / "checkpoint.pt", plain / "checkpoint.pt")
     return path
@@ -285,54 +293,70 @@ def write_start(path: Path, words: Sequence[str], encoder: Path, plain: Path) ->
     content = torch.load(encoder, map_location="cpu", weights_only=True)
     layers = torch.load(plain, map_location="cpu", weights_only=True)["model"]
     own = model.state_dict()
-    given = {key: value for key, value in content["model"].items() if key in own}
-    names = {
-        "attention.": "self_attn.",
-        "attention_norm": "self_attn_layer_norm",
-        "ffn.": "",
-        "ffn_norm": "final_layer_norm",
-    }
-    for key, value in layers.items():
-        if match := re.fullmatch(r"encoder\.layers\.(\d+)\.(attention\.|attention_norm|ffn\.|ffn_norm)(.*)", key):
-            layer, part, rest = match.groups()
-            rest = re.sub(r"^(q|k|v|out)\.", r"\1_proj.", rest) if part == "attention." else rest
-            given[f"decoder.layers.{layer}.{names[part]}{rest}"] = value
-        elif key.startswith("encoder.embeddings.norm."):
-            given[key.replace("encoder.embeddings.norm", "decoder.layernorm_embedding")] = value
-    positions = next(value for key, value in layers.items() if key.startswith("encoder.embeddings.positions"))
-    given["decoder.embed_positions.weight"] = positions[: len(own["decoder.embed_positions.weight"])]
-    unknown = sorted(given.keys() - own.keys())
-    print(f"  {len(given)} of {len(own)} tensors from the source; without a place: {unknown}", flush=True)
-    new = [
-        key
-        for key in own
-        if key not in given and not any(own[key].data_ptr() == own[k].data_ptr() for k in given if k in own)
-    ]
-    print(f"  new: {sorted({re.sub(r'[.][0-9]+[.]', '.N.', key) for key in new})}", flush=True)
-    model.load_state_dict(given | {key: own[key] for key in own if key not in given and key in new}, strict=False)
+    given = dict(content["model"])
+    stock = "encoder.embed_tokens.weight" in own  # fairseq's encoder has its decoder's names
+    for side in ("encoder", "decoder") if stock else ("decoder",):
+        given |= renamed(layers, side)
+        table, positions = own[f"{side}.embed_positions.weight"], layers["encoder.embeddings.positions.weight"]
+        before = table[: 2 * stock]  # rows that fairseq leaves free
+        given[f"{side}.embed_positions.weight"] = torch.cat([before, positions[: len(table) - len(before)]])
+    given["encoder.embed_tokens.weight"] = layers["encoder.embeddings.words.weight"]
+    given = {key: value for key, value in given.items() if key in own}
+    shared = {own[key].data_ptr() for key in given}  # the output layer is the token embeddings
+    new = {re.sub(r"\d+", "N", key) for key in own if own[key].data_ptr() not in shared}
+    print(f"  {len(given)} of {len(own)} tensors from the source; new: {', '.join(sorted(new))}", flush=True)
+    model.load_state_dict(given, strict=False)
     content["model"] = model.state_dict()
     torch.save(content, path.with_suffix(".new"))
     path.with_suffix(".new").replace(path)
 
 
+def renamed(layers: dict[str, Any], side: str) -> dict[str, Any]:
+    """An encoder's layers under the names of fairseq's, on one side."""
+    names = {
+        "attention_norm": "self_attn_layer_norm",
+        "ffn_norm": "final_layer_norm",
+        "ffn": "",
+        "attention": "self_attn",
+    }
+    found = {}
+    for key, value in layers.items():
+        if match := re.fullmatch(r"encoder\.layers\.(\d+)\.(attention_norm|ffn_norm|ffn|attention)\.(.*)", key):
+            layer, part, rest = match.groups()
+            rest = re.sub(r"^(q|k|v|out)\.", r"\1_proj.", rest) if part == "attention" else rest
+            found[".".join(filter(None, (side, "layers", layer, names[part], rest)))] = value
+        elif key.startswith("encoder.embeddings.norm."):
+            found[key.replace("encoder.embeddings.norm", f"{side}.layernorm_embedding")] = value
+    return found
+
+
 def quote(bench: Bench, only: Sequence[str], options: argparse.Namespace) -> None:
     """Trained on short documents first, then on long ones; exact matches on long ones."""
-    short, long = (quote_data(bench, tokens, count) for tokens, count in ((128, 8000), (options.quote_tokens, 1500)))
     for model in only or QUOTERS:
         if f"quote/{model}" in bench.results():
             continue
-        tokens, own = QUOTERS[model]
-        sizes = f"{own} {QUOTER} " + (PACK if "littlebird" in model else f"--max-positions {options.quote_tokens}")
-        adam = "littlebird_adam" if "littlebird" in model else "adam"
-        common = f"{sizes} --optimizer {adam} --eval-rouge 0 --lr-scheduler inverse_sqrt --warmup-updates 100"
-        begun = bench.train(f"quote-short/{model}", short, options.short_updates, f"{common} --lr 3e-3 --batch-size 32")
-        checkpoint = bench.train(
-            f"quote-long/{model}",
-            long,
-            options.long_updates,
-            f"{common} --lr 1e-3 --batch-size 4 --max-source-positions {tokens or options.quote_tokens}",
-            begun,
-        )
+        read, own = QUOTERS[model]
+        littlebird = "littlebird" in model
+        sizes = f"{own} {QUOTER} " + (PACK if littlebird else f"--max-positions {options.quote_tokens}")
+        begun = None
+        for tokens, count, updates, rate, batch in (
+            (32, 24000, options.short_updates, 3e-3, 64),
+            (128, 16000, 2 * options.short_updates, 2e-3, 32),
+            (options.quote_tokens, 1000, options.long_updates, 1e-3, 4),
+        ):
+            if tokens > 128 and not littlebird:
+                begun = repeated_positions(begun, bench.out / f"quote-{model}.pt", 123)
+            data = quote_data(bench, tokens, count)
+            begun = bench.train(
+                f"quote-{tokens}/{model}",
+                data,
+                updates,
+                f"{sizes} --optimizer {'littlebird_adam' if littlebird else 'adam'} --eval-rouge 0 --lr {rate} "
+                f"--batch-size {batch} --lr-scheduler polynomial_decay --total-num-update {updates} "
+                f"--warmup-updates {updates // 10} --max-source-positions {read or options.quote_tokens}",
+                begun,
+            )
+        checkpoint, long = begun, data
         predicted = bench.folder(
             f"predicted-quote-{model}",
             f"littlebird-predict {long} --path {checkpoint} --device cpu --output {{}} --beam 1 --max-length 12 "
@@ -344,6 +368,18 @@ def quote(bench: Bench, only: Sequence[str], options: argparse.Namespace) -> Non
         quarters = [[right[name] for name in gold if quarter(name, options.quote_tokens) == q] for q in range(4)]
         figures = [100 * sum(values) / max(1, len(values)) for values in (list(right.values()), *quarters)]
         bench.keep(f"quote/{model}", [round(figure, 1) for figure in figures])
+
+
+def repeated_positions(checkpoint: Path, path: Path, count: int) -> Path:
+    """The checkpoint with its first positions repeated over the whole table, as LED's are made of BART's."""
+    import torch
+
+    if not path.exists():
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        table = content["model"]["encoder.embeddings.positions.weight"]
+        table.copy_(table[:count].repeat(-(-len(table) // count), 1)[: len(table)])
+        torch.save(content, path)
+    return path
 
 
 def quarter(name: str, tokens: int) -> int:
@@ -390,14 +426,16 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=[], help="of these alone (all)")
     parser.add_argument("--tokens", type=int, default=2048, help="of a paper (%(default)s)")
     parser.add_argument("--layers", type=int, default=3, help="of the encoder and of the decoder (%(default)s)")
-    parser.add_argument("--updates", type=int, default=150, help="(%(default)s)")
+    parser.add_argument("--updates", type=int, default=60, help="(%(default)s)")
     parser.add_argument("--documents", type=int, default=2, help="an update (%(default)s)")
     parser.add_argument("--lr", type=float, default=5e-4, help="(%(default)s)")
     parser.add_argument("--beam", type=int, default=2, help="(%(default)s)")
     parser.add_argument("--longest", type=int, default=180, help="tokens of a summary (%(default)s)")
     parser.add_argument("--quote-tokens", type=int, default=4096, help="of a document (%(default)s)")
-    parser.add_argument("--short-updates", type=int, default=2000, help="of 128 tokens (%(default)s)")
-    parser.add_argument("--long-updates", type=int, default=300, help="of --quote-tokens (%(default)s)")
+    parser.add_argument(
+        "--short-updates", type=int, default=400, help="of 32 tokens, and twice that of 128 (%(default)s)"
+    )
+    parser.add_argument("--long-updates", type=int, default=100, help="of --quote-tokens (%(default)s)")
     options = parser.parse_args()
     bench = Bench(options.out.resolve())
     if options.what in ("baselines", "run") and not options.data:
