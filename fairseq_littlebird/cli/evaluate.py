@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from fairseq_littlebird.cli.evaluate_summaries import ROUGE, evaluate_summaries
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.datasets import AUTO, DATASETS
 from fairseq_littlebird.datasets.registry import check_format, dataset_of, recognised
@@ -40,6 +41,9 @@ def main(argv: list[str] | None = None) -> None:
     import_user_dir(argv)
     args = _parser().parse_args(argv)
     check_given_once(path for path in (args.gold, args.predictions, args.null_odds) if path)
+    if args.dataset == ROUGE:
+        evaluate_summaries(args)
+        return
     if args.dataset in DATASETS:
         _check_format(args.gold, DATASETS[args.dataset])
     metric = _metric(_recognised(args.gold) if args.dataset == AUTO else args.dataset)
@@ -111,9 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dataset",
         required=True,
-        choices=[AUTO, *DATASETS, CLASSIFICATION],
+        choices=[AUTO, *DATASETS, CLASSIFICATION, ROUGE],
         help="format and official scores (squad: 1.1 and 2.0, and tables of questions and annotation exports); "
-        "auto: recognised from the gold file",
+        "rouge: summaries, as the package rouge-score; auto: recognised from the gold file",
     )
     parser.add_argument(
         "--gold",
@@ -125,7 +129,8 @@ def _parser() -> argparse.ArgumentParser:
         "--predictions",
         metavar="FILE",
         help=f"JSON, {{question id: answer text}}; {formats}"
-        "classification: {id: label}, {id: [label, ...]} or littlebird-predict's file; without it, "
+        "classification: {id: label}, {id: [label, ...]} or littlebird-predict's file; rouge: JSON lines, "
+        "{id, summary}; without it, "
         "only the gold file is checked",
     )
     parser.add_argument("--null-odds", metavar="FILE", help="SQuAD 2.0: JSON, {question id: score of having no answer}")
@@ -135,6 +140,12 @@ def _parser() -> argparse.ArgumentParser:
         default=1.0,
         metavar="X",
         help="null odds above this count as no answer (default: 1.0, the official script's)",
+    )
+    parser.add_argument("--stemmer", action="store_true", help="rouge: compare word stems, as most papers do")
+    parser.add_argument(
+        "--split-sentences",
+        action="store_true",
+        help="rouge: find the sentences for rougeLsum by their punctuation (default: a sentence is a line)",
     )
     add_user_dir(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object with the official keys")

@@ -1,4 +1,4 @@
-"""littlebird-predict: answers to the questions of a prepared folder, or labels of its texts."""
+"""littlebird-predict: answers to the questions of a prepared folder, labels of its texts, or their summaries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import count as _count
 from fairseq_littlebird.cli.numbers import positive as _positive
+from fairseq_littlebird.cli.predict_summaries import add_summary_options, predict_summaries
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 
@@ -19,15 +20,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import_user_dir(arguments)
     options = _parser().parse_args(arguments)
     # argument parsing and --help should not wait for fairseq
-    from fairseq_littlebird.inference.prediction_files import FILES, PAGES, write_classifications, write_predictions
+    from fairseq_littlebird.inference.prediction_files import (
+        FILES,
+        NAMES,
+        PAGES,
+        write_classifications,
+        write_predictions,
+    )
     from fairseq_littlebird.output import check_folder
     from fairseq_littlebird.pipelines.classification import classifications
     from fairseq_littlebird.pipelines.loading import load_trained
     from fairseq_littlebird.pipelines.question_answering import predictions
     from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
+    from fairseq_littlebird.tasks.summarization import SummarizationTask
 
-    check_folder(options.output, (*FILES, PAGES), options.overwrite)
+    check_folder(options.output, NAMES, options.overwrite)
     model, task = load_trained(options.path, options.data, options.device, options.precision)
+    if isinstance(task, SummarizationTask):
+        predict_summaries(model, task, options)
+        return
     if not isinstance(task, QuestionAnsweringTask):
         if options.html:
             raise UserError("pages are of answers, not of labels", options.path, "leave out --html")
@@ -78,8 +89,9 @@ def _counted(predictions: Iterable[Any], reached: Counter[bool | None]) -> Itera
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="littlebird-predict",
-        description="Answers the questions of a folder written by littlebird-prepare qa, or classifies the texts of a "
-        "folder written by littlebird-prepare classification.",
+        description="Answers the questions of a folder written by littlebird-prepare qa, classifies the texts of a "
+        "folder written by littlebird-prepare classification, or summarizes the documents of a folder written by "
+        "littlebird-prepare summarization.",
         formatter_class=HelpFormatter,
     )
     parser.add_argument("data", metavar="DATA", help="folder of littlebird-prepare")
@@ -87,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
         "--path",
         required=True,
         metavar="CHECKPOINT",
-        help="checkpoint (question_answering or littlebird_sentence_prediction), or the --save-dir of a training",
+        help="checkpoint (question_answering, littlebird_sentence_prediction or summarization), or the --save-dir of a "
+        "training",
     )
     add_user_dir(parser)
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")
@@ -125,8 +138,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--html",
         action="store_true",
-        help="also write an HTML page per question to DIR/html: the document with the answer and its attention marked",
+        help="also write an HTML page per question or document to DIR/html: the document with the answer and its "
+        "attention marked, or beside its summary",
     )
+    add_summary_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace earlier predictions in DIR")
     return parser
 

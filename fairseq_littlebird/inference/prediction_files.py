@@ -12,11 +12,15 @@ from fairseq_littlebird.inference.final_answer import AnswerRule, best_span
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.inference.ordered_entries import OrderedEntries
 from fairseq_littlebird.inference.pages.index_page import Pages
+from fairseq_littlebird.inference.pages.summary_page import SummaryPages
 from fairseq_littlebird.inference.prediction_format import N_BEST, NULL_ODDS, TEXTS, PredictionFormat
+from fairseq_littlebird.inference.summarizing import Summary
 from fairseq_littlebird.output import whole_folder
 
 FILES = ("predictions.json", "nbest_predictions.json", "null_odds.json")
 PAGES = "html"
+SUMMARIES = "predictions.jsonl"
+NAMES = (*FILES, SUMMARIES, PAGES)
 
 
 def write_predictions(
@@ -46,7 +50,7 @@ def write_predictions(
         UserError: the folder is not empty.
     """
     formats, count = (prediction_format, N_BEST, NULL_ODDS), 0
-    with whole_folder(folder, (*FILES, PAGES), overwrite) as temporary, ExitStack() as stack:
+    with whole_folder(folder, NAMES, overwrite) as temporary, ExitStack() as stack:
         shown = stack.enter_context(Pages(temporary / PAGES)) if pages else None
         files = [stack.enter_context((temporary / name).open("w", encoding="utf-8", newline="\n")) for name in FILES]
         # the sections of a file grow side by side
@@ -86,7 +90,7 @@ def write_classifications(
     """
     count = 0
     with (
-        whole_folder(folder, (*FILES, PAGES), overwrite) as temporary,
+        whole_folder(folder, NAMES, overwrite) as temporary,
         (temporary / FILES[0]).open("w", encoding="utf-8", newline="\n") as stream,
     ):
         for one in classifications:
@@ -94,4 +98,29 @@ def write_classifications(
             stream.write(f"{',' if count else '{'}\n {key}: {record}")
             count += 1
         stream.write("\n}\n" if count else "{}\n")
+    return count
+
+
+def write_summaries(
+    folder: str | Path, summaries: Iterable[Summary], overwrite: bool = False, pages: bool = False
+) -> int:
+    """Writes ``predictions.jsonl`` into ``folder``, ``{"id", "summary", "score"}`` a line, and returns how many.
+
+    Args:
+        folder: made if need be.
+        summaries: one a document, with distinct ids.
+        overwrite: replace a folder that is not empty.
+        pages: write a page a document into the folder's ``html``, too.
+    Raises:
+        UserError: the folder is not empty.
+    """
+    count = 0
+    with whole_folder(folder, NAMES, overwrite) as temporary, ExitStack() as stack:
+        shown = stack.enter_context(SummaryPages(temporary / PAGES)) if pages else None
+        file = stack.enter_context((temporary / SUMMARIES).open("w", encoding="utf-8", newline="\n"))
+        for summary in summaries:
+            file.write(json.dumps(summary.record(), ensure_ascii=False) + "\n")
+            if shown is not None:
+                shown.add(summary)
+            count += 1
     return count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
@@ -18,6 +18,7 @@ from fairseq_littlebird.data.model_folder import (
     trained_settings,
 )
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
+from fairseq_littlebird.data.summarization_metadata import DATASET as SUMMARIES
 from fairseq_littlebird.datasets import PLAIN, find_dataset
 from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.inference.evidence import Explanation
@@ -26,7 +27,10 @@ from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.pipelines.encoding import Encoding, encodings
 from fairseq_littlebird.pipelines.loading import load_model
 from fairseq_littlebird.pipelines.question_answering import predictions
+from fairseq_littlebird.pipelines.summarization import positions_of
+from fairseq_littlebird.pipelines.summarizer import Summarizer, texts_of
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
+from fairseq_littlebird.tasks.summarization import SummarizationTask
 from fairseq_littlebird.text.answer_spec import EVIDENCE
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.tokenizers import Tokenizer, without_surrogates
@@ -36,34 +40,13 @@ LONGEST = 8192
 BATCH_TOKENS = 32768
 
 
-def texts_of(value: Any, name: str) -> list[str]:
-    """One text, or several, as a list.
-
-    Args:
-        value: what the user gave.
-        name: of the argument.
-    Raises:
-        UserError: it is neither, or one of several is no ``str``.
-    """
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, (bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
-        raise UserError(f"expected a str or a list of str, got {type(value).__name__}", name, "give text")
-    texts = list(value)
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            remedy = "decode it" if isinstance(text, bytes) else "give text"
-            raise UserError(f"expected a str, got {type(text).__name__}", f"{name} {index}", remedy)
-    return texts
-
-
 def check_positive(value: Any, name: str) -> None:
     """Raises UserError where it is not a whole number from 1."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise UserError(f"expected a whole number from 1, got {shown(value)}", name, "leave it out, or give one")
 
 
-class LittleBird:
+class LittleBird(Summarizer):
     """A model, its dictionary and its tokenizer.
 
     Args:
@@ -85,7 +68,7 @@ class LittleBird:
         stride: int | None = None,
     ) -> None:
         self.model, self.task, self.tokenizer = model, task, tokenizer
-        reach = model.max_positions()
+        reach = positions_of(model)
         self.max_tokens = min(LONGEST, reach) if max_tokens is None else max_tokens
         longest = self.max_tokens - NOT_CONTEXT - 1  # beside a question of one token
         if longest < 1 or self.max_tokens > reach:
@@ -123,12 +106,15 @@ class LittleBird:
         """
         with model_folder(path, tokenizer) as (checkpoint, folder):
             trained = trained_settings(folder, str(path)) or TrainedSettings(PLAIN)
-            find_dataset(trained.dataset, str(path))
-            settings = folder / "prepared.json"
-            settings.unlink(missing_ok=True)  # it may be a link to the user's own, of any version
-            settings.write_text(default_settings(trained.dataset, trained.max_answer_length), "utf-8")
+            if trained.dataset != SUMMARIES:
+                find_dataset(trained.dataset, str(path))
+                settings = folder / "prepared.json"
+                settings.unlink(missing_ok=True)  # it may be a link to the user's own, of any version
+                settings.write_text(default_settings(trained.dataset, trained.max_answer_length), "utf-8")
             model, task = load_model(checkpoint, folder, device, precision, own_files=True)
             own = model_tokenizer(folder, tokenizer, str(path), "give tokenizer=FILE or FOLDER")
+            if isinstance(task, SummarizationTask):
+                task.tokenizer = own  # the folder is gone when this returns
         return cls(model, task, own, max_tokens, stride)
 
     @overload

@@ -10,14 +10,16 @@ import torch
 from fairseq import checkpoint_utils
 
 from fairseq_littlebird.attention import BiALiBi
-from fairseq_littlebird.checkpoints.dictionary import TrainedDictionary, carrying, trained_dictionary
-from fairseq_littlebird.checkpoints.tensors import find_checkpoint
+from fairseq_littlebird.checkpoints.dictionary import TrainedDictionary, carrying, members, trained_dictionary
+from fairseq_littlebird.checkpoints.tensors import find_checkpoint, load_tensors
 from fairseq_littlebird.data.shards import folder_of
+from fairseq_littlebird.data.summarization_metadata import is_summarization
 from fairseq_littlebird.errors import UserError, fault_line
 from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.pipelines.device import check_device
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
+from fairseq_littlebird.tasks.summarization import SummarizationTask
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -28,6 +30,7 @@ PRECISIONS = {
 TASKS = {
     "question_answering": QuestionAnsweringTask,
     "littlebird_sentence_prediction": LittleBirdSentencePredictionTask,
+    "summarization": SummarizationTask,
 }
 
 
@@ -41,10 +44,28 @@ def load_trained(
     """
     if not folder_of(str(data)).is_dir():
         raise UserError("no such folder", str(data), "give one that littlebird-prepare wrote")
+    check_task(find_checkpoint(checkpoint), is_summarization(folder_of(str(data))))
     model, task = load_model(checkpoint, data, device, precision)
     if not isinstance(task, tuple(TASKS.values())):
         raise UserError(f"not a checkpoint of --task {' or '.join(TASKS)}", str(checkpoint), "fine-tune it first")
     return model, task
+
+
+def check_task(checkpoint: Path, summarized: bool) -> None:
+    """Raises UserError where a checkpoint is of summarization and the data are not, or the other way."""
+    content = load_tensors(checkpoint, mapped=True)
+    try:
+        task = members(members(content, "cfg"), "task").get("_name")
+        parameters = members(content, "model")
+    except UserError as error:
+        raise UserError(str(error), str(checkpoint)) from error
+    if summarized and not any(str(name).startswith("decoder.") for name in parameters):
+        remedy = "train an encoder–decoder, such as led_base, with --task summarization"
+        raise UserError("an encoder alone, which writes no summaries", str(checkpoint), remedy)
+    if summarized != (task == "summarization"):
+        what = f"a checkpoint of --task {task}" if summarized else "a summarizer, but the folder is of another task"
+        remedy = "fine-tune it with --task summarization" if summarized else "prepare it with littlebird-prepare"
+        raise UserError(what, str(checkpoint), f"{remedy}{'' if summarized else ' summarization'}")
 
 
 def load_model(
@@ -98,19 +119,23 @@ def _device(device: str | None, precision: str) -> str:
 def set_precision(model: EncoderModel, dtype: torch.dtype) -> None:
     """The encoder's weights and activations as ``dtype``; its slopes, and the heads with what they read, as float32.
 
+    Of an encoder–decoder both parts are, and its generator reads logits as float32.
     int8 is of the linear layers alone, quantized dynamically.
     """
     if dtype == torch.float32:
         return
+    whole = not isinstance(model, EncoderModel)  # an encoder–decoder
+    part = model if whole else model.encoder
     if dtype == torch.qint8:
         with (
             warnings.catch_warnings()
         ):  # torch wants its users to move to another package, which has no CPU kernels yet
             warnings.simplefilter("ignore")
-            torch.ao.quantization.quantize_dynamic(model.encoder, {torch.nn.Linear}, dtype, inplace=True)
+            torch.ao.quantization.quantize_dynamic(part, {torch.nn.Linear}, dtype, inplace=True)
         return
-    for module in model.encoder.modules():
+    for module in part.modules():
         if not isinstance(module, BiALiBi):
             for parameter in module.parameters(recurse=False):
                 parameter.data = parameter.data.to(dtype)
-    model.encoder.register_forward_hook(lambda _, inputs, hidden: hidden.float())
+    if not whole:
+        model.encoder.register_forward_hook(lambda _, inputs, hidden: hidden.float())

@@ -8,10 +8,12 @@ from fairseq_littlebird.tasks.littlebird_masked_lm import LittleBirdMaskedLMTask
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 from fairseq_littlebird.tasks.recurring_span_selection import RecurringSpanSelectionTask
+from fairseq_littlebird.tasks.summarization import SummarizationTask
 
 __all__ = [
     "LittleBirdMaskedLMTask",
     "LittleBirdSentencePredictionTask",
     "QuestionAnsweringTask",
     "RecurringSpanSelectionTask",
+    "SummarizationTask",
 ]

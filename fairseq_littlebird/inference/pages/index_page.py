@@ -48,7 +48,7 @@ class Pages:
 
     def add(self, prediction: Prediction, answer: FinalAnswer) -> None:
         """Writes the page of a prediction, with its final answer."""
-        name = f"{self._name(prediction.id)}.html"
+        name = f"{page_name(prediction.id, self._taken)}.html"
         (self._folder / name).write_text(page(prediction, answer), encoding="utf-8", newline="\n")
         probability = f"{answer.probability:.3f}" if answer.text else ""
         text = short(answer.text)
@@ -62,17 +62,23 @@ class Pages:
             f'<td class="quiet">{_document(prediction)}<td>{text}<td class="n">{probability}\n',
         )
 
-    def _name(self, identifier: str) -> str:
-        """A name that every file system takes: the id where it is such, else what it has of such and a digest."""
-        name = re.sub(r"[^A-Za-z0-9_-]+", "_", identifier)[:LONGEST_NAME].strip("_") or "question"
-        if name != identifier or name.lower() in self._taken:
-            name += "-" + hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:10]
-        free, copies = name, 1
-        while free.lower() in self._taken:  # the same id again
-            copies += 1
-            free = f"{name}-{copies}"
-        self._taken.add(free.lower())
-        return free
+
+def page_name(identifier: str, taken: set[str]) -> str:
+    """A name that every file system takes: the id where it is such, else what it has of such and a digest.
+
+    Args:
+        identifier: any text.
+        taken: the names of other pages, in lower case; this one is added.
+    """
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", identifier)[:LONGEST_NAME].strip("_") or "question"
+    if name != identifier or name.lower() in taken:
+        name += "-" + hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    free, copies = name, 1
+    while free.lower() in taken:  # the same id again
+        copies += 1
+        free = f"{name}-{copies}"
+    taken.add(free.lower())
+    return free
 
 
 def _document(prediction: Prediction) -> str:

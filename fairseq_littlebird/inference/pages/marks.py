@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from fairseq_littlebird.inference.pages.style import escape
 
+WHOLE = 200_000
+"""Characters of a document that is shown in full; of a longer one only the passages around the marks are."""
 AROUND = 2_000
 """Characters before and after each end of a mark that are shown of a long document."""
 
@@ -56,3 +58,20 @@ def marked(document: str, start: int, stop: int, marks: Sequence[Mark], begun: s
                 begun.add(mark)
         pieces.append(piece)
     return "".join(pieces)
+
+
+def shown(document: str, marks: Sequence[Mark]) -> str:
+    """A document with its marks: in full, or what is around them where it is long."""
+    parts, at = [(0, len(document))], 0
+    if len(document) > WHOLE:
+        parts = around([end for mark in marks for end in mark[:2]], len(document))
+    pieces, begun = [], set[Mark]()
+    for start, stop in parts:
+        pieces += [_left_out(start - at), marked(document, start, stop, marks, begun)]
+        at = stop
+    pieces.append(_left_out(len(document) - at))
+    return "".join(pieces)
+
+
+def _left_out(characters: int) -> str:
+    return f'<p class="gap" dir="ltr">… {characters:,} characters left out …</p>' if characters else ""

@@ -8,11 +8,9 @@ from fairseq_littlebird.inference.final_answer import FinalAnswer
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.inference.pages.attention import LEAST, along, destinations, evidence, pack_vectors
 from fairseq_littlebird.inference.pages.edges import edge_note, edges
-from fairseq_littlebird.inference.pages.marks import Mark, around, marked
+from fairseq_littlebird.inference.pages.marks import Mark, shown
 from fairseq_littlebird.inference.pages.style import PAGE, STYLE, escape, percent, short
 
-WHOLE = 200_000
-"""Characters of a document that is shown in full; of a longer one only the passages around the marks are."""
 CANDIDATES = 10
 MARKS = {"answer": "answer", "best candidate": "candidate"}
 """The ids of their marks in the document."""
@@ -95,16 +93,4 @@ def _document(prediction: Prediction, answer: FinalAnswer) -> Iterator[str]:
         weight = f"--w:{passage.weight / (passages[0].weight or 1.0):.2f}"
         opening = f'<span id="p{n}" style="{weight}" title="{percent(passage.weight)}">'
         marks.append(Mark(passage.start, passage.end, opening, "</span>"))
-    parts, shown = [(0, len(document))], 0
-    if len(document) > WHOLE:
-        parts = around([end for mark in marks for end in mark[:2]], len(document))
-    pieces, begun = [], set[Mark]()
-    for start, stop in parts:
-        pieces += [_left_out(start - shown), marked(document, start, stop, marks, begun)]
-        shown = stop
-    pieces.append(_left_out(len(document) - shown))
-    yield f'<h2>Document</h2>\n<div id="document" class="document" dir="auto">{"".join(pieces)}</div>'
-
-
-def _left_out(characters: int) -> str:
-    return f'<p class="gap" dir="ltr">… {characters:,} characters left out …</p>' if characters else ""
+    yield f'<h2>Document</h2>\n<div id="document" class="document" dir="auto">{shown(document, marks)}</div>'

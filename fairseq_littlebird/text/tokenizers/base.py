@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +48,11 @@ class Tokenizer(Protocol):
 
     def tokenize(self, text: str) -> list[str]:
         """The symbols of :meth:`encode` alone, faster."""
+        ...
+
+    def decode(self, symbols: Iterable[str]) -> str:
+        """The text that symbols spell, as far as the normalization of :meth:`encode` lets it be told; what is no
+        symbol of the vocabulary, such as ``<unk>``, is left out."""
         ...
 
     def symbols(self) -> list[str]:

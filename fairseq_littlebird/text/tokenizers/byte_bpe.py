@@ -34,7 +34,8 @@ def byte_bpe(files: dict[str, Path], numbers: bool) -> LibraryTokenizer:
         ) from error
     tokenizer = library.Tokenizer(model)
     tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    return LibraryTokenizer("gpt2_bpe", tokenizer, files, numbers=numbers)
+    decoder = library.decoders.ByteLevel()
+    return LibraryTokenizer("gpt2_bpe", tokenizer, files, numbers=numbers, decoder=decoder)
 
 
 def _holds_numbers(dictionary: Path) -> bool:

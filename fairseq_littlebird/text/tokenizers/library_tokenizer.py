@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,22 @@ class LibraryTokenizer:
         files: see :class:`Tokenizer`.
         numbers: symbols are the vocabulary's numbers instead of its pieces.
         unknown: the vocabulary's name for an unknown token.
+        decoder: of ``tokenizers.decoders``; None takes the tokenizer's own.
     """
 
     def __init__(
-        self, kind: str, tokenizer: Any, files: dict[str, Path], numbers: bool = False, unknown: str = "[UNK]"
+        self,
+        kind: str,
+        tokenizer: Any,
+        files: dict[str, Path],
+        numbers: bool = False,
+        unknown: str = "[UNK]",
+        decoder: Any = None,
     ) -> None:
         self.kind = kind
         self.files = files
         self._tokenizer = tokenizer
+        self._decoder = decoder or tokenizer.decoder
         tokenizer.no_truncation()
         tokenizer.no_padding()
         special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
@@ -39,6 +48,7 @@ class LibraryTokenizer:
             for piece, index in pieces
             if piece not in excluded and is_dictionary_symbol(piece)
         }
+        self._piece = {self._symbol[index]: piece for piece, index in pieces if index in self._symbol}
         own = dict(pieces)
         names = {name: own[theirs] for theirs, name in SPECIAL.items() if theirs in own}
         names |= {UNKNOWN: own[unknown]} if unknown in own else {}
@@ -57,6 +67,10 @@ class LibraryTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         return self._symbols_of(self._encode(without_surrogates(text)))
+
+    def decode(self, symbols: Iterable[str]) -> str:
+        pieces = [self._piece[symbol] for symbol in symbols if symbol in self._piece]
+        return " ".join(pieces) if self._decoder is None else self._decoder.decode(pieces).strip()
 
     def _encode(self, text: str) -> Any:
         self._tokenizer.encode_special_tokens = True  # as text; pickling forgets it

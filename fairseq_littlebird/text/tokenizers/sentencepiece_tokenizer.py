@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,10 @@ class SentencePieceTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         return self._known_only(self._model.encode(without_surrogates(text), out_type=str))
+
+    def decode(self, symbols: Iterable[str]) -> str:
+        text: str = self._model.decode([symbol for symbol in symbols if symbol in self._known])
+        return text.strip()
 
     def _known_only(self, pieces: list[str]) -> list[str]:
         # an unknown piece is the text itself, which might be spelled like any symbol

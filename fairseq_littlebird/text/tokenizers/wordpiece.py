@@ -26,7 +26,7 @@ def wordpiece(path: Path) -> LibraryTokenizer:
     tokenizer.normalizer = library.normalizers.BertNormalizer(lowercase=_lowercase(settings, pieces))
     tokenizer.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
     files = {"vocab.txt": path} | ({"tokenizer_config.json": settings} if settings.exists() else {})
-    return LibraryTokenizer("wordpiece", tokenizer, files)
+    return LibraryTokenizer("wordpiece", tokenizer, files, decoder=library.decoders.WordPiece())
 
 
 def _lowercase(settings: Path, pieces: list[str]) -> bool:

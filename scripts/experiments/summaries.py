@@ -1,0 +1,456 @@
+"""What long inputs bring to summaries: real papers, and a sentence to quote from anywhere in a document.
+
+    python summaries.py baselines --out DIR --data DATA                  the first 150 words, and an oracle's extract
+    python summaries.py run       --out DIR --data DATA --source MODEL   papers: all models, from MODEL and from nothing
+    python summaries.py quote     --out DIR                              the sentence that is marked
+    python summaries.py report    --out DIR                              both tables, as far as they are
+
+DATA is the folder with scisumm.{train,valid,test}.jsonl.gz, MODEL a Hugging Face folder of BERT. The encoder takes its
+layers, and so does the decoder, whose cross-attention alone is new. Every model has the same number of updates of the
+same number of documents. Every step is a command line, printed before it runs, on one thread and with low priority;
+what is there already is not run again, so the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fairseq_littlebird.formats.records import open_records
+from fairseq_littlebird.formats.sentences import sentence_spans
+from fairseq_littlebird.metrics.rouge import tokens_of
+
+ROOT = Path(__file__).resolve().parents[2]
+LEAD = 150  # words
+SUMMARY_TOKENS = 256
+KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+EPSILON = "--layer-norm-eps 1e-12"
+SIZES = f"--encoder-embed-dim 384 --encoder-ffn-embed-dim 1536 --encoder-attention-heads 12 {EPSILON}"
+FULL = (
+    "--arch transformer --encoder-learned-pos --decoder-learned-pos --layernorm-embedding --activation-fn gelu "
+    "--share-all-embeddings --no-scale-embedding --dropout 0.1 --attention-dropout 0.1"
+)
+# name -> what of littlebird-warm-start, the tokens that it reads (0: all that are prepared), and options of the model
+MODELS = {
+    "full-512": ("full", 512, FULL),
+    "full-1024": ("full", 1024, FULL),
+    "led": ("longformer", 0, "--arch led_base --attention-window 256"),
+    "bigbird": ("bigbird_itc", 0, "--arch bigbird_roberta_base --block-size 64 --random-blocks 3"),
+    "littlebird-sinusoidal": ("littlebird", 0, "--arch littlebird_seq2seq_base --cross-positions sinusoidal"),
+    "littlebird-none": ("littlebird", 0, "--arch littlebird_seq2seq_base --cross-positions none"),
+}
+QUOTERS = {
+    "full-512": (512, "--arch led_tiny --attention-window 1024"),
+    "led": (0, "--arch led_tiny --attention-window 32"),
+    "littlebird-sinusoidal": (0, "--arch littlebird_seq2seq_tiny --cross-positions sinusoidal"),
+    "littlebird-none": (0, "--arch littlebird_seq2seq_tiny --cross-positions none"),
+}
+QUOTER = (
+    "--encoder-layers 2 --decoder-layers 2 --encoder-embed-dim 64 --encoder-ffn-embed-dim 128 "
+    "--encoder-attention-heads 4 --dropout 0 --attention-dropout 0"
+)
+PACK = "--pack-size 16 --block-size 16"
+
+
+class Bench:
+    """A folder of runs and ``results.json``.
+
+    Args:
+        out: the folder.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        out.mkdir(parents=True, exist_ok=True)
+        self.environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+    def results(self) -> dict[str, Any]:
+        path = self.out / "results.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def keep(self, key: str, value: Any) -> None:
+        """Adds one figure, and shows it."""
+        new = self.out / "results.new"
+        new.write_text(json.dumps(self.results() | {key: value}, indent=1, sort_keys=True) + "\n")
+        new.replace(self.out / "results.json")
+        print(f"  {key}: {value}", flush=True)
+
+    def run(self, command: str, log: str) -> str:
+        """What the command prints; its last lines, and an end, where it fails."""
+        print("+", command, flush=True)
+        words = shlex.split(command)
+        own = Path(sys.executable).parent / words[0]
+        words[:1] = [sys.executable, str(ROOT / words[0])] if words[0].endswith(".py") else [str(own)]
+        path = self.out / f"{log}.log"
+        with path.open("w") as file:
+            done = subprocess.run(
+                words, cwd=ROOT, env=self.environment, stdout=file, stderr=subprocess.STDOUT, preexec_fn=lower_priority
+            )
+        text = path.read_text()
+        if done.returncode:
+            sys.exit("\n".join(line[:300] for line in text.splitlines()[-15:]) + f"\n{path}: status {done.returncode}")
+        return text
+
+    def folder(self, name: str, command: str) -> Path:
+        """A folder that ``command`` makes; ``{}`` in it stands for the folder."""
+        path = self.out / name
+        if not path.exists():
+            self.run(command.replace("{}", str(path)), name.replace("/", "-"))
+        return path
+
+    def train(self, name: str, data: Path, updates: int, options: str, start: Path | None = None) -> Path:
+        """The checkpoint of a training that goes on where it was stopped."""
+        folder = self.out / name
+        if not (folder / "done").exists():
+            begin = "" if start is None else f"--finetune-from-model {start}"
+            started = time.monotonic()
+            self.run(
+                f"fairseq-train {data} --user-dir fairseq_littlebird --task summarization --truncate-source "
+                f"--criterion label_smoothed_cross_entropy --label-smoothing 0.1 {options} {begin} --cpu "
+                f"--max-update {updates} --clip-norm 1 --num-workers 0 --seed 1 --no-epoch-checkpoints "
+                f"--validate-interval 1000000 --save-interval 1000000 --save-interval-updates 50 "
+                f"--keep-interval-updates 1 --log-format json --log-interval 10 --save-dir {folder}",
+                name.replace("/", "-"),
+            )
+            self.keep(f"minutes/{name}", round((time.monotonic() - started) / 60, 1))
+            (folder / "done").touch()
+        return folder / "checkpoint_last.pt"
+
+    def loss(self, name: str) -> float:
+        """The negative log-likelihood in bits a token, of the validation at the end of a training."""
+        text = (self.out / f"{name.replace('/', '-')}.log").read_text()
+        return float(re.findall(r'"valid_nll_loss": "([\d.]+)"', text)[-1])
+
+
+def lower_priority() -> None:
+    """Of a process that is about to start."""
+    os.nice(10)
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    with open_records(path, "give JSON lines", whole=True) as found:
+        return [record for _, record in found]
+
+
+def baselines(bench: Bench, data: Path) -> None:
+    """What needs no training, on the test papers."""
+    test = records(data / "scisumm.test.jsonl.gz")
+    for name, extract in (("lead", lead), ("oracle", oracle)):
+        path = bench.out / f"{name}.jsonl"
+        lines = (json.dumps({"id": r["id"], "summary": extract(r["document"], r["summary"])}) for r in test)
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+        score(bench, name, data / "scisumm.test.jsonl.gz", path)
+
+
+def lead(document: str, summary: Sequence[str]) -> list[str]:
+    """The first words of a document, sentence by sentence."""
+    return sentences(" ".join(document.split()[:LEAD]))
+
+
+def oracle(document: str, summary: Sequence[str]) -> list[str]:
+    """The sentences of a document, of ``LEAD`` words at most, that a greedy search finds for ROUGE-1 + ROUGE-2."""
+    text = sentences(" ".join(document.split()))
+    grams = [(ngrams(s, 1), ngrams(s, 2)) for s in text]
+    gold = ngrams(" ".join(summary), 1), ngrams(" ".join(summary), 2)
+    chosen: list[int] = []
+    held, best = (Counter[Any](), Counter[Any]()), 0.0
+    while True:
+        room = LEAD - sum(len(text[n].split()) for n in chosen)
+        found = None
+        for n in range(len(text)):
+            if n not in chosen and len(text[n].split()) <= room:
+                value = sum(f1(held[k] + grams[n][k], gold[k]) for k in (0, 1))
+                if value > best:
+                    best, found = value, n
+        if found is None:
+            return [text[n] for n in sorted(chosen)]
+        chosen.append(found)
+        held = held[0] + grams[found][0], held[1] + grams[found][1]
+
+
+def sentences(text: str) -> list[str]:
+    return [text[start:stop] for start, stop in sentence_spans(text)]
+
+
+def ngrams(text: str, n: int) -> Counter[Any]:
+    tokens = tokens_of(text, stemmer=True)
+    return Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
+
+
+def f1(ours: Counter[Any], theirs: Counter[Any]) -> float:
+    both = ours.total() + theirs.total()
+    return 2 * (ours & theirs).total() / both if both else 0.0
+
+
+def score(bench: Bench, name: str, gold: Path, predictions: Path) -> None:
+    text = bench.run(
+        f"littlebird-evaluate --dataset rouge --gold {gold} --predictions {predictions} --stemmer --split-sentences "
+        "--json",
+        f"evaluate-{name.replace('/', '-')}",
+    )
+    scores = json.loads(text[text.index("{") :])
+    bench.keep(f"papers/{name}", {kind: [scores[kind], *scores[f"{kind}_interval"]] for kind in KINDS})
+
+
+def papers(bench: Bench, data: Path, source: Path, only: Sequence[str], options: argparse.Namespace) -> None:
+    """Every model from ``source``, then from nothing."""
+    tokenizer = bench.folder("tokenizer", f"littlebird-prepare tokenizer --from {source}/vocab.txt --destdir {{}}")
+    splits = " ".join(f"--{split} {data}/scisumm.{split}.jsonl.gz" for split in ("train", "valid", "test"))
+    prepared = bench.folder(
+        f"papers-{options.tokens}",
+        f"littlebird-prepare summarization {splits} --tokenizer {tokenizer} --dict {tokenizer}/dict.txt "
+        f"--max-tokens {options.tokens} --max-summary-tokens {SUMMARY_TOKENS} --destdir {{}}",
+    )
+    for begin in ("warm", "nothing"):
+        for model in only or MODELS:
+            key = f"{begin}/{model}"
+            if f"papers/{key}" not in bench.results():
+                paper_model(bench, prepared, source, data, model, begin == "warm", options)
+
+
+def paper_model(
+    bench: Bench, prepared: Path, source: Path, data: Path, model: str, warm: bool, options: argparse.Namespace
+) -> None:
+    kind, tokens, own = MODELS[model]
+    name = f"{'warm' if warm else 'nothing'}/{model}"
+    sizes = f"{own} {SIZES} --encoder-layers {options.layers}"
+    if kind == "full":
+        sizes += f" {SIZES.replace('encoder', 'decoder')} --decoder-layers {options.layers}"
+        sizes = sizes.replace(EPSILON, "") + f" --max-source-positions {tokens} --max-target-positions 512"
+    else:
+        sizes += f" --decoder-max-positions 512 --max-source-positions {tokens or options.tokens}"
+    if kind not in ("littlebird", "full"):
+        sizes += f" --max-positions {options.tokens}"
+    start = begun(bench, prepared, source, model, kind, sizes, options) if warm else None
+    checkpoint = bench.train(
+        name,
+        prepared,
+        options.updates,
+        f"{sizes} --batch-size 1 --update-freq {options.documents} "
+        f"--optimizer {'littlebird_adam' if kind == 'littlebird' else 'adam'} --adam-betas '(0.9,0.98)' "
+        f"--lr {options.lr} --lr-scheduler polynomial_decay --total-num-update {options.updates} "
+        f"--warmup-updates {options.updates // 10} --eval-rouge 0",
+        start,
+    )
+    predicted = bench.folder(
+        f"predicted-{name.replace('/', '-')}",
+        f"littlebird-predict {prepared} --path {checkpoint} --device cpu --output {{}} --beam {options.beam} "
+        f"--no-repeat-ngram-size 3 --min-length 60 --max-length {options.longest} --truncate "
+        f"--max-tokens {8 * (tokens or options.tokens)}",
+    )
+    bench.keep(f"loss/{name}", bench.loss(name))
+    score(bench, name, data / "scisumm.test.jsonl.gz", predicted / "predictions.jsonl")
+
+
+def begun(
+    bench: Bench, prepared: Path, source: Path, model: str, kind: str, sizes: str, options: argparse.Namespace
+) -> Path:
+    """A checkpoint whose encoder and decoder have the source's layers."""
+    path = bench.out / f"start-{model}.pt"
+    if path.exists():
+        return path
+    folders = {}
+    for family in {kind, "longformer"} - {"full"}:
+        positions = "" if family == "littlebird" else f"--max-positions {options.tokens}"
+        folders[family] = bench.folder(
+            f"encoder-{family}",
+            f"littlebird-warm-start --from {source} --to {family} --layers {options.layers} --out {{}} {positions}",
+        )
+    plain, encoder = folders["longformer"], folders.get(kind, folders["longformer"])
+    words = f"{prepared} --user-dir {ROOT}/fairseq_littlebird --task summarization {sizes} --cpu"
+    write_start(path, shlex.split(words), encoder / "checkpoint.pt", plain / "checkpoint.pt")
+    return path
+
+
+def write_start(path: Path, words: Sequence[str], encoder: Path, plain: Path) -> None:
+    """Puts an encoder's weights into an encoder–decoder, and those of a plain one into its decoder.
+
+    Args:
+        path: to write.
+        words: the arguments of fairseq-train.
+        encoder: a checkpoint of the encoder alone.
+        plain: a checkpoint of an encoder with the same layers and learned positions.
+    """
+    import torch
+    from fairseq import options, tasks
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+    from fairseq_littlebird import register
+
+    register()
+    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), list(words)))
+    model = tasks.setup_task(cfg.task).build_model(cfg.model)
+    content = torch.load(encoder, map_location="cpu", weights_only=True)
+    layers = torch.load(plain, map_location="cpu", weights_only=True)["model"]
+    own = model.state_dict()
+    given = dict(content["model"])
+    stock = "encoder.embed_tokens.weight" in own  # fairseq's encoder has its decoder's names
+    for side in ("encoder", "decoder") if stock else ("decoder",):
+        given |= renamed(layers, side)
+        table, positions = own[f"{side}.embed_positions.weight"], layers["encoder.embeddings.positions.weight"]
+        before = table[: 2 * stock]  # rows that fairseq leaves free
+        given[f"{side}.embed_positions.weight"] = torch.cat([before, positions[: len(table) - len(before)]])
+    given["encoder.embed_tokens.weight"] = layers["encoder.embeddings.words.weight"]
+    given = {key: value for key, value in given.items() if key in own}
+    shared = {own[key].data_ptr() for key in given}  # the output layer is the token embeddings
+    new = {re.sub(r"\d+", "N", key) for key in own if own[key].data_ptr() not in shared}
+    print(f"  {len(given)} of {len(own)} tensors from the source; new: {', '.join(sorted(new))}", flush=True)
+    model.load_state_dict(given, strict=False)
+    content["model"] = model.state_dict()
+    torch.save(content, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def renamed(layers: dict[str, Any], side: str) -> dict[str, Any]:
+    """An encoder's layers under the names of fairseq's, on one side."""
+    names = {
+        "attention_norm": "self_attn_layer_norm",
+        "ffn_norm": "final_layer_norm",
+        "ffn": "",
+        "attention": "self_attn",
+    }
+    found = {}
+    for key, value in layers.items():
+        if match := re.fullmatch(r"encoder\.layers\.(\d+)\.(attention_norm|ffn_norm|ffn|attention)\.(.*)", key):
+            layer, part, rest = match.groups()
+            rest = re.sub(r"^(q|k|v|out)\.", r"\1_proj.", rest) if part == "attention" else rest
+            found[".".join(filter(None, (side, "layers", layer, names[part], rest)))] = value
+        elif key.startswith("encoder.embeddings.norm."):
+            found[key.replace("encoder.embeddings.norm", f"{side}.layernorm_embedding")] = value
+    return found
+
+
+def quote(bench: Bench, only: Sequence[str], options: argparse.Namespace) -> None:
+    """Trained on short documents first, then on long ones; exact matches on long ones."""
+    for model in only or QUOTERS:
+        if f"quote/{model}" in bench.results():
+            continue
+        read, own = QUOTERS[model]
+        littlebird = "littlebird" in model
+        sizes = f"{own} {QUOTER} " + (PACK if littlebird else f"--max-positions {options.quote_tokens}")
+        begun = None
+        for tokens, count, updates, rate, batch in (
+            (32, 24000, options.short_updates, 3e-3, 64),
+            (128, 16000, 2 * options.short_updates, 2e-3, 32),
+            (options.quote_tokens, 1000, options.long_updates, 1e-3, 4),
+        ):
+            if tokens > 128 and not littlebird:
+                begun = repeated_positions(begun, bench.out / f"quote-{model}.pt", 123)
+            data = quote_data(bench, tokens, count)
+            begun = bench.train(
+                f"quote-{tokens}/{model}",
+                data,
+                updates,
+                f"{sizes} --optimizer {'littlebird_adam' if littlebird else 'adam'} --eval-rouge 0 --lr {rate} "
+                f"--batch-size {batch} --lr-scheduler polynomial_decay --total-num-update {updates} "
+                f"--warmup-updates {updates // 10} --max-source-positions {read or options.quote_tokens}",
+                begun,
+            )
+        checkpoint, long = begun, data
+        predicted = bench.folder(
+            f"predicted-quote-{model}",
+            f"littlebird-predict {long} --path {checkpoint} --device cpu --output {{}} --beam 1 --max-length 12 "
+            "--truncate",
+        )
+        gold = {r["id"]: r["summary"] for r in records(bench.out / f"quote-text-{options.quote_tokens}/test.jsonl")}
+        found = {r["id"]: r["summary"] for r in records(predicted / "predictions.jsonl")}
+        right = {name: gold[name] == found[name] for name in gold}
+        quarters = [[right[name] for name in gold if quarter(name, options.quote_tokens) == q] for q in range(4)]
+        figures = [100 * sum(values) / max(1, len(values)) for values in (list(right.values()), *quarters)]
+        bench.keep(f"quote/{model}", [round(figure, 1) for figure in figures])
+
+
+def repeated_positions(checkpoint: Path, path: Path, count: int) -> Path:
+    """The checkpoint with its first positions repeated over the whole table, as LED's are made of BART's."""
+    import torch
+
+    if not path.exists():
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        table = content["model"]["encoder.embeddings.positions.weight"]
+        table.copy_(table[:count].repeat(-(-len(table) // count), 1)[: len(table)])
+        torch.save(content, path)
+    return path
+
+
+def quarter(name: str, tokens: int) -> int:
+    """In which quarter of its document the marked sentence is."""
+    return min(3, 4 * int(name.rsplit("-", 1)[1]) // tokens)
+
+
+def quote_data(bench: Bench, tokens: int, count: int) -> Path:
+    text = bench.folder(
+        f"quote-text-{tokens}",
+        f"scripts/experiments/quoting.py --out {{}} --tokens {tokens} --train {count} --valid 20 --test 200",
+    )
+    tokenizer = bench.folder("quote-tokenizer", f"littlebird-prepare tokenizer --from {text}/vocab.txt --destdir {{}}")
+    splits = " ".join(f"--{split} {text}/{split}.jsonl" for split in ("train", "valid", "test"))
+    return bench.folder(
+        f"quote-{tokens}",
+        f"littlebird-prepare summarization {splits} --tokenizer {tokenizer} --dict {tokenizer}/dict.txt --destdir {{}}",
+    )
+
+
+def report(bench: Bench) -> None:
+    """The tables of docs/results.md."""
+    found = bench.results()
+    print(
+        "| | ROUGE-1 | ROUGE-2 | ROUGE-L | ROUGE-Lsum | loss, bits | minutes |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |"
+    )
+    for name in ("lead", "oracle", *(f"{begin}/{model}" for begin in ("warm", "nothing") for model in MODELS)):
+        if scores := found.get(f"papers/{name}"):
+            cells = " | ".join(f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in scores.values())
+            print(f"| {name} | {cells} | {found.get(f'loss/{name}', '')} | {found.get(f'minutes/{name}', '')} |")
+    print("\n| exact quotes, % | all | first quarter | second | third | last |\n| --- | --- | --- | --- | --- | --- |")
+    for model in QUOTERS:
+        if figures := found.get(f"quote/{model}"):
+            print(f"| {model} | {' | '.join(map(str, figures))} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("baselines", "run", "quote", "report"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="folder with the papers")
+    parser.add_argument("--source", type=Path, help="BERT in a Hugging Face folder")
+    parser.add_argument("--models", nargs="+", default=[], help="of these alone (all)")
+    parser.add_argument("--tokens", type=int, default=2048, help="of a paper (%(default)s)")
+    parser.add_argument("--layers", type=int, default=3, help="of the encoder and of the decoder (%(default)s)")
+    parser.add_argument("--updates", type=int, default=60, help="(%(default)s)")
+    parser.add_argument("--documents", type=int, default=2, help="an update (%(default)s)")
+    parser.add_argument("--lr", type=float, default=5e-4, help="(%(default)s)")
+    parser.add_argument("--beam", type=int, default=2, help="(%(default)s)")
+    parser.add_argument("--longest", type=int, default=180, help="tokens of a summary (%(default)s)")
+    parser.add_argument("--quote-tokens", type=int, default=4096, help="of a document (%(default)s)")
+    parser.add_argument(
+        "--short-updates", type=int, default=400, help="of 32 tokens, and twice that of 128 (%(default)s)"
+    )
+    parser.add_argument("--long-updates", type=int, default=100, help="of --quote-tokens (%(default)s)")
+    options = parser.parse_args()
+    bench = Bench(options.out.resolve())
+    if options.what in ("baselines", "run") and not options.data:
+        parser.error("--data is missing")
+    if options.what == "baselines":
+        baselines(bench, options.data)
+    elif options.what == "run":
+        if not options.source:
+            parser.error("--source is missing")
+        papers(bench, options.data, options.source, options.models, options)
+    elif options.what == "quote":
+        quote(bench, options.models, options)
+    else:
+        report(bench)
+
+
+if __name__ == "__main__":
+    main()
