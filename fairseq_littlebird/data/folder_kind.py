@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from fairseq_littlebird.data.classification_metadata import DATASET
+from fairseq_littlebird.data import classification_metadata, summarization_metadata
 from fairseq_littlebird.data.shards import folders
 from fairseq_littlebird.errors import UserError
 
@@ -20,6 +20,7 @@ class Kind(NamedTuple):
 
 QUESTIONS = Kind("question answering", "littlebird-prepare qa")
 TEXTS = Kind("classification", "littlebird-prepare classification")
+SUMMARIES = Kind("summarization", "littlebird-prepare summarization")
 LINES = Kind("text", "fairseq-preprocess --only-source")
 
 
@@ -46,4 +47,5 @@ def _kind(folder: Path) -> Kind | None:
         return None
     if not isinstance(settings, dict) or not isinstance(settings.get("dataset"), str):
         return None
-    return TEXTS if settings["dataset"] == DATASET else QUESTIONS
+    own = {classification_metadata.DATASET: TEXTS, summarization_metadata.DATASET: SUMMARIES}
+    return own.get(settings["dataset"], QUESTIONS)

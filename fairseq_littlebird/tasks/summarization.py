@@ -16,6 +16,7 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
 from fairseq_littlebird.data.dictionary import load_dictionary
+from fairseq_littlebird.data.folder_kind import SUMMARIES, check_kind
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of, folders_read
 from fairseq_littlebird.data.summarization_dataset import SummarizationDataset, Tokens, check_split, mapped_tokens
 from fairseq_littlebird.data.summarization_metadata import DOCUMENT, SUMMARY
@@ -87,6 +88,7 @@ class SummarizationTask(BundledFiles, TrainingMonitor, SplitUse, FairseqTask):
 
     @classmethod
     def setup_task(cls, cfg: SummarizationConfig, **kwargs: Any) -> "SummarizationTask":
+        check_kind(cfg.data, "summarization", SUMMARIES)
         check_dictionaries(cfg.data)
         return cls(cfg, load_dictionary(folder_of(cfg.data)))
 
