@@ -45,7 +45,7 @@ class Peer(nn.Module):
 
 def full(workload: Workload, masked_lm: bool = False) -> Peer:
     """RoBERTa: full attention through ``scaled_dot_product_attention``."""
-    hf = _transformers()
+    hf = transformers_library()
     config = hf.RobertaConfig(**_bert_like(workload), max_position_embeddings=workload.length + PAD + 1)
     config._attn_implementation = "sdpa"
     return Peer(_model("Roberta", config, masked_lm))
@@ -56,7 +56,7 @@ def bigbird(workload: Workload, masked_lm: bool = False, **changes: Any) -> Peer
 
     ``torch.compile`` leaves its sparse attention as it is, since that draws its random blocks with numpy.
     """
-    hf = _transformers()
+    hf = transformers_library()
     positions = max(4096, workload.length + 64)  # padded to whole blocks
     config = hf.BigBirdConfig(
         **_bert_like(workload), max_position_embeddings=positions, attention_type="block_sparse", **changes
@@ -73,7 +73,7 @@ def bigbird_fair(workload: Workload, masked_lm: bool = False, **changes: Any) ->
 
 def longformer(workload: Workload, masked_lm: bool = False) -> Peer:
     """Longformer: windows of 512, token 0 global."""
-    hf = _transformers()
+    hf = transformers_library()
     config = hf.LongformerConfig(
         **_bert_like(workload), attention_window=512, max_position_embeddings=workload.length + 512 + PAD + 1
     )
@@ -86,7 +86,7 @@ def modernbert(workload: Workload, masked_lm: bool = False) -> Peer:
     Its feed-forward is gated, of three matrices: two thirds of the width give it as many weights as the others'.
     Every third layer from the first has full attention, the others windows of 128.
     """
-    hf = _transformers()
+    hf = transformers_library()
     sizes = workload.sizes
     config = hf.ModernBertConfig(
         vocab_size=workload.vocabulary,
@@ -132,7 +132,9 @@ def _model(family: str, config: Any, masked_lm: bool) -> nn.Module:
     """
     pooler = {} if masked_lm or family == "ModernBert" else {"add_pooling_layer": False}
     try:
-        kind: type[nn.Module] = getattr(_transformers(), f"{family}ForMaskedLM" if masked_lm else f"{family}Model")
+        kind: type[nn.Module] = getattr(
+            transformers_library(), f"{family}ForMaskedLM" if masked_lm else f"{family}Model"
+        )
     except OSError as error:  # fairseq's torchaudio, where it is of another torch
         remedy = "uninstall it (of torchaudio: pip uninstall torchaudio), or leave out --peers"
         raise UserError(f"transformers needs a library that cannot be loaded: {error}", remedy=remedy) from error
@@ -180,7 +182,7 @@ def _without_map(attend: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def _transformers() -> Any:
+def transformers_library() -> Any:
     """The library, silent.
 
     Raises:

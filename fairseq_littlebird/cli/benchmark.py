@@ -10,14 +10,14 @@ from itertools import product
 
 from tqdm import tqdm
 
-from fairseq_littlebird.benchmarks import architectures, cells, heatmap, pipeline, plot, quality, table
+from fairseq_littlebird.benchmarks import architectures, cells, generation, heatmap, pipeline, plot, quality, table
 from fairseq_littlebird.benchmarks.attention import ATTENTION, CHOICES, FULL, unavailable
 from fairseq_littlebird.benchmarks.comparison import Benchmark, compare
 from fairseq_littlebird.benchmarks.efficiency import EFFICIENCY
 from fairseq_littlebird.benchmarks.encoder import ENCODER, OURS
 from fairseq_littlebird.benchmarks.environment import environment
 from fairseq_littlebird.benchmarks.peers import PEERS
-from fairseq_littlebird.benchmarks.processes import fresh_process
+from fairseq_littlebird.benchmarks.processes import OutOfMemory, fresh_process
 from fairseq_littlebird.benchmarks.steps import Step
 from fairseq_littlebird.benchmarks.workload import SIZES, Workload
 from fairseq_littlebird.cli.benchmark_parser import DIMENSIONS
@@ -87,6 +87,38 @@ def _pipeline(options: argparse.Namespace) -> None:
         rows.append(row)
     if options.csv:
         pipeline.write_csv(options.csv, rows, record)
+
+
+def _generation(options: argparse.Namespace) -> None:
+    check_device(options.device)
+    if options.csv and (options.csv.is_dir() or not options.csv.parent.is_dir()):
+        raise UserError("cannot be written", str(options.csv), "name a file in a folder that is there")
+    settings = [
+        generation.Generation(
+            family, SIZES[options.size], options.layers, options.vocabulary, length, batch, beam, options.tokens,
+            options.threads, options.device,
+        )
+        for family, length, batch, beam in product(options.models, options.lengths, options.batches, options.beams)
+    ]  # fmt: skip
+    record = environment(options.device)
+    print(", ".join(f"{key} {value}" for key, value in record.items() if value))
+    print(generation.HEADER, flush=True)
+    rows: list[generation.Row] = []
+    with tqdm(total=len(settings), unit="setting", disable=None) as bar:
+        for setting in settings:
+            bar.set_postfix_str(f"{setting.family}, {setting.length:,} tokens", refresh=False)
+            try:
+                new = generation.measure(setting, options.runs, options.memory)
+            except OutOfMemory:
+                where = f"{setting.length:,} tokens, batch {setting.batch}, beam {setting.beam}"
+                bar.write(f"{setting.family}, {where}: out of memory")
+                new = []
+            bar.write("\n".join(map(generation.line, new)))
+            sys.stdout.flush()
+            bar.update()
+            rows += new
+    if options.csv:
+        generation.write_csv(options.csv, rows, record)
 
 
 def _heatmap(options: argparse.Namespace) -> None:
@@ -191,6 +223,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "efficiency": _efficiency,
     "quality": _quality,
     "pipeline": _pipeline,
+    "generation": _generation,
     "heatmap": _heatmap,
     "report": _report,
 }

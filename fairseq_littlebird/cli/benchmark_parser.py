@@ -12,6 +12,7 @@ from fairseq_littlebird.benchmarks import architectures, pipeline
 from fairseq_littlebird.benchmarks.attention import CHOICES
 from fairseq_littlebird.benchmarks.efficiency import VOCABULARY
 from fairseq_littlebird.benchmarks.encoder import PRECISIONS
+from fairseq_littlebird.benchmarks.generation_models import FAMILIES
 from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.processes import ALLOCATORS
 from fairseq_littlebird.benchmarks.workload import DTYPES, MODES, SIZES
@@ -130,6 +131,34 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
     )
     pipeline.add_arguments(around)
+
+    written = commands.add_parser(
+        "generation",
+        help="summaries by beam search: time and memory beside transformers with the same weights",
+        formatter_class=HelpFormatter,
+    )
+    written.add_argument(
+        "--models", nargs="+", choices=FAMILIES, default=list(FAMILIES), metavar="NAME", help="encoder–decoders"
+    )
+    written.add_argument("--size", choices=SIZES, default="base", help="as in the other commands")
+    written.add_argument("--layers", type=_positive, default=6, metavar="N", help="layers of each side")
+    written.add_argument("--vocabulary", type=_positive, default=VOCABULARY, metavar="N", help="tokens")
+    written.add_argument(
+        "--lengths", type=_positive, nargs="+", default=[1024, 4096, 16384], metavar="L", help="tokens of a document"
+    )
+    written.add_argument("--batches", type=_positive, nargs="+", default=[1, 8], metavar="B", help="documents at once")
+    written.add_argument("--beams", type=_positive, nargs="+", default=[1, 4], metavar="K", help="beam sizes")
+    written.add_argument("--tokens", type=_positive, default=64, metavar="T", help="tokens to write of each document")
+    written.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N, …")
+    written.add_argument("--threads", type=_positive, default=torch.get_num_threads(), metavar="N", help="CPU threads")
+    written.add_argument("--runs", type=_positive, default=3, metavar="N", help="measured runs, after one warm-up run")
+    written.add_argument(
+        "--memory",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also measure peak memory, each in a new process",
+    )
+    written.add_argument("--csv", type=Path, metavar="FILE", help="write the figures and the environment to this file")
 
     drawn = commands.add_parser(
         "heatmap",
