@@ -16,7 +16,7 @@ from fairseq.tasks import FairseqTask, register_task
 from omegaconf import II, MISSING
 
 from fairseq_littlebird.data.dictionary import load_dictionary
-from fairseq_littlebird.data.shards import check_words, folder_of, folders_read
+from fairseq_littlebird.data.shards import check_dictionaries, folder_of, folders_read
 from fairseq_littlebird.data.summarization_dataset import SummarizationDataset, Tokens, check_split, mapped_tokens
 from fairseq_littlebird.data.summarization_metadata import DOCUMENT, SUMMARY
 from fairseq_littlebird.errors import UserError
@@ -87,7 +87,7 @@ class SummarizationTask(BundledFiles, TrainingMonitor, SplitUse, FairseqTask):
 
     @classmethod
     def setup_task(cls, cfg: SummarizationConfig, **kwargs: Any) -> "SummarizationTask":
-        check_words(cfg.data)
+        check_dictionaries(cfg.data)
         return cls(cfg, load_dictionary(folder_of(cfg.data)))
 
     @property
