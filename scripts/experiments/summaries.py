@@ -34,20 +34,15 @@ ROOT = Path(__file__).resolve().parents[2]
 LEAD = 150  # words
 SUMMARY_TOKENS = 256
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-EPSILON = "--layer-norm-eps 1e-12"
-SIZES = f"--encoder-embed-dim 384 --encoder-ffn-embed-dim 1536 --encoder-attention-heads 12 {EPSILON}"
-FULL = (
-    "--arch transformer --encoder-learned-pos --decoder-learned-pos --layernorm-embedding --activation-fn gelu "
-    "--share-all-embeddings --no-scale-embedding --dropout 0.1 --attention-dropout 0.1"
-)
-# name -> what of littlebird-warm-start, the tokens that it reads (0: all that are prepared), and options of the model
+# name -> the tokens that it reads (0: all that are prepared), and what of littlebird-warm-start
 MODELS = {
-    "full-512": ("full", 512, FULL),
-    "full-1024": ("full", 1024, FULL),
-    "led": ("longformer", 0, "--arch led_base --attention-window 256"),
-    "bigbird": ("bigbird_itc", 0, "--arch bigbird_roberta_base --block-size 64 --random-blocks 3"),
-    "littlebird-sinusoidal": ("littlebird", 0, "--arch littlebird_seq2seq_base --cross-positions sinusoidal"),
-    "littlebird-none": ("littlebird", 0, "--arch littlebird_seq2seq_base --cross-positions none"),
+    # BigBird's attention is full where a document has seven blocks or fewer
+    "full-512": (512, "--to bigbird_roberta --block-size 128"),
+    "full-1024": (1024, "--to bigbird_roberta --block-size 256"),
+    "led": (0, "--to led --attention-window 256"),
+    "bigbird": (0, "--to bigbird_roberta --block-size 64"),
+    "littlebird-sinusoidal": (0, "--to littlebird_seq2seq --cross-positions sinusoidal"),
+    "littlebird-none": (0, "--to littlebird_seq2seq --cross-positions none"),
 }
 QUOTERS = {
     "full-512": (512, "--arch led_tiny --attention-window 1024"),
@@ -221,113 +216,33 @@ def papers(bench: Bench, data: Path, source: Path, only: Sequence[str], options:
 def paper_model(
     bench: Bench, prepared: Path, source: Path, data: Path, model: str, warm: bool, options: argparse.Namespace
 ) -> None:
-    kind, tokens, own = MODELS[model]
+    tokens, own = MODELS[model]
+    tokens = tokens or options.tokens
     name = f"{'warm' if warm else 'nothing'}/{model}"
-    sizes = f"{own} {SIZES} --encoder-layers {options.layers}"
-    if kind == "full":
-        sizes += f" {SIZES.replace('encoder', 'decoder')} --decoder-layers {options.layers}"
-        sizes = sizes.replace(EPSILON, "") + f" --max-source-positions {tokens} --max-target-positions 512"
-    else:
-        sizes += f" --decoder-max-positions 512 --max-source-positions {tokens or options.tokens}"
-    if kind not in ("littlebird", "full"):
-        sizes += f" --max-positions {options.tokens}"
-    start = begun(bench, prepared, source, model, kind, sizes, options) if warm else None
+    positions = "" if "littlebird" in own else f"--max-positions {tokens}"
+    start = bench.folder(
+        f"start-{model}",
+        f"littlebird-warm-start --from {source} {own} --layers {options.layers} {positions} --out {{}}",
+    )
     checkpoint = bench.train(
         name,
         prepared,
         options.updates,
-        f"{sizes} --batch-size 1 --update-freq {options.documents} "
-        f"--optimizer {'littlebird_adam' if kind == 'littlebird' else 'adam'} --adam-betas '(0.9,0.98)' "
+        f"{(start / 'model.args').read_text().strip()} --max-source-positions {tokens} --batch-size 1 "
+        f"--update-freq {options.documents} --adam-betas '(0.9,0.98)' "
+        f"--optimizer {'littlebird_adam' if 'littlebird' in own else 'adam'} "
         f"--lr {options.lr} --lr-scheduler polynomial_decay --total-num-update {options.updates} "
         f"--warmup-updates {options.updates // 10} --eval-rouge 0",
-        start,
+        start / "checkpoint.pt" if warm else None,
     )
     predicted = bench.folder(
         f"predicted-{name.replace('/', '-')}",
         f"littlebird-predict {prepared} --path {checkpoint} --device cpu --output {{}} --beam {options.beam} "
         f"--no-repeat-ngram-size 3 --min-length 60 --max-length {options.longest} --truncate "
-        f"--max-tokens {8 * (tokens or options.tokens)}",
+        f"--max-tokens {8 * tokens}",
     )
     bench.keep(f"loss/{name}", bench.loss(name))
     score(bench, name, data / "scisumm.test.jsonl.gz", predicted / "predictions.jsonl")
-
-
-def begun(
-    bench: Bench, prepared: Path, source: Path, model: str, kind: str, sizes: str, options: argparse.Namespace
-) -> Path:
-    """A checkpoint whose encoder and decoder have the source's layers."""
-    path = bench.out / f"start-{model}.pt"
-    if path.exists():
-        return path
-    folders = {}
-    for family in {kind, "longformer"} - {"full"}:
-        positions = "" if family == "littlebird" else f"--max-positions {options.tokens}"
-        folders[family] = bench.folder(
-            f"encoder-{family}",
-            f"littlebird-warm-start --from {source} --to {family} --layers {options.layers} --out {{}} {positions}",
-        )
-    plain, encoder = folders["longformer"], folders.get(kind, folders["longformer"])
-    words = f"{prepared} --user-dir {ROOT}/fairseq_littlebird --task summarization {sizes} --cpu"
-    write_start(path, shlex.split(words), encoder / "checkpoint.pt", plain / "checkpoint.pt")
-    return path
-
-
-def write_start(path: Path, words: Sequence[str], encoder: Path, plain: Path) -> None:
-    """Puts an encoder's weights into an encoder–decoder, and those of a plain one into its decoder.
-
-    Args:
-        path: to write.
-        words: the arguments of fairseq-train.
-        encoder: a checkpoint of the encoder alone.
-        plain: a checkpoint of an encoder with the same layers and learned positions.
-    """
-    import torch
-    from fairseq import options, tasks
-    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
-
-    from fairseq_littlebird import register
-
-    register()
-    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), list(words)))
-    model = tasks.setup_task(cfg.task).build_model(cfg.model)
-    content = torch.load(encoder, map_location="cpu", weights_only=True)
-    layers = torch.load(plain, map_location="cpu", weights_only=True)["model"]
-    own = model.state_dict()
-    given = dict(content["model"])
-    stock = "encoder.embed_tokens.weight" in own  # fairseq's encoder has its decoder's names
-    for side in ("encoder", "decoder") if stock else ("decoder",):
-        given |= renamed(layers, side)
-        table, positions = own[f"{side}.embed_positions.weight"], layers["encoder.embeddings.positions.weight"]
-        before = table[: 2 * stock]  # rows that fairseq leaves free
-        given[f"{side}.embed_positions.weight"] = torch.cat([before, positions[: len(table) - len(before)]])
-    given["encoder.embed_tokens.weight"] = layers["encoder.embeddings.words.weight"]
-    given = {key: value for key, value in given.items() if key in own}
-    shared = {own[key].data_ptr() for key in given}  # the output layer is the token embeddings
-    new = {re.sub(r"\d+", "N", key) for key in own if own[key].data_ptr() not in shared}
-    print(f"  {len(given)} of {len(own)} tensors from the source; new: {', '.join(sorted(new))}", flush=True)
-    model.load_state_dict(given, strict=False)
-    content["model"] = model.state_dict()
-    torch.save(content, path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
-
-
-def renamed(layers: dict[str, Any], side: str) -> dict[str, Any]:
-    """An encoder's layers under the names of fairseq's, on one side."""
-    names = {
-        "attention_norm": "self_attn_layer_norm",
-        "ffn_norm": "final_layer_norm",
-        "ffn": "",
-        "attention": "self_attn",
-    }
-    found = {}
-    for key, value in layers.items():
-        if match := re.fullmatch(r"encoder\.layers\.(\d+)\.(attention_norm|ffn_norm|ffn|attention)\.(.*)", key):
-            layer, part, rest = match.groups()
-            rest = re.sub(r"^(q|k|v|out)\.", r"\1_proj.", rest) if part == "attention" else rest
-            found[".".join(filter(None, (side, "layers", layer, names[part], rest)))] = value
-        elif key.startswith("encoder.embeddings.norm."):
-            found[key.replace("encoder.embeddings.norm", f"{side}.layernorm_embedding")] = value
-    return found
 
 
 def quote(bench: Bench, only: Sequence[str], options: argparse.Namespace) -> None:
