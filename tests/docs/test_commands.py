@@ -33,7 +33,10 @@ NEEDS = {
 }
 PAGES = [str(path.relative_to(ROOT)) for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]]
 PAGES.remove("CHANGELOG.md")
-FAIRSEQ = ("fairseq-train", "fairseq-hydra-train", "fairseq-preprocess", "fairseq-validate")
+FAIRSEQ = (
+    *("fairseq-train", "fairseq-hydra-train", "fairseq-preprocess", "fairseq-validate"),
+    *("fairseq-generate", "fairseq-interactive"),
+)
 COMMANDS = {*re.findall(r"^    (littlebird-[\w-]+) =", SETTINGS, re.M)}
 OURS = sorted(COMMANDS - {"littlebird-benchmark", "littlebird-launch"})
 OTHERS = ("littlebird-benchmark", "littlebird-launch", "python", "pip", "torchrun", "srun", "sbatch", "bash", "pytest")
@@ -52,6 +55,7 @@ LESS = {
 }
 TINY = """--arch littlebird_tiny --encoder-layers 2 --encoder-embed-dim 32 --encoder-ffn-embed-dim 48
     --encoder-attention-heads 2 --pack-size 8 --block-size 16""".split()
+TINY_SEQ2SEQ = [word.replace("littlebird_tiny", "littlebird_seq2seq_tiny") for word in TINY]
 TINY_HYDRA = """model=littlebird_tiny machine=cpu model.encoder_layers=2 model.encoder_embed_dim=32
     model.encoder_ffn_embed_dim=48 model.encoder_attention_heads=2 model.pack_size=8 model.block_size=16
     optimization.max_update=2 optimization.update_freq=[1] dataset.batch_size=4 dataset.num_workers=0""".split()
@@ -88,6 +92,7 @@ READ = {
     r"python scripts/experiments/(overfit|reuse|insertion)\.py": "trains for tens of minutes to hours",
     r"python scripts/experiments/device_kernels\.py": "needs an accelerator",
     r"python scripts/experiments/claims\.py": "trains for days",
+    r"python scripts/experiments/summaries\.py": "trains for an hour",
 }
 # a pattern of the whole command -> why its arguments are not read either
 SAID = {
@@ -96,7 +101,7 @@ SAID = {
     r"ruff|mypy|lint-imports": "scripts/test.sh runs it",
 }
 RECIPE = re.compile(
-    r"scripts/(hotpotqa|natural_questions|triviaqa|wikihop|korquad2|classification|question_answering)\.sh"
+    r"scripts/(hotpotqa|natural_questions|triviaqa|wikihop|korquad2|classification|summarization|question_answering)\.sh"
 )
 
 
@@ -105,14 +110,14 @@ def smaller(words):
     given, words = words, list(words[:1])
     for word, before in zip(given[1:], given, strict=False):
         if before == "--arch" and word.endswith("_base") and "_full_" not in word:  # a teacher is as small as MODEL
-            words[-1:] = TINY
+            words[-1:] = TINY_SEQ2SEQ if "seq2seq" in word else TINY
         elif before == "--user-dir" and Path(word).name == "fairseq_littlebird":
             words.append(str(ROOT / "fairseq_littlebird"))
         else:
             words.append(LESS.get(before, word))
     if words[0] == "fairseq-train":
         words += ["--cpu", "--num-workers", "0"]
-    if words[0] == "fairseq-validate":
+    if words[0] in ("fairseq-validate", "fairseq-generate", "fairseq-interactive"):
         words += ["--cpu"]
     if words[0] == "fairseq-hydra-train":
         words[words.index("--config-dir") + 1] = str(ROOT / "configs")
