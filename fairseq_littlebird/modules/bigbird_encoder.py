@@ -38,10 +38,16 @@ class BigBirdEncoder(OneStreamEncoder[BigBirdContext, FullAttentionInternals]):
 
         super().__init__(config, encoder_layers(config, attention, norm_order))
 
-    @torch.compiler.disable  # the numbers of blocks are read off the batch
     def attention_context(
         self, x: Tensor, positions: Tensor | None, padding_mask: Tensor, annotations: TokenAnnotations
     ) -> BigBirdContext:
+        if torch.compiler.is_compiling():  # no decorator: it would import the whole compiler with this file
+            uncompiled: BigBirdContext = torch.compiler.disable(self.context_of)(padding_mask)
+            return uncompiled
+        return self.context_of(padding_mask)
+
+    def context_of(self, padding_mask: Tensor) -> BigBirdContext:
+        """Of a mask <bool>[B, L]; not to be compiled, as the numbers of blocks are read off the batch."""
         (mask, unpadding), L, b = checked_padding(padding_mask), padding_mask.shape[1], self.config.block_size
         last = last_blocks(mask, L, b, padding_mask.device).tolist()
         tables = [self.random_blocks(blocks + 1) for blocks in (last if len(set(last)) > 1 else last[:1])]

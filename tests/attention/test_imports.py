@@ -47,6 +47,14 @@ assert "question_answering" in fairseq.tasks.TASK_REGISTRY
     assert done.returncode == 0, done.stderr
 
 
+def test_loads_no_compiler():
+    """Nobody who does not compile waits for it: it is most of what an import would take."""
+    code = f"import sys\n{chr(10).join(f'import fairseq_littlebird.{package}' for package in PACKAGES)}"
+    code += "\nassert 'torch._dynamo' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_blocker_blocks():
     done = subprocess.run([sys.executable, "-c", f"{BLOCKER}import fairseq"], capture_output=True, text=True)
     assert "ModuleNotFoundError" in done.stderr

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from fairseq_littlebird.modules.config import LittleBirdConfig
+from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
+from fairseq_littlebird.modules.config import BigBirdConfig, LittleBirdConfig
 from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 
 CONFIG = LittleBirdConfig(
@@ -56,6 +59,23 @@ def test_gradients(encoder):
             (model(tokens) * real).sin().sum().backward()
             gradients.append({name: p.grad.clone() for name, p in encoder.named_parameters()})
         torch.testing.assert_close(*gradients)
+
+
+def test_bigbird_reads_its_blocks_outside_of_the_graph():
+    torch._dynamo.reset()
+    sizes = vars(CONFIG).keys() & {field.name for field in dataclasses.fields(BigBirdConfig)}
+    encoder = BigBirdEncoder(
+        BigBirdConfig(**{name: getattr(CONFIG, name) for name in sizes} | {"block_size": 4})
+    ).double()
+    counter = CompileCounterWithBackend("eager")
+    compiled = torch.compile(encoder.eval(), backend=counter, dynamic=True)
+    with torch.no_grad():
+        for length in (23, 64):
+            tokens = text(length)
+            real = tokens != CONFIG.padding_idx
+            torch.testing.assert_close(compiled(tokens)[real], encoder(tokens)[real])
+    assert counter.frame_count
+    torch._dynamo.reset()
 
 
 def test_dropout_is_drawn_anew_each_time(encoder):

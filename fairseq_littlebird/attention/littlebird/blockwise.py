@@ -20,7 +20,7 @@ from fairseq_littlebird.attention.common.masked_softmax import MASKED
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
 from fairseq_littlebird.attention.littlebird.distance_features import DistanceFeatures, distance_features
 from fairseq_littlebird.attention.littlebird.key_ring import GradientRing, KeyRing, of_block, query_blocks
-from fairseq_littlebird.attention.littlebird.spans import Span, spans, window_size, without_ends
+from fairseq_littlebird.attention.littlebird.spans import Span, spans, window_size, clear_ends
 
 INPUTS = (  # of the operators
     "Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, Tensor coefficients, Tensor features, "
@@ -191,7 +191,7 @@ def _attend(
                 p.mul_(keep_mask(p, dropout_p, generator))
             steps.write(of_result, block, (p, values.first(p.shape[2])))
         span.write_back(result, of_result)
-    return without_ends(result, padding_mask)
+    return clear_ends(result, padding_mask)
 
 
 @_attend.register_fake
@@ -225,7 +225,8 @@ def _attend_backward(
         map(torch.zeros_like, (q, k, v, pack_k, pack_v, coefficients.t()))
     )
     generator = torch.Generator(q.device).manual_seed(int(seed))
-    grad = without_ends(grad, padding_mask)
+    if padding_mask is not None:
+        grad = clear_ends(grad.clone(memory_format=torch.contiguous_format), padding_mask)
     for span in spans(padding_mask, q.shape, b, widest):
         n, of_features = span.n, DistanceFeatures(span.of(features), span.of(masked))
         of_grad, of_q, of_k, of_v, of_pack_k, of_pack_v = map(span.of, (grad, q, k, v, pack_k, pack_v))

@@ -84,12 +84,12 @@ def lengths_of(padding_mask: Tensor) -> Tensor:
     return index.masked_fill(padding_mask, 0).amax(dim=1)
 
 
-def without_ends(x: Tensor, padding_mask: Tensor | None) -> Tensor:
-    """<float>[B, H, L, D] with 0 past the last unpadded token of each sequence."""
+def clear_ends(x: Tensor, padding_mask: Tensor | None) -> Tensor:
+    """Overwrites <float>[B, H, L, D] with 0 past the last unpadded token of each sequence, and returns it."""
     if padding_mask is None:
         return x
     past = torch.arange(x.shape[2], device=x.device) >= lengths_of(padding_mask)[:, None]
-    return x.masked_fill(past[:, None, :, None], 0.0)
+    return x.masked_fill_(past[:, None, :, None], 0.0)
 
 
 def _groups(
