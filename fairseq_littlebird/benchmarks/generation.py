@@ -87,13 +87,28 @@ def measure(of: Generation, rounds: int, memory: bool) -> list[Row]:
     written = 1e3 * of.batch * of.tokens
     return [
         Row(
-            of.family, name, of.length, of.batch, of.beam, of.tokens, of.layers, of.sizes.width, of.vocabulary,
-            of.threads, *encode[name], *(written / t for t in (decode[name].median, decode[name].slowest)),
-            written / decode[name].fastest, encode[name].median / encode[OURS].median,
-            decode[name].median / decode[OURS].median, None if peaks[name] is None else peaks[name] / 2**20,
+            family=of.family,
+            model=name,
+            length=of.length,
+            batch=of.batch,
+            beam=of.beam,
+            tokens=of.tokens,
+            layers=of.layers,
+            width=of.sizes.width,
+            vocabulary=of.vocabulary,
+            threads=of.threads,
+            encode_ms=encode[name].median,
+            encode_fastest_ms=encode[name].fastest,
+            encode_slowest_ms=encode[name].slowest,
+            decode_tokens_per_s=written / decode[name].median,
+            decode_slowest=written / decode[name].slowest,
+            decode_fastest=written / decode[name].fastest,
+            encode_ratio=encode[name].median / encode[OURS].median,
+            decode_ratio=decode[name].median / decode[OURS].median,
+            peak_mib=None if (most := peaks[name]) is None else most / 2**20,
         )
         for name in RUNS
-    ]  # fmt: skip
+    ]
 
 
 def timed(of: Generation, rounds: int) -> dict[str, Times]:

@@ -16,6 +16,7 @@ from fairseq_littlebird.benchmarks.comparison import Benchmark, compare
 from fairseq_littlebird.benchmarks.efficiency import EFFICIENCY
 from fairseq_littlebird.benchmarks.encoder import ENCODER, OURS
 from fairseq_littlebird.benchmarks.environment import environment
+from fairseq_littlebird.benchmarks.generation_models import Generation
 from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.processes import OutOfMemory, fresh_process
 from fairseq_littlebird.benchmarks.steps import Step
@@ -94,7 +95,7 @@ def _generation(options: argparse.Namespace) -> None:
     if options.csv and (options.csv.is_dir() or not options.csv.parent.is_dir()):
         raise UserError("cannot be written", str(options.csv), "name a file in a folder that is there")
     settings = [
-        generation.Generation(
+        Generation(
             family, SIZES[options.size], options.layers, options.vocabulary, length, batch, beam, options.tokens,
             options.threads, options.device,
         )

@@ -20,7 +20,7 @@ from fairseq_littlebird.attention.common.masked_softmax import MASKED
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
 from fairseq_littlebird.attention.littlebird.distance_features import DistanceFeatures, distance_features
 from fairseq_littlebird.attention.littlebird.key_ring import GradientRing, KeyRing, of_block, query_blocks
-from fairseq_littlebird.attention.littlebird.spans import Span, spans, window_size, clear_ends
+from fairseq_littlebird.attention.littlebird.spans import Span, clear_ends, spans, window_size
 
 INPUTS = (  # of the operators
     "Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, Tensor coefficients, Tensor features, "
