@@ -18,6 +18,13 @@ from fairseq_littlebird.models.seq2seq_encoder import Seq2SeqEncoder
 from fairseq_littlebird.models.worker_check import check_workers
 
 
+ENCODER_TASKS = (
+    *("masked_lm", "littlebird_masked_lm", "recurring_span_selection", "question_answering"),
+    *("sentence_prediction", "littlebird_sentence_prediction"),
+)
+"""Tasks without a target text."""
+
+
 class Seq2SeqModel(FairseqEncoderDecoderModel):
     """Built from any task with ``source_dictionary`` and ``target_dictionary``, which are the same."""
 
@@ -57,6 +64,13 @@ class Seq2SeqModel(FairseqEncoderDecoderModel):
         check_workers()
         if not cls.supports_padding_insertion and getattr(getattr(task, "cfg", None), "padding_insertion", False):
             raise no_gaps(cls.title)
+        name = str(getattr(getattr(task, "cfg", None), "_name", ""))
+        if name in ENCODER_TASKS:
+            raise UserError(
+                f"--task {name} does not apply to an encoder–decoder",
+                cls.title,
+                "train an encoder with it, then littlebird-warm-start; here --task summarization or translation",
+            )
         dictionary = task.source_dictionary
         if task.target_dictionary is None or task.target_dictionary != dictionary:
             raise UserError(

@@ -13,8 +13,11 @@ import yaml
 from fairseq.criterions import CRITERION_DATACLASS_REGISTRY
 from fairseq.dataclass.configs import FairseqConfig
 from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY, MODEL_REGISTRY
+from fairseq.optim import build_optimizer
+from fairseq.optim.lr_scheduler import build_lr_scheduler
 from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 PACKAGE = Path(__file__).parents[2] / "fairseq_littlebird"
 CONFIGS = PACKAGE.parent / "configs"
@@ -41,7 +44,7 @@ def hydra(fairseq, name, folder, *more, status=0):
 
 
 def test_every_file_is_tried():
-    assert {file.stem for file in CONFIGS.glob("*.yaml")} == RUNS.keys()
+    assert {file.stem for file in CONFIGS.glob("*.yaml")} == RUNS.keys() | {"summarization"}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -96,7 +99,8 @@ def test_machines_hold_nothing_but_machines():
 def test_the_file_itself_comes_first(file):
     """Otherwise its own model section would hide the group's."""
     content = yaml.safe_load(file.read_text())
-    assert content["defaults"] == ["_self_", {"model": "littlebird_base"}, {"machine": "gpu"}]
+    model = "led_base" if file.stem == "summarization" else "littlebird_base"
+    assert content["defaults"] == ["_self_", {"model": model}, {"machine": "gpu"}]
 
 
 ENGLISH = "hotpotqa", "natural_questions", "triviaqa", "wikihop"
@@ -126,6 +130,14 @@ OTHER_MODELS = {
     "2_longformer": ("longformer_base", "attention_window", "512"),
     "2_bigbird": ("bigbird_itc_base", "random_blocks", 3),
     "2_etc": ("bigbird_etc_base", "global_tokens", 256),
+}
+# encoder–decoders: the model, the batch, the learning rate, updates of warmup, the optimizer
+SUMMARIES = ("xsum", "cnn_dailymail", "arxiv", "pubmed", "bigpatent")
+SUMMARY_ROWS = {
+    **{f"17_bigbird_roberta_{data}": ("bigbird_roberta_base", 128, 1e-5, 10000, "adam") for data in SUMMARIES},
+    **{f"17_bigbird_pegasus_{data}": ("bigbird_pegasus_large", 128, 1e-4, 10000, "adafactor") for data in SUMMARIES},
+    "longformer_7_led_base": ("led_base", 16, 3e-5, 1000, "adam"),
+    "longformer_7_led_large": ("led_large", 16, 3e-5, 1000, "adam"),
 }
 CLASSIFICATION_ROWS = {
     "6_littlebird_512": (512, False),
@@ -160,7 +172,7 @@ def test_every_data_set_and_row_is_tried():
     assert {file.stem for file in (CONFIGS / "data_set").glob("*")} == DATA_SETS.keys()
     assert {
         file.stem for file in (CONFIGS / "table").glob("*")
-    } == ROWS.keys() | OTHER_MODELS.keys() | CLASSIFICATION_ROWS.keys()
+    } == ROWS.keys() | OTHER_MODELS.keys() | CLASSIFICATION_ROWS.keys() | SUMMARY_ROWS.keys()
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
@@ -207,6 +219,25 @@ def test_the_command_line_counts_more_than_the_row(name):
 def test_a_row_of_classification(name):
     task = composed("littlebird_sentence_prediction", f"+table={name}").task
     assert (task.max_positions, task.padding_insertion) == CLASSIFICATION_ROWS[name]
+
+
+@pytest.mark.parametrize("name", SUMMARY_ROWS)
+def test_a_row_of_summaries(name):
+    """Whatever fairseq builds of it takes its options."""
+    content = composed("summarization", f"+table={name}")
+    model, batch, lr, warmup, optimizer = SUMMARY_ROWS[name]
+    sizes = yaml.safe_load((CONFIGS / "model" / f"{model}.yaml").read_text())
+    assert {key: content.model[key] for key in sizes} == sizes
+    assert content.dataset.batch_size * content.optimization.update_freq[0] == batch
+    assert (content.optimization.lr[0], content.lr_scheduler.warmup_updates) == (lr, warmup)
+    content = OmegaConf.create(OmegaConf.to_container(content, resolve=True))
+    content.common.tpu = False
+    content.optimizer.lr = content.lr_scheduler.lr = content.optimization.lr
+    built = build_optimizer(content.optimizer, [torch.nn.Parameter(torch.zeros(2, 2))])
+    assert type(built).__name__.lower() == f"fairseq{optimizer}"
+    assert build_lr_scheduler(content.lr_scheduler, built).step_update(warmup) == pytest.approx(lr)
+    comment = (CONFIGS / "table" / f"{name}.yaml").read_text()
+    assert f"+table={name} " in comment and "littlebird-prepare summarization " in comment
 
 
 @pytest.mark.parametrize("name", [*ROWS, *OTHER_MODELS, *CLASSIFICATION_ROWS])
