@@ -17,7 +17,6 @@ from fairseq_littlebird.models.seq2seq_decoder import DecoderPositions, Seq2SeqD
 from fairseq_littlebird.models.seq2seq_encoder import Seq2SeqEncoder
 from fairseq_littlebird.models.worker_check import check_workers
 
-
 ENCODER_TASKS = (
     *("masked_lm", "littlebird_masked_lm", "recurring_span_selection", "question_answering"),
     *("sentence_prediction", "littlebird_sentence_prediction"),

@@ -277,3 +277,59 @@ def test_a_target_past_the_positions(model: Any) -> None:
 def test_a_source_past_the_positions() -> None:
     with pytest.raises(InputError, match="position 99 is past the 64 learned ones"):
         build("led_tiny", max_positions=64)(torch.full((1, 100), 5), None, torch.full((1, 2), EOS))
+
+
+@pytest.mark.parametrize("name", ["recurring_span_selection", "littlebird_masked_lm", "question_answering"])
+def test_tasks_of_encoders_do_not_apply(name: str) -> None:
+    words = dictionary(10)
+    task = SimpleNamespace(
+        cfg=SimpleNamespace(_name=name), source_dictionary=words, target_dictionary=words
+    )  # fmt: skip
+    model = ARCH_MODEL_REGISTRY["led_tiny"]
+    with pytest.raises(UserError, match=f"--task {name} does not apply to an encoder–decoder"):
+        model.build_model(vars(model.config_class()), task)
+
+
+def test_attention_distillation_does_not_apply() -> None:
+    from fairseq_littlebird.criterions.littlebird_distillation import (
+        LittleBirdDistillationCriterion,
+        LittleBirdDistillationCriterionConfig,
+    )
+
+    task = SimpleNamespace(target_dictionary=dictionary(10))
+    with pytest.raises(UserError, match="no task to distil on"):
+        LittleBirdDistillationCriterion(LittleBirdDistillationCriterionConfig(), task)
+
+
+def test_cross_positions_tell_places_apart() -> None:
+    """Two states of an encoder change places: without positions that changes nothing."""
+    target = torch.tensor([[EOS, 5, 6]])
+    for kind, differs in (("sinusoidal", True), ("none", False)):
+        model = build("littlebird_seq2seq_tiny", cross_positions=kind)
+        memory = torch.randn(5, 1, 64)
+        swapped = memory[[0, 3, 2, 1, 4]]
+        a, b = (model.decoder(target, {"encoder_out": [m], "encoder_padding_mask": []})[0] for m in (memory, swapped))
+        assert torch.allclose(a, b, atol=1e-5) != differs, kind
+
+
+def test_cross_positions_follow_the_gaps_of_padding_insertion() -> None:
+    model = build("littlebird_seq2seq_tiny")
+    source, target = batch((40,))
+    plain = torch.arange(40)[None]
+    gaps = plain + 100 * (plain > 20)
+    none, same, moved = (model(source, None, target, positions=p)[0] for p in (None, plain, gaps))
+    torch.testing.assert_close(none, same, atol=2e-6, rtol=1e-5)
+    assert not torch.allclose(same, moved, atol=1e-4)
+    memory = model.encoder(source, positions=gaps)
+    keys = model.decoder.key_positions(memory)
+    torch.testing.assert_close(keys[0, 30], model.decoder.key_positions(model.encoder(batch((140,))[0]))[0, 130])
+
+
+def test_the_encoder_is_linear_in_the_length(model: Any, largest_tensor: Any) -> None:
+    """No tensor grows with the square of L; a dense map of one head would have L² numbers."""
+    largest = []
+    for length in (256, 512):
+        with largest_tensor() as seen, torch.no_grad():
+            model.encoder(batch((length,))[0])
+        largest.append(seen.numel)
+    assert largest[1] <= 2.2 * largest[0]
