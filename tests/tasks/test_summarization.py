@@ -68,19 +68,19 @@ def data(tiny, files, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def train(fairseq):
-    def train(data, save_dir, model, updates, *more, status=0):
+def trained(fairseq):
+    def trained(data, save_dir, model, updates, *more, status=0):
         own = [data, *TRAINING, *SIZES[model].split(), "--save-dir", save_dir, "--max-update", updates, *more]
         return fairseq("train", *own, status=status)
 
-    return train
+    return trained
 
 
 @pytest.fixture(scope="module")
-def runs(train, data, tmp_path_factory):
+def runs(trained, data, tmp_path_factory):
     """Model -> the folder of a run over an epoch and a bit, and what it printed."""
     folder = tmp_path_factory.mktemp("runs")
-    return {model: (folder / model, train(data, folder / model, model, 6)) for model in SIZES}
+    return {model: (folder / model, trained(data, folder / model, model, 6)) for model in SIZES}
 
 
 def losses(found):
@@ -88,12 +88,12 @@ def losses(found):
 
 
 @pytest.mark.parametrize("model", SIZES)
-def test_an_interrupted_run_equals_an_uninterrupted_one(train, logged, data, runs, model, tmp_path):
+def test_an_interrupted_run_equals_an_uninterrupted_one(trained, logged, data, runs, model, tmp_path):
     folder, straight = runs[model]
     wanted = losses(logged(straight, "train_inner"))
     assert sorted(wanted) == [1, 2, 3, 4, 5, 6] and len(set(wanted.values())) > 1
-    train(data, tmp_path, model, 3)
-    second = train(data, tmp_path, model, 6)
+    trained(data, tmp_path, model, 3)
+    second = trained(data, tmp_path, model, 6)
     assert losses(logged(second, "train_inner")) == {n: wanted[n] for n in (4, 5, 6)}
     one, other = (torch.load(path / "checkpoint_last.pt", weights_only=True)["model"] for path in (folder, tmp_path))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -186,16 +186,16 @@ def test_a_program_gets_the_same_alone_and_together(runs, files):
         assert np.allclose([s.score for s in together], [s.score for s in alone], atol=1e-5)
 
 
-def test_a_model_begins_with_what_it_was_trained_with(train, data, tmp_path):
-    train(data, tmp_path, "led", 1, "--decoder-start", "<s>", "--disable-validation")
+def test_a_model_begins_with_what_it_was_trained_with(trained, data, tmp_path):
+    trained(data, tmp_path, "led", 1, "--decoder-start", "<s>", "--disable-validation")
     task = LittleBird.from_pretrained(tmp_path).task
     assert task.decoder_start == task.dictionary.bos()
-    assert "no '<x>' for --decoder-start" in train(data, tmp_path, "led", 1, "--decoder-start", "<x>", status=2).stderr
+    assert "no '<x>' for --decoder-start" in trained(data, tmp_path, "led", 1, "--decoder-start", "<x>", status=2).stderr
 
 
-def test_folders_joined_by_colons_are_taken_in_turn(train, logged, tiny, data, files, tmp_path):
+def test_folders_joined_by_colons_are_taken_in_turn(trained, logged, tiny, data, files, tmp_path):
     other = prepared(tiny, tmp_path / "other", "--train", files["valid"])
-    done = train(f"{data}:{other}", tmp_path / "run", "led", 6, "--batch-size", 20)
+    done = trained(f"{data}:{other}", tmp_path / "run", "led", 6, "--batch-size", 20)
     epochs = {int(r["num_updates"]): int(r["epoch"]) for r in logged(done, "train_inner")}
     assert epochs == {1: 1, 2: 1, 3: 1, 4: 2, 5: 3, 6: 3}
 
@@ -211,16 +211,16 @@ LONG = {"id": "long", "document": "stone " * 200, "summary": "tower " * 40}
         (["--truncate-source", "--truncate-target"], ""),
     ],
 )
-def test_what_is_longer_than_the_model_is_told_or_cut(train, tiny, files, tmp_path, more, line):
+def test_what_is_longer_than_the_model_is_told_or_cut(trained, tiny, files, tmp_path, more, line):
     lines = [*records("long", 3), LONG]
     data = prepared(tiny, tmp_path / "data", "--train", write(tmp_path / "long.jsonl", lines))
-    done = train(data, tmp_path / "run", "led", 1, "--disable-validation", *more, status=2 if line else 0)
+    done = trained(data, tmp_path / "run", "led", 1, "--disable-validation", *more, status=2 if line else 0)
     assert line in done.stderr
     if not line:
         assert '"train_bsz": "4"' in done.stdout
 
 
-def test_an_encoder_alone_is_refused(train, fairseq, data, span_model, tmp_path, capsys):
+def test_an_encoder_alone_is_refused(trained, fairseq, data, span_model, tmp_path, capsys):
     own = [word for word in TRAINING if word != "--padding-insertion"]
     done = fairseq("train", data, *own, "--arch", "littlebird_tiny", "--save-dir", tmp_path, status=2)
     assert "--arch littlebird_tiny is an encoder alone" in done.stderr
