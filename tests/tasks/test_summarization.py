@@ -190,7 +190,8 @@ def test_a_model_begins_with_what_it_was_trained_with(trained, data, tmp_path):
     trained(data, tmp_path, "led", 1, "--decoder-start", "<s>", "--disable-validation")
     task = LittleBird.from_pretrained(tmp_path).task
     assert task.decoder_start == task.dictionary.bos()
-    assert "no '<x>' for --decoder-start" in trained(data, tmp_path, "led", 1, "--decoder-start", "<x>", status=2).stderr
+    done = trained(data, tmp_path, "led", 1, "--decoder-start", "<x>", status=2)
+    assert "no '<x>' for --decoder-start" in done.stderr
 
 
 def test_folders_joined_by_colons_are_taken_in_turn(trained, logged, tiny, data, files, tmp_path):
