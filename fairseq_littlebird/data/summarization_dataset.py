@@ -42,7 +42,7 @@ class Tokens:
         return len(self.items)
 
     def __getitem__(self, index: int) -> Tensor:
-        item = torch.as_tensor(np.array(self.items[index], dtype=np.int64))
+        item = torch.as_tensor(np.asarray(self.items[index]).astype(np.int64))
         if self.limit is None or len(item) <= self.limit:
             return item
         return torch.cat([item[: self.limit - 1], item[-1:]])

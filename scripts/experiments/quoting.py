@@ -1,4 +1,4 @@
-"""Documents to quote from: one sentence of each is marked, anywhere, and the summary is that sentence.
+"""Documents to quote from: one sentence of each is marked, anywhere, and the summary is that sentence with its mark.
 
     python quoting.py --out DIR --tokens 4096 --train 2000 --valid 50 --test 200
 
@@ -46,7 +46,9 @@ def write(folder: Path, tokens: int, counts: dict[str, int], seed: int) -> None:
         with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
             for n in range(count):
                 text, marked, place = document(rng, vocabulary, tokens)
-                file.write(json.dumps({"id": f"{n}-{place}", "document": text, "summary": marked}) + "\n")
+                # with its mark, as the first word is then found as the others are: it follows the word before it
+                summary = f"{MARK} {marked}"
+                file.write(json.dumps({"id": f"{n}-{place}", "document": text, "summary": summary}) + "\n")
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ from fairseq_littlebird.inference.final_answer import best_span, yes_no_or_span
 from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.inference.pages.edges import Edges, edges
 from fairseq_littlebird.inference.pages.index_page import Pages
-from fairseq_littlebird.inference.pages.marks import AROUND, Mark, around, marked
-from fairseq_littlebird.inference.pages.question_page import WHOLE, page
+from fairseq_littlebird.inference.pages.marks import AROUND, WHOLE, Mark, around, marked
+from fairseq_littlebird.inference.pages.question_page import page
 from fairseq_littlebird.inference.prediction_files import write_predictions
 
 HOSTILE = (

@@ -127,6 +127,22 @@ def test_classification(student, tmp_path):
     assert value(evaluate, "--gold") == str(tmp_path / "out" / "data" / "valid.gold.json")
 
 
+@pytest.mark.parametrize(("to", "positions"), [("littlebird_seq2seq", False), ("led", True)])
+def test_summarization(tmp_path, to, positions):
+    given = ["--train", __file__, "--dev", __file__, "--from", tmp_path, "--to", to, "--max-tokens", 1000]
+    more = ["--max-summary-tokens", 90, "--out", tmp_path / "out", "--beam", 2, "--dry-run", "--", "--fp16"]
+    start, prepare, train, predict, evaluate = commands(recipe("summarization", *given, *more))
+    assert value(start, "--to") == to and ("--max-positions" in start) == positions
+    assert prepare[:2] == ["littlebird-prepare", "summarization"] and value(prepare, "--max-summary-tokens") == "90"
+    assert value(train, "--task") == "summarization" and train[-1] == "--fp16"
+    assert value(train, "--finetune-from-model") == f"{value(start, '--out')}/checkpoint.pt"
+    assert ("--padding-insertion" in train) == (to == "littlebird_seq2seq")
+    assert value(predict, "--beam") == "2" and value(predict, "--max-length") == "89"
+    assert value(evaluate, "--predictions") == f"{value(predict, '--output')}/predictions.jsonl"
+    wrong = recipe("summarization", *given, "--to", "bert", "--out", tmp_path / "out")
+    assert wrong.returncode == 2 and wrong.stderr == "summarization: --to bert: no such model; see --help\n"
+
+
 def test_a_model_without_its_options(student, tmp_path):
     (student / "model.args").unlink()
     given = ["--train", __file__, "--dev", __file__, "--model", student, "--out", tmp_path / "out", "--dry-run"]

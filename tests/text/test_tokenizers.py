@@ -492,3 +492,28 @@ def test_numbers_are_the_vocabulary_s_own(sentencepiece_path, gpt2_folder, vocab
     model = sentencepiece.SentencePieceProcessor(model_file=str(sentencepiece_path))
     numbers = load_tokenizer(sentencepiece_path).numbers()
     assert [model.piece_to_id(symbol) for symbol in numbers] == [*numbers.values()] == [*range(model.get_piece_size())]
+
+
+@pytest.mark.parametrize("text", ["The statement, 漢字 한국.", "Ünïcode 👩 (é) and the  rest!", "the rest"])
+def test_symbols_spell_their_text(text, sentencepiece_path, gpt2_folder, vocab_file, json_file):
+    """But for what a tokenizer's normalization changes, and what its vocabulary lacks."""
+
+    def letters(text):
+        return "".join(unicodedata.normalize("NFKC", text).split())
+
+    for path in (sentencepiece_path, gpt2_folder, vocab_file, json_file):
+        tokenizer = cached_tokenizer(path)
+        symbols = tokenizer.tokenize(text)
+        written = tokenizer.decode([UNKNOWN, "<s>", *symbols, "</s>"])
+        assert UNKNOWN in symbols or letters(written) == letters(text)
+        assert not written.count("##") and tokenizer.decode([]) == ""
+
+
+def test_wordpiece_spells_words_and_punctuation_as_they_are_written(vocab_file):
+    tokenizer = cached_tokenizer(vocab_file)
+    assert tokenizer.decode(tokenizer.tokenize("The stating. Is it?")) == "The stating. Is it?"
+
+
+def test_byte_bpe_spells_spaces(gpt2_folder):
+    tokenizer = cached_tokenizer(gpt2_folder)
+    assert tokenizer.decode(tokenizer.tokenize("the  state 👩\n of")) == "the  state 👩\n of"

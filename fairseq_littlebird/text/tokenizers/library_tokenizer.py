@@ -22,7 +22,7 @@ class LibraryTokenizer:
         files: see :class:`Tokenizer`.
         numbers: symbols are the vocabulary's numbers instead of its pieces.
         unknown: the vocabulary's name for an unknown token.
-        decoder: of ``tokenizers.decoders``; None takes the tokenizer's own.
+        decoder: of ``tokenizers.decoders``; None takes the tokenizer's own, or WordPiece's.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class LibraryTokenizer:
         self.kind = kind
         self.files = files
         self._tokenizer = tokenizer
-        self._decoder = decoder or tokenizer.decoder
+        self._decoder = decoder or tokenizer.decoder or tokenizers_library().decoders.WordPiece()
         tokenizer.no_truncation()
         tokenizer.no_padding()
         special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
@@ -70,7 +70,8 @@ class LibraryTokenizer:
 
     def decode(self, symbols: Iterable[str]) -> str:
         pieces = [self._piece[symbol] for symbol in symbols if symbol in self._piece]
-        return " ".join(pieces) if self._decoder is None else self._decoder.decode(pieces).strip()
+        text: str = self._decoder.decode(pieces)
+        return text.strip()
 
     def _encode(self, text: str) -> Any:
         self._tokenizer.encode_special_tokens = True  # as text; pickling forgets it
