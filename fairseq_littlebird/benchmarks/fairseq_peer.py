@@ -8,7 +8,7 @@ from fairseq.data import Dictionary
 from fairseq.models.roberta.model import RobertaEncoder, base_architecture
 from torch import Tensor, nn
 
-from fairseq_littlebird.benchmarks.workload import Workload
+from fairseq_littlebird.benchmarks.workload import PAD, Workload
 from fairseq_littlebird.modules.size_names import FAIRSEQ
 
 
@@ -31,6 +31,8 @@ class FairseqRoberta(nn.Module):
         self.encoder.lm_head = nn.Identity()  # unused
 
     def forward(self, tokens: Tensor, padding_mask: Tensor | None) -> Tensor:
-        """<int64>[B, L] to <float>[B, L, C]; padding is read off the tokens."""
+        """<int64>[B, L] to <float>[B, L, C]."""
+        if padding_mask is not None:  # which fairseq reads off the tokens
+            tokens = tokens.masked_fill(padding_mask, PAD)
         hidden: Tensor = self.encoder.extract_features(tokens)[0]
         return hidden

@@ -1,10 +1,11 @@
 """USWAttn, one query block after another: time and memory linear in L, nothing of size [L, W] anywhere.
 
-The keys a query block needs stay in one small ring, see :class:`KeyRing`. The backward pass walks the same way and
-computes the probabilities again. :func:`distance_features` makes once a batch what all layers' biases are made of.
+The keys that query blocks need stay in a small ring, see :class:`KeyRing`. Of small models several sequences walk side
+by side, see :func:`spans`. The backward pass walks the same way and computes the probabilities again.
+:func:`distance_features` makes once a batch what all layers' biases are made of.
 
-Legend: B batch, L tokens, S pack size, H heads, D head width, b block size, n tokens of one sequence up to its last
-unpadded one, m ≤ b queries of a block, W = S + 4b keys of a block (S + 3b where the window holds the global block).
+Legend: B batch, L tokens, S pack size, H heads, D head width, b block size; of a span n tokens of its longest sequence,
+G sequences, J segments of each, N = G · J · H rows; m ≤ b queries of a block, W its keys.
 """
 
 from __future__ import annotations
