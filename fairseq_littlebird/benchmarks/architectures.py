@@ -17,7 +17,7 @@ from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.workload import SIZES, Workload
 from fairseq_littlebird.modules.size_names import FAIRSEQ
 
-LAYERS = {"tiny": 3, "base": 12, "large": 24}
+LAYERS = {"tiny": 3, "minilm": 6, "base": 12, "large": 24}
 FULL, ETC = "full", "bigbird-etc"
 OF_PEERS, OF_GLOBALS = "transformers-", " G="  # before a peer's name; before the number of ETC's global tokens
 
@@ -51,7 +51,8 @@ def masked_lm(family: str, workload: Workload, **options: Any) -> MaskedLanguage
         options: of this architecture alone.
     """
     sizes = workload.sizes
-    arch = f"{family}_{next((name for name, named in SIZES.items() if named.width == sizes.width), 'base')}"
+    named = (f"{family}_{name}" for name, of_name in SIZES.items() if of_name.width == sizes.width)
+    arch = next((name for name in named if name in ARCH_CONFIG_REGISTRY), f"{family}_base")
     given = Namespace(
         **{FAIRSEQ[name]: value for name, value in workload.encoder_sizes().items()},
         max_positions=workload.length,

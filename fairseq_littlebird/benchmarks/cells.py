@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,10 +92,25 @@ def append(path: Path, cells: Sequence[Cell]) -> None:
 
 def check(path: Path) -> None:
     """Raises the UserError of :func:`append` before the work that makes the rows."""
-    if path.is_dir() or not path.parent.is_dir():
-        raise UserError("cannot be written", str(path), "name a file in a folder that is there")
+    check_folder(path)
     if path.exists():
         read(path)
+
+
+def check_folder(path: Path) -> None:
+    """Raises a UserError where no file can be."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError("cannot be written", str(path), "name a file in a folder that is there")
+
+
+def write_json(path: Path, cells: Sequence[Cell]) -> None:
+    """A list with an object for each cell, under the names of the columns.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    check_folder(path)
+    path.write_text(json.dumps([dataclasses.asdict(cell) for cell in cells], indent=1) + "\n", "utf-8")
 
 
 def read(path: Path) -> list[Cell]:

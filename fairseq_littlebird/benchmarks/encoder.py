@@ -67,7 +67,18 @@ PRECISIONS: dict[str, Callable[[Workload], nn.Module]] = {
     f"{OURS}-bfloat16": littlebird_bfloat16,
     f"{OURS}-int8": littlebird_int8,
 }
-ENCODERS: dict[str, Callable[[Workload], nn.Module]] = {OURS: littlebird, **PRECISIONS, **PEERS}
+
+
+def fairseq_roberta(workload: Workload) -> nn.Module:
+    """fairseq's own, imported where it is asked for."""
+    from fairseq_littlebird.benchmarks.fairseq_peer import FairseqRoberta
+
+    return FairseqRoberta(workload)
+
+
+OTHERS: dict[str, Callable[[Workload], nn.Module]] = {**PRECISIONS, "fairseq": fairseq_roberta}
+"""What is compared only where it is named."""
+ENCODERS: dict[str, Callable[[Workload], nn.Module]] = {OURS: littlebird, **OTHERS, **PEERS}
 
 
 def encoder_run(model: nn.Module, workload: Workload) -> Callable[[], None]:

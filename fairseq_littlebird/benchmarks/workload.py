@@ -41,6 +41,7 @@ class Sizes:
 
 SIZES = {
     "tiny": Sizes(64, 4, 256, 32, 32),
+    "minilm": Sizes(384, 12, 1536, 64, 64),  # of the distilled encoders that are deployed on CPUs
     "base": Sizes(768, 12, 3072, 64, 64),
     "large": Sizes(1024, 16, 4096, 64, 64),
 }

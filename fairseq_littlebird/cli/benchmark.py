@@ -190,6 +190,8 @@ def _compare(
         steps.append((workload, allocator, chosen))
     if options.csv:
         cells.check(options.csv)
+    if options.json:
+        cells.check_folder(options.json)
     if options.plot:
         plot.load_matplotlib()
     print(", ".join(f"{key} {value}" for key, value in environment(options.device).items() if value))
@@ -211,7 +213,9 @@ def _compare(
 
 
 def _show(found: Sequence[cells.Cell], options: argparse.Namespace) -> None:
-    """The Markdown and the picture, if asked for."""
+    """The JSON file, the Markdown and the picture, if asked for."""
+    if options.json:
+        cells.write_json(options.json, found)
     if options.markdown:
         print(table.markdown(found))
     if options.plot:

@@ -11,7 +11,7 @@ import torch
 from fairseq_littlebird.benchmarks import architectures, pipeline
 from fairseq_littlebird.benchmarks.attention import CHOICES
 from fairseq_littlebird.benchmarks.efficiency import VOCABULARY
-from fairseq_littlebird.benchmarks.encoder import PRECISIONS
+from fairseq_littlebird.benchmarks.encoder import OTHERS, PRECISIONS
 from fairseq_littlebird.benchmarks.generation_models import FAMILIES
 from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.processes import ALLOCATORS
@@ -67,10 +67,10 @@ def parser() -> argparse.ArgumentParser:
     encoder.add_argument(
         "--peers",
         nargs="*",
-        choices=[*PEERS, *PRECISIONS],
+        choices=[*PEERS, *OTHERS],
         metavar="NAME",
-        help=f"models of transformers to compare with (without NAME all of {', '.join(PEERS)}), or LittleBird in "
-        f"another precision ({', '.join(PRECISIONS)})",
+        help=f"models of transformers to compare with (without NAME all of {', '.join(PEERS)}), LittleBird in "
+        f"another precision ({', '.join(PRECISIONS)}), or fairseq's RoBERTa (fairseq)",
     )
 
     efficiency = commands.add_parser(
@@ -205,7 +205,10 @@ def _measured(lengths: Sequence[int] = (512, 1024, 2048, 4096, 8192), memory: bo
     """The options that attention, encoder and efficiency share."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument(
-        "--size", choices=SIZES, default="base", help="model size: tiny, base and large have width 64, 768 and 1024"
+        "--size",
+        choices=SIZES,
+        default="base",
+        help="model size: tiny, minilm, base and large have width 64, 384, 768 and 1024",
     )
     for name, least in DIMENSIONS.items():
         kind = _positive if least else _count
@@ -247,6 +250,7 @@ def _measured(lengths: Sequence[int] = (512, 1024, 2048, 4096, 8192), memory: bo
 def _shown() -> argparse.ArgumentParser:
     """Options for what to do with the figures."""
     parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the environment to this file")
     parser.add_argument("--markdown", action="store_true", help="also print a Markdown table")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="plot time and memory per token against length")
     return parser

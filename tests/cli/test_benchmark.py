@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import sys
@@ -38,7 +39,8 @@ def cells_of(path):
 def test_encoder(in_forks, tmp_path, capsys):
     path = tmp_path / "a.csv"
     arguments = f"encoder --lengths 40 --modes forward --peers full --markdown --csv {path}".split()
-    main([*arguments, *SMALL])
+    main([*arguments, *SMALL, "--json", str(tmp_path / "a.json")])
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == [dataclasses.asdict(cell) for cell in read(path)]
     assert cells_of(path) == [("forward", 40, "default", model) for model in ("littlebird", "full", "floor")]
     for cell in read(path):
         assert cell.benchmark == "encoder" and cell.layers == 2 and cell.width == 64 and cell.processor

@@ -1,10 +1,11 @@
 """USWAttn, one query block after another: time and memory linear in L, nothing of size [L, W] anywhere.
 
-The keys a query block needs stay in one small ring, see :class:`KeyRing`. The backward pass walks the same way and
-computes the probabilities again. :func:`distance_features` makes once a batch what all layers' biases are made of.
+The keys that query blocks need stay in a small ring, see :class:`KeyRing`. Of small models several sequences walk side
+by side, see :func:`spans`. The backward pass walks the same way and computes the probabilities again.
+:func:`distance_features` makes once a batch what all layers' biases are made of.
 
-Legend: B batch, L tokens, S pack size, H heads, D head width, b block size, n tokens of one sequence up to its last
-unpadded one, m ≤ b queries of a block, W = S + 4b keys of a block (S + 3b where the window holds the global block).
+Legend: B batch, L tokens, S pack size, H heads, D head width, b block size; of a span n tokens of its longest sequence,
+G sequences, J segments of each, N = G · J · H rows; m ≤ b queries of a block, W its keys.
 """
 
 from __future__ import annotations
@@ -65,6 +66,15 @@ def blockwise_unpack_window_attention(
     return result
 
 
+def factor_dtype(x: Tensor, wide: torch.dtype) -> torch.dtype:
+    """Of products whose results are rounded to the type of ``x`` anyway; scores stay in the wide one.
+
+    bfloat16 where the processor multiplies it faster than float32.
+    """
+    fast = x.dtype == torch.bfloat16 and x.device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return x.dtype if fast else wide
+
+
 class _Steps:
     """What the forward and the backward pass of one span have in common.
 
@@ -81,14 +91,15 @@ class _Steps:
         self, x: Tensor, keys: KeyRing, coefficients: Tensor, features: DistanceFeatures, span: Span, padded: bool
     ) -> None:
         self.keys, self.span, self.coefficients, self.features = keys, span, coefficients, features
-        self.padded, self.wide, self.scale = padded, coefficients.dtype, x.shape[3] ** -0.5
+        self.padded, self.scale = padded, x.shape[3] ** -0.5
+        self.wide, self.factor = coefficients.dtype, factor_dtype(x, coefficients.dtype)
         self.tokens = x.shape[2]
         self.buffers: dict[str, Tensor] = {}
 
-    def buffer(self, name: str, *shape: int) -> Tensor:
+    def buffer(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """Memory that every step uses again."""
         if name not in self.buffers or self.buffers[name].numel() < math.prod(shape):
-            self.buffers[name] = self.keys.flat.new_empty(shape)
+            self.buffers[name] = self.keys.flat.new_empty(shape, dtype=dtype)
         return self.buffers[name].flatten()[: math.prod(shape)].view(shape)
 
     def width(self, block: int) -> int:
@@ -103,15 +114,21 @@ class _Steps:
         """The queries of one step, <any>[G, J, H, m, D] of [G, H, n, D]."""
         return of_block(x, self.keys.b, block, self.span, m, slice(0, self.span.segments))
 
-    def rows(self, x: Tensor, block: int, m: int) -> Tensor:
-        """The same as <float32 or wider>[N, m, D]."""
-        return self.view(x, block, m).to(self.wide).reshape(-1, m, x.shape[3])
+    def rows(self, x: Tensor, block: int, m: int, dtype: torch.dtype | None = None) -> Tensor:
+        """The same as <float32 or wider>[N, m, D], or of the type given."""
+        return self.view(x, block, m).to(dtype or self.wide).reshape(-1, m, x.shape[3])
 
-    def write(self, to: Tensor, block: int, factors: tuple[Tensor, Tensor], scale: float = 1.0) -> None:
-        """The product of [N, m, W] and [N, W, D], scaled, to the queries of one step of ``to`` [G, H, n, D]."""
+    def as_factor(self, scores: Tensor, scale: float = 1.0) -> Tensor:
+        """Probabilities or their gradients [N, m, W] as products take them, scaled."""
+        if self.factor != scores.dtype:
+            return torch.mul(scores, scale, out=self.buffer("factor", *scores.shape, dtype=self.factor))
+        return scores if scale == 1.0 else scores.mul_(scale)
+
+    def write(self, to: Tensor, block: int, factors: tuple[Tensor, Tensor]) -> None:
+        """The product of [N, m, W] and [N, W, D] to the queries of one step of ``to`` [G, H, n, D]."""
         (N, m, _), D = factors[0].shape, to.shape[3]
-        view, product = self.view(to, block, m), self.buffer("product", N, m, D)
-        view.copy_(torch.baddbmm(product, *factors, beta=0, alpha=scale, out=product).view(view.shape))
+        view, product = self.view(to, block, m), self.buffer("product", N, m, D, dtype=self.factor)
+        view.copy_(torch.bmm(*factors, out=product).view(view.shape))
 
     def distances(self, block: int, m: int) -> Tensor:
         """<float32 or wider>[G or 1, J, 3, m·W]."""
@@ -181,7 +198,7 @@ def _attend(
         of_q, of_k, of_v, of_pack_k, of_pack_v, of_result = map(span.of, (q, k, v, pack_k, pack_v, result))
         n, of_features = span.n, DistanceFeatures(span.of(features), span.of(masked))
         keys = KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, wide)
-        values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, wide)
+        values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, factor_dtype(q, wide))
         steps = _Steps(of_q, keys, coefficients, of_features, span, padding_mask is not None)
         for block, m in query_blocks(n, b, span):
             keys.enter(block)
@@ -189,7 +206,7 @@ def _attend(
             p = steps.probabilities(steps.rows(of_q, block, m), steps.distances(block, m), block, m)
             if dropout_p:
                 p.mul_(keep_mask(p, dropout_p, generator))
-            steps.write(of_result, block, (p, values.first(p.shape[2])))
+            steps.write(of_result, block, (steps.as_factor(p), values.first(p.shape[2])))
         span.write_back(result, of_result)
     return clear_ends(result, padding_mask)
 
@@ -220,7 +237,7 @@ def _attend_backward(
     seed: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     (_, _, L, D), b, wide = q.shape, block_size, coefficients.dtype
-    widest, scale = window_size(L, b, pack_k.shape[2]), D**-0.5
+    widest, scale, factor = window_size(L, b, pack_k.shape[2]), D**-0.5, factor_dtype(q, wide)
     results = dq, dk, dv, dpack_k, dpack_v, dcoefficients = tuple(
         map(torch.zeros_like, (q, k, v, pack_k, pack_v, coefficients.t()))
     )
@@ -233,12 +250,13 @@ def _attend_backward(
         of_dq, of_dk, of_dv, of_dpack_k, of_dpack_v = parts = [span.of(t) for t in results[:5]]
         keys = KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, wide)
         values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, wide)
+        factors = keys if factor == wide else KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, factor)
         dkeys = GradientRing(of_dk[:, :, :n], of_dpack_k, span, b, widest, wide)
         dvalues = GradientRing(of_dv[:, :, :n], of_dpack_v, span, b, widest, wide)
         steps = _Steps(of_q, keys, coefficients, of_features, span, padding_mask is not None)
         for block, m in query_blocks(n, b, span):
-            keys.enter(block)
-            values.enter(block)
+            for ring in {keys, values, factors}:
+                ring.enter(block)
             q_rows, g_rows, distances = (
                 steps.rows(of_q, block, m),
                 steps.rows(of_grad, block, m),
@@ -251,12 +269,13 @@ def _attend_backward(
             if dropout_p:
                 keep = keep_mask(p, dropout_p, generator)
                 dropped, dp = p * keep, dp.mul_(keep)
-            dvalues.add(dropped, g_rows)
+            dvalues.add(steps.as_factor(dropped), g_rows.to(steps.factor))
             # not grad · result: a rounded result, times distances, would drown the slopes' gradients
             ds = torch.ops.aten._softmax_backward_data.out(dp, p, 2, wide, grad_input=dp)
             steps.add_gradient(ds, distances, to=dcoefficients)
-            dkeys.add(ds, q_rows, scale)
-            steps.write(of_dq, block, (ds, keys.first(W)), scale)
+            ds = steps.as_factor(ds, scale)
+            dkeys.add(ds, q_rows.to(steps.factor))
+            steps.write(of_dq, block, (ds, factors.first(W)))
             for ring in (dkeys, dvalues):
                 ring.leave(block, last=block == span.first + span.blocks - 1)
         for whole, part in zip(results, parts, strict=False):

@@ -29,8 +29,8 @@ class DistanceFeatures(NamedTuple):
     """<float32 or wider>[R, 3, L · (S + 4b)]: how far each key is to the left, to the right, or whether it is first; R
     is 1 where all sequences are alike. A block's m·W begin at its number times b·W (of the widest)."""
     masked: Tensor
-    """<float32 or wider>[R, n, S + 4b]: MASKED, added to the scores of what is no key of a block, otherwise 0; W are
-    used."""
+    """<float32 or wider>[R, n, S + 4b]: MASKED, to be added to the scores of what is no key of a block, otherwise 0;
+    the first W are used."""
 
 
 def distance_features(
@@ -96,7 +96,7 @@ def _tokens(block: int, L: int, b: int) -> tuple[Tensor, Tensor]:
     """Which token each key of a block is (<int64>[W-S]), and where it is none that the block sees (<bool>[W-S])."""
     keys = torch.arange(window_size(L, b, 0, block))
     slots = keys // b
-    if L <= RING_BLOCKS * b:  # which hold all
+    if RING_BLOCKS * b >= L:  # which hold all
         return keys, (slots > 0) & ((slots - block).abs() > 1)
     # the one of the block and its neighbours whose turn it is in each slot; last, the global block
     number = block - 1 + (slots - (block - 1)) % RING_BLOCKS

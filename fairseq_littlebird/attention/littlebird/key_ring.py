@@ -77,7 +77,7 @@ class KeyRing:
 
     def first(self, W: int) -> Tensor:
         """So many keys of each head, <float>[G · J · H, W, D]."""
-        return self.flat if W == self.flat.shape[1] else self.flat[:, :W]
+        return self.flat if self.flat.shape[1] == W else self.flat[:, :W]
 
     def pieces(self, block: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Views of the sequences' and of the rows' memory of one block: the whole ones, then what the end cuts."""
@@ -102,13 +102,13 @@ class GradientRing(KeyRing):
     def fill(self) -> None:
         pass
 
-    def add(self, left: Tensor, right: Tensor, scale: float = 1.0) -> None:
-        """Adds leftᵀ right, scaled; left <float>[G · J · H, m, W], right <float>[G · J · H, m, D]."""
+    def add(self, left: Tensor, right: Tensor) -> None:
+        """Adds leftᵀ right; left <float>[G · J · H, m, W], right <float>[G · J · H, m, D]."""
         rows = self.first(left.shape[2])
-        if rows is self.flat:
-            rows.baddbmm_(left.transpose(1, 2), right, alpha=scale)
-        else:  # of a part torch would make a product a head
-            rows.add_(torch.bmm(left.transpose(1, 2), right), alpha=scale)
+        if rows is self.flat and left.dtype == rows.dtype:
+            rows.baddbmm_(left.transpose(1, 2), right)
+        else:  # to a part of them torch would make a product a head
+            rows.add_(torch.bmm(left.transpose(1, 2), right))
 
     def leave(self, block: int, last: bool) -> None:
         """Writes out what no block after ``block`` adds to."""

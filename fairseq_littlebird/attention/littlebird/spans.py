@@ -67,7 +67,7 @@ def spans(padding_mask: Tensor | None, shape: Sequence[int], block_size: int, wi
         count = sequences.stop - sequences.start if isinstance(sequences, slice) else len(sequences)
         whole, every = n // block_size, -(-n // block_size)
         segments, first = rows // count, 0
-        if segments > 1 and L > RING_BLOCKS * block_size and whole > 2:
+        if segments > 1 and RING_BLOCKS * block_size < L and whole > 2:
             blocks = RING_BLOCKS * -(-(whole - 2) // (RING_BLOCKS * segments))
             segments = (whole - 2) // blocks
             if segments > 1:
