@@ -4,16 +4,20 @@
 #
 #   scripts/quickstart.sh                                  Python's own documentation, nothing downloaded
 #   scripts/quickstart.sh --data my.json --text my.txt     your questions (SQuAD format), your text
+#   scripts/quickstart.sh --smoke                          every step with next to no training, in under two minutes
+#   scripts/quickstart.sh --minutes 5                      as much training as fits
 #
 # Every step is printed before it runs and can be run by hand.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-data=() text=() test=() join=() longest=() out=quickstart dataset=squad rss_updates=500 qa_updates=1300 vocabulary=4000
+data=() text=() test=() join=() longest=() out=quickstart dataset=squad vocabulary=4000
+rss_updates='' qa_updates='' minutes='' workers='' pages=()
 usage() {
     cat <<EOF
 usage: scripts/quickstart.sh [--data FILE --text FILE] [--test FILE] [--dataset NAME] [--join-articles] [--out DIR]
-                             [--vocab-size N] [--rss-updates N] [--qa-updates N] [--max-answer-length N]
+                             [--vocab-size N] [--rss-updates N] [--qa-updates N] [--minutes N] [--smoke] [--workers N]
+                             [--max-answer-length N]
   --data FILE      questions in SQuAD format, split by article into train, dev and test; may be given several times
   --test FILE      questions to test on, instead of a part of --data
   --text FILE      UTF-8 text for pretraining: a paragraph a line, empty lines between documents; several times too
@@ -22,7 +26,11 @@ usage: scripts/quickstart.sh [--data FILE --text FILE] [--test FILE] [--dataset 
   --out DIR        where everything is written (default: quickstart); an earlier run there is replaced
   --vocab-size N   SentencePiece pieces (default: $vocabulary)
   --max-answer-length N   tokens of an answer at most (default: from the training answers, no fewer than 30)
-  --rss-updates N, --qa-updates N   training updates (defaults: $rss_updates, $qa_updates)
+  --rss-updates N, --qa-updates N   training updates (defaults: 500, 1300)
+  --minutes N      choose the updates so that all ends N minutes after its start, by the speed of the first updates
+  --smoke          10 updates each, fewer questions: does everything work?
+  --workers N      processes that train together, with 1, 2, 4, 8 or 16 cores (default: 2, or 1 on one core and where
+                   there is an accelerator)
 EOF
 }
 fail() {
@@ -33,6 +41,10 @@ while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h) usage && exit 0 ;;
         --join-articles) join=(--join-articles) && shift && continue ;;
+        --smoke)
+            rss_updates=10 qa_updates=10 pages=(--per-length 10 --editions 1)
+            shift && continue
+            ;;
         --*) [ $# -gt 1 ] || fail "$1 needs a value; see --help" ;;
     esac
     case "$1" in
@@ -46,12 +58,23 @@ while [ $# -gt 0 ]; do
             longest=(--max-answer-length "$2")
             ;;
         --vocab-size) vocabulary=$2 ;;
-        --rss-updates) rss_updates=$2 ;;
-        --qa-updates) qa_updates=$2 ;;
+        --rss-updates | --qa-updates | --minutes)
+            [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "$1 $2; give a positive number"
+            case "$1" in
+                --rss-updates) rss_updates=$2 ;;
+                --qa-updates) qa_updates=$2 ;;
+                --minutes) minutes=$2 ;;
+            esac
+            ;;
+        --workers)
+            [[ $2 =~ ^(1|2|4|8|16)$ ]] || fail "--workers $2; a batch of 16 sequences takes 1, 2, 4, 8 or 16"
+            workers=$2
+            ;;
         *) fail "unknown argument $1; see --help" ;;
     esac
     shift 2
 done
+[ -z "$minutes" ] || [ -z "$rss_updates$qa_updates" ] || fail "--minutes chooses the updates; leave the others out"
 [ ${#data[@]} -eq 0 ] || [ ${#text[@]} -gt 0 ] || fail "--data needs --text too: a text to pretrain on"
 [ ${#data[@]} -gt 0 ] || [ ${#text[@]} -eq 0 ] || fail "--text needs --data too: questions to fine-tune on"
 for file in "${data[@]}" "${text[@]}" "${test[@]}"; do
@@ -65,8 +88,13 @@ fi
 source scripts/run.sh
 
 # a tiny model gains next to nothing from a second thread, and loses most of its speed where that has to wait for other
-# work on the cores (docs/performance.md)
+# work on the cores (docs/performance.md): a second process does better in both
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+if [ -z "$workers" ]; then
+    workers=1
+    # nproc says OMP_NUM_THREADS where that is set
+    [ "$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1)" -lt 2 ] || nvidia-smi >/dev/null 2>&1 || workers=2
+fi
 mkdir -p "$out"
 lock "$out/.quickstart"
 step "Environment"
@@ -75,7 +103,7 @@ find "$out" -mindepth 1 -maxdepth 1 ! -name .quickstart -exec rm -rf {} +
 
 step "Text and questions"
 if [ ${#data[@]} -eq 0 ]; then
-    run python scripts/pydoc_corpus.py --out "$out/corpus"
+    run python scripts/pydoc_corpus.py "${pages[@]}" --out "$out/corpus"
 else
     run python scripts/split_questions.py --data "${data[@]}" ${test[@]:+--test "${test[@]}"} --out "$out/corpus"
     cat "${text[@]}" >"$out/corpus/text.txt"
@@ -98,28 +126,47 @@ run littlebird-prepare text --tokenizer "$out/tokenizer" --input "$out/corpus/te
 run fairseq-preprocess --only-source --srcdict "$out/tokenizer/dict.txt" --trainpref "$out/text.tok" \
     --destdir "$out/text-bin" --workers 2
 
-# one command line for both trainings; the model is littlebird_tiny with a few options of its own
+# one command line for all trainings; the model is littlebird_tiny with a few options of its own
 train() {
-    local updates=$1
+    local updates=$1 command=(fairseq-train --user-dir fairseq_littlebird)
     shift
-    run_training "$updates" fairseq-train "$@" --max-update "$updates" --total-num-update "$updates" \
-        --user-dir fairseq_littlebird --arch littlebird_tiny --padding-insertion --dropout 0 --attention-dropout 0 --optimizer adam --adam-betas '(0.9, 0.98)' --clip-norm 1.0 \
-        --lr-scheduler polynomial_decay --batch-size 16 --num-workers 1 --seed 1 \
-        --no-epoch-checkpoints --log-format simple --log-interval 10
+    [ "$workers" -eq 1 ] || command=(torchrun --standalone --local-addr localhost --nproc-per-node "$workers"
+        --no-python littlebird-launch)
+    run_training "$updates" "${command[@]}" "$@" --max-update "$updates" --total-num-update "$updates" \
+        --arch littlebird_tiny --padding-insertion --dropout 0 --attention-dropout 0 --optimizer adam \
+        --adam-betas '(0.9, 0.98)' --clip-norm 1.0 --lr-scheduler polynomial_decay --batch-size $((16 / workers)) \
+        --num-workers 1 --seed 1 --no-epoch-checkpoints --log-format simple
 }
 
 free_end=()                                               # Korean writes particles onto words
 [ "$dataset" != korquad1 ] || free_end=(--free-end)
+pretrain() {
+    local updates=$1
+    shift
+    train "$updates" "$out/text-bin" --task recurring_span_selection --criterion recurring_span_selection \
+        --tokens-per-sample 512 --sample-break-mode complete --shorten-method truncate --lr 4e-3 --warmup-updates 100 \
+        --disable-validation "${free_end[@]}" "$@"
+}
+
+if [ -n "$minutes" ]; then
+    step "Speed: the first updates of a training that is thrown away"
+    pretrain 20 --no-save --log-interval 10 --log-file "$out/speed.log"
+    chosen=$(python scripts/quickstart_updates.py "$out/speed.log" $((60 * minutes - SECONDS + started)) \
+        --workers "$workers")
+    read -r rss_updates qa_updates <<<"$chosen"
+    echo "$minutes minutes: $rss_updates updates of pretraining, $qa_updates of fine-tuning"
+fi
+rss_updates=${rss_updates:-500} qa_updates=${qa_updates:-1300}
+
 step "Pretraining: recurring span selection at 512 tokens, with padding insertion"
-train "$rss_updates" "$out/text-bin" --task recurring_span_selection --criterion recurring_span_selection \
-    --tokens-per-sample 512 --sample-break-mode complete --shorten-method truncate \
-    --lr 4e-3 --warmup-updates 100 --log-file "$out/pretrained.log" \
-    --disable-validation --save-dir "$out/pretrained" "${free_end[@]}"
+answers=$((80 * workers)) later=$((qa_updates * 6 / 5 + answers)) # in updates, see scripts/quickstart_updates.py
+pretrain "$rss_updates" --log-interval 10 --log-file "$out/pretrained.log" --save-dir "$out/pretrained"
 
 step "Fine-tuning: question answering at 512 tokens, with padding insertion"
+later=$answers
 train "$qa_updates" "$out/qa-512" --task question_answering --criterion question_answering --span-head qass \
     --unanswered-windows 0 --finetune-from-model "$out/pretrained/checkpoint_last.pt" --metric "$dataset" \
-    --lr 4e-3 --warmup-updates 100 --log-file "$out/qa-model.log" \
+    --lr 4e-3 --warmup-updates 100 --log-interval 10 --log-file "$out/qa-model.log" \
     --validate-interval 1000 --max-valid-steps 5 --save-dir "$out/qa-model"
 
 step "Answers"

@@ -3,7 +3,8 @@
 #
 #   step TEXT                 a heading with the time since the script began
 #   run COMMAND…              prints a command, quoted where it must be, and runs it
-#   run_training UPDATES COMMAND…   run, of a training with a --log-file: after a minute a line says when it will end
+#   run_training UPDATES COMMAND…   run, of a training with a --log-file: soon a line says when it will end, and
+#                             where `later` is set when what follows will, which takes as long as so many updates
 #   make FILE COMMAND…        COMMAND, which may be one of these two, unless an earlier run has made the file
 #   quiet COMMAND…            shows what the command prints only where it fails, and then ends
 #   lock FILE                 fails where another script holds it; opened before anything is written
@@ -39,7 +40,7 @@ run_training() {
         last=$word
     done
     if [ -z "${dry:-}" ]; then
-        python "$(dirname "${BASH_SOURCE[0]}")/training_clock.py" "$log" "$updates" &
+        python "$(dirname "${BASH_SOURCE[0]}")/training_clock.py" "$log" "$updates" --later "${later:-0}" &
         clock=$!
     fi
     run "$@" || status=$?

@@ -1,9 +1,10 @@
-"""Says when a training will end, a minute after its first updates, and again when it has become later or sooner.
+"""Says when a training will end, soon after its first updates, and again when it has become later or sooner.
 
-    python training_clock.py LOG UPDATES
+    python training_clock.py LOG UPDATES [--later N]
 
 LOG is fairseq-train's --log-file with --log-format simple, UPDATES its --max-update. Ends with the shell that
 started it. The speed is that of the last minutes, so other work on the machine moves the end and not the method.
+With --later it also says when all will end that follows, which takes as long as N updates.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from collections import deque
 from pathlib import Path
 
-FIRST, BETWEEN, KEPT = 60.0, 120.0, 300.0  # seconds: before the first estimate, between two, and of the speed
+FIRST, BETWEEN, KEPT = 15.0, 120.0, 300.0  # seconds: before the first estimate, between two, and of the speed
 MOVED = 0.2  # the share of what was left by which an end has to move to be told again
 
 
@@ -28,7 +29,9 @@ class Clock:
 
     def __init__(self, updates: int) -> None:
         self._updates, self._seen = updates, deque[tuple[float, int]]()
-        self._told = self._end = self._first = float("-inf")
+        self._told = self._first = float("-inf")
+        self.end = float("-inf")  # the last that was told, in seconds of the clock
+        self.seconds = 0.0  # an update then
 
     def see(self, now: float, done: int) -> str | None:
         """A line, if there is something to say.
@@ -46,10 +49,11 @@ class Clock:
             return None
         (begun, before), (_, latest) = self._seen[0], self._seen[-1]
         # up to now, not to the last sight of an update: a training that has come to a stand gets later
-        left = (self._updates - latest) * (max(now, self._seen[-1][0]) - begun) / (latest - before)
-        if left <= 0 or abs(now + left - self._end) < max(30.0, MOVED * left):
+        seconds = (max(now, self._seen[-1][0]) - begun) / (latest - before)
+        left = (self._updates - latest) * seconds
+        if left <= 0 or abs(now + left - self.end) < max(30.0, MOVED * left):
             return None
-        self._told, self._end = now, now + left
+        self._told, self.end, self.seconds = now, now + left, seconds
         return f"{latest:,} of {self._updates:,} updates; at this speed it ends in {_duration(left)}"
 
 
@@ -74,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("log", type=Path, metavar="LOG", help="fairseq-train's --log-file, with --log-format simple")
     parser.add_argument("updates", type=int, metavar="UPDATES", help="fairseq-train's --max-update")
+    parser.add_argument("--later", type=int, default=0, metavar="N", help="updates that what follows takes as long as")
     options = parser.parse_args()
     log, updates = options.log, options.updates
     clock, parent = Clock(updates), os.getppid()
@@ -81,8 +86,15 @@ def main() -> None:
     while os.getppid() == parent:
         time.sleep(1)
         if line := clock.see(time.monotonic(), done(log, start)):
-            ends = time.strftime("%H:%M", time.localtime(time.time() + clock._end - time.monotonic()))
-            print(f"  {line}, at {ends}", flush=True)
+            ends = f"at {_time(clock.end)}"
+            if options.later:
+                ends += f", and all that follows at about {_time(clock.end + options.later * clock.seconds)}"
+            print(f"  {line}, {ends}", flush=True)
+
+
+def _time(end: float) -> str:
+    """Hour and minute of a second of the clock."""
+    return time.strftime("%H:%M", time.localtime(time.time() + end - time.monotonic()))
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ def test_own_files(environment, tiny, tmp_path):
     out = tmp_path / "out"
     arguments = ["--data", tiny / "train.json", "--test", tiny / "valid.json", "--text", tiny / "text.train.txt"]
     short = ["--vocab-size", 350, "--rss-updates", 2, "--qa-updates", 2, "--join-articles", "--out", out]
-    short += ["--max-answer-length", 4]
+    short += ["--max-answer-length", 4, "--workers", 2]
     done = quickstart(environment, *arguments, *short)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     for command in (
         "littlebird-prepare",
         "fairseq-preprocess",
-        "fairseq-train",
+        "torchrun",
         "littlebird-predict",
         "littlebird-evaluate",
     ):
@@ -45,7 +45,8 @@ def test_own_files(environment, tiny, tmp_path):
 def test_bad_arguments_are_one_line(environment, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
-    cases = [["--data", __file__], ["--max-answer-length", "0"], ["--what", "x"], ["--data"],
+    cases = [["--data", __file__], ["--max-answer-length", "0"], ["--workers", "3"], ["--minutes", "x"],
+             ["--minutes", "5", "--qa-updates", "5"], ["--what", "x"], ["--data"],
              ["--out", tmp_path / "mine"], ["--data", tmp_path / "none.json", "--text", __file__]]  # fmt: skip
     for arguments in cases:
         done = quickstart(environment, *arguments)

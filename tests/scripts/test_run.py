@@ -74,20 +74,21 @@ def clock(script):
     return script("scripts/training_clock.py").Clock
 
 
-@pytest.mark.parametrize("name", ["import_graph", "training_clock"])
+@pytest.mark.parametrize("name", ["import_graph", "training_clock", "build_fairseq", "quickstart_updates"])
 def test_help_of_small_scripts(name, forks):
     done = forks.run([sys.executable, str(ROOT / "scripts" / f"{name}.py"), "--help"])
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(f"usage: {name}.py [-h]")
 
 
-def test_an_estimate_a_minute_after_the_first_updates(clock):
-    lines = seen(clock(1300), (30, 0), (400, 2))
-    assert lines == [(95.0, "130 of 1,300 updates; at this speed it ends in 10 min")]
+def test_an_estimate_soon_after_the_first_updates(clock):
+    own = clock(1300)
+    assert seen(own, (30, 0), (400, 2)) == [(50.0, "40 of 1,300 updates; at this speed it ends in 10 min")]
+    assert own.seconds == 0.5 and own.end == 50 + 1260 / 2
 
 
 def test_other_work_on_the_machine_moves_the_end(clock):
     lines = seen(clock(3000), (300, 2), (300, 0.2), (600, 2))
-    assert lines[0][1].endswith("ends in 24 min") and len(lines) > 2
+    assert lines[0][1].endswith("ends in 25 min") and len(lines) > 2
     assert any("h " in line for _, line in lines[1:])  # slower
     assert lines[-1] == (956.0, "1,370 of 3,000 updates; at this speed it ends in 14 min")  # and as before
 
@@ -95,7 +96,7 @@ def test_other_work_on_the_machine_moves_the_end(clock):
 def test_a_training_that_stands_still_gets_later(clock):
     lines = seen(clock(1000), (100, 2), (900, 0))
     assert all(line.startswith("200 of 1,000 updates") for _, line in lines[1:])
-    assert lines[1][1].endswith("in 13 min") and lines[-1][1].endswith("in 1 h 6 min")
+    assert lines[2][1].endswith("in 18 min") and lines[-1][1].endswith("in 1 h 2 min")
 
 
 def test_nothing_without_two_sights_of_updates(clock):
@@ -111,3 +112,16 @@ def test_updates_are_those_of_this_run(script, tmp_path):
     with log.open("a") as file:
         file.write("epoch 002: 20 / 99 loss=3, num_updates=12, lr=1\nepoch 002: 30 / 99 loss=3, num_upd")
     assert done(log, before) == 12
+
+
+def test_updates_of_a_given_time(script):
+    """The time that they take, by the speed that was measured, is what is left of the given one."""
+    module = script("scripts/quickstart_updates.py")
+    log = (
+        "1: 10 / 62 loss=3, ups=0.9, wpb=1\n1: 20 / 62 loss=3, ups=2.5, num_updates=20\n2026 | train | loss 3 | ups 7\n"
+    )
+    assert (module.speed(log), module.speed("")) == (2.5, 0)
+    pretraining, tuning = module.updates(seconds=600, speed=2.5, workers=2)
+    taken = (pretraining + module.TUNING * tuning + module.ANSWERS * 2) / 2.5 + module.STARTS
+    assert 598 < taken <= 600 and abs(tuning / pretraining - 2.6) < 0.02
+    assert module.updates(seconds=30, speed=2.5, workers=1) == (10, 10)
