@@ -134,6 +134,7 @@ def test_checkpoints_load_safely(classifiers):
     for checkpoint, _ in classifiers.values():
         state = torch.load(checkpoint, weights_only=True)
         files = state["task_state"].pop("files")
+        assert state["task_state"].pop("problem_type") in ("single_label", "multi_label")
         assert state["task_state"] == {"labels": sorted(WORDS)} and {*files} == {"dict.txt", "sentencepiece.model"}
 
 
@@ -148,6 +149,80 @@ def test_odd_options_are_one_line(fairseq, documents, tmp_path, options, says):
     done = train(fairseq, documents / "several", tmp_path, *options, updates=1, status=None)
     assert "Traceback" not in done.stderr, done.stderr[-3000:]
     assert done.returncode == 2 and says in done.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def regression(fairseq, tiny, tmp_path_factory):
+    """A folder of STS-B's form, pairs whose score is how many words they share, and a checkpoint."""
+    rng, folder = random.Random(3), tmp_path_factory.mktemp("regression")
+    words = "night train clock tower river port old harbour salt mine paper mill".split()
+    for name, count in (("train", 200), ("dev", 30), ("test", 12)):
+        lines = []
+        for n in range(count):
+            first = rng.sample(words, 5)
+            shared = rng.randint(0, 5)
+            second = first[:shared] + rng.sample([word for word in words if word not in first], 5 - shared)
+            cells = [n, "main", "x", "2012", n, "none", "none", " ".join(first), " ".join(second)]
+            lines.append("\t".join(map(str, cells + ([f"{shared}.0"] if name != "test" else []))) + "\n")
+        (folder / f"{name}.tsv").write_text("".join(lines))
+    own = ["--tokenizer", f"{tiny}/tokenizer", "--dict", f"{tiny}/tokenizer/dict.txt", "--destdir", f"{folder}/data"]
+    prepare(["classification", "--format", "glue", "--name", "STS-B", "--glue-dir", f"{folder}", *own])
+    metric = ["--best-checkpoint-metric", "spearman", "--maximize-best-checkpoint-metric"]
+    done = train(fairseq, folder / "data", folder / "model", *CLASSIFICATION, *metric, updates=12)
+    return folder, done
+
+
+def test_regression(regression, logged, tmp_path, capsys):
+    """STS-B from its TSV files to the leaderboard's: what validation logs is what littlebird-evaluate says."""
+    folder, done = regression
+    common = [f"{folder}/data", "--path", f"{folder}/model/checkpoint_last.pt", "--device", "cpu"]
+    predict([*common, "--gen-subset", "valid", "--output", f"{tmp_path}/out"])
+    files = ["--gold", f"{folder}/data/valid.gold.json", "--predictions", f"{tmp_path}/out/predictions.json", "--json"]
+    capsys.readouterr()
+    evaluate(["--dataset", "glue", "--name", "STS-B", *files, "--length-bins", "8,16"])
+    scores = json.loads(capsys.readouterr().out)
+    record = logged(done, "valid")[-1]
+    for name in ("pearson", "spearman"):
+        assert float(record[f"valid_{name}"]) == pytest.approx(scores[name], abs=0.02)
+    assert sum(one["texts"] for one in scores["by_length"]) == 30 and "valid_mcc" not in record
+    evaluate(["--dataset", "classification", *files])
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["pearson"] == pytest.approx(scores["pearson"] / 100)
+    predictions = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert all(0 <= one["score"] <= 5 for one in predictions.values())
+    for more in ([], ["--overwrite"]):
+        predict([*common, "--output", f"{tmp_path}/test", "--glue-submission", f"{tmp_path}/submission", *more])
+    lines = (tmp_path / "submission" / "STS-B.tsv").read_text().splitlines()
+    assert lines[0] == "index\tprediction" and [line.split("\t")[0] for line in lines[1:]] == [*map(str, range(12))]
+    with pytest.raises(SystemExit):
+        predict([*common, "--gen-subset", "valid", "--output", f"{tmp_path}/no", "--glue-submission", f"{tmp_path}/s"])
+    assert "wants nothing of the split 'valid'" in capsys.readouterr().err
+
+
+def test_fairseq_criterion_needs_to_know(regression, fairseq, tmp_path):
+    folder, _ = regression
+    done = train(fairseq, folder / "data", tmp_path, "--criterion", "sentence_prediction", updates=1, status=None)
+    assert done.returncode == 2 and "add --regression-target" in done.stderr.strip().splitlines()[-1]
+    options = ["--criterion", "sentence_prediction", "--regression-target", "--disable-validation"]
+    train(fairseq, folder / "data", tmp_path, *options, updates=1)
+
+
+@pytest.mark.parametrize("kind", ["one", "several"])
+def test_pages(classifiers, documents, tmp_path, kind):
+    """Gradient × input by sentence: the page's parts sum to the whole, the rate at which the output changes."""
+    checkpoint, _ = classifiers[kind]
+    predict(
+        [f"{documents / kind}", "--path", f"{checkpoint}", "--output", f"{tmp_path}/out", "--html", "--device", "cpu"]
+    )
+    pages = sorted(path.name for path in (tmp_path / "out" / "html").iterdir())
+    assert len(pages) == 10 and "index.html" in pages
+    page = (tmp_path / "out" / "html" / pages[1]).read_text("utf-8")
+    assert 'id="s1"' in page and ("<hr>" in page) == (kind == "several")
+    plain = [f"{documents / kind}", "--path", f"{checkpoint}", "--output", f"{tmp_path}/plain", "--device", "cpu"]
+    predict(plain)
+    explained, usual = (json.loads((tmp_path / n / "predictions.json").read_text()) for n in ("out", "plain"))
+    for name, one in usual.items():
+        assert explained[name]["probabilities"] == pytest.approx(one["probabilities"], abs=1e-5)
 
 
 def test_hydra(fairseq, documents, logged, tmp_path):
