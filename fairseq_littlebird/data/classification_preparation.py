@@ -87,7 +87,7 @@ def prepare_texts(
         for split, names in paths.items():
             survey.read(split, names)
         classes, summaries = survey.metadata(), {}
-        encode = _Encoder(tokenizer, symbols, max_tokens)
+        encode = TextEncoder(tokenizer, symbols, max_tokens)
         numbers = {label: number for number, label in enumerate(classes.labels)}
         with whole_folder(destination, NAMES, overwrite) as folder:
             parts = [part for part in PARTS if part != "input1" or survey.pairs]
@@ -157,7 +157,7 @@ def summary_lines(split: str, summary: Mapping[str, Any], shown: int = 10) -> li
 _COUNTS = ("texts", "tokens", "longest", "cut", "lost", "empty", "unknown")
 
 
-class _Item(NamedTuple):
+class EncodedText(NamedTuple):
     """A text as token ids, one list or two; and its part of the summary."""
 
     id: str
@@ -167,15 +167,21 @@ class _Item(NamedTuple):
     counts: dict[str, int]
 
 
-class _Encoder:
-    """Tokenizes a text and cuts it; runs in the worker processes."""
+class TextEncoder:
+    """Tokenizes a text and cuts it; runs in the worker processes.
+
+    Args:
+        tokenizer: its symbols are the dictionary's.
+        dictionary: the model's.
+        max_tokens: of a text, ``<s>`` and ``</s>`` included; of a pair the longer text is cut first. None for any.
+    """
 
     def __init__(self, tokenizer: Tokenizer, dictionary: Dictionary, max_tokens: int | None) -> None:
         self._tokenizer = tokenizer
         self._indices, self._unknown = dictionary.indices, dictionary.unk()
         self._max_tokens = max_tokens
 
-    def __call__(self, text: Text) -> _Item:
+    def __call__(self, text: Text) -> EncodedText:
         parts = [self._encode(part) for part in (text.text, text.second) if part is not None]
         lengths, special = [len(part) for part in parts], SPECIAL * len(parts)
         kept = lengths if self._max_tokens is None else cut_longest(lengths, self._max_tokens - special)
@@ -189,7 +195,7 @@ class _Encoder:
             "empty": int(not all(lengths)),
             "unknown": sum(part.count(self._unknown) for part in tokens),
         }
-        return _Item(text.id, tokens, text.labels, text.score, count)
+        return EncodedText(text.id, tokens, text.labels, text.score, count)
 
     def _encode(self, text: str) -> list[int]:
         # lines and pages are layout; pretraining has no line breaks either
@@ -219,7 +225,7 @@ class _Gold:
             self._lead = ","
 
 
-def _gold(item: _Item, classes: ClassificationMetadata) -> Any:
+def _gold(item: EncodedText, classes: ClassificationMetadata) -> Any:
     """What ``littlebird-evaluate`` compares with."""
     if item.labels is None:
         return item.score

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from fairseq_littlebird.data.batch import pad
+from fairseq_littlebird.data.classification_preparation import TextEncoder
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.problem_type import MULTI_LABEL, REGRESSION
+from fairseq_littlebird.formats.texts import Text
+from fairseq_littlebird.inference.answering import by_tokens
 from fairseq_littlebird.inference.classifying import Classification
 from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.pipelines.batches import batches
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
+from fairseq_littlebird.text.tokenizers import Tokenizer, without_surrogates
 
 
 @torch.inference_mode()
@@ -50,6 +56,46 @@ def classifications(
     for index, own in enumerate(outputs):
         name = str(index) if ids is None else ids[index].tobytes().decode()
         yield classification_of(task, name, own.tolist())
+
+
+@torch.inference_mode()
+def classified(
+    model: EncoderModel,
+    task: LittleBirdSentencePredictionTask,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    seconds: Sequence[str] | None,
+    max_tokens: int,
+    batch_tokens: int = 32768,
+) -> list[Classification]:
+    """What a classifier says of texts in memory, cut to ``max_tokens`` as ``littlebird-prepare`` cuts them.
+
+    Args:
+        model, task: the model in evaluation mode, on its device, and its task.
+        tokenizer: its symbols are the dictionary's.
+        texts: to classify.
+        seconds: the second of each pair, or None.
+        max_tokens: of a text, or of a pair together.
+        batch_tokens: tokens encoded together.
+    """
+    encode, cfg = TextEncoder(tokenizer, task.source_dictionary, max_tokens), task.cfg
+    before = [[] if token is None else [token] for token in (cfg.init_token, cfg.separator_token)]
+    items = []
+    for index, text in enumerate(texts):
+        second = None if seconds is None else without_surrogates(seconds[index])
+        parts = encode(Text(str(index), f"text {index}", without_surrogates(text), second, None, None)).tokens
+        eos = [task.source_dictionary.eos()]
+        items.append(np.array([id_ for own, part in zip(before, parts, strict=False) for id_ in (*own, *part, *eos)]))
+    lengths, order = torch.tensor([len(one) for one in items], dtype=torch.long).sort(descending=True, stable=True)
+    device = next(model.parameters()).device
+    found: dict[int, Classification] = {}
+    for part, _ in by_tokens(order, lengths.tolist(), batch_tokens):
+        here = part.tolist()
+        tokens = pad([items[index] for index in here], task.source_dictionary.pad()).to(device)
+        sizes = torch.tensor([len(items[index]) for index in here], device=device)
+        outputs = class_outputs(model, task, {"src_tokens": tokens, "src_lengths": sizes}).tolist()
+        found |= {n: classification_of(task, str(n), own) for n, own in zip(here, outputs, strict=True)}
+    return [found[index] for index in range(len(texts))]
 
 
 def class_outputs(model: EncoderModel, task: LittleBirdSentencePredictionTask, net_input: Any) -> Tensor:

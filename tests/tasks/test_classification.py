@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,13 @@ import torch
 
 import fairseq_littlebird
 from fairseq_littlebird.cli.evaluate import main as evaluate
+from fairseq_littlebird.cli.export import main as export
 from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.cli.prepare import main as prepare
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.pipelines.littlebird import LittleBird
+from fairseq_littlebird.pipelines.loading import load_trained
+from fairseq_littlebird.pipelines.text_attribution import explained_classifications, gradients
 
 PACKAGE = Path(fairseq_littlebird.__file__).parent
 SIZES = {"encoder-layers": 1, "encoder-embed-dim": 32, "encoder-ffn-embed-dim": 48, "encoder-attention-heads": 2,
@@ -223,6 +231,100 @@ def test_pages(classifiers, documents, tmp_path, kind):
     explained, usual = (json.loads((tmp_path / n / "predictions.json").read_text()) for n in ("out", "plain"))
     for name, one in usual.items():
         assert explained[name]["probabilities"] == pytest.approx(one["probabilities"], abs=1e-5)
+
+
+def test_attribution(classifiers, documents):
+    """The parts' sum is the derivative of the log odds as all token embeddings are scaled together."""
+    model, task = load_trained(classifiers["one"][0], documents / "one", "cpu")
+    (found, *_) = explained_classifications(model, task, "test")
+    attribution = found.attribution
+    assert attribution.difference < 1e-5 * max(1.0, abs(attribution.total)) and len(attribution.parts) >= 3
+    probability = found.probabilities[found.label]
+    assert attribution.value == pytest.approx(math.log(probability / (1 - probability)), abs=1e-4)
+    dataset = task.load_dataset("test")
+    net_input = dataset.collater([dataset[0]])["net_input"]
+    number = task.labels.index(attribution.output)
+    values = []
+    for scale in (0.99, 1.01):
+        hook = model.encoder.embeddings.tokens.register_forward_hook(lambda m, i, output, scale=scale: output * scale)
+        values.append(gradients(model, task, net_input, number)[0])
+        hook.remove()
+    assert (values[1] - values[0]) / 0.02 == pytest.approx(attribution.total, rel=0.05, abs=1e-3)
+
+
+def test_classify(classifiers, documents, regression, tiny, tmp_path):
+    """Texts in memory as littlebird-predict classifies a prepared folder, without the folder."""
+    for kind in ("one", "several"):
+        model = LittleBird.from_pretrained(classifiers[kind][0], max_tokens=64, device="cpu")
+        predict([f"{documents / kind}", "--path", f"{classifiers[kind][0]}", "--output", f"{tmp_path / kind}"])
+        wanted = json.loads((tmp_path / kind / "predictions.json").read_text())
+        records = [json.loads(line) for line in (documents / f"{kind}.test.jsonl").read_text().splitlines()]
+        seconds = [record["text2"] for record in records] if kind == "several" else None
+        found = model.classify([record["text"] for record in records], seconds)
+        for record, one in zip(records, found, strict=True):
+            assert one.probabilities == pytest.approx(wanted[record["id"]]["probabilities"], abs=1e-4)
+    with pytest.raises(UserError, match="2 texts, 1 second texts"):
+        model.classify(["a", "b"], ["c"])
+    with pytest.raises(UserError, match="answers no questions"):
+        model.answer("Who?", "Nobody.")
+    folder, _ = regression
+    scores = LittleBird.from_pretrained(folder / "model", device="cpu")
+    one = scores.classify("night train", "night clock")
+    assert 0 <= one.score <= 5 and one.record() == {"score": one.score}
+
+
+READ = """
+import json, sys
+for name in ("fairseq", "fairseq_littlebird"):
+    sys.modules[name] = None  # importing it is an error
+import torch
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+folder, texts = json.loads(sys.argv[1])
+tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True).eval()
+logits = []
+for side in ("right", "left"):
+    tokenizer.padding_side = side
+    inputs = tokenizer(*texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        logits.append(model(**inputs).logits.tolist())
+labels = {"regression": torch.zeros(len(logits[0])), "single_label_classification": torch.zeros(len(logits[0])).long(),
+          "multi_label_classification": torch.zeros(len(logits[0]), model.config.num_labels)}
+model(**inputs, labels=labels[model.config.problem_type]).loss.backward()
+AutoModel.from_pretrained(folder, trust_remote_code=True)
+config = model.config
+print(json.dumps([logits, config.problem_type, list(config.id2label.values()), getattr(config, "score_range", None)]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one", "several", "regression"])
+def test_export(classifiers, documents, regression, tmp_path, kind):
+    """AutoModelForSequenceClassification computes what we do, without this package."""
+    pytest.importorskip("transformers")
+    checkpoint = regression[0] / "model" / "checkpoint_last.pt" if kind == "regression" else classifiers[kind][0]
+    export(["hf", str(checkpoint), f"{tmp_path}/hf"])
+    texts = [["night train clock.", "the salt mine of the river"], ["paper mill", "old harbour."]]
+    if kind == "one":
+        del texts[1]
+    script = tmp_path / "read.py"
+    script.write_text(READ)
+    given = json.dumps([f"{tmp_path}/hf", texts])
+    done = subprocess.run([sys.executable, script, given], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (right, left), problem_type, labels, ends = json.loads(done.stdout.splitlines()[-1])
+    found = LittleBird.from_pretrained(checkpoint, device="cpu").classify(*texts)
+    torch.testing.assert_close(torch.tensor(right), torch.tensor(left), atol=1e-5, rtol=1e-4)
+    wanted = {"one": "single_label_classification", "several": "multi_label_classification"}
+    assert problem_type == wanted.get(kind, kind) and labels == (["score"] if kind == "regression" else sorted(WORDS))
+    logits = torch.tensor(right)
+    if kind == "regression":
+        assert ends == [0.0, 5.0]
+        assert (5 * logits[:, 0].clamp(0, 1)).tolist() == pytest.approx([one.score for one in found], abs=1e-4)
+    else:
+        outputs = logits.softmax(-1) if kind == "one" else logits.sigmoid()
+        ours = torch.tensor([[*one.probabilities.values()] for one in found])
+        torch.testing.assert_close(outputs, ours, atol=1e-5, rtol=1e-4)
 
 
 def test_hydra(fairseq, documents, logged, tmp_path):
