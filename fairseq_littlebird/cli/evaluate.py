@@ -157,8 +157,8 @@ def _parser() -> argparse.ArgumentParser:
         "--predictions",
         metavar="FILE",
         help=f"JSON, {{question id: answer text}}; {formats}"
-        "classification and glue: {id: label}, {id: [label, ...]}, {id: score} or littlebird-predict's file; rouge: JSON "
-        "lines, {id, summary}; without it, only the gold file is checked",
+        "classification and glue: {id: label}, {id: [label, ...]}, {id: score} or littlebird-predict's file; rouge: "
+        "JSON lines, {id, summary}; without it, only the gold file is checked",
     )
     parser.add_argument("--null-odds", metavar="FILE", help="SQuAD 2.0: JSON, {question id: score of having no answer}")
     parser.add_argument(

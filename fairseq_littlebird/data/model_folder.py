@@ -144,8 +144,10 @@ def write_classifier_parts(folder: Path, content: Mapping[str, Any], checkpoint:
         state = members(content, "task_state")
     except UserError as error:
         raise UserError(str(error), str(checkpoint)) from error
-    kind, count = state.get("problem_type") or settings.get("problem_type"), settings.get("num_classes")
-    labels = state.get("labels")
+    kind, labels = state.get("problem_type") or settings.get("problem_type"), state.get("labels")
+    count = settings.get("num_classes")  # -1: as the folder said
+    if labels or (kind == REGRESSION and count == -1):
+        count = len(labels) if labels else 1
     if not isinstance(count, int) or count < 1 or kind not in PROBLEM_TYPES:
         raise UserError(f"damaged (a classifier of {count} classes)", str(checkpoint), "copy or train it again")
     if not labels and kind != REGRESSION:
