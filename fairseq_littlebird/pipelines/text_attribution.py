@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from fairseq_littlebird.inference.text_attribution import AttributedPart, TextAt
 from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.pipelines.classification import class_outputs, classification_of
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
+from fairseq_littlebird.text.tokenizers import load_tokenizer
 from fairseq_littlebird.text.vocabulary import Vocabulary
 
 SENTENCE_ENDS = ".?!。？！…"
@@ -41,6 +42,7 @@ def explained_classifications(
     dataset = task.load_dataset(split)
     folder = folder_of(task.cfg.data)
     words = vocabulary(task.source_dictionary, folder / "input0")
+    spell = _speller(folder / "input0")
     path = folder / "id" / split
     ids = MappedItems(path) if path.parent.is_dir() else None
     device = next(model.parameters()).device
@@ -52,7 +54,7 @@ def explained_classifications(
         with torch.inference_mode():
             outputs = class_outputs(model, task, batch["net_input"])[0].tolist()
         found = classification_of(task, name, outputs)
-        yield replace(found, attribution=attribution(model, task, batch["net_input"], found, words))
+        yield replace(found, attribution=attribution(model, task, batch["net_input"], found, words, spell))
 
 
 def attribution(
@@ -61,6 +63,7 @@ def attribution(
     net_input: dict[str, Any],
     found: Classification,
     words: Vocabulary,
+    spell: Callable[[list[str]], str],
 ) -> TextAttribution:
     """The parts of one text and their gradient × input (Shrikumar et al., 2016), with the token embeddings as input.
 
@@ -72,7 +75,9 @@ def attribution(
         net_input: of a batch of one text.
         found: what the model says of it.
         words: the dictionary's.
+        spell: makes text of the dictionary's symbols.
     """
+    symbols = task.source_dictionary.symbols
     tokens = net_input["src_tokens"][0].cpu().numpy()
     regression = task.cfg.problem_type == REGRESSION
     output = SCORE if regression else found.label
@@ -84,7 +89,7 @@ def attribution(
     bounds = part_bounds(words.sentence_end(SENTENCE_ENDS)[tokens], special)
     parts = [
         AttributedPart(
-            "" if special[start] else words.text(tokens[start:stop].tolist()).strip(),
+            "" if special[start] else spell([symbols[token] for token in tokens[start:stop]]).strip() or "…",
             float(weights[start:stop].sum()),
             stop - start,
         )
@@ -92,6 +97,14 @@ def attribution(
     ]
     total = float(torch.dot(gradient.double().flatten(), embeddings.double().flatten()))
     return TextAttribution(output, value, total, tuple(parts), _second(tokens, bounds, task))
+
+
+def _speller(folder: Path) -> Callable[[list[str]], str]:
+    """What makes text of symbols: the folder's tokenizer; without one they are joined by spaces."""
+    try:
+        return load_tokenizer(folder, folder / "dict.txt").decode
+    except UserError:
+        return " ".join
 
 
 def gradients(

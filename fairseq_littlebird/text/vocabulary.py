@@ -38,7 +38,6 @@ def _byte_alphabet() -> dict[str, int]:
 
 
 _BYTES = _byte_alphabet()
-_CLOSING, _OPENING = frozenset(".,;:!?)]}%'’”"), frozenset("([{'‘“")
 TAIL = "\0"  # outline of a piece that goes on with the character of the piece before it
 
 
@@ -54,19 +53,6 @@ def _read_bytes(piece: bytes) -> tuple[bool, str, str]:
             return begins, "", TAIL
         # Characters with these first bytes are signs: dashes and curly quotes, arrows, emoji.
         return begins, "", "-" if first in (0xC2, 0xE2, 0xF0) else "a"
-
-
-def _piece_bytes(piece: str) -> bytes:
-    """What a piece of byte BPE stands for; an added token stands for itself."""
-    if all(character in _BYTES for character in piece):
-        return bytes(_BYTES[character] for character in piece)
-    return piece.encode()
-
-
-def _byte_or_text(piece: str) -> bytes:
-    """What a piece of SentencePiece stands for."""
-    byte = re.fullmatch(r"<0x([0-9A-F]{2})>", piece)
-    return bytes([int(byte[1], 16)]) if byte else piece.encode()
 
 
 def _flags(values: Iterable[bool]) -> np.ndarray:
@@ -96,7 +82,6 @@ class Vocabulary:
     starts, ``##`` (WordPiece) where one goes on. Without any of these each symbol is a word.
 
     Attributes:
-        pieces: list of V str, the text of each token with its marker; empty for special tokens.
         surfaces: list of V str, the text of each token without its marker; empty for special tokens and for
             pieces that are only a part of a character's bytes.
         begins_word: bool [V], the marker says that a word starts here.
@@ -117,7 +102,6 @@ class Vocabulary:
             self.special |= _flags(symbol not in pieces for symbol in symbols)
             texts = [pieces.get(symbol, "") for symbol in symbols]
         texts = ["" if special else text for text, special in zip(texts, self.special, strict=True)]
-        self.pieces = texts
         self.marker = _find_marker(texts)
         read = [self._read(text) if text else (False, "", "") for text in texts]
         self.surfaces = [surface for _, surface, _ in read]
@@ -156,22 +140,6 @@ class Vocabulary:
         """bool [V]: tokens made of ``marks`` only (``.``, ``?!``, ``...``)."""
         allowed = set(marks)
         return _flags(bool(surface) and set(surface) <= allowed for surface in self.surfaces)
-
-    def text(self, tokens: Sequence[int]) -> str:
-        """What tokens say, as near to the text that they were made of as the vocabulary can tell."""
-        pieces = [self.pieces[token] for token in tokens]
-        if self.marker == CONTINUATION:
-            joined = ""
-            for token, piece in zip(tokens, pieces, strict=True):
-                glued = not self.begins_word[token] or piece in _CLOSING or joined[-1:] in _OPENING
-                joined += ("" if glued or not joined else " ") + self.surfaces[token]
-            return joined
-        if self.marker == BYTE_WORD_START:
-            return b"".join(_piece_bytes(piece) for piece in pieces).decode("utf-8", errors="replace")
-        if self.marker == WORD_START:
-            found = b"".join(_byte_or_text(piece) for piece in pieces).decode("utf-8", errors="replace")
-            return found.replace(WORD_START, " ")
-        return " ".join(pieces)
 
     def _read(self, text: str) -> tuple[bool, str, str]:
         """(begins a word, surface, what decides on the boundaries beside it) of one piece."""
