@@ -6,9 +6,9 @@
 DATA is a folder with glue/STS-B, glue/RTE and classification/movie_reviews.zip, MODEL a Hugging Face folder of BERT.
 STS-B and RTE are re-split by third parties: their figures are not GLUE's. The 2,000 reviews are split into 1,400 to
 train on, 200 to choose the checkpoint by and 400 to score, alike for every length. Every model starts from MODEL and
-has as many updates of the same batches at the same learning rate; a seed draws the order of the texts and the head. Every step
-is a command line, printed before it runs, on one thread and with low priority; what is there already is not run
-again, and the same command goes on where it was stopped.
+has as many updates of the same batches at the same learning rate; a seed draws the order of the texts and the head.
+Every step is a command line, printed before it runs, on one thread and with low priority; what is there already is not
+run again, and the same command goes on where it was stopped.
 """
 
 from __future__ import annotations

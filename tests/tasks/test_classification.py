@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -231,6 +232,23 @@ def test_pages(classifiers, documents, tmp_path, kind):
     explained, usual = (json.loads((tmp_path / n / "predictions.json").read_text()) for n in ("out", "plain"))
     for name, one in usual.items():
         assert explained[name]["probabilities"] == pytest.approx(one["probabilities"], abs=1e-5)
+
+
+def test_a_page_of_ten_thousand_tokens(classifiers, documents, tiny, tmp_path):
+    """A list of the strongest sentences, each a link to its place; every sentence is there, once."""
+    sentences = [f"The night train {n} stood at the clock tower." for n in range(900)]
+    lines = write(tmp_path / "long.jsonl", [{"id": "long", "text": " ".join(sentences), "label": "night"}])
+    own = ["--tokenizer", f"{tiny}/tokenizer", "--dict", f"{tiny}/tokenizer/dict.txt", "--labels", f"{documents}/one"]
+    prepare(["classification", "--test", f"{lines}", *own, "--destdir", f"{tmp_path}/data"])
+    predict([f"{tmp_path}/data", "--path", f"{classifiers['one'][0]}", "--output", f"{tmp_path}/out", "--html"])
+    page = (tmp_path / "out" / "html" / "long.html").read_text("utf-8")
+    assert int(re.search(r"([\d,]+) tokens\.", page)[1].replace(",", "")) > 10_000
+    linked = re.findall(r'href="#(s\d+)"', page)
+    assert len(linked) == 12 and all(page.count(f'id="{name}"') == 1 for name in linked)
+    spans = re.findall(r'title="([+-][\d.]+)">(.*?)</span>', page)
+    assert len(spans) == 900 and all(f" {n} " in text for n, (_, text) in enumerate(spans))
+    total = float(re.search(r"All sentences together have ([+-][\d.]+)", page)[1])
+    assert sum(float(weight) for weight, _ in spans) == pytest.approx(total, abs=900 * 6e-5)
 
 
 def test_attribution(classifiers, documents):
