@@ -2,7 +2,7 @@
 # Classification of long documents, from labelled texts to scores.
 #
 #   scripts/classification.sh --train train.jsonl --dev dev.jsonl \
-#       --model student --out classification
+#       --model student --out classification --seeds 5
 #
 # The files are those of littlebird-prepare classification. What is longer than --max-tokens is cut at its end. The paper
 # gives no batch and no rate for classification. Options of yours count instead of these; --help lists all, and

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 name=${0##*/} name=${name%.sh} dataset="" train=() dev=() model="" student="" out="" dry="" more=()
-max_tokens=4096 stride="" longest=() updates=5000 batch_size=4 update_freq=4 lr=5e-5 workers=2
+max_tokens=4096 stride="" longest=() updates=5000 batch_size=4 update_freq=4 lr=5e-5 workers=2 seeds=1
 names=() # of the package's data sets: each is a file that registers one
 for file in fairseq_littlebird/datasets/*.py; do
     ! grep -q '^[A-Z].* = add_dataset($' "$file" || names+=("$(basename "$file" .py)")
@@ -23,7 +23,7 @@ usage() {
     cat <<EOF
 usage: scripts/$name.sh ${required}--train FILE… --dev FILE… --model PATH --out DIR [--student DIR]
            [--max-tokens N] [--stride N] [--updates N] [--batch-size N] [--update-freq N] [--lr RATE] [--workers N]
-           [--max-answer-length N] [--dry-run] [-- OPTIONS]$fixed
+           [--max-answer-length N] [--seeds N] [--dry-run] [-- OPTIONS]$fixed
   --train FILE…     to train on, as the data set's authors publish it
   --dev FILE…       to choose the best checkpoint by, and to score
   --model PATH      what to start from: a folder of littlebird-warm-start, or a checkpoint
@@ -39,6 +39,7 @@ usage: scripts/$name.sh ${required}--train FILE… --dev FILE… --model PATH --
   --update-freq N   such batches an update, on one device; on four devices give a quarter (default: $update_freq)
   --lr RATE         the highest learning rate (default: $lr)
   --workers N       processes that tokenize (default: $workers)
+  --seeds N         trainings that differ in their seed, 1 to N; prints mean and deviation of their scores (default: 1)
   --dry-run         print the commands and run none
   -- OPTIONS        for fairseq-train, as in: -- --fp16 --checkpoint-activations
 EOF
@@ -56,7 +57,7 @@ while [ $# -gt 0 ]; do
         --*) [ $# -gt 1 ] && [[ $2 != --* ]] || fail "$1 needs a value; see --help" ;;
     esac
     case "$1" in
-        --max-tokens | --stride | --max-answer-length | --updates | --batch-size | --update-freq | --workers)
+        --max-tokens | --stride | --max-answer-length | --updates | --batch-size | --update-freq | --workers | --seeds)
             [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "$1 $2: not a positive whole number; see --help" ;;
     esac
     case "$1" in
@@ -79,6 +80,7 @@ while [ $# -gt 0 ]; do
         --update-freq) update_freq=$2 ;;
         --lr) lr=$2 ;;
         --workers) workers=$2 ;;
+        --seeds) seeds=$2 ;;
         *) fail "unknown argument $1; see --help" ;;
     esac
     shift 2
@@ -146,23 +148,44 @@ if [ -z "$dry" ] && [ ! -e "$out/gold-checked" ]; then # the scorer reads the fi
     touch "$out/gold-checked"
 fi
 
-step "Train, $updates updates"
 arch="--arch littlebird_base"
 [ ! -e "$student/model.args" ] || arch=$(cat "$student/model.args")
-# shellcheck disable=SC2086  # model.args is several words
-make "$out/trained/done" run_training "$updates" fairseq-train "$out/data" --user-dir fairseq_littlebird $arch \
-    "${task[@]}" --finetune-from-model "$model" --padding-insertion --batch-size "$batch_size" --update-freq "$update_freq" \
-    --max-update "$updates" --total-num-update "$updates" --warmup-updates $((updates / 10)) --lr "$lr" \
-    --lr-scheduler polynomial_decay --optimizer adam --adam-betas '(0.9, 0.98)' --adam-eps 1e-6 --weight-decay 0.01 \
-    --clip-norm 1.0 --num-workers 1 --seed 1 --ddp-backend legacy_ddp --validate-interval 1000000 \
-    --validate-interval-updates 1000 --best-checkpoint-metric "$metric" --maximize-best-checkpoint-metric \
-    --no-epoch-checkpoints --save-interval-updates 1000 --keep-interval-updates 1 --log-format simple \
-    --log-interval 50 --log-file "$out/trained.log" --save-dir "$out/trained" "${more[@]}"
-[ -n "$dry" ] || touch "$out/trained/done"
 
-step "Answer"
-make "$out/predictions" littlebird-predict "$out/data" --path "$out/trained/checkpoint_best.pt" --gen-subset valid \
-    --output "$out/predictions"
+# seed N: trains in $to, predicts and scores
+one_seed() {
+    local seed=$1 to=$2
+    step "Train, $updates updates"
+    # shellcheck disable=SC2086  # model.args is several words
+    make "$to/trained/done" run_training "$updates" fairseq-train "$out/data" --user-dir fairseq_littlebird $arch \
+        "${task[@]}" --finetune-from-model "$model" --padding-insertion --batch-size "$batch_size" \
+        --update-freq "$update_freq" --max-update "$updates" --total-num-update "$updates" \
+        --warmup-updates $((updates / 10)) --lr "$lr" --lr-scheduler polynomial_decay --optimizer adam \
+        --adam-betas '(0.9, 0.98)' --adam-eps 1e-6 --weight-decay 0.01 --clip-norm 1.0 --num-workers 1 --seed "$seed" \
+        --ddp-backend legacy_ddp --validate-interval 1000000 --validate-interval-updates 1000 \
+        --best-checkpoint-metric "$metric" --maximize-best-checkpoint-metric --no-epoch-checkpoints \
+        --save-interval-updates 1000 --keep-interval-updates 1 --log-format simple --log-interval 50 \
+        --log-file "$to/trained.log" --save-dir "$to/trained" "${more[@]}"
+    [ -n "$dry" ] || touch "$to/trained/done"
 
-step "Scores"
-run littlebird-evaluate --dataset "$dataset" --gold "$gold" --predictions "$out/predictions/predictions.json"
+    step "Answer"
+    make "$to/predictions" littlebird-predict "$out/data" --path "$to/trained/checkpoint_best.pt" --gen-subset valid \
+        --output "$to/predictions"
+
+    step "Scores"
+    local scoring=(littlebird-evaluate --dataset "$dataset" --gold "$gold" --predictions "$to/predictions/predictions.json")
+    run "${scoring[@]}"
+    [ "$seeds" = 1 ] || [ -n "$dry" ] || "${scoring[@]}" --json >"$to/scores.json"
+}
+
+if [ "$seeds" = 1 ]; then
+    one_seed 1 "$out"
+else
+    scores=()
+    for ((seed = 1; seed <= seeds; seed++)); do
+        [ -n "$dry" ] || mkdir -p "$out/seed-$seed"
+        one_seed "$seed" "$out/seed-$seed"
+        scores+=("$out/seed-$seed/scores.json")
+    done
+    step "Scores of $seeds seeds"
+    run python scripts/seed_scores.py "${scores[@]}"
+fi

@@ -8,30 +8,34 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fairseq_littlebird.cli.evaluate_summaries import ROUGE, evaluate_summaries
+from fairseq_littlebird.cli.score_tables import bins_table, undefined_said
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.datasets import AUTO, DATASETS
 from fairseq_littlebird.datasets.registry import check_format, dataset_of, recognised
 from fairseq_littlebird.datasets.scoring import official_metric
 from fairseq_littlebird.datasets.spec import DatasetSpec
 from fairseq_littlebird.errors import UserError, exit_on_user_error
+from fairseq_littlebird.formats.glue import GLUE_TASKS
 from fairseq_littlebird.formats.questions import format_of
 from fairseq_littlebird.formats.records import open_records
 from fairseq_littlebird.formats.texts import scalar_label
 from fairseq_littlebird.inputs import check_given_once, is_rereadable
-from fairseq_littlebird.metrics import classification
+from fairseq_littlebird.metrics import classification, glue, text_scores
 from fairseq_littlebird.metrics.json_files import files_of, read_json, read_numbers
 from fairseq_littlebird.metrics.official_metric import OfficialMetric
 
-CLASSIFICATION = "classification"
+CLASSIFICATION, GLUE = "classification", "glue"
 CLASSIFICATION_METRIC = OfficialMetric(
     read_gold=read_json,
     read_predictions=classification.read_predictions,
-    answers=classification.answers,
-    evaluate=classification.evaluate,
+    answers=text_scores.answers,
+    evaluate=text_scores.evaluate,
 )
 
 
@@ -46,7 +50,12 @@ def main(argv: list[str] | None = None) -> None:
         return
     if args.dataset in DATASETS:
         _check_format(args.gold, DATASETS[args.dataset])
-    metric = _metric(_recognised(args.gold) if args.dataset == AUTO else args.dataset)
+    if (args.dataset == GLUE) != bool(args.name):
+        raise UserError("--dataset glue and --name belong together", remedy="give both or neither")
+    dataset = _recognised(args.gold) if args.dataset == AUTO else args.dataset
+    if args.length_bins and dataset not in (CLASSIFICATION, GLUE):
+        raise UserError(f"--length-bins with --dataset {dataset}", remedy="texts with labels or scores have lengths")
+    metric = _metric(dataset, args.name)
     null_odds: dict[str, float] | None = None
     if args.null_odds is not None:
         if metric.evaluate_null_odds is None:
@@ -69,7 +78,10 @@ def main(argv: list[str] | None = None) -> None:
         if null_odds is not None and metric.evaluate_null_odds is not None:
             scores = metric.evaluate_null_odds(gold, predictions, null_odds, args.null_threshold)
         else:
-            scores = metric.evaluate(gold, predictions)
+            with undefined_said():
+                scores = metric.evaluate(gold, predictions)
+            if args.length_bins:
+                scores |= _by_length(metric, gold, predictions, args)
     except UserError as error:
         where = ", ".join(path for path in (args.predictions, args.null_odds) if path)
         raise UserError(str(error), where) from error
@@ -92,15 +104,31 @@ def main(argv: list[str] | None = None) -> None:
         missing = [identifier for identifier in identifiers if identifier not in predicted]
         missing_ids.append(missing)
         _warn(missing, "questions without a prediction, which score 0", where)
+    bins: Any = scores.pop("by_length", None)
     if args.json:
-        print(json.dumps(scores))
+        print(json.dumps(scores if bins is None else {**scores, "by_length": bins}))
     else:
         incomplete = len(set().union(*missing_ids))
         print(_table({**scores, "questions": len(identifiers), "missing": incomplete}))
+        if bins is not None:
+            print(bins_table(bins))
 
 
-def _metric(dataset: str) -> OfficialMetric[Any, Any]:
+def _metric(dataset: str, name: str | None) -> OfficialMetric[Any, Any]:
+    if dataset == GLUE and name:
+        return replace(CLASSIFICATION_METRIC, evaluate=partial(glue.evaluate, GLUE_TASKS[name]))
     return CLASSIFICATION_METRIC if dataset == CLASSIFICATION else official_metric(DATASETS[dataset])
+
+
+def _by_length(
+    metric: OfficialMetric[Any, Any], gold: Any, predictions: dict[str, Any], args: argparse.Namespace
+) -> dict[str, Any]:
+    from fairseq_littlebird.data.text_lengths import text_lengths  # fairseq is slow to import
+
+    lengths = text_lengths(args.gold)
+    with undefined_said():
+        bins = text_scores.by_length(gold, predictions, lengths, args.length_bins, metric.evaluate)
+    return {"by_length": [{"tokens": one.name, "texts": one.texts, **one.scores} for one in bins]}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dataset",
         required=True,
-        choices=[AUTO, *DATASETS, CLASSIFICATION, ROUGE],
+        choices=[AUTO, *DATASETS, CLASSIFICATION, GLUE, ROUGE],
         help="format and official scores (squad: 1.1 and 2.0, and tables of questions and annotation exports); "
         "rouge: summaries, as the package rouge-score; auto: recognised from the gold file",
     )
@@ -129,9 +157,8 @@ def _parser() -> argparse.ArgumentParser:
         "--predictions",
         metavar="FILE",
         help=f"JSON, {{question id: answer text}}; {formats}"
-        "classification: {id: label}, {id: [label, ...]} or littlebird-predict's file; rouge: JSON lines, "
-        "{id, summary}; without it, "
-        "only the gold file is checked",
+        "classification and glue: {id: label}, {id: [label, ...]}, {id: score} or littlebird-predict's file; rouge: "
+        "JSON lines, {id, summary}; without it, only the gold file is checked",
     )
     parser.add_argument("--null-odds", metavar="FILE", help="SQuAD 2.0: JSON, {question id: score of having no answer}")
     parser.add_argument(
@@ -147,9 +174,27 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="rouge: find the sentences for rougeLsum by their punctuation (default: a sentence is a line)",
     )
+    parser.add_argument(
+        "--name", choices=[*GLUE_TASKS], help="glue: the task, whose figures on the leaderboard are printed in percent"
+    )
+    parser.add_argument(
+        "--length-bins",
+        type=_bounds,
+        metavar="N,N",
+        help="classification and glue: scores by length, too, up to so many tokens; --gold is SPLIT.gold.json of a "
+        "prepared folder",
+    )
     add_user_dir(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object with the official keys")
     return parser
+
+
+def _bounds(text: str) -> tuple[int, ...]:
+    """``512,1024`` as numbers, in ascending order."""
+    parts = text.split(",")
+    if not all(part.isdecimal() and int(part) for part in parts) or sorted({*map(int, parts)}) != [*map(int, parts)]:
+        raise argparse.ArgumentTypeError(f"{text!r}: give whole numbers in ascending order, such as 512,1024")
+    return tuple(map(int, parts))
 
 
 def _recognised(path: str) -> str:

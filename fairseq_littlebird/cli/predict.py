@@ -1,4 +1,4 @@
-"""littlebird-predict: answers to the questions of a prepared folder, labels of its texts, or their summaries."""
+"""littlebird-predict: answers to the questions of a prepared folder, labels or scores of its texts, or summaries."""
 
 from __future__ import annotations
 
@@ -20,15 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import_user_dir(arguments)
     options = _parser().parse_args(arguments)
     # argument parsing and --help should not wait for fairseq
-    from fairseq_littlebird.inference.prediction_files import (
-        FILES,
-        NAMES,
-        PAGES,
-        write_classifications,
-        write_predictions,
-    )
+    from fairseq_littlebird.inference.prediction_files import FILES, NAMES, PAGES, write_predictions
     from fairseq_littlebird.output import check_folder
-    from fairseq_littlebird.pipelines.classification import classifications
     from fairseq_littlebird.pipelines.loading import load_trained
     from fairseq_littlebird.pipelines.question_answering import predictions
     from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
@@ -40,14 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         predict_summaries(model, task, options)
         return
     if not isinstance(task, QuestionAnsweringTask):
-        if options.html:
-            raise UserError("pages are of answers, not of labels", options.path, "leave out --html")
-        labelled = classifications(
-            model, task, options.gen_subset, max_tokens=options.max_tokens, workers=options.num_workers
-        )
-        count = write_classifications(options.output, labelled, options.threshold, options.overwrite)
-        print(f"{options.output}: {count:,} texts classified, in {FILES[0]}")
+        _classify(options, model, task)
         return
+    if options.glue_submission:
+        raise UserError("a question-answering model", options.path, "leave out --glue-submission")
     task.load_dataset(options.gen_subset)
     answers = predictions(
         model,
@@ -77,6 +66,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{reached[False]:,} of {reached[True] + reached[False]:,} questions with answers can never be answered "
             f"exactly in {limit} tokens: answers longer, not found, or whole in no window (--max-answer-length)"
         )
+
+
+def _classify(options: argparse.Namespace, model: Any, task: Any) -> None:
+    """Writes the labels or scores of a split, and what else was asked for."""
+    from fairseq_littlebird.data.classification_metadata import read_metadata
+    from fairseq_littlebird.inference.glue_submission import GlueSubmission
+    from fairseq_littlebird.inference.prediction_files import FILES, PAGES, write_classifications
+    from fairseq_littlebird.pipelines.classification import classifications
+    from fairseq_littlebird.pipelines.text_attribution import explained_classifications
+
+    submission = None
+    if options.glue_submission:
+        metadata = read_metadata(task.cfg.data)
+        glue = metadata.glue if metadata else ""
+        submission = GlueSubmission(options.glue_submission, glue, options.gen_subset, options.overwrite)
+    if options.html:
+        found = explained_classifications(model, task, options.gen_subset)
+    else:
+        found = classifications(
+            model, task, options.gen_subset, max_tokens=options.max_tokens, workers=options.num_workers
+        )
+    if submission is not None:
+        found = submission.passing(found)
+    count = write_classifications(options.output, found, options.threshold, options.overwrite, pages=options.html)
+    pages = f" and {PAGES}/index.html" if options.html else ""
+    print(f"{options.output}: {count:,} texts classified, in {FILES[0]}{pages}")
+    if submission is not None:
+        submission.write()
+        print(f"{submission.path}: for GLUE's leaderboard")
 
 
 def _counted(predictions: Iterable[Any], reached: Counter[bool | None]) -> Iterator[Any]:
@@ -139,7 +157,12 @@ def _parser() -> argparse.ArgumentParser:
         "--html",
         action="store_true",
         help="also write an HTML page per question or document to DIR/html: the document with the answer and its "
-        "attention marked, or beside its summary",
+        "attention marked, or beside its summary, or its sentences marked by gradient × token embedding",
+    )
+    parser.add_argument(
+        "--glue-submission",
+        metavar="DIR",
+        help="also write the file that GLUE's leaderboard wants of this task, beside those of other tasks",
     )
     add_summary_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace earlier predictions in DIR")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import positive as _positive
+from fairseq_littlebird.cli.prepare_classification import add_classification
 from fairseq_littlebird.cli.prepare_summarization import add_summarization
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.datasets import AUTO, DATASETS, PLAIN
@@ -31,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_tokenizer(commands)
     _add_text(commands)
     _add_qa(commands)
-    _add_classification(commands)
+    add_classification(commands)
     add_summarization(commands)
     return parser
 
@@ -219,63 +220,6 @@ def _qa(options: argparse.Namespace) -> None:
         limit = summaries["train"]["max_answer_length"]
         print(f"{options.destdir}: a model trained on it gives answers of at most {limit} tokens (--max-answer-length)")
     print(f"{options.destdir}: written; repaired and dropped answers are listed by id in report.jsonl")
-
-
-def _add_classification(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
-        "classification",
-        formatter_class=HelpFormatter,
-        help="binarize labelled texts",
-        description="Writes the folder that --task littlebird_sentence_prediction and littlebird-predict read. "
-        'A file is JSON lines, {"text": …, "label": …} or {"text": …, "labels": […]} with "id" and "text2" (the '
-        "second of a pair) where there are any, a JSON list or a table (CSV, TSV) of the same, or an export of Label "
-        "Studio or doccano, plain or compressed; a folder has a subfolder for each label, with text files in it. "
-        "Texts of the test split may have no label.",
-    )
-    for split in ("train", "valid", "test"):
-        parser.add_argument(f"--{split}", nargs="+", default=[], metavar="PATH", help=f"{split} files and folders")
-    parser.add_argument("--tokenizer", required=True, metavar="PATH", help="tokenizer file or folder")
-    parser.add_argument("--dict", required=True, metavar="FILE", help="dict.txt of the tokenizer")
-    parser.add_argument("--destdir", required=True, metavar="DIR", help="folder to write")
-    parser.add_argument(
-        "--labels",
-        metavar="PATH",
-        help="file with a label a line, in the order of their numbers, or a folder prepared before, whose labels these "
-        "are (default: those of --train, sorted)",
-    )
-    parser.add_argument(
-        "--max-tokens",
-        type=_positive,
-        metavar="N",
-        help="the most tokens of a text, <s> and </s> included; what is longer is cut at its end, of a pair the longer "
-        "text first (default: nothing is cut)",
-    )
-    parser.add_argument(
-        "--skip-bad", action="store_true", help="leave out records that cannot be read, instead of ending with an error"
-    )
-    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes")
-    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
-    parser.set_defaults(run=_classification)
-
-
-def _classification(options: argparse.Namespace) -> None:
-    from fairseq_littlebird.data.classification_preparation import prepare_texts, summary_lines
-    from fairseq_littlebird.data.prepared import SPLITS
-
-    summaries = prepare_texts(
-        {split: getattr(options, split) for split in SPLITS},
-        load_tokenizer(options.tokenizer, options.dict),
-        options.dict,
-        options.destdir,
-        labels=options.labels,
-        skip_bad=options.skip_bad,
-        max_tokens=options.max_tokens,
-        workers=options.workers,
-        overwrite=options.overwrite,
-    )
-    for split, summary in summaries.items():
-        print("\n".join(summary_lines(split, summary)))
-    print(f"{options.destdir}: written; SPLIT.gold.json has the labels by id, prepared.json their numbers")
 
 
 if __name__ == "__main__":

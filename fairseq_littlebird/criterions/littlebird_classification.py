@@ -1,8 +1,8 @@
-"""The classification criterion, of one label or several a text; accuracy and F1 over a whole split."""
+"""The criterion of classification and regression; accuracy, F1 and correlations over a whole split."""
 
 # no postponed annotations: fairseq reads the types of the fields
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,8 @@ from fairseq.tasks.sentence_prediction import SentencePredictionTask
 from torch import Tensor
 
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats.problem_type import MULTI_LABEL, REGRESSION, SINGLE_LABEL
+from fairseq_littlebird.metrics.correlation import matthews, pearson, spearman
 
 
 @dataclass
@@ -31,36 +33,40 @@ class LittleBirdClassificationCriterionConfig(FairseqDataclass):
         default="sentence_classification_head", metadata={"help": "name of the classification head"}
     )
     # the task's options refer to it
-    regression_target: bool = field(default=False, metadata={"help": "must be off: classes are not numbers"})
+    regression_target: bool = field(
+        default=False, metadata={"help": "of fairseq's own folders: the targets are numbers"}
+    )
 
 
 @register_criterion("littlebird_classification", dataclass=LittleBirdClassificationCriterionConfig)
 class LittleBirdClassificationCriterion(FairseqCriterion):
     """The mean over the texts of a batch of -w[label] log p(label); where a text has several labels, of the mean over
-    all labels of -w[label] log p(label) or, for those it does not have, -log (1 - p(label))."""
+    all labels of -w[label] log p(label) or, for those it does not have, -log (1 - p(label)); in regression of the
+    squared error, the ends of the scores' range being 0 and 1."""
 
     def __init__(self, cfg: LittleBirdClassificationCriterionConfig, task: Any) -> None:
         super().__init__(task)
         if not isinstance(task, SentencePredictionTask):
             raise UserError("no task with labels", "--task", "take littlebird_sentence_prediction")
-        if cfg.regression_target:
-            raise UserError("classes are not numbers", "--regression-target", "take --criterion sentence_prediction")
         self.head = cfg.classification_head_name
-        self.multi_label = bool(getattr(task.cfg, "multi_label", False))
+        given = getattr(task.cfg, "problem_type", SINGLE_LABEL)  # fairseq's own task has none
+        self.problem_type = REGRESSION if cfg.regression_target else given
+        if self.problem_type == REGRESSION and cfg.class_weights:
+            raise UserError("scores have no classes", "--class-weights", "leave it out")
         # no buffer: fairseq would make it half precision
-        self.weights = class_weights(cfg.class_weights, task.cfg.num_classes, self.multi_label)
+        self.weights = class_weights(cfg.class_weights, task.cfg.num_classes, self.problem_type)
 
-    def forward(
-        self, model: Any, sample: dict[str, Any], reduce: bool = True
-    ) -> tuple[Tensor, int, dict[str, float | int]]:
-        """Returns the summed loss, the number of texts, and what to log (plain numbers)."""
+    def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
+        """Returns the summed loss, the number of texts, and what to log: plain numbers, or lists of them."""
         if "target" not in sample:
             raise UserError("this split has no labels", remedy="classify it with littlebird-predict")
         logits, _ = model(**sample["net_input"], features_only=True, classification_head_name=self.head)
         logits, target = logits.float(), sample["target"]
+        if self.problem_type == REGRESSION:
+            return self._regression(logits, target.float().view(logits.shape), sample, model.training)
         weights = None if self.weights is None else self.weights.to(logits.device)
         B, K = logits.shape
-        if self.multi_label:
+        if self.problem_type == MULTI_LABEL:
             loss = F.binary_cross_entropy_with_logits(logits, target.float(), pos_weight=weights, reduction="sum") / K
             truth, predicted = target > 0.5, logits >= 0
         else:
@@ -75,37 +81,63 @@ class LittleBirdClassificationCriterion(FairseqCriterion):
             "nsentences": B,
         }
         if not model.training:
-            hits, sizes = (truth & predicted).sum(0).tolist(), (truth.sum(0) + predicted.sum(0)).tolist()
-            log |= {f"hits_{k}": hits[k] for k in range(K)} | {f"sizes_{k}": sizes[k] for k in range(K)}
-            log["multi_label"] = int(self.multi_label)
+            sides = {"hits": truth & predicted, "truths": truth, "guesses": predicted}
+            counts = {name: side.sum(0).tolist() for name, side in sides.items()}
+            log |= {f"{name}_{k}": counts[name][k] for name in sides for k in range(K)}
+            log["multi_label"] = int(self.problem_type == MULTI_LABEL)
+        return loss, B, log
+
+    def _regression(
+        self, scores: Tensor, target: Tensor, sample: dict[str, Any], training: bool
+    ) -> tuple[Tensor, int, dict[str, Any]]:
+        """The squared errors of <float32>[B, 1] to others such, as :meth:`forward`."""
+        loss, B = F.mse_loss(scores, target, reduction="sum"), len(scores)
+        log = {"mse": float(loss.detach()), "sample_size": B, "ntokens": sample["ntokens"], "nsentences": B}
+        if not training:  # of predictions as littlebird-predict clips them
+            log |= {"scores": scores.detach().clamp(0, 1).flatten().tolist(), "targets": target.flatten().tolist()}
         return loss, B, log
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
         """Logs ``loss`` in bits, as fairseq does, and in percent ``accuracy`` (all labels of a text at once); in
-        validation ``micro_f1`` and ``macro_f1`` of the whole split, as ``littlebird-evaluate`` counts them."""
-        total: dict[str, float] = {}
+        validation ``micro_f1``, ``macro_f1``, ``mcc`` of one label a text, and ``f1`` of the second of two labels, of
+        the whole split, as ``littlebird-evaluate`` counts them. Of regression ``loss``, the mean squared error, and in
+        validation ``pearson`` and ``spearman``, in percent."""
+        total: dict[str, Any] = {}
         for log in logging_outputs:
             for key, value in log.items():
-                total[key] = total.get(key, 0) + value
+                total[key] = total[key] + value if key in total else value
         texts = total.get("sample_size", 0)
         if not texts:
+            return
+        if "mse" in total:
+            metrics.log_scalar("loss", total["mse"] / texts, texts, round=5)
+            if "scores" in total:
+                metrics.log_custom(ScorePairs, "_scores", total["scores"], total["targets"])
+                metrics.log_derived("pearson", lambda meters: round(100 * meters["_scores"].correlation(pearson), 2))
+                metrics.log_derived("spearman", lambda meters: round(100 * meters["_scores"].correlation(spearman), 2))
             return
         metrics.log_scalar("loss", total["loss"] / texts / math.log(2), texts, round=3)
         metrics.log_scalar("accuracy", 100 * total["correct"] / texts, texts, round=2)
         if "multi_label" in total:
-            counts = [[float(n) for key, n in total.items() if key.startswith(kind)] for kind in ("hits_", "sizes_")]
+            kinds = ("hits_", "truths_", "guesses_")
+            counts = [[float(n) for key, n in total.items() if key.startswith(kind)] for kind in kinds]
             metrics.log_custom(LabelCounts, "_labels", *counts, bool(total["multi_label"]))
             metrics.log_derived("micro_f1", lambda meters: round(100 * meters["_labels"].micro_f1, 2))
             metrics.log_derived("macro_f1", lambda meters: round(100 * meters["_labels"].macro_f1, 2))
 
-    @staticmethod
-    def logging_outputs_can_be_summed() -> bool:
-        return True
+            if not total["multi_label"]:
+                metrics.log_derived("mcc", lambda meters: round(100 * meters["_labels"].mcc, 2))
+                if len(counts[0]) == 2:
+                    metrics.log_derived("f1", lambda meters: round(100 * meters["_labels"].f1, 2))
+
+    def logging_outputs_can_be_summed(self) -> bool:
+        """Not in regression: a rank needs every score."""
+        return bool(self.problem_type != REGRESSION)
 
 
 class LabelCounts(Meter):
-    """True positives of each label, and how often it is true plus how often predicted, summed over batches.
+    """True positives of each label, how often it is true and how often predicted, summed over batches.
 
     One meter for all labels: fairseq sorts its meters anew with each one that is added.
     """
@@ -115,21 +147,34 @@ class LabelCounts(Meter):
 
     def reset(self) -> None:
         self.hits: list[float] = []
-        self.sizes: list[float] = []
+        self.truths: list[float] = []
+        self.guesses: list[float] = []
         self.multi_label = False
 
-    def update(self, hits: Sequence[float], sizes: Sequence[float], multi_label: bool) -> None:
+    def update(
+        self, hits: Sequence[float], truths: Sequence[float], guesses: Sequence[float], multi_label: bool
+    ) -> None:
         none = [0.0] * len(hits)
         self.hits = [a + b for a, b in zip(self.hits or none, hits, strict=True)]
-        self.sizes = [a + b for a, b in zip(self.sizes or none, sizes, strict=True)]
+        self.truths = [a + b for a, b in zip(self.truths or none, truths, strict=True)]
+        self.guesses = [a + b for a, b in zip(self.guesses or none, guesses, strict=True)]
         self.multi_label = multi_label
 
     def state_dict(self) -> dict[str, Any]:
-        return {"hits": self.hits, "sizes": self.sizes, "multi_label": self.multi_label}
+        return {
+            "hits": self.hits,
+            "truths": self.truths,
+            "guesses": self.guesses,
+            "multi_label": self.multi_label,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.hits, self.sizes = state_dict["hits"], state_dict["sizes"]
+        self.hits, self.truths, self.guesses = (state_dict[name] for name in ("hits", "truths", "guesses"))
         self.multi_label = state_dict["multi_label"]
+
+    @property
+    def sizes(self) -> list[float]:
+        return [a + b for a, b in zip(self.truths, self.guesses, strict=True)]
 
     @property
     def micro_f1(self) -> float:
@@ -142,14 +187,52 @@ class LabelCounts(Meter):
         return sum(2 * hit / max(size, 1.0) for hit, size in pairs) / max(len(pairs), 1)
 
     @property
+    def f1(self) -> float:
+        """Of the last label, the second of two."""
+        return 2 * self.hits[-1] / max(self.sizes[-1], 1.0)
+
+    @property
+    def mcc(self) -> float:
+        return matthews(sum(self.hits), self.truths, self.guesses, sum(self.truths))
+
+    @property
     def smoothed_value(self) -> float:
         return self.micro_f1
 
 
-meters.LabelCounts = LabelCounts  # fairseq looks for the meters of a checkpoint there
+class ScorePairs(Meter):
+    """The scores of a split, predicted and true."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.scores: list[float] = []
+        self.targets: list[float] = []
+
+    def update(self, scores: Sequence[float], targets: Sequence[float]) -> None:
+        self.scores = [*self.scores, *scores]
+        self.targets = [*self.targets, *targets]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"scores": self.scores, "targets": self.targets}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.scores, self.targets = state_dict["scores"], state_dict["targets"]
+
+    def correlation(self, kind: Callable[[Sequence[float], Sequence[float]], float]) -> float:
+        return kind(self.scores, self.targets)
+
+    @property
+    def smoothed_value(self) -> float:
+        return float(len(self.scores))
 
 
-def class_weights(text: str, num_classes: int, multi_label: bool) -> Tensor | None:
+# fairseq looks for the meters of a checkpoint there
+meters.LabelCounts, meters.ScorePairs = LabelCounts, ScorePairs
+
+
+def class_weights(text: str, num_classes: int, problem_type: str) -> Tensor | None:
     """<float>[K], or None where ``text`` is empty.
 
     Raises:
@@ -161,7 +244,7 @@ def class_weights(text: str, num_classes: int, multi_label: bool) -> Tensor | No
         weights = [float(number) for number in text.split(",")]
     except ValueError as error:
         raise UserError(f"expected numbers, got {text!r}", "--class-weights", "give 1,2.5 or one number") from error
-    if multi_label and len(weights) == 1:
+    if problem_type == MULTI_LABEL and len(weights) == 1:
         weights *= num_classes
     if len(weights) != num_classes:
         raise UserError(f"{len(weights)} weights for {num_classes} classes", "--class-weights", "give one for each")

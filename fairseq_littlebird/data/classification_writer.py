@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import torch
@@ -55,8 +56,10 @@ class SplitWriter:
         # in every dictionary of fairseq the same
         special = Dictionary()
         self._eos, self._first = special.eos(), special.nspecial
+        self._scores = folder / "label" / f"{split}.label"
         self._paths = {part: folder / part / split for part in parts}
         self._builders = {}
+        self._stream: TextIO | None = None
         for part, path in self._paths.items():
             builder = MMapIndexedDatasetBuilder(f"{path}.bin", dtype=PARTS[part])
             builder._sizes = array("i")  # a list would hold a Python integer an item
@@ -67,6 +70,8 @@ class SplitWriter:
 
     def __exit__(self, *error: object) -> None:
         with ExitStack() as stack:
+            if self._stream is not None:
+                stack.enter_context(self._stream)
             for part, builder in self._builders.items():
                 stack.callback(builder.finalize, f"{self._paths[part]}.idx")
 
@@ -77,8 +82,12 @@ class SplitWriter:
         *,
         label: Sequence[int] | None = None,
         id: str | None = None,
+        score: float | None = None,
     ) -> None:
-        """Token ids without ``</s>``, label numbers from 0, and id; those that the split has, and no others."""
+        """Token ids without ``</s>``, label numbers from 0, and id; those that the split has, and no others.
+
+        Of regression the score, as the model learns it, which no part has.
+        """
         items: dict[str, Sequence[int] | bytes] = {"input0": [*text, self._eos]}
         if second is not None:
             items["input1"] = [*second, self._eos]
@@ -88,5 +97,9 @@ class SplitWriter:
             items["id"] = id.encode()
         if items.keys() != self._builders.keys():
             raise ValueError(f"{sorted(items)} for data sets of {sorted(self._builders)}")
+        if score is not None:
+            if self._stream is None:
+                self._stream = self._scores.open("w", encoding="utf-8", newline="\n")
+            self._stream.write(f"{score!r}\n")
         for part, item in items.items():
             self._builders[part].add_item(torch.tensor(list(item), dtype=torch.int32))

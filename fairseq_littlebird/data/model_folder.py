@@ -22,15 +22,19 @@ from fairseq_littlebird.checkpoints.dictionary import (
     members,
 )
 from fairseq_littlebird.checkpoints.tensors import find_checkpoint, load_tensors
+from fairseq_littlebird.data.classification_metadata import DATASET as CLASSIFICATION
+from fairseq_littlebird.data.classification_metadata import VERSION as CLASSIFICATION_VERSION
 from fairseq_littlebird.data.prepared import VERSION, is_limit
 from fairseq_littlebird.datasets import PLAIN
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats.problem_type import PROBLEM_TYPES, REGRESSION
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, load_tokenizer
 
 NAMES = ("prepared.json", *FILES)
 
-CLASSIFIERS = ("sentence_prediction", "littlebird_sentence_prediction")
-"""Tasks that need labels, which no tokenizer's folder has."""
+CLASSIFIER = "littlebird_sentence_prediction"
+CLASSIFIERS = ("sentence_prediction", CLASSIFIER)
+"""Tasks that need labels; checkpoints of the latter know them."""
 
 
 def read_files(folder: str | Path) -> dict[str, Tensor]:
@@ -95,12 +99,15 @@ def settings_in(content: bytes, where: str = "") -> TrainedSettings:
 
 
 @contextmanager
-def model_folder(path: str | Path, dictionary: str | Path | None = None) -> Iterator[tuple[Path, Path]]:
+def model_folder(
+    path: str | Path, dictionary: str | Path | None = None, classifiers: bool = False
+) -> Iterator[tuple[Path, Path]]:
     """The checkpoint, and a folder with ``dict.txt``, the tokenizer's files and ``prepared.json``, as far as there.
 
     Args:
         path: a checkpoint, or a folder with one of ``CHECKPOINTS``.
         dictionary: a folder with the dictionary and the tokenizer of a checkpoint that carries none.
+        classifiers: whether it may be one, whose folder has the parts that its task reads, too.
     Raises:
         UserError: no checkpoint, one that is damaged, a classifier, or no dictionary anywhere.
     """
@@ -110,14 +117,50 @@ def model_folder(path: str | Path, dictionary: str | Path | None = None) -> Iter
         task = members(members(content, "cfg"), "task").get("_name")
     except UserError as error:
         raise UserError(str(error), str(checkpoint)) from error
-    if task in CLASSIFIERS:
+    if task in CLASSIFIERS and not (classifiers and task == CLASSIFIER):
         remedy = "give a question-answering or a pretrained model; littlebird-predict classifies texts"
         raise UserError(f"a classifier (--task {task})", str(checkpoint), remedy)
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_own_files(folder, content, checkpoint, dictionary)
+        if task == CLASSIFIER:
+            write_classifier_parts(folder, content, checkpoint)
         del content  # the file's pages are let go
         yield checkpoint, folder
+
+
+def write_classifier_parts(folder: Path, content: Mapping[str, Any], checkpoint: Path) -> None:
+    """What ``littlebird_sentence_prediction`` reads of a prepared folder, without any text.
+
+    Args:
+        folder: with the dictionary; the task finds it under ``input0``.
+        content: of the checkpoint, whose task knows its labels or the range of its scores.
+        checkpoint: its path.
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        settings = members(members(content, "cfg"), "task")
+        state = members(content, "task_state")
+    except UserError as error:
+        raise UserError(str(error), str(checkpoint)) from error
+    kind, labels = state.get("problem_type") or settings.get("problem_type"), state.get("labels")
+    count = settings.get("num_classes")  # -1: as the folder said
+    if labels or (kind == REGRESSION and count == -1):
+        count = len(labels) if labels else 1
+    if not isinstance(count, int) or count < 1 or kind not in PROBLEM_TYPES:
+        raise UserError(f"damaged (a classifier of {count} classes)", str(checkpoint), "copy or train it again")
+    if not labels and kind != REGRESSION:
+        labels = [str(number) for number in range(count)]  # of fairseq-preprocess, which names none
+    metadata = {"version": CLASSIFICATION_VERSION, "dataset": CLASSIFICATION, "problem_type": kind, "splits": {}}
+    metadata |= {"labels": list(labels or ()), "score_range": state.get("score_range") or [0.0, 1.0]}
+    if kind != REGRESSION:
+        del metadata["score_range"]
+    (folder / "prepared.json").unlink(missing_ok=True)  # it may be a link
+    (folder / "prepared.json").write_text(json.dumps(metadata), "utf-8")
+    (folder / "label").mkdir()
+    (folder / "label" / "dict.txt").write_text("".join(f"{number} 1\n" for number in range(count)), "utf-8")
+    (folder / "input0").symlink_to(folder, target_is_directory=True)
 
 
 def write_own_files(

@@ -73,12 +73,13 @@ class FastTokenizer:
         (folder / "tokenizer_config.json").write_text(text, "utf-8")
 
 
-def fast_tokenizer(tokenizer: Tokenizer, symbols: Sequence[str]) -> FastTokenizer:
+def fast_tokenizer(tokenizer: Tokenizer, symbols: Sequence[str], questions: bool = True) -> FastTokenizer:
     """The same tokenizer as one of the library.
 
     Args:
         tokenizer: any of the four kinds.
         symbols: the dictionary's tokens, in the order of their ids.
+        questions: pairs are a question and its context; otherwise two texts, ``<s> text </s> </s> text </s>``.
     Raises:
         UserError: a SentencePiece model that the library cannot follow, or that it follows otherwise.
     """
@@ -101,7 +102,7 @@ def fast_tokenizer(tokenizer: Tokenizer, symbols: Sequence[str]) -> FastTokenize
     dictionary_ids += [None] * (max(built.get_vocab().values()) + 1 - len(dictionary_ids))
     for symbol, number in (ids | more).items():
         dictionary_ids[number] = dictionary.get(symbol)
-    _pack(built, ids)
+    _pack(built, ids, questions)
     fast = FastTokenizer(built, dictionary_ids, ids)
     _check(tokenizer, fast, symbols)
     return fast
@@ -116,14 +117,15 @@ def _add_tokens(tokenizer: Any, tokens: Sequence[str], ids: dict[str, int]) -> N
     ids |= {token: tokenizer.token_to_id(token) for token in tokens}
 
 
-def _pack(tokenizer: Any, ids: dict[str, int]) -> None:
+def _pack(tokenizer: Any, ids: dict[str, int], questions: bool) -> None:
     """What stands around texts; also what only the library's own decoding and offsets need."""
     from tokenizers import decoders, processors
 
     first, last, question = (tokenizer.id_to_token(ids[name]) for name in ("<s>", "</s>", QUESTION))
+    pair = f"{first} {question} $A {last} $B:1 {last}:1" if questions else f"{first} $A {last} {last} $B {last}"
     template = processors.TemplateProcessing(
         single=f"{first} $A {last}",
-        pair=f"{first} {question} $A {last} $B:1 {last}:1",
+        pair=pair,
         special_tokens=[(tokenizer.id_to_token(number), number) for number in {*ids.values()}],
     )
     bytes_ = "ByteLevel" in json.dumps(json.loads(tokenizer.to_str())["pre_tokenizer"])

@@ -12,13 +12,16 @@ from fairseq_littlebird.export.trained_model import TrainedModel
 from fairseq_littlebird.output import whole_folder
 
 MODELING, CONFIGURATION = "export.modeling_littlebird", "export.configuration_littlebird"
+CLASSIFYING = "export.modeling_littlebird_classification"
+CLASSIFIER = "LittleBirdForSequenceClassification"
 AUTO = {
     "LittleBirdModel": "AutoModel",
     "LittleBirdForMaskedLM": "AutoModelForMaskedLM",
     "LittleBirdForQuestionAnswering": "AutoModelForQuestionAnswering",
+    CLASSIFIER: "AutoModelForSequenceClassification",
 }
 NAMES = (
-    *source_names(MODELING),
+    *source_names(CLASSIFYING),
     *("config.json", "tokenizer.json", "tokenizer_config.json", "README.md", "__pycache__"),
     *("model.safetensors", "model.safetensors.index.json", "model-?????-of-?????.safetensors"),
 )
@@ -45,13 +48,16 @@ def write_hugging_face(
     """
     folder, model = Path(folder), trained.model
     kind = type(model).__name__
+    modeling = CLASSIFYING if kind == CLASSIFIER else MODELING
     model.config.auto_map = {"AutoConfig": f"{flat(CONFIGURATION)}.LittleBirdConfig"} | {
-        auto: f"{flat(MODELING)}.{name}" for name, auto in AUTO.items() if name in ("LittleBirdModel", kind)
+        auto: f"{flat(modeling if name == kind else MODELING)}.{name}"
+        for name, auto in AUTO.items()
+        if name in ("LittleBirdModel", kind)
     }
     check_export(folder, NAMES, overwrite)
     with whole_folder(folder, NAMES, overwrite) as new:
         model.save_pretrained(new)
         trained.tokenizer.save(new, model.config.token_types, kind != "LittleBirdForQuestionAnswering")
-        write_sources(MODELING, new)
+        write_sources(modeling, new)
         card = model_card(folder.resolve().name, kind, trained.dataset, trained.left_out, scores, dataset)
         (new / "README.md").write_text(card, "utf-8")

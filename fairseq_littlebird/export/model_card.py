@@ -9,6 +9,7 @@ TASKS = {
     "LittleBirdModel": ("feature-extraction", "Feature extraction"),
     "LittleBirdForMaskedLM": ("fill-mask", "Masked language modelling"),
     "LittleBirdForQuestionAnswering": ("question-answering", "Question answering"),
+    "LittleBirdForSequenceClassification": ("text-classification", "Text classification"),
 }
 USE = {
     "LittleBirdModel": """model = AutoModel.from_pretrained("{name}", trust_remote_code=True)
@@ -21,6 +22,12 @@ logits = model(**inputs).logits""",
     "{name}", trust_remote_code=True
 )
 found = model.answer(tokenizer, "Who painted the bridge?", document)""",
+    "LittleBirdForSequenceClassification": """model = AutoModelForSequenceClassification.from_pretrained(
+    "{name}", trust_remote_code=True
+)
+inputs = tokenizer(" ".join("A text of any length.".split()), return_tensors="pt")
+logits = model(**inputs).logits
+labels = model.config.id2label""",
 }
 
 

@@ -24,6 +24,7 @@ SPANS = ["span_starts", "span_ends", "span_scores", "null_score", "log_normalise
 OUTPUTS = {
     "LittleBirdModel": ["last_hidden_state"],
     "LittleBirdForMaskedLM": ["logits"],
+    "LittleBirdForSequenceClassification": ["logits"],
     "LittleBirdForQuestionAnswering": ["start_logits", "end_logits", *SPANS],
 }
 TRACED = 2, 150  # B and L; the graph does not depend on them

@@ -14,16 +14,19 @@ from fairseq_littlebird.checkpoints.older_versions import refuse_older
 from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.conversion.littlebird import LITTLEBIRD
 from fairseq_littlebird.conversion.parameters import LM_HEAD, POSITIONS, SPAN_HEAD, TOKENS
+from fairseq_littlebird.data.classification_metadata import ClassificationMetadata, read_metadata
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.model_folder import TrainedSettings, model_folder, model_tokenizer, trained_settings
 from fairseq_littlebird.datasets import DATASETS, PLAIN
 from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.export.fast_tokenizer import MASK, FastTokenizer, fast_tokenizer
+from fairseq_littlebird.formats.problem_type import REGRESSION
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.modules.size_names import LITTLEBIRD_SIZE_NAMES
 from fairseq_littlebird.text.answer_spec import AnswerSpec
 from fairseq_littlebird.text.tokenizers import QUESTION, UNKNOWN
 
+CLASSIFICATION_HEADS = "classification_heads"
 BIAS = f"{LM_HEAD}bias"
 UNLIKELY = -1e4  # logit of a token that the dictionary lacks; half precision can hold it
 SIZES = {
@@ -71,24 +74,20 @@ def trained_model(
         raise UserError(
             f"exporting needs transformers ({first_line(error)})", remedy="pip install fairseq_littlebird[export]"
         ) from error
-    with model_folder(path, tokenizer) as (checkpoint, folder):
+    with model_folder(path, tokenizer, classifiers=True) as (checkpoint, folder):
         content, where = load_tensors(checkpoint), str(checkpoint)
         options, weights = _options(content, where), content["model"]
         refuse_older(weights, where)
         heads = {key.split(".")[0] for key in weights}
-        if "classification_heads" in heads and "span_head" not in heads:
-            raise UserError(
-                "a classifier, which cannot be exported",
-                where,
-                "export a question-answering or a masked language model",
-            )
         task = members(members(content, "cfg"), "task").get("_name")
         if task == "question_answering" and "span_head" not in heads:
             raise UserError("no span head in a checkpoint of --task question_answering", where, "train it again")
         own = model_tokenizer(folder, tokenizer, where, "add --tokenizer FILE or FOLDER")
         symbols = _symbols(folder, len(weights[TOKENS]), where)
-        fast = fast_tokenizer(own, symbols)
-        trained = trained_settings(folder, where) or TrainedSettings("")
+        classifier = (folder / "label").is_dir()
+        fast = fast_tokenizer(own, symbols, questions=not classifier)
+        metadata = read_metadata(folder) if (folder / "label").is_dir() else None
+        trained = TrainedSettings("") if metadata else trained_settings(folder, where) or TrainedSettings("")
     weights = _reordered(weights, fast.dictionary_ids, symbols.index(UNKNOWN))
     spec = DATASETS.get(trained.dataset, DATASETS[PLAIN])
     longest = max_answer_length or trained.max_answer_length or spec.max_answer_length
@@ -97,20 +96,59 @@ def trained_model(
     kind = ""
     if "span_head" in heads:
         model, kind = models.LittleBirdForQuestionAnswering, _span_head(weights, config.hidden_size, where)
+    elif metadata is not None:
+        model = _classifier()
+        _name_outputs(config, metadata)
+        weights = _one_head(weights, options, where)
     elif "lm_head" in heads:
         model = models.LittleBirdForMaskedLM
     config.span_head = kind
     config.architectures = [model.__name__]
     built = model(config).eval()
     kept = {key: value for key, value in weights.items() if key.split(".")[0] in EXPORTED}
+    head = {key: value for key, value in weights.items() if key.startswith("classifier.")}
     try:
-        built.load_state_dict(LITTLEBIRD.from_ours(kept))
+        theirs = LITTLEBIRD.from_ours(kept)
+        if metadata is not None:
+            theirs = {f"{LITTLEBIRD.prefix}{key}": value for key, value in theirs.items()} | head
+        built.load_state_dict(theirs)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(
             f"the weights do not fit the model they came with ({reason})", where, "train it again"
         ) from error
-    return TrainedModel(built, fast, trained.dataset, sorted(heads - {*EXPORTED}))
+    there = {*EXPORTED} | ({CLASSIFICATION_HEADS} if metadata else set())
+    return TrainedModel(built, fast, trained.dataset, sorted(heads - there))
+
+
+def _classifier() -> Any:
+    from fairseq_littlebird.export.modeling_littlebird_classification import LittleBirdForSequenceClassification
+
+    return LittleBirdForSequenceClassification
+
+
+def _name_outputs(config: Any, metadata: ClassificationMetadata) -> None:
+    """The outputs' names and the problem type, as transformers has them."""
+    config.id2label = dict(enumerate(metadata.outputs))
+    config.label2id = {name: number for number, name in enumerate(metadata.outputs)}
+    config.problem_type = f"{metadata.problem_type}_classification"
+    if metadata.problem_type == REGRESSION:
+        config.problem_type = REGRESSION
+        config.score_range = list(metadata.score_range or (0.0, 1.0))
+
+
+def _one_head(weights: dict[str, Tensor], options: dict[str, Any], where: str) -> dict[str, Tensor]:
+    """The weights with the only classification head under the name that the exported model has for it."""
+    names = {key.split(".")[1] for key in weights if key.startswith(f"{CLASSIFICATION_HEADS}.")}
+    if len(names) != 1:
+        raise UserError(f"{len(names)} classification heads", where, "give a checkpoint with one")
+    prefix = f"{CLASSIFICATION_HEADS}.{names.pop()}."
+    inner = len(weights[f"{prefix}dense.weight"])
+    if inner != weights[f"{prefix}dense.weight"].shape[1]:
+        raise UserError("a classification head of another width than the encoder's", where, "train it again")
+    return {
+        key.replace(prefix, "classifier.") if key.startswith(prefix) else key: value for key, value in weights.items()
+    }
 
 
 def _options(content: dict[str, Any], where: str) -> dict[str, Any]:

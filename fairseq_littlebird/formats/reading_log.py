@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -38,6 +38,7 @@ class ReadingLog:
         characters: those read so far.
         formats: the format of each file, as people call it.
         read_well: whether any record was read without an error.
+        columns: those of the first table, and its file.
     """
 
     skip_bad: bool = False
@@ -48,6 +49,18 @@ class ReadingLog:
     characters: int = 0
     formats: dict[str, str] = field(default_factory=dict)
     read_well: bool = False
+    columns: tuple[frozenset[str], str] | None = None
+
+    def check_columns(self, columns: Sequence[str], file: str) -> None:
+        """Raises UserError where a table has other columns than the first one."""
+        if not columns:
+            return
+        if self.columns is None:
+            self.columns = frozenset(columns), file
+        differing = self.columns[0].symmetric_difference(columns)
+        if differing:
+            what = f"other columns than {self.columns[1]}: {', '.join(sorted(differing))} are in one of them alone"
+            raise UserError(what, f"{file}, line 1", "give the files of a split the same columns")
 
     def note(self, what: str, where: str) -> None:
         """Counts one more value of this kind."""

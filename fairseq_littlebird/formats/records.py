@@ -38,7 +38,16 @@ class Records:
         columns: the names in a table's first row, in their order.
     """
 
-    def __init__(self, path: Path, remedy: str, text: JsonStream, whole: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        remedy: str,
+        text: JsonStream,
+        whole: bool,
+        header: bool = True,
+        quotes: bool = True,
+        faults: bool = False,
+    ) -> None:
         self.path = path
         self.remedy = remedy
         self.layout = "list"
@@ -46,6 +55,8 @@ class Records:
         self.columns: list[str] = []
         self._text = text
         self._whole = whole
+        self._header, self._faults = header, faults
+        self._quoting: Any = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
         self._records = self._read()
         self._fault: UserError | None = None
         try:
@@ -184,12 +195,14 @@ class Records:
         delimiter = max(_DELIMITERS, key=header.count)
         csv.field_size_limit((1 << 31) - 1)  # a document may be longer than the usual 128 KiB
         try:
-            names = next(csv.reader([header], delimiter=delimiter), [])
+            names = next(csv.reader([header], delimiter=delimiter, quoting=self._quoting), [])
         except csv.Error:
             names = []
         if any("\n" in name for name in names):  # of a quote that is not closed
             names = []
         names = [name.strip() for name in names]
+        if not self._header:
+            names = [str(number + 1) for number in range(len(names))]
         if len(names) < 2 or len(set(names)) < len(names) or not all(name.isprintable() for name in names):
             what = "neither JSON nor a table with named columns" if header else "an empty file"
             raise UserError(what, str(self.path), self.remedy)
@@ -198,19 +211,25 @@ class Records:
 
         def lines() -> Iterator[str]:
             nonlocal ended
+            if not self._header:
+                yield header
             yield from iter(self._text.rest_of_line, "")
             ended = True
             yield "\n"  # a row that takes this in has an open quote
 
         try:
-            for number, row in enumerate(csv.reader(lines(), delimiter=delimiter), start=1):
+            rows = csv.reader(lines(), delimiter=delimiter, quoting=self._quoting)
+            for number, row in enumerate(rows, start=1):
                 if row and ended:
                     what = "a quote that opens in this row is not closed before the end of the file"
                     raise UserError(what, self.where(number), 'close it, and write "" for a quote inside a cell')
                 if row and len(row) != len(names):
                     what = f"{len(row)} cells under {len(names)} names"
-                    raise UserError(what, self.where(number), "quote cells that hold the delimiter or line ends")
-                if row:
+                    fault = UserError(what, self.where(number), "quote cells that hold the delimiter or line ends")
+                    if not self._faults:
+                        raise fault
+                    yield number, fault
+                elif row:
                     yield number, dict(zip(names, row, strict=True))
         except csv.Error as error:
             raise UserError(f"not a table ({error})", str(self.path), self.remedy) from error
@@ -227,7 +246,15 @@ class Records:
 
 
 @contextmanager
-def open_records(path: str | Path, remedy: str, whole: bool = False) -> Iterator[Records]:
+def open_records(
+    path: str | Path,
+    remedy: str,
+    whole: bool = False,
+    *,
+    header: bool = True,
+    quotes: bool = True,
+    faults: bool = False,
+) -> Iterator[Records]:
     """The records of a file, whatever it is packed in.
 
     Args:
@@ -235,6 +262,10 @@ def open_records(path: str | Path, remedy: str, whole: bool = False) -> Iterator
         remedy: what an error tells the user to do.
         whole: whether even a record of more than ``LONG`` characters comes in one; otherwise it comes as several with
             one of its paragraphs each.
+        header: whether the first row of a table has the names of its columns; otherwise they are 1, 2, ….
+        quotes: whether cells of a table may be quoted; otherwise a quote is a character like any other.
+        faults: whether a row of a table with other cells comes as the UserError, to be raised; otherwise it is raised
+            here, and nothing comes after it.
 
     Raises:
         UserError: a file that cannot be read, or holds no records, or something else than its beginning says.
@@ -242,7 +273,8 @@ def open_records(path: str | Path, remedy: str, whole: bool = False) -> Iterator
     with ExitStack() as stack:
         # line ends as they are: offsets count characters
         stream = stack.enter_context(open_text(path, newline="\n"))
-        yield Records(Path(path), remedy, JsonStream(stream, str(path), remedy), whole)
+        text = JsonStream(stream, str(path), remedy)
+        yield Records(Path(path), remedy, text, whole, header, quotes, faults)
 
 
 def _columns(record: dict[str, Any]) -> list[dict[str, Any]]:

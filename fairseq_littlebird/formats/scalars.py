@@ -74,6 +74,21 @@ def whole_number(value: Any, name: str, where: str, remedy: str, log: ReadingLog
     return number
 
 
+def finite_number(value: Any, name: str, where: str, remedy: str) -> float:
+    """A number, also one written as text.
+
+    Raises:
+        UserError: it is something else, NaN or infinite.
+    """
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"the {name} is {shown(value)}, and not a finite number", where, remedy)
+    return number
+
+
 def truth(value: Any, name: str, where: str, remedy: str, log: ReadingLog) -> bool | None:
     """A truth value, also one written as 0, 1 or text; None for null and NaN.
 

@@ -13,6 +13,7 @@ from fairseq_littlebird.inference.merging import Prediction
 from fairseq_littlebird.inference.ordered_entries import OrderedEntries
 from fairseq_littlebird.inference.pages.index_page import Pages
 from fairseq_littlebird.inference.pages.summary_page import SummaryPages
+from fairseq_littlebird.inference.pages.text_index import TextPages
 from fairseq_littlebird.inference.prediction_format import N_BEST, NULL_ODDS, TEXTS, PredictionFormat
 from fairseq_littlebird.inference.summarizing import Summary
 from fairseq_littlebird.output import whole_folder
@@ -73,27 +74,33 @@ def write_predictions(
 
 
 def write_classifications(
-    folder: str | Path, classifications: Iterable[Classification], threshold: float = 0.5, overwrite: bool = False
+    folder: str | Path,
+    classifications: Iterable[Classification],
+    threshold: float = 0.5,
+    overwrite: bool = False,
+    pages: bool = False,
 ) -> int:
     """Writes ``predictions.json`` into ``folder``, one by one, and returns how many.
 
     It has id → ``{"label": …, "probabilities": {label: probability}}``, with ``"labels"`` and a list where a text has
-    several; ``littlebird-evaluate --dataset classification`` reads it.
+    several, or ``{"score": …}``; ``littlebird-evaluate --dataset classification`` reads it.
 
     Args:
         folder: made if need be.
         classifications: one a text, with distinct ids.
         threshold: the lowest probability that gives a text a label, where it may have several.
         overwrite: replace a folder that is not empty.
+        pages: write a page a text into the folder's ``html``, too; each has its attribution then.
     Raises:
         UserError: the folder is not empty.
     """
     count = 0
-    with (
-        whole_folder(folder, NAMES, overwrite) as temporary,
-        (temporary / FILES[0]).open("w", encoding="utf-8", newline="\n") as stream,
-    ):
+    with whole_folder(folder, NAMES, overwrite) as temporary, ExitStack() as stack:
+        stream = stack.enter_context((temporary / FILES[0]).open("w", encoding="utf-8", newline="\n"))
+        shown = stack.enter_context(TextPages(temporary / PAGES, threshold)) if pages else None
         for one in classifications:
+            if shown is not None:
+                shown.add(one)
             key, record = (json.dumps(part, ensure_ascii=False) for part in (one.id, one.record(threshold)))
             stream.write(f"{',' if count else '{'}\n {key}: {record}")
             count += 1

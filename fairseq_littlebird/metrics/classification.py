@@ -1,18 +1,19 @@
-"""Accuracy, F1 and AUROC of classification, single-label and multi-label, as scikit-learn defines them.
+"""Accuracy, F1, Matthews' correlation and AUROC of classification, as scikit-learn defines them.
 
-Figures are fractions of 1. They equal accuracy_score, f1_score and roc_auc_score up to rounding.
+Figures are fractions of 1. They equal accuracy_score, f1_score, matthews_corrcoef and roc_auc_score up to rounding.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from fairseq_littlebird.errors import UserError, shown
-from fairseq_littlebird.formats.texts import scalar_label
+from fairseq_littlebird.formats.texts import label_order, scalar_label
+from fairseq_littlebird.metrics.correlation import matthews
 from fairseq_littlebird.metrics.json_files import FORMAT_REMEDY, is_number, read_json
 
 PROBABILITIES = "probabilities"
@@ -53,8 +54,13 @@ def answers(gold: Any, where: str = "gold") -> dict[str, frozenset[str]]:
     return truth
 
 
-def evaluate(gold: Any, predictions: Mapping[str, Any], threshold: float = 0.5) -> dict[str, float]:
+def evaluate(
+    gold: Any, predictions: Mapping[str, Any], threshold: float = 0.5, labels: Sequence[str] = ()
+) -> dict[str, float]:
     """Accuracy, micro and macro F1, and AUROC where every example has a score for each label.
+
+    In single-label classification also Matthews' correlation, and of two labels F1 of the second: of ``labels``, of
+    the scored ones, else of those that occur, sorted; so of 1 beside 0, and of pos beside neg.
 
     In single-label classification the highest score wins, of equal ones the first; macro F1 is over the labels
     that are true or predicted somewhere. In multi-label classification accuracy asks for all labels of an example
@@ -67,9 +73,11 @@ def evaluate(gold: Any, predictions: Mapping[str, Any], threshold: float = 0.5) 
             ``littlebird-predict`` writes it, ``{"label": label, "probabilities": {label: score}}`` (``"labels"`` with
             a list); of one kind for all. Those of other examples are ignored.
         threshold: in multi-label classification, the lowest score that predicts a label where only scores are given.
+        labels: all there are, in the order of their numbers, where they are known.
 
     Returns:
-        ``accuracy``, ``micro_f1``, ``macro_f1`` and, where it is defined, ``macro_auroc`` and ``micro_auroc``.
+        ``accuracy``, ``micro_f1``, ``macro_f1``, of one label an example ``mcc`` and of two labels ``f1``; where it is
+        defined, ``macro_auroc`` and ``micro_auroc``.
 
     Raises:
         UserError: see `answers`; the predictions have another format, or lack the score of a label.
@@ -92,14 +100,22 @@ def evaluate(gold: Any, predictions: Mapping[str, Any], threshold: float = 0.5) 
             predicted[key] = _given(chosen.get(key, value), single, spot)
     names = _scored_labels(scores, truth)
 
-    labels = frozenset().union(*truth.values(), *predicted.values(), () if single else names)
+    found = frozenset().union(*truth.values(), *predicted.values(), () if single else names)
     hits = Counter(label for key in truth for label in truth[key] & predicted[key])
-    sizes = Counter(label for key in truth for found in (truth[key], predicted[key]) for label in found)
+    truths, guesses = (Counter(label for key in truth for label in side[key]) for side in (truth, predicted))
+    sizes = truths + guesses
     result = {
         "accuracy": sum(truth[key] == predicted[key] for key in truth) / len(truth),
         "micro_f1": _ratio(2 * hits.total(), sizes.total()),
-        "macro_f1": _ratio(math.fsum(_ratio(2 * hits[label], sizes[label]) for label in labels), len(labels)),
+        "macro_f1": _ratio(math.fsum(_ratio(2 * hits[label], sizes[label]) for label in found), len(found)),
     }
+    if single:
+        missing = len(truth) - guesses.total()  # an example without a prediction has a class of its own
+        sides = [*(truths[k] for k in found), 0], [*(guesses[k] for k in found), missing]
+        result["mcc"] = matthews(hits.total(), *sides, len(truth))
+        every = [*labels] or names or sorted(found, key=label_order)
+        if len(every) == 2:
+            result["f1"] = _ratio(2 * hits[every[1]], sizes[every[1]])
     if names and len(scores) == len(truth):
         pairs = {name: [(scores[key][name], name in truth[key]) for key in truth] for name in names}
         each = [area for area in map(auroc, pairs.values()) if area is not None]

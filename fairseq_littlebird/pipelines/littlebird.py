@@ -1,4 +1,4 @@
-"""A trained model in a program: load it, ask it, take its hidden states."""
+"""A trained model in a program: load it, ask it, let it classify, take its hidden states."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, overload
 
+from fairseq_littlebird.data.classification_metadata import DATASET as TEXTS
 from fairseq_littlebird.data.encoded_document import DocumentEncoder
 from fairseq_littlebird.data.in_memory_questions import InMemoryQuestions
 from fairseq_littlebird.data.model_folder import (
@@ -24,6 +25,7 @@ from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.inference.evidence import Explanation
 from fairseq_littlebird.inference.merging import Candidate, Prediction, without_overlaps
 from fairseq_littlebird.models.encoder_model import EncoderModel
+from fairseq_littlebird.pipelines.classifier import Classifier
 from fairseq_littlebird.pipelines.encoding import Encoding, encodings
 from fairseq_littlebird.pipelines.loading import load_model
 from fairseq_littlebird.pipelines.question_answering import predictions
@@ -46,7 +48,7 @@ def check_positive(value: Any, name: str) -> None:
         raise UserError(f"expected a whole number from 1, got {shown(value)}", name, "leave it out, or give one")
 
 
-class LittleBird(Summarizer):
+class LittleBird(Summarizer, Classifier):
     """A model, its dictionary and its tokenizer.
 
     Args:
@@ -102,11 +104,12 @@ class LittleBird(Summarizer):
             device: cpu, cuda …; None takes the accelerator if there is one.
             precision: float32, bfloat16, float16 or int8, of the encoder.
         Raises:
-            UserError: nothing there, a damaged checkpoint, a classifier, a missing tokenizer or another model's.
+            UserError: nothing there, a damaged checkpoint, a classifier of fairseq's own task, a missing tokenizer or
+                another model's.
         """
-        with model_folder(path, tokenizer) as (checkpoint, folder):
+        with model_folder(path, tokenizer, classifiers=True) as (checkpoint, folder):
             trained = trained_settings(folder, str(path)) or TrainedSettings(PLAIN)
-            if trained.dataset != SUMMARIES:
+            if trained.dataset not in (SUMMARIES, TEXTS):
                 find_dataset(trained.dataset, str(path))
                 settings = folder / "prepared.json"
                 settings.unlink(missing_ok=True)  # it may be a link to the user's own, of any version

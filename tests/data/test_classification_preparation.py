@@ -15,6 +15,8 @@ from fairseq_littlebird.data.classification_metadata import ClassificationMetada
 from fairseq_littlebird.data.classification_preparation import prepare_texts, summary_lines
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats.glue import GLUE_TASKS
+from fairseq_littlebird.formats.texts import TextOptions
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 
 WORDS = [f"w{chr(97 + n)}" for n in range(26)]
@@ -72,7 +74,7 @@ def test_one_label_a_text(prepare, tokenizer):
     )
     assert texts(out, "train") == ["wa wb wc", "wd", ""] and texts(out, "valid") == ["we <unk>"]
     assert (ids(out, "train"), ids(out, "valid")) == ([f"train.jsonl:{n}" for n in (1, 2, 3)], ["ü"])
-    assert read_metadata(out) == ClassificationMetadata(("9", "10", "other"), False)
+    assert read_metadata(out) == ClassificationMetadata(("9", "10", "other"))
     labels = Dictionary.load(str(out / "label" / "dict.txt"))
     assert labels.symbols[labels.nspecial :] == ["0", "1", "2"]
     numbers = [[labels[token] for token in item] for item in items(out, "label", "train")]
@@ -95,12 +97,12 @@ def test_one_label_a_text(prepare, tokenizer):
 def test_several_labels_and_pairs(prepare):
     records = [
         {"text": "wa wb", "text2": "wc", "labels": ["y", "x"]},
-        {"text": "wd", "text2": "", "labels": []},
+        {"text": "wd", "text2": "wh", "labels": []},
         {"text": "we", "text2": "wf wg", "labels": ["z"]},
     ]
     out, summaries = prepare(train=records, test=records[:2])
-    assert read_metadata(out) == ClassificationMetadata(("x", "y", "z"), True)
-    assert texts(out, "train", "input1") == ["wc", "", "wf wg"]
+    assert read_metadata(out) == ClassificationMetadata(("x", "y", "z"), "multi_label")
+    assert texts(out, "train", "input1") == ["wc", "wh", "wf wg"]
     first = Dictionary().nspecial
     assert items(out, "label", "train") == [[first + 1, first, 2], [2], [first + 2, 2]]
     assert json.loads((out / "test.gold.json").read_text()) == {"test.jsonl:1": ["y", "x"], "test.jsonl:2": []}
@@ -132,11 +134,11 @@ def test_the_same_for_any_number_of_workers(prepare):
 def test_labels_from_elsewhere(prepare, tmp_path):
     trained, _ = prepare("trained", train=[{"text": "wa", "labels": ["b", "a"]}])
     out, _ = prepare("new", test=[{"text": "wb"}, {"text": "wc"}], labels=trained)
-    assert read_metadata(out) == ClassificationMetadata(("a", "b"), True, frozenset({"test"}))
+    assert read_metadata(out) == ClassificationMetadata(("a", "b"), "multi_label", frozenset({"test"}))
     assert not list((out / "label").glob("test*")) and not (out / "test.gold.json").exists()
     (tmp_path / "labels.txt").write_text("b\n\na\nunused\n")
     out, summaries = prepare("list", train=[{"text": "wa", "label": "a"}], labels=tmp_path / "labels.txt")
-    assert read_metadata(out) == ClassificationMetadata(("b", "a", "unused"), False)
+    assert read_metadata(out) == ClassificationMetadata(("b", "a", "unused"))
     assert summaries["train"]["labels"] == {"b": 0, "a": 1, "unused": 0}
 
 
@@ -182,6 +184,107 @@ def test_a_folder_that_is_another(tmp_path, content, says):
     (tmp_path / "prepared.json").write_text(content)
     with pytest.raises(UserError, match=says):
         read_metadata(tmp_path)
+
+
+def table(tmp_path, name, content):
+    (tmp_path / name).write_text(content, "utf-8")
+    return tmp_path / name
+
+
+def test_named_columns(prepare, tmp_path):
+    """Columns and members of any name; of a table without a row of names by their numbers, with quotes as they are."""
+    columns = {"text": "title", "text2": "body", "label": "class"}
+    rows = table(tmp_path, "a.csv", 'title,text,class,body\n"wa, wb",no,x,wc\nwd,no,y,we\n')
+    out, _ = prepare(train=rows, options=TextOptions(columns=columns))
+    assert texts(out, "train")[1] == "wd"
+    assert texts(out, "train", "input1") == ["wc", "we"] and read_metadata(out).labels == ("x", "y")
+    members = [{"title": "wa", "body": "wb", "class": "x", "text": "no"}]
+    out, _ = prepare("json", train=members, options=TextOptions(columns=columns))
+    assert (texts(out, "train"), texts(out, "train", "input1")) == (["wa"], ["wb"])
+    bare = table(tmp_path, "b.tsv", 'x\twa "wb\ny\twc"\n')
+    own = TextOptions(columns={"label": "1", "text": "2"}, header=False, quotes=False)
+    out, _ = prepare("bare", train=bare, options=own)
+    assert json.loads((out / "train.gold.json").read_text()) == {"b.tsv:1": "x", "b.tsv:2": "y"}
+
+
+SCORED = TextOptions(regression=True)
+TABLE_FAULTS = {
+    "a.csv, line 1: no column 'tilte', but 'title' (its columns: title, class)": (
+        "title,class\nwa,x\n",
+        TextOptions(columns={"text": "tilte", "label": "class"}),
+    ),
+    "a.csv, row 1: a row of names (text, label)": (
+        "text,label\nwa,x\n",
+        TextOptions(columns={"text": "1", "label": "2"}, header=False),
+    ),
+    "a.csv: its first row names the columns wa, x": ("wa,x\nwb,y\n", TextOptions()),
+    "a.csv: --no-header without --columns": ("wa,x\nwb,y\n", TextOptions(header=False)),
+    'a.csv, row 2: the score is "high"': ("text,score\nwa,1\nwb,high\n", SCORED),
+    'a.csv, row 2: the score is "nan"': ("text,score\nwa,1\nwb,nan\n", SCORED),
+    "a.csv, row 2: no score": ("text,score\nwa,1\nwb,\n", SCORED),
+    "all scores are equal": ("text,score\nwa,1\nwb,1.0\n", SCORED),
+    "a.csv, row 2: an empty text2": ("text,text2,label\nwa,wb,x\nwa,,x\n", TextOptions()),
+    "a.csv, row 2: 3 cells under 2 names": ("text,label\nwa,x\nwa,wb,x\n", TextOptions()),
+}
+
+
+@pytest.mark.parametrize("says", TABLE_FAULTS)
+def test_bad_tables(prepare, tmp_path, says):
+    content, options = TABLE_FAULTS[says]
+    with pytest.raises(UserError) as error:
+        prepare(train=table(tmp_path, "a.csv", content), options=options)
+    assert says in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_rows_are_counted(prepare, tmp_path):
+    rows = table(tmp_path, "a.csv", "text,text2,label\nwa,wb,x\nwa,x\nwa,,x\nwc,wd,y\n")
+    out, summaries = prepare(train=rows, skip_bad=True)
+    assert texts(out, "train") == ["wa", "wc"] and len(summaries["train"]["skipped"]) == 2
+    assert "row 2: 2 cells" in summaries["train"]["skipped"][0]
+
+
+def test_tables_of_other_columns(prepare, tokenizer, tmp_path):
+    one, two = table(tmp_path, "a.csv", "text,label\nwa,x\n"), table(tmp_path, "b.csv", "text,labels\nwa,x\n")
+    own = load_tokenizer(tokenizer), tokenizer / "dict.txt", tmp_path / "out"
+    with pytest.raises(UserError, match=r"b.csv, line 1: other columns than .*a.csv: label, labels"):
+        prepare_texts({"train": [one, two]}, *own)
+
+
+def test_scores(prepare):
+    records = [{"text": "wa", "score": 2}, {"text": "wb", "label": "4.5"}, {"text": "wc", "score": 3.0}]
+    out, summaries = prepare(train=records, test=[{"text": "wd"}], options=SCORED)
+    metadata = read_metadata(out)
+    assert metadata == ClassificationMetadata((), "regression", frozenset({"test"}), (2.0, 4.5))
+    assert metadata.outputs == ("score",)
+    assert [float(line) for line in (out / "label" / "train.label").read_text().split()] == [0, 1, 0.4]
+    gold = json.loads((out / "train.gold.json").read_text())
+    assert list(gold.values()) == [2.0, 4.5, 3.0] and all(isinstance(score, float) for score in gold.values())
+    assert not list((out / "label").glob("*.bin")) and summaries["train"]["labels"] == {}
+    assert summary_lines("train", summaries["train"])
+    again, _ = prepare("again", test=[{"text": "wa", "score": 9}], labels=out, options=SCORED)
+    assert read_metadata(again).score_range == (2.0, 4.5)
+    for name, arguments, says in (
+        ("labels", {"test": [A], "labels": out}, "prepared with scores"),
+        ("range", {"train": records, "options": SCORED, "score_range": (5.0, 1.0)}, "lowest score first"),
+        ("nothing", {"test": records, "options": SCORED}, "between which numbers"),
+    ):
+        with pytest.raises(UserError, match=says):
+            prepare(name, **arguments)
+
+
+def test_glue(prepare, tmp_path):
+    """STS-B's scores from 0 to 5, both MNLI sets, and labels in GLUE's order."""
+    row = "{}\tmain\tMSRvid\t2012\t1\tnone\tnone\twa\twb\t{}\n"
+    rows = table(tmp_path, "sts.tsv", row.format(0, 2.5) + row.format(3, 4))
+    out, _ = prepare(train=rows, glue=GLUE_TASKS["STS-B"])
+    assert read_metadata(out) == ClassificationMetadata((), "regression", frozenset(), (0.0, 5.0), "STS-B")
+    assert (out / "label" / "train.label").read_text() == "0.5\n0.8\n" and ids(out, "train") == ["0", "3"]
+    with pytest.raises(UserError, match="line 1: the score 6 is not from 0 to 5"):
+        prepare("bad", train=table(tmp_path, "bad.tsv", row.format(0, 6)), glue=GLUE_TASKS["STS-B"])
+    line = "index\tsentence1\tsentence2\tlabel\n0\twa\twb\tnot_entailment\n"
+    out, _ = prepare("rte", train=table(tmp_path, "rte.tsv", line), glue=GLUE_TASKS["RTE"])
+    assert read_metadata(out).labels == ("entailment", "not_entailment")
 
 
 def test_parts_must_be_the_splits(tokenizer, tmp_path):

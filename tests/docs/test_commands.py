@@ -24,6 +24,7 @@ SETTINGS = (ROOT / "setup.cfg").read_text("utf-8")
 # whose files a page needs is visited before it; all others come in the order of their names
 NEEDS = {
     "docs/tables.md": ["docs/tasks/hotpotqa.md"],
+    "docs/export.md": ["docs/data.md", "docs/tasks/classification.md"],
     "docs/tasks/classification.md": ["docs/data.md", "docs/long_documents.md"],
     **{
         f"docs/tasks/{name}.md": ["docs/tasks/question_answering.md"]
@@ -92,6 +93,7 @@ ELSEWHERE = {
 # a pattern of the whole command -> why it does not run in a test; its arguments are read all the same
 READ = {
     r"python scripts/experiments/(overfit|reuse|insertion)\.py": "trains for tens of minutes to hours",
+    r"python scripts/experiments/classification\.py": "trains for hours",
     r"python scripts/experiments/device_kernels\.py": "needs an accelerator",
     r"python scripts/experiments/claims\.py": "trains for days",
     r"python scripts/experiments/summaries\.py": "trains for an hour",
@@ -103,7 +105,7 @@ SAID = {
     r"ruff|mypy|lint-imports": "scripts/test.sh runs it",
 }
 RECIPE = re.compile(
-    r"scripts/(hotpotqa|natural_questions|triviaqa|wikihop|korquad2|classification|summarization|question_answering)\.sh"
+    r"scripts/(hotpotqa|natural_questions|triviaqa|wikihop|korquad2|classification|glue|summarization|question_answering)\.sh"
 )
 
 
@@ -241,6 +243,13 @@ def tour(tour_of, handle, tiny, pretrained_model):
     ).split():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
+    (folder / "glue_data" / "STS-B").mkdir(parents=True)
+    for name in ("train", "dev", "test"):
+        cells = '{0}\tnews\tx\t2012\t{0}\tnone\tnone\tThe bridge.\tThe "old" tower.' + (
+            "" if name == "test" else "\t{0}.5"
+        )
+        rows = "".join(cells.format(n) + "\n" for n in range(5))
+        (folder / "glue_data" / "STS-B" / f"{name}.tsv").write_text(rows, "utf-8")
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "bridge", "##s", "."]
     (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in pieces), "utf-8")
     bpe = folder / "gpt2_bpe"

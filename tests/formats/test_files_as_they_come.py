@@ -395,15 +395,19 @@ def test_long_articles_are_read_by_paragraph(tmp_path, monkeypatch, chunk, first
 
 
 TEXTS = {
-    "hub": ('{"text": "a", "label": 1}\n{"text": "b", "label": 0}\n', [("1",), ("0",)], [False, False]),
-    "floats": ([{"text": "a", "label": 1.0}, {"text": "b", "label": 2.5}], [("1",), ("2.5",)], [False, False]),
-    "truths": ([{"text": "a", "label": True}, {"text": "b", "label": False}], [("true",), ("false",)], [False, False]),
+    "hub": ('{"text": "a", "label": 1}\n{"text": "b", "label": 0}\n', [("1",), ("0",)], ["single_label"] * 2),
+    "floats": ([{"text": "a", "label": 1.0}, {"text": "b", "label": 2.5}], [("1",), ("2.5",)], ["single_label"] * 2),
+    "truths": (
+        [{"text": "a", "label": True}, {"text": "b", "label": False}],
+        [("true",), ("false",)],
+        ["single_label"] * 2,
+    ),
     "doccano": (
         [{"data": "a", "label": ["x"]}, {"data": "b", "label": ["x", "y"]}],
         [("x",), ("x", "y")],
-        [None, True],
+        [None, "multi_label"],
     ),
-    "table": ('text,label\na,x\n"b",\n', [("x",), None], [False, False]),
+    "table": ('text,label\na,x\n"b",\n', [("x",), None], ["single_label"] * 2),
     "Label Studio": (
         [{"data": {"text": t}, "annotations": [{"result": [{"value": {"choices": ["x"]}}]}]} for t in "ab"],
         [("x",), ("x",)],
@@ -414,7 +418,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_labelled_texts(tmp_path, name):
-    content, labels, several = TEXTS[name]
+    content, labels, kinds = TEXTS[name]
     texts = list(read_labelled(written(tmp_path / "x", content)))
     assert [text.text for text in texts] == ["a", "b"]
-    assert [text.labels for text in texts] == labels and [text.several for text in texts] == several
+    assert [text.labels for text in texts] == labels and [text.problem_type for text in texts] == kinds

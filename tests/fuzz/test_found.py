@@ -66,7 +66,7 @@ FOUND = [
     (read_settings, {"prepared.json": "[" * 5000}, "damaged"),
     (read_settings, {"prepared.json": '{"version": 3}'}, "damaged"),
     (lambda folder: PreparedQuestions(folder, "valid"), {"prepared.json": json.dumps(HALF)}, "damaged"),
-    (read_metadata, {"prepared.json": '{"version": 1, "dataset": "classification"}'}, "damaged"),
+    (read_metadata, {"prepared.json": '{"version": 2, "dataset": "classification"}'}, "damaged"),
     (read_source, {"config.json": "[" * 5000}, "not JSON"),
     (read_source, {"config.json": '{"model_type": ' + DEEP + "}"}, "config.json"),
     (quality, {"x.yaml": "hello"}, "x.yaml"),

@@ -13,9 +13,9 @@ from fairseq_littlebird.text.tokenizers import load_tokenizer
 
 WORDS = "[UNK]\nann\nsang\nlow\n.\nwho\n?\nbo\n##b\none\ntwo\n"
 CLASSES = {
-    "version": 1,
+    "version": 2,
     "dataset": "classification",
-    "multi_label": False,
+    "problem_type": "single_label",
     "labels": ["neg", "pos"],
     "splits": {"train": {"labelled": True, "labels": {"neg": 1}}, "test": {"labelled": False}},
 }

@@ -276,12 +276,18 @@ def without_dictionary(state):
     state["cfg"]["task"]["data"] = "gone"
 
 
-@pytest.mark.parametrize("task", ["littlebird_sentence_prediction", "sentence_prediction"])
-def test_a_classifier_is_refused(qa_model, tiny, tmp_path, task):
+def test_a_classifier_of_fairseq_is_refused(qa_model, tiny, tmp_path):
+    task = "sentence_prediction"
     path = saved(qa_model, tmp_path / "x.pt", lambda s: s["cfg"]["task"].update(_name=task))
     for tokenizer in (None, tiny / "tokenizer"):
         with pytest.raises(UserError, match=rf"x.pt: .*--task {task}"):
             LittleBird.from_pretrained(path, tokenizer=tokenizer)
+
+
+def test_a_damaged_classifier(qa_model, tmp_path):
+    path = saved(qa_model, tmp_path / "x.pt", lambda s: s["cfg"]["task"].update(_name="littlebird_sentence_prediction"))
+    with pytest.raises(UserError, match="x.pt: damaged"):
+        LittleBird.from_pretrained(path)
 
 
 def test_a_tokenizer_of_another_vocabulary(qa_model, tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,57 @@ def test_summarization(tmp_path, to, positions):
     assert value(evaluate, "--predictions") == f"{value(predict, '--output')}/predictions.jsonl"
     wrong = recipe("summarization", *given, "--to", "bert", "--out", tmp_path / "out")
     assert wrong.returncode == 2 and wrong.stderr == "summarization: --to bert: no such model; see --help\n"
+
+
+def test_seeds(student, tmp_path):
+    """Each has a folder, and their scores are summed up."""
+    given = ["--train", __file__, "--dev", __file__, "--model", student, "--out", tmp_path / "out", "--seeds", 2]
+    prepare, *rest, summary = commands(recipe("classification", *given, "--dry-run"))
+    trains = [command for command in rest if command[0] == "fairseq-train"]
+    assert [value(train, "--seed") for train in trains] == ["1", "2"] and prepare[0] == "littlebird-prepare"
+    folders = [tmp_path / "out" / f"seed-{seed}" for seed in (1, 2)]
+    assert [value(train, "--save-dir") for train in trains] == [str(folder / "trained") for folder in folders]
+    assert summary == ["python", "scripts/seed_scores.py", *(str(folder / "scores.json") for folder in folders)]
+
+
+def test_glue(student, tmp_path):
+    """Settings are those of the rows of table 16."""
+    rows = {"MNLI": "mnli", "STS-B": "sts_b", "CoLA": "cola", "QQP": "qqp"}
+    for name in rows:
+        (tmp_path / "glue" / name).mkdir(parents=True)
+    given = ["--glue", tmp_path / "glue", "--model", student, "--out", tmp_path / "out", "--submission", tmp_path / "s"]
+    done = commands(recipe("glue", *given, "--tasks", *rows, "--dry-run"))
+    trains = [command for command in done if command[0] == "fairseq-train"]
+    for train, row in zip(trains, rows.values(), strict=True):
+        config = yaml.safe_load((ROOT / "configs" / "table" / f"16_bigbird_{row}.yaml").read_text())
+        assert float(value(train, "--lr")) == config["optimization"]["lr"][0]
+        assert value(train, "--max-update") == str(config["optimization"]["max_update"])
+        assert value(train, "--warmup-updates") == str(config["lr_scheduler"]["warmup_updates"])
+        assert value(train, "--batch-size") == str(config["dataset"]["batch_size"])
+        assert value(train, "--best-checkpoint-metric") == config["checkpoint"]["best_checkpoint_metric"]
+    splits = [value(command, "--gen-subset") for command in done if command[0] == "littlebird-predict"]
+    assert splits[:4] == ["valid", "valid1", "test", "test1"] and len(splits) == 4 + 3 * 2
+    wrong = recipe("glue", *given, "--tasks", "WNLI", "--dry-run")
+    assert wrong.returncode == 2 and "no such task" in wrong.stderr
+
+
+def test_seed_scores(tmp_path):
+    for seed, accuracy in ((1, 0.5), (2, 0.75), (3, 1.0)):
+        (tmp_path / f"{seed}.json").write_text(json.dumps({"accuracy": accuracy, "by_length": []}))
+    words = [
+        sys.executable,
+        str(ROOT / "scripts" / "seed_scores.py"),
+        *(str(tmp_path / f"{n}.json") for n in (1, 2, 3)),
+    ]
+    done = subprocess.run([*words, "--json"], capture_output=True, text=True, check=True, env=with_package())
+    assert json.loads(done.stdout) == {"accuracy": {"mean": 0.75, "deviation": 0.25, "median": 0.75}}
+    (tmp_path / "2.json").write_text("{}")
+    done = subprocess.run(words, capture_output=True, text=True, env=with_package())
+    assert done.returncode == 2 and done.stderr.endswith("littlebird-evaluate --json printed\n")
+
+
+def with_package() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 def test_a_model_without_its_options(student, tmp_path):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import random
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,8 +15,13 @@ import torch
 
 import fairseq_littlebird
 from fairseq_littlebird.cli.evaluate import main as evaluate
+from fairseq_littlebird.cli.export import main as export
 from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.cli.prepare import main as prepare
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.pipelines.littlebird import LittleBird
+from fairseq_littlebird.pipelines.loading import load_trained
+from fairseq_littlebird.pipelines.text_attribution import explained_classifications, gradients
 
 PACKAGE = Path(fairseq_littlebird.__file__).parent
 SIZES = {"encoder-layers": 1, "encoder-embed-dim": 32, "encoder-ffn-embed-dim": 48, "encoder-attention-heads": 2,
@@ -134,6 +143,7 @@ def test_checkpoints_load_safely(classifiers):
     for checkpoint, _ in classifiers.values():
         state = torch.load(checkpoint, weights_only=True)
         files = state["task_state"].pop("files")
+        assert state["task_state"].pop("problem_type") in ("single_label", "multi_label")
         assert state["task_state"] == {"labels": sorted(WORDS)} and {*files} == {"dict.txt", "sentencepiece.model"}
 
 
@@ -148,6 +158,191 @@ def test_odd_options_are_one_line(fairseq, documents, tmp_path, options, says):
     done = train(fairseq, documents / "several", tmp_path, *options, updates=1, status=None)
     assert "Traceback" not in done.stderr, done.stderr[-3000:]
     assert done.returncode == 2 and says in done.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def regression(fairseq, tiny, tmp_path_factory):
+    """A folder of STS-B's form, pairs whose score is how many words they share, and a checkpoint."""
+    rng, folder = random.Random(3), tmp_path_factory.mktemp("regression")
+    words = "night train clock tower river port old harbour salt mine paper mill".split()
+    for name, count in (("train", 200), ("dev", 30), ("test", 12)):
+        lines = []
+        for n in range(count):
+            first = rng.sample(words, 5)
+            shared = rng.randint(0, 5)
+            second = first[:shared] + rng.sample([word for word in words if word not in first], 5 - shared)
+            cells = [n, "main", "x", "2012", n, "none", "none", " ".join(first), " ".join(second)]
+            lines.append("\t".join(map(str, cells + ([f"{shared}.0"] if name != "test" else []))) + "\n")
+        (folder / f"{name}.tsv").write_text("".join(lines))
+    own = ["--tokenizer", f"{tiny}/tokenizer", "--dict", f"{tiny}/tokenizer/dict.txt", "--destdir", f"{folder}/data"]
+    prepare(["classification", "--format", "glue", "--name", "STS-B", "--glue-dir", f"{folder}", *own])
+    metric = ["--best-checkpoint-metric", "spearman", "--maximize-best-checkpoint-metric"]
+    done = train(fairseq, folder / "data", folder / "model", *CLASSIFICATION, *metric, updates=12)
+    return folder, done
+
+
+def test_regression(regression, logged, tmp_path, capsys):
+    """STS-B from its TSV files to the leaderboard's: what validation logs is what littlebird-evaluate says."""
+    folder, done = regression
+    common = [f"{folder}/data", "--path", f"{folder}/model/checkpoint_last.pt", "--device", "cpu"]
+    predict([*common, "--gen-subset", "valid", "--output", f"{tmp_path}/out"])
+    files = ["--gold", f"{folder}/data/valid.gold.json", "--predictions", f"{tmp_path}/out/predictions.json", "--json"]
+    capsys.readouterr()
+    evaluate(["--dataset", "glue", "--name", "STS-B", *files, "--length-bins", "8,16"])
+    scores = json.loads(capsys.readouterr().out)
+    record = logged(done, "valid")[-1]
+    for name in ("pearson", "spearman"):
+        assert float(record[f"valid_{name}"]) == pytest.approx(scores[name], abs=0.02)
+    assert sum(one["texts"] for one in scores["by_length"]) == 30 and "valid_mcc" not in record
+    evaluate(["--dataset", "classification", *files])
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["pearson"] == pytest.approx(scores["pearson"] / 100)
+    predictions = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert all(0 <= one["score"] <= 5 for one in predictions.values())
+    for more in ([], ["--overwrite"]):
+        predict([*common, "--output", f"{tmp_path}/test", "--glue-submission", f"{tmp_path}/submission", *more])
+    lines = (tmp_path / "submission" / "STS-B.tsv").read_text().splitlines()
+    assert lines[0] == "index\tprediction" and [line.split("\t")[0] for line in lines[1:]] == [*map(str, range(12))]
+    with pytest.raises(SystemExit):
+        predict([*common, "--gen-subset", "valid", "--output", f"{tmp_path}/no", "--glue-submission", f"{tmp_path}/s"])
+    assert "wants nothing of the split 'valid'" in capsys.readouterr().err
+
+
+def test_fairseq_criterion_needs_to_know(regression, fairseq, tmp_path):
+    folder, _ = regression
+    done = train(fairseq, folder / "data", tmp_path, "--criterion", "sentence_prediction", updates=1, status=None)
+    assert done.returncode == 2 and "add --regression-target" in done.stderr.strip().splitlines()[-1]
+    options = ["--criterion", "sentence_prediction", "--regression-target", "--disable-validation"]
+    train(fairseq, folder / "data", tmp_path, *options, updates=1)
+
+
+@pytest.mark.parametrize("kind", ["one", "several"])
+def test_pages(classifiers, documents, tmp_path, kind):
+    """Gradient × input by sentence: the page's parts sum to the whole, the rate at which the output changes."""
+    checkpoint, _ = classifiers[kind]
+    predict(
+        [f"{documents / kind}", "--path", f"{checkpoint}", "--output", f"{tmp_path}/out", "--html", "--device", "cpu"]
+    )
+    pages = sorted(path.name for path in (tmp_path / "out" / "html").iterdir())
+    assert len(pages) == 10 and "index.html" in pages
+    page = (tmp_path / "out" / "html" / pages[1]).read_text("utf-8")
+    assert 'id="s1"' in page and ("<hr>" in page) == (kind == "several")
+    plain = [f"{documents / kind}", "--path", f"{checkpoint}", "--output", f"{tmp_path}/plain", "--device", "cpu"]
+    predict(plain)
+    explained, usual = (json.loads((tmp_path / n / "predictions.json").read_text()) for n in ("out", "plain"))
+    for name, one in usual.items():
+        assert explained[name]["probabilities"] == pytest.approx(one["probabilities"], abs=1e-5)
+
+
+def test_a_page_of_ten_thousand_tokens(classifiers, documents, tiny, tmp_path):
+    """A list of the strongest sentences, each a link to its place; every sentence is there, once."""
+    sentences = [f"The night train {n} stood at the clock tower." for n in range(900)]
+    lines = write(tmp_path / "long.jsonl", [{"id": "long", "text": " ".join(sentences), "label": "night"}])
+    own = ["--tokenizer", f"{tiny}/tokenizer", "--dict", f"{tiny}/tokenizer/dict.txt", "--labels", f"{documents}/one"]
+    prepare(["classification", "--test", f"{lines}", *own, "--destdir", f"{tmp_path}/data"])
+    predict([f"{tmp_path}/data", "--path", f"{classifiers['one'][0]}", "--output", f"{tmp_path}/out", "--html"])
+    page = (tmp_path / "out" / "html" / "long.html").read_text("utf-8")
+    assert int(re.search(r"([\d,]+) tokens\.", page)[1].replace(",", "")) > 10_000
+    linked = re.findall(r'href="#(s\d+)"', page)
+    assert len(linked) == 12 and all(page.count(f'id="{name}"') == 1 for name in linked)
+    spans = re.findall(r'title="([+-][\d.]+)">(.*?)</span>', page)
+    assert len(spans) == 900 and all(f" {n} " in text for n, (_, text) in enumerate(spans))
+    total = float(re.search(r"All sentences together have ([+-][\d.]+)", page)[1])
+    assert sum(float(weight) for weight, _ in spans) == pytest.approx(total, abs=900 * 6e-5)
+
+
+def test_attribution(classifiers, documents):
+    """The parts' sum is the derivative of the log odds as all token embeddings are scaled together."""
+    model, task = load_trained(classifiers["one"][0], documents / "one", "cpu")
+    (found, *_) = explained_classifications(model, task, "test")
+    attribution = found.attribution
+    assert attribution.difference < 1e-5 * max(1.0, abs(attribution.total)) and len(attribution.parts) >= 3
+    probability = found.probabilities[found.label]
+    assert attribution.value == pytest.approx(math.log(probability / (1 - probability)), abs=1e-4)
+    dataset = task.load_dataset("test")
+    net_input = dataset.collater([dataset[0]])["net_input"]
+    number = task.labels.index(attribution.output)
+    values = []
+    for scale in (0.99, 1.01):
+        hook = model.encoder.embeddings.tokens.register_forward_hook(lambda m, i, output, scale=scale: output * scale)
+        values.append(gradients(model, task, net_input, number)[0])
+        hook.remove()
+    assert (values[1] - values[0]) / 0.02 == pytest.approx(attribution.total, rel=0.05, abs=1e-3)
+
+
+def test_classify(classifiers, documents, regression, tiny, tmp_path):
+    """Texts in memory as littlebird-predict classifies a prepared folder, without the folder."""
+    for kind in ("one", "several"):
+        model = LittleBird.from_pretrained(classifiers[kind][0], max_tokens=64, device="cpu")
+        predict([f"{documents / kind}", "--path", f"{classifiers[kind][0]}", "--output", f"{tmp_path / kind}"])
+        wanted = json.loads((tmp_path / kind / "predictions.json").read_text())
+        records = [json.loads(line) for line in (documents / f"{kind}.test.jsonl").read_text().splitlines()]
+        seconds = [record["text2"] for record in records] if kind == "several" else None
+        found = model.classify([record["text"] for record in records], seconds)
+        for record, one in zip(records, found, strict=True):
+            assert one.probabilities == pytest.approx(wanted[record["id"]]["probabilities"], abs=1e-4)
+    with pytest.raises(UserError, match="2 texts, 1 second texts"):
+        model.classify(["a", "b"], ["c"])
+    with pytest.raises(UserError, match="answers no questions"):
+        model.answer("Who?", "Nobody.")
+    folder, _ = regression
+    scores = LittleBird.from_pretrained(folder / "model", device="cpu")
+    one = scores.classify("night train", "night clock")
+    assert 0 <= one.score <= 5 and one.record() == {"score": one.score}
+
+
+READ = """
+import json, sys
+for name in ("fairseq", "fairseq_littlebird"):
+    sys.modules[name] = None  # importing it is an error
+import torch
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+folder, texts = json.loads(sys.argv[1])
+tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True).eval()
+logits = []
+for side in ("right", "left"):
+    tokenizer.padding_side = side
+    inputs = tokenizer(*texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        logits.append(model(**inputs).logits.tolist())
+labels = {"regression": torch.zeros(len(logits[0])), "single_label_classification": torch.zeros(len(logits[0])).long(),
+          "multi_label_classification": torch.zeros(len(logits[0]), model.config.num_labels)}
+model(**inputs, labels=labels[model.config.problem_type]).loss.backward()
+AutoModel.from_pretrained(folder, trust_remote_code=True)
+config = model.config
+print(json.dumps([logits, config.problem_type, list(config.id2label.values()), getattr(config, "score_range", None)]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one", "several", "regression"])
+def test_export(classifiers, documents, regression, tmp_path, kind):
+    """AutoModelForSequenceClassification computes what we do, without this package."""
+    pytest.importorskip("transformers")
+    checkpoint = regression[0] / "model" / "checkpoint_last.pt" if kind == "regression" else classifiers[kind][0]
+    export(["hf", str(checkpoint), f"{tmp_path}/hf"])
+    texts = [["night train clock.", "the salt mine of the river"], ["paper mill", "old harbour."]]
+    if kind == "one":
+        del texts[1]
+    script = tmp_path / "read.py"
+    script.write_text(READ)
+    given = json.dumps([f"{tmp_path}/hf", texts])
+    done = subprocess.run([sys.executable, script, given], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (right, left), problem_type, labels, ends = json.loads(done.stdout.splitlines()[-1])
+    found = LittleBird.from_pretrained(checkpoint, device="cpu").classify(*texts)
+    torch.testing.assert_close(torch.tensor(right), torch.tensor(left), atol=1e-5, rtol=1e-4)
+    wanted = {"one": "single_label_classification", "several": "multi_label_classification"}
+    assert problem_type == wanted.get(kind, kind) and labels == (["score"] if kind == "regression" else sorted(WORDS))
+    logits = torch.tensor(right)
+    if kind == "regression":
+        assert ends == [0.0, 5.0]
+        assert (5 * logits[:, 0].clamp(0, 1)).tolist() == pytest.approx([one.score for one in found], abs=1e-4)
+    else:
+        outputs = logits.softmax(-1) if kind == "one" else logits.sigmoid()
+        ours = torch.tensor([[*one.probabilities.values()] for one in found])
+        torch.testing.assert_close(outputs, ours, atol=1e-5, rtol=1e-4)
 
 
 def test_hydra(fairseq, documents, logged, tmp_path):

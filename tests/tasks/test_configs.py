@@ -145,6 +145,22 @@ CLASSIFICATION_ROWS = {
     "6_littlebird_512_pi": (512, True),
     "6_littlebird_1k_pi": (1024, True),
 }
+# longest text, batch of all devices, learning rate, updates, warmup, what the best checkpoint has most of
+BIGBIRD_ROWS = {
+    "14_bigbird_imdb": (4096, 64, 1e-5, 15625, 1562, "micro_f1"),
+    "14_bigbird_arxiv": (4096, 64, 3e-5, 4694, 469, "micro_f1"),
+    "14_bigbird_patents": (4096, 64, 5e-5, 88598, 8859, "micro_f1"),
+    "14_bigbird_hyperpartisan": (4096, 32, 5e-6, 242, 24, "micro_f1"),
+    "14_bigbird_yelp": (4096, 32, 2e-5, 40625, 4062, "micro_f1"),
+    "16_bigbird_mnli": (512, 32, 1e-5, 123873, 7432, "accuracy"),
+    "16_bigbird_qqp": (512, 32, 1e-5, 113272, 28318, "accuracy"),
+    "16_bigbird_qnli": (512, 32, 1e-5, 33112, 1986, "accuracy"),
+    "16_bigbird_sst_2": (512, 32, 1e-5, 20935, 1256, "accuracy"),
+    "16_bigbird_cola": (512, 16, 1e-5, 5336, 320, "mcc"),
+    "16_bigbird_sts_b": (512, 16, 2e-5, 3598, 214, "spearman"),
+    "16_bigbird_mrpc": (512, 16, 1e-5, 2296, 137, "f1"),
+    "16_bigbird_rte": (512, 16, 2e-5, 2036, 122, "accuracy"),
+}
 
 
 def composed(name, *overrides):
@@ -172,7 +188,7 @@ def test_every_data_set_and_row_is_tried():
     assert {file.stem for file in (CONFIGS / "data_set").glob("*")} == DATA_SETS.keys()
     assert {
         file.stem for file in (CONFIGS / "table").glob("*")
-    } == ROWS.keys() | OTHER_MODELS.keys() | CLASSIFICATION_ROWS.keys() | SUMMARY_ROWS.keys()
+    } == ROWS.keys() | OTHER_MODELS.keys() | CLASSIFICATION_ROWS.keys() | BIGBIRD_ROWS.keys() | SUMMARY_ROWS.keys()
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
@@ -240,7 +256,18 @@ def test_a_row_of_summaries(name):
     assert f"+table={name} " in comment and "littlebird-prepare summarization " in comment
 
 
-@pytest.mark.parametrize("name", [*ROWS, *OTHER_MODELS, *CLASSIFICATION_ROWS])
+@pytest.mark.parametrize("name", BIGBIRD_ROWS)
+def test_a_row_of_bigbird_has_the_papers_settings(name):
+    machine = "gpu4" if name.startswith("14") else "gpu"
+    content = composed("littlebird_sentence_prediction", f"machine={machine}", f"+table={name}")
+    own = content.optimization.max_update, content.lr_scheduler.warmup_updates
+    assert (*settings(content), *own, content.checkpoint.best_checkpoint_metric) == BIGBIRD_ROWS[name]
+    assert content.lr_scheduler.total_num_update == own[0] and content.checkpoint.maximize_best_checkpoint_metric
+    assert (content.model._name, content.model.encoder_layers) == ("bigbird_itc", 12)
+    assert content.criterion._name == "littlebird_classification" and not content.task.padding_insertion
+
+
+@pytest.mark.parametrize("name", [*ROWS, *OTHER_MODELS, *CLASSIFICATION_ROWS, *BIGBIRD_ROWS])
 def test_a_row_has_its_figures_and_its_command_beside_it(name):
     comment = [line for line in (CONFIGS / "table" / f"{name}.yaml").read_text().splitlines() if line.startswith("#")]
     assert comment[0] == "# @package _global_" and re.match(rf"# Table {name.split('_')[0]}[,:] ", comment[1])

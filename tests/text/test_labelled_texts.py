@@ -26,13 +26,13 @@ def test_lines(tmp_path):
         {"text": "four", "labels": []},
         {"text": "five", "label": None},
     )
-    read = [(t.id, t.text, t.second, t.labels, t.several) for t in read_labelled(path)]
+    read = [(t.id, t.text, t.second, t.labels, t.problem_type) for t in read_labelled(path)]
     assert read == [
-        ("a.jsonl:1", "One.", None, ("pos",), False),
-        ("7", "Two.\nLines", "second", ("3",), False),
-        ("x", "", None, ("b", "a"), True),
-        ("a.jsonl:5", "four", None, (), True),
-        ("a.jsonl:6", "five", None, None, False),
+        ("a.jsonl:1", "One.", None, ("pos",), "single_label"),
+        ("7", "Two.\nLines", "second", ("3",), "single_label"),
+        ("x", "", None, ("b", "a"), "multi_label"),
+        ("a.jsonl:5", "four", None, (), "multi_label"),
+        ("a.jsonl:6", "five", None, None, "single_label"),
     ]
     packed = tmp_path / "packed" / "a.jsonl"
     packed.parent.mkdir()

@@ -1,0 +1,260 @@
+"""Classifiers from one pretrained model: pairs of sentences, and reviews read up to 512 to 4,096 tokens.
+
+    python classification.py run    --out DIR --data DATA --source MODEL
+    python classification.py report --out DIR
+
+DATA is a folder with glue/STS-B, glue/RTE and classification/movie_reviews.zip, MODEL a Hugging Face folder of BERT.
+STS-B and RTE are re-split by third parties: their figures are not GLUE's. The 2,000 reviews are split into 1,400 to
+train on, 200 to choose the checkpoint by and 400 to score, alike for every length. Every model starts from MODEL and
+has as many updates of the same batches at the same learning rate; a seed draws the order of the texts and the head.
+Every step is a command line, printed before it runs, on one thread and with low priority; what is there already is not
+run again, and the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = {
+    "full": "--to full",
+    "littlebird": "--to littlebird",
+    "bigbird_itc": "--to bigbird_itc",
+    "longformer": "--to longformer --attention-window 256",
+}
+SHORT = 512
+"""The positions of the source. Full attention over more tokens is BigBird's, which is full where a text has few blocks,
+over the source's positions repeated."""
+SPLITS = {"train": 700, "valid": 100, "test": 200}
+"""Reviews of each class."""
+
+
+class Setting(NamedTuple):
+    """A task, and how it is learned.
+
+    Args:
+        tokens: of a text at most.
+        metric: by which the checkpoint is chosen, and which the report shows.
+        split: that is scored.
+    """
+
+    task: str
+    tokens: int
+    metric: str
+    split: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.task}-{self.tokens}"
+
+
+PAIRS = [Setting("STS-B", 512, "spearman", "valid"), Setting("RTE", 512, "accuracy", "valid")]
+REVIEWS = [Setting("reviews", tokens, "accuracy", "test") for tokens in (512, 1024, 2048, 4096)]
+SETTINGS = {setting.name: setting for setting in [*PAIRS, *REVIEWS]}
+
+
+class Bench:
+    """A folder of runs and ``results.json``.
+
+    Args:
+        options: of the command line.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.out = options, options.out.resolve()
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+    def results(self) -> dict[str, Any]:
+        path = self.out / "results.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def keep(self, key: str, value: Any) -> None:
+        """Adds one result, and shows it."""
+        new = self.out / "results.new"
+        new.write_text(json.dumps(self.results() | {key: value}, indent=1, sort_keys=True) + "\n")
+        new.replace(self.out / "results.json")
+        print(f"  {key}: {value}", flush=True)
+
+    def run(self, command: str, log: str) -> str:
+        """What the command prints; its last lines, and an end, where it fails."""
+        print("+", command, flush=True)
+        words = shlex.split(command)
+        words[:1] = [sys.executable, str(Path(sys.executable).parent / words[0])]
+        path = self.out / f"{log}.log"
+        with path.open("w") as file:
+            done = subprocess.run(
+                words, cwd=ROOT, env=self.environment, stdout=file, stderr=subprocess.STDOUT, preexec_fn=lower_priority
+            )
+        text = path.read_text()
+        if done.returncode:
+            sys.exit("\n".join(line[:300] for line in text.splitlines()[-15:]) + f"\n{path}: status {done.returncode}")
+        return text
+
+    def folder(self, name: str, command: str) -> Path:
+        """A folder that ``command`` makes; ``{}`` in it stands for the folder."""
+        path = self.out / name
+        if not path.exists():
+            self.run(command.replace("{}", str(path)), name)
+        return path
+
+    def data(self, setting: Setting) -> Path:
+        """The prepared folder of a task."""
+        source, data = self.options.source, self.options.data
+        tokenizer = self.folder("tokenizer", f"littlebird-prepare tokenizer --from {source}/vocab.txt --destdir {{}}")
+        own = f"--tokenizer {tokenizer} --dict {tokenizer}/dict.txt --max-tokens {setting.tokens} --destdir {{}}"
+        if setting.task == "reviews":
+            files = reviews(data / "classification" / "movie_reviews.zip", self.out)
+            given = " ".join(f"--{split} {file}" for split, file in files.items())
+        else:
+            given = f"--format glue --name {setting.task} --skip-bad"
+            folder = data / "glue" / setting.task
+            given += f" --train {folder}/train.tsv --valid {folder}/dev.tsv"
+        return self.folder(f"data-{setting.name}", f"littlebird-prepare classification {given} {own}")
+
+    def start(self, model: str, tokens: int) -> Path:
+        """The model to start from, with as many positions as the texts have."""
+        own, name = MODELS[model], f"start-{model}-{tokens}"
+        if model == "full" and tokens > SHORT:
+            own = f"--to bigbird_itc --block-size {tokens // 4}"
+        if model == "littlebird":
+            name = f"start-{model}"
+        elif "--to full" not in own:
+            own += f" --max-positions {tokens}"
+        return self.folder(name, f"littlebird-warm-start --from {self.options.source} {own} --out {{}}")
+
+    def train(self, setting: Setting, model: str, seed: int) -> Path:
+        """The best checkpoint of a training that goes on where it was stopped."""
+        options, name = self.options, f"{setting.name}-{model}-{seed}"
+        updates = options.review_updates if setting.task == "reviews" else options.pair_updates
+        data, start, folder = self.data(setting), self.start(model, setting.tokens), self.out / name
+        if not (folder / "done").exists():
+            begun = time.monotonic()
+            optimizer = "littlebird_adam" if model == "littlebird" else "adam"
+            self.run(
+                f"fairseq-train {data} --user-dir fairseq_littlebird {(start / 'model.args').read_text().strip()} "
+                f"--task littlebird_sentence_prediction --criterion littlebird_classification "
+                f"--finetune-from-model {start}/checkpoint.pt --optimizer {optimizer} --lr {options.lr} "
+                f"--adam-betas '(0.9,0.98)' --weight-decay 0.01 --clip-norm 1.0 --lr-scheduler polynomial_decay "
+                f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
+                f"--batch-size {options.batch_size} --batch-size-valid 8 --num-workers 0 --seed {seed} --cpu "
+                f"--validate-interval 1000000 --validate-interval-updates {max(1, updates // 4)} "
+                f"--save-interval-updates {max(1, updates // 4)} --keep-interval-updates 1 --no-epoch-checkpoints "
+                f"--best-checkpoint-metric {setting.metric} --maximize-best-checkpoint-metric --log-format json "
+                f"--log-interval 10 --save-dir {folder}",
+                name,
+            )
+            self.keep(f"minutes/{name}", round((time.monotonic() - begun) / 60, 1))
+            (folder / "done").touch()
+        return folder / "checkpoint_best.pt"
+
+    def score(self, setting: Setting, model: str, seed: int) -> None:
+        """Trains, predicts and scores, unless it is in the results."""
+        name = f"{setting.name}-{model}-{seed}"
+        if f"scores/{name}" in self.results():
+            return
+        checkpoint, data = self.train(setting, model, seed), self.data(setting)
+        predicted = self.folder(
+            f"predicted-{name}",
+            f"littlebird-predict {data} --path {checkpoint} --gen-subset {setting.split} --device cpu "
+            f"--max-tokens 16384 --output {{}}",
+        )
+        bins = " --length-bins 512,1024,2048" if setting.task == "reviews" else ""
+        text = self.run(
+            f"littlebird-evaluate --dataset classification --gold {data}/{setting.split}.gold.json "
+            f"--predictions {predicted}/predictions.json --json{bins}",
+            f"evaluated-{name}",
+        )
+        self.keep(f"scores/{name}", json.loads(text[text.index("{") :]))
+
+
+def lower_priority() -> None:
+    """Of a process that is about to start."""
+    os.nice(10)
+
+
+def reviews(archive: Path, out: Path) -> dict[str, Path]:
+    """Split -> JSON lines of reviews, drawn at random, each class alike."""
+    files = {split: out / f"reviews.{split}.jsonl" for split in SPLITS}
+    if not all(file.exists() for file in files.values()):
+        with zipfile.ZipFile(archive) as content:
+            lines = {split: [*_drawn(content, split)] for split in SPLITS}
+        for split, file in files.items():
+            file.write_text("".join(lines[split]), "utf-8")
+    return files
+
+
+def _drawn(content: zipfile.ZipFile, split: str) -> Iterator[str]:
+    """The lines of a split."""
+    before = sum(count for name, count in SPLITS.items() if [*SPLITS].index(name) < [*SPLITS].index(split))
+    for label in ("neg", "pos"):
+        names = sorted(name for name in content.namelist() if f"/{label}/" in name and name.endswith(".txt"))
+        random.Random(label).shuffle(names)
+        for name in names[before : before + SPLITS[split]]:
+            text = content.read(name).decode("utf-8", errors="replace")
+            yield json.dumps({"id": name, "text": text, "label": label}) + "\n"
+
+
+def report(results: dict[str, Any]) -> str:
+    """The tables of docs/results.md: mean of the seeds, and each of them."""
+    lines = ["| | " + " | ".join(MODELS) + " |", "| --- |" + " --- |" * len(MODELS)]
+    for setting in SETTINGS.values():
+        cells = []
+        for model in MODELS:
+            start = f"scores/{setting.name}-{model}-"
+            found = [100 * value[setting.metric] for key, value in results.items() if key.startswith(start)]
+            each = ", ".join(f"{value:.1f}" for value in found)
+            cells.append(f"{statistics.mean(found):.1f} ({each})" if found else "")
+        lines.append(f"| {setting.task}, {setting.tokens:,} tokens, {setting.metric} | {' | '.join(cells)} |")
+    lines += ["", "| minutes of training | " + " | ".join(MODELS) + " |", "| --- |" + " --- |" * len(MODELS)]
+    for setting in SETTINGS.values():
+        cells = []
+        for model in MODELS:
+            start = f"minutes/{setting.name}-{model}-"
+            found = [value for key, value in results.items() if key.startswith(start)]
+            cells.append(f"{statistics.mean(found):.1f}" if found else "")
+        lines.append(f"| {setting.task}, {setting.tokens:,} tokens | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "report"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="folder with glue/ and classification/")
+    parser.add_argument("--source", type=Path, help="BERT in a Hugging Face folder")
+    parser.add_argument("--settings", nargs="+", choices=[*SETTINGS], default=[*SETTINGS], help="of these alone (all)")
+    parser.add_argument("--models", nargs="+", choices=[*MODELS], default=[*MODELS], help="of these alone (all)")
+    parser.add_argument("--seeds", type=int, default=2, help="(%(default)s)")
+    parser.add_argument("--pair-updates", type=int, default=800, help="of STS-B and RTE (%(default)s)")
+    parser.add_argument("--review-updates", type=int, default=200, help="(%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=16, help="(%(default)s)")
+    parser.add_argument("--lr", type=float, default=5e-5, help="(%(default)s)")
+    options = parser.parse_args()
+    bench = Bench(options)
+    if options.what == "report":
+        print(report(bench.results()))
+        return
+    if not options.data or not options.source:
+        parser.error("--data and --source are missing")
+    options.data, options.source = options.data.resolve(), options.source.resolve()
+    for seed in range(1, options.seeds + 1):
+        for name in options.settings:
+            for model in options.models:
+                bench.score(SETTINGS[name], model, seed)
+
+
+if __name__ == "__main__":
+    main()
