@@ -69,7 +69,8 @@ def main() -> None:
             MAXIMUM: lambda q=questions, d=documents: peer.answers(q, d, True),  # type: ignore[misc]
             LONGEST: lambda q=questions, d=documents: peer.answers(q, d, False),  # type: ignore[misc]
         }
-        encoder.seconds, taken = 0.0, interleaved(runs, options.runs)
+        encoder.seconds = 0.0
+        taken = interleaved(runs, options.runs)
         spent = encoder.seconds / (options.runs + 1) / (taken[OURS].median / 1e3)
         print(name)
         for way, times in taken.items():

@@ -64,6 +64,9 @@ TINY_HYDRA = """model=littlebird_tiny machine=cpu model.encoder_layers=2 model.e
 # a script of measurements -> what makes it short
 SHORT = {
     "scripts/experiments/answering.py": "--arch littlebird_tiny --lengths 64 --precisions float32 --runs 1 --threads 1",
+    "scripts/experiments/answering_rates.py": "--arch littlebird_tiny --documents 2 --questions 2 --tokens 8 12"
+    " --long 20 --max-tokens 64 --stride 24 --runs 1 --threads 1",
+    "scripts/experiments/busy.py": "--cases 0 --loops 0 --threads 1 --runs 1",
     "scripts/experiments/product_rates.py": "--tokens 8 --width 16 --threads 1 --runs 1",
     "scripts/experiments/choices.py": "--length 64 --threads 1 --runs 1",
     "scripts/experiments/distillation_memory.py": "--lengths 32 --layers 1 --width 16 --heads 2 --words 60",
