@@ -51,6 +51,7 @@ def _meet(workers: Any) -> None:
         workers.distributed_init_method is None
         or not workers.distributed_no_spawn
         or workers.distributed_world_size < 2
+        or torch.distributed.is_initialized()  # by an earlier training of this process
     ):
         return
     size, where = workers.distributed_world_size, workers.distributed_init_method
