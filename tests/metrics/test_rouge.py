@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from helpers.rouge_score import RougeScorer
 from hypothesis import given
 from hypothesis import strategies as st
 from nltk.stem.porter import PorterStemmer
-from rouge_score.rouge_scorer import RougeScorer
 
 from fairseq_littlebird.cli.evaluate import main as evaluate
 from fairseq_littlebird.metrics.porter import IRREGULAR, stem

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rouge_score.rouge_scorer import RougeScorer
+from helpers.rouge_score import RougeScorer
 
 from fairseq_littlebird import LittleBird
 from fairseq_littlebird.cli.evaluate import main as evaluate
