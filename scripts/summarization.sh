@@ -65,7 +65,6 @@ while [ $# -gt 0 ]; do
         --lr) lr=$2 ;;
         --beam) beam=$2 ;;
         --length-penalty) penalty=$2 ;;
-        --max-summary-tokens) [[ $2 =~ ^[1-9][0-9]*$ && $2 -gt 1 ]] || fail "$1 $2: not a whole number from 2; see --help" ;;
         --no-repeat-ngram-size) ngram=$2 ;;
         --workers) workers=$2 ;;
         *) fail "unknown argument $1; see --help" ;;

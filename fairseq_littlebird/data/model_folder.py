@@ -25,6 +25,7 @@ from fairseq_littlebird.checkpoints.tensors import find_checkpoint, load_tensors
 from fairseq_littlebird.data.classification_metadata import DATASET as CLASSIFICATION
 from fairseq_littlebird.data.classification_metadata import VERSION as CLASSIFICATION_VERSION
 from fairseq_littlebird.data.prepared import VERSION, is_limit
+from fairseq_littlebird.data.summarization_metadata import DATASET as SUMMARIZATION
 from fairseq_littlebird.datasets import PLAIN
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.problem_type import PROBLEM_TYPES, REGRESSION
@@ -32,6 +33,7 @@ from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, load_tokenizer
 
 NAMES = ("prepared.json", *FILES)
 
+QUESTIONS = "question_answering"
 CLASSIFIER = "littlebird_sentence_prediction"
 CLASSIFIERS = ("sentence_prediction", CLASSIFIER)
 """Tasks that need labels; checkpoints of the latter know them."""
@@ -101,8 +103,9 @@ def settings_in(content: bytes, where: str = "") -> TrainedSettings:
 @contextmanager
 def model_folder(
     path: str | Path, dictionary: str | Path | None = None, classifiers: bool = False
-) -> Iterator[tuple[Path, Path]]:
-    """The checkpoint, and a folder with ``dict.txt``, the tokenizer's files and ``prepared.json``, as far as there.
+) -> Iterator[tuple[Path, Path, str | None]]:
+    """The checkpoint, a folder with ``dict.txt``, the tokenizer's files and ``prepared.json``, as far as there, and the
+    name of the checkpoint's task.
 
     Args:
         path: a checkpoint, or a folder with one of ``CHECKPOINTS``.
@@ -125,8 +128,10 @@ def model_folder(
         write_own_files(folder, content, checkpoint, dictionary)
         if task == CLASSIFIER:
             write_classifier_parts(folder, content, checkpoint)
+        elif task not in (QUESTIONS, SUMMARIZATION):  # it would be that of a folder given for its tokenizer
+            (folder / "prepared.json").unlink(missing_ok=True)
         del content  # the file's pages are let go
-        yield checkpoint, folder
+        yield checkpoint, folder, task
 
 
 def write_classifier_parts(folder: Path, content: Mapping[str, Any], checkpoint: Path) -> None:

@@ -84,7 +84,7 @@ def exported_seq2seq(checkpoint: str | Path, family: str, tokenizer: str | Path 
         raise UserError(
             f"exporting needs transformers ({first_line(error)})", remedy="pip install fairseq_littlebird[export]"
         ) from error
-    with model_folder(checkpoint, tokenizer) as (path, folder):
+    with model_folder(checkpoint, tokenizer) as (path, folder, _):
         content, where = load_tensors(path), str(path)
         options, weights = members(members(content, "cfg"), "model"), members(content, "model")
         if TOKENS not in weights or DECODER_POSITIONS not in weights:

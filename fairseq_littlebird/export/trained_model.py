@@ -9,14 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fairseq_littlebird.checkpoints.dictionary import members
 from fairseq_littlebird.checkpoints.older_versions import refuse_older
 from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.conversion.littlebird import LITTLEBIRD
 from fairseq_littlebird.conversion.parameters import LM_HEAD, POSITIONS, SPAN_HEAD, TOKENS
 from fairseq_littlebird.data.classification_metadata import ClassificationMetadata, read_metadata
 from fairseq_littlebird.data.dictionary import load_dictionary
-from fairseq_littlebird.data.model_folder import TrainedSettings, model_folder, model_tokenizer, trained_settings
+from fairseq_littlebird.data.model_folder import (
+    QUESTIONS,
+    TrainedSettings,
+    model_folder,
+    model_tokenizer,
+    trained_settings,
+)
 from fairseq_littlebird.datasets import DATASETS, PLAIN
 from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.export.fast_tokenizer import MASK, FastTokenizer, fast_tokenizer
@@ -74,13 +79,12 @@ def trained_model(
         raise UserError(
             f"exporting needs transformers ({first_line(error)})", remedy="pip install fairseq_littlebird[export]"
         ) from error
-    with model_folder(path, tokenizer, classifiers=True) as (checkpoint, folder):
+    with model_folder(path, tokenizer, classifiers=True) as (checkpoint, folder, task):
         content, where = load_tensors(checkpoint), str(checkpoint)
         options, weights = _options(content, where), content["model"]
         refuse_older(weights, where)
         heads = {key.split(".")[0] for key in weights}
-        task = members(members(content, "cfg"), "task").get("_name")
-        if task == "question_answering" and "span_head" not in heads:
+        if task == QUESTIONS and "span_head" not in heads:
             raise UserError("no span head in a checkpoint of --task question_answering", where, "train it again")
         own = model_tokenizer(folder, tokenizer, where, "add --tokenizer FILE or FOLDER")
         symbols = _symbols(folder, len(weights[TOKENS]), where)

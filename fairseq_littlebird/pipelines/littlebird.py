@@ -8,10 +8,10 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, overload
 
-from fairseq_littlebird.data.classification_metadata import DATASET as TEXTS
 from fairseq_littlebird.data.encoded_document import DocumentEncoder
 from fairseq_littlebird.data.in_memory_questions import InMemoryQuestions
 from fairseq_littlebird.data.model_folder import (
+    QUESTIONS,
     TrainedSettings,
     default_settings,
     model_folder,
@@ -19,7 +19,6 @@ from fairseq_littlebird.data.model_folder import (
     trained_settings,
 )
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
-from fairseq_littlebird.data.summarization_metadata import DATASET as SUMMARIES
 from fairseq_littlebird.datasets import PLAIN, find_dataset
 from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.inference.evidence import Explanation
@@ -107,9 +106,9 @@ class LittleBird(Summarizer, Classifier):
             UserError: nothing there, a damaged checkpoint, a classifier of fairseq's own task, a missing tokenizer or
                 another model's.
         """
-        with model_folder(path, tokenizer, classifiers=True) as (checkpoint, folder):
-            trained = trained_settings(folder, str(path)) or TrainedSettings(PLAIN)
-            if trained.dataset not in (SUMMARIES, TEXTS):
+        with model_folder(path, tokenizer, classifiers=True) as (checkpoint, folder, task_name):
+            if task_name == QUESTIONS:
+                trained = trained_settings(folder, str(path)) or TrainedSettings(PLAIN)
                 find_dataset(trained.dataset, str(path))
                 settings = folder / "prepared.json"
                 settings.unlink(missing_ok=True)  # it may be a link to the user's own, of any version
