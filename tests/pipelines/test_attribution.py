@@ -168,10 +168,10 @@ def shell_lines():
 def test_commands_of_the_page(qa_model, teacher, tiny, tmp_path, monkeypatch, capsys):
     """Each as it stands, in a folder that has what it names; lengths are these small models'."""
     monkeypatch.chdir(tmp_path)
-    Path("quickstart/ZZQA_TRAINING").mkdir(parents=True)
+    Path("quickstart/qa-model").mkdir(parents=True)
     for name, target in (("quickstart/qa-8k", "questions"), ("text-bin", "text")):
         Path(name).symlink_to(tiny / target)
-    shutil.copyfile(qa_model, "quickstart/ZZQA_TRAINING/checkpoint_best.pt")
+    shutil.copyfile(qa_model, "quickstart/qa-model/checkpoint_best.pt")
     Path("page.txt").write_text("Greta Holm founded the school of Oslo. " * 3)
     shutil.copytree(tiny / "tokenizer", "MODEL")
     shutil.copyfile(teacher("littlebird_masked_lm"), "MODEL/checkpoint.pt")
