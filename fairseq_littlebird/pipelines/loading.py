@@ -44,6 +44,7 @@ def load_trained(
     """
     if not folder_of(str(data)).is_dir():
         raise UserError("no such folder", str(data), "give one that littlebird-prepare wrote")
+    _device(device, precision)  # before what takes time
     check_task(find_checkpoint(checkpoint), is_summarization(folder_of(str(data))))
     model, task = load_model(checkpoint, data, device, precision)
     if not isinstance(task, tuple(TASKS.values())):

@@ -83,7 +83,7 @@ def test_the_floor_counts_every_layer_and_the_head(workload):
     assert two - head == 2 * (one - head) > 0
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", [size for size in SIZES if size != "minilm"])  # no architecture has its sizes
 @pytest.mark.parametrize(
     "name, family, own",
     [
