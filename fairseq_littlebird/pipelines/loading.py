@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from fairseq import checkpoint_utils
+from fairseq.tasks import TASK_REGISTRY
 
 from fairseq_littlebird.attention import BiALiBi
 from fairseq_littlebird.checkpoints.dictionary import TrainedDictionary, carrying, members, trained_dictionary
@@ -46,14 +47,11 @@ def load_trained(
         raise UserError("no such folder", str(data), "give one that littlebird-prepare wrote")
     _device(device, precision)  # before what takes time
     check_task(find_checkpoint(checkpoint), is_summarization(folder_of(str(data))))
-    model, task = load_model(checkpoint, data, device, precision)
-    if not isinstance(task, tuple(TASKS.values())):
-        raise UserError(f"not a checkpoint of --task {' or '.join(TASKS)}", str(checkpoint), "fine-tune it first")
-    return model, task
+    return load_model(checkpoint, data, device, precision)
 
 
 def check_task(checkpoint: Path, summarized: bool) -> None:
-    """Raises UserError where a checkpoint is of summarization and the data are not, or the other way."""
+    """Raises UserError where a checkpoint is of none of ``TASKS``, or either it or the data are of summarization."""
     content = load_tensors(checkpoint, mapped=True)
     try:
         task = members(members(content, "cfg"), "task").get("_name")
@@ -63,6 +61,8 @@ def check_task(checkpoint: Path, summarized: bool) -> None:
     if summarized and not any(str(name).startswith("decoder.") for name in parameters):
         remedy = "train an encoder–decoder, such as led_base, with --task summarization"
         raise UserError("an encoder alone, which writes no summaries", str(checkpoint), remedy)
+    if not issubclass(TASK_REGISTRY.get(task, object), tuple(TASKS.values())):
+        raise UserError(f"not a checkpoint of --task {' or '.join(TASKS)}", str(checkpoint), "fine-tune it first")
     if summarized != (task == "summarization"):
         what = f"a checkpoint of --task {task}" if summarized else "a summarizer, but the folder is of another task"
         remedy = "fine-tune it with --task summarization" if summarized else "prepare it with littlebird-prepare"
