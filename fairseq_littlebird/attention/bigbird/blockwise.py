@@ -92,10 +92,11 @@ def _heads(seen: Tensor, last: Tensor, padding_mask: Tensor | None, b: int, q: T
     B, H, L, _ = q.shape
     dtype = torch.promote_types(q.dtype, torch.float32)
     ends = last.tolist()
-    for row in range(B):
-        padding = None if padding_mask is None else padding_mask[row]
+    for sequence in range(B):
+        padding = None if padding_mask is None else padding_mask[sequence]
         for head in range(H):
-            yield (row, head), _Head(seen[row % len(seen), head], ends[row % len(ends)], padding, L, b, dtype)
+            of_head, last_block = seen[sequence % len(seen), head], ends[sequence % len(ends)]
+            yield (sequence, head), _Head(of_head, last_block, padding, L, b, dtype)
 
 
 def _keys(x: Tensor, seen: Tensor | None) -> Tensor:
@@ -138,11 +139,11 @@ def _attend(
     for at, head in _heads(seen, last, padding_mask, block_size, q):
         queries, keys, values = (head.blocks(x[at]) for x in (q, k, v))
         out = torch.empty_like(queries)
-        for rows, blocks, bias in head.pieces():
-            p = _probabilities(queries[rows], _keys(keys, blocks), bias)
+        for q_blocks, k_blocks, bias in head.pieces():
+            p = _probabilities(queries[q_blocks], _keys(keys, k_blocks), bias)
             if dropout_p:
                 p.mul_(keep_mask(p, dropout_p, generator))
-            torch.bmm(p, _keys(values, blocks), out=out[rows])
+            torch.bmm(p, _keys(values, k_blocks), out=out[q_blocks])
         result[at][: head.tokens] = out.flatten(0, 1)[: head.tokens]
     return result
 
@@ -174,18 +175,18 @@ def _attend_backward(
     for at, head in _heads(seen, last, padding_mask, block_size, q):
         queries, keys, values, gradients = (head.blocks(x[at]) for x in (q, k, v, grad))
         dqueries, dkeys, dvalues = torch.empty_like(queries), torch.zeros_like(keys), torch.zeros_like(values)
-        for rows, blocks, bias in head.pieces():
-            k_piece, g = _keys(keys, blocks), gradients[rows]
-            p = _probabilities(queries[rows], k_piece, bias)
-            dp = torch.bmm(g, _keys(values, blocks).transpose(1, 2))
+        for q_blocks, k_blocks, bias in head.pieces():
+            k_piece, g = _keys(keys, k_blocks), gradients[q_blocks]
+            p = _probabilities(queries[q_blocks], k_piece, bias)
+            dp = torch.bmm(g, _keys(values, k_blocks).transpose(1, 2))
             dropped = p
             if dropout_p:
                 keep = keep_mask(p, dropout_p, generator)
                 dropped, dp = p * keep, dp.mul_(keep)
-            _add(dvalues, torch.bmm(dropped.transpose(1, 2), g), blocks)
+            _add(dvalues, torch.bmm(dropped.transpose(1, 2), g), k_blocks)
             ds = torch.ops.aten._softmax_backward_data(dp, p, 2, p.dtype).mul_(q.shape[3] ** -0.5)
-            torch.bmm(ds, k_piece, out=dqueries[rows])
-            _add(dkeys, torch.bmm(ds.transpose(1, 2), queries[rows]), blocks)
+            torch.bmm(ds, k_piece, out=dqueries[q_blocks])
+            _add(dkeys, torch.bmm(ds.transpose(1, 2), queries[q_blocks]), k_blocks)
         for whole, part in ((dq, dqueries), (dk, dkeys), (dv, dvalues)):
             whole[at][: head.tokens] = part.flatten(0, 1)[: head.tokens]
     return dq, dk, dv

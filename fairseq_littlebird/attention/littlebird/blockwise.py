@@ -1,11 +1,12 @@
 """USWAttn, one query block after another: time and memory linear in L, nothing of size [L, W] anywhere.
 
-The keys that query blocks need stay in a small ring, see :class:`KeyRing`. Of small models several sequences walk side
-by side, see :func:`spans`. The backward pass walks the same way and computes the probabilities again.
+The keys that query blocks need stay in a small ring, see :class:`KeyRing`. Of small models several sequences are
+computed together, see :func:`spans`. The backward pass goes through the blocks in the same order and computes the
+probabilities again.
 :func:`distance_features` makes once a batch what all layers' biases are made of.
 
 Legend: B batch, L tokens, S pack size, H heads, D head width, b block size; of a span n tokens of its longest sequence,
-G sequences, J segments of each, N = G · J · H rows; m ≤ b queries of a block, W its keys.
+G sequences, J segments of each, N = G · J · H; m ≤ b queries of a block, W its keys.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ def blockwise_unpack_window_attention(
 ) -> Tensor:
     """Arguments as :func:`dense_unpack_window_attention`; returns its result alone, <float>[B, H, L, D].
 
-    Scores and bias are float32 (float64 for float64 inputs) whatever the inputs are. What stands in rows of padding
-    is undefined, though finite, and no gradient comes from there.
+    Scores and bias are float32 (float64 for float64 inputs) whatever the inputs are. The result of padded
+    queries is undefined, though finite, and no gradient comes from there.
 
     Args:
         features: :func:`distance_features` of these positions, where the caller has them already.
@@ -80,10 +81,10 @@ class _Steps:
 
     Args:
         x: <float>[G, H, n, D], to look like the queries.
-        keys: K of its rows.
+        keys: K of its segments.
         coefficients: <float32 or wider>[H, 3].
         features: of the span's sequences, or of all.
-        span: the rows.
+        span: which sequences and segments.
         padded: whether there is padding among the keys.
     """
 
@@ -114,7 +115,7 @@ class _Steps:
         """The queries of one step, <any>[G, J, H, m, D] of [G, H, n, D]."""
         return of_block(x, self.keys.b, block, self.span, m, slice(0, self.span.segments))
 
-    def rows(self, x: Tensor, block: int, m: int, dtype: torch.dtype | None = None) -> Tensor:
+    def queries(self, x: Tensor, block: int, m: int, dtype: torch.dtype | None = None) -> Tensor:
         """The same as <float32 or wider>[N, m, D], or of the type given."""
         return self.view(x, block, m).to(dtype or self.wide).reshape(-1, m, x.shape[3])
 
@@ -158,21 +159,21 @@ class _Steps:
             out.view(-1, J, H, distances.shape[3]).copy_(torch.bmm(*factors).view(1, J, H, -1))
         if self.padded or self.reaches_an_end(block):
             masked = self.features.masked[:, block :: self.span.blocks][:, :J, : out.shape[2]]  # [G or 1, J, W]
-            of_rows = out.view(-1, J, H, *out.shape[1:])
-            of_rows.add_(masked[:, :, None, None])
+            of_heads = out.view(-1, J, H, *out.shape[1:])
+            of_heads.add_(masked[:, :, None, None])
 
     def reaches_an_end(self, block: int) -> bool:
-        """Whether a row has slots that hold no key of this step."""
+        """Whether a segment has slots that hold no key of this step."""
         last = block + (self.span.segments - 1) * self.span.blocks
         return block < 2 or (last + 2) * self.keys.b > self.tokens
 
     def add_gradient(self, ds: Tensor, distances: Tensor, to: Tensor) -> None:
         """Adds the coefficients' to ``to`` [3, H], of the scores' [N, m, W] and distances [G or 1, J, 3, m·W]."""
         (R, J, _, _), H = distances.shape, to.shape[1]
-        of_rows = ds.view(-1, J, H, distances.shape[3])
-        if len(of_rows) > R:
-            of_rows = of_rows.sum(dim=0, keepdim=True)
-        to.add_(torch.bmm(distances.flatten(0, 1), of_rows.flatten(0, 1).transpose(1, 2)).sum(dim=0))
+        of_heads = ds.view(-1, J, H, distances.shape[3])
+        if len(of_heads) > R:
+            of_heads = of_heads.sum(dim=0, keepdim=True)
+        to.add_(torch.bmm(distances.flatten(0, 1), of_heads.flatten(0, 1).transpose(1, 2)).sum(dim=0))
 
 
 @torch.library.custom_op("fairseq_littlebird::blockwise_attention", mutates_args=(), schema=f"({INPUTS}) -> Tensor")
@@ -203,7 +204,7 @@ def _attend(
         for block, m in query_blocks(n, b, span):
             keys.enter(block)
             values.enter(block)
-            p = steps.probabilities(steps.rows(of_q, block, m), steps.distances(block, m), block, m)
+            p = steps.probabilities(steps.queries(of_q, block, m), steps.distances(block, m), block, m)
             if dropout_p:
                 p.mul_(keep_mask(p, dropout_p, generator))
             steps.write(of_result, block, (steps.as_factor(p), values.first(p.shape[2])))
@@ -257,24 +258,24 @@ def _attend_backward(
         for block, m in query_blocks(n, b, span):
             for ring in {keys, values, factors}:
                 ring.enter(block)
-            q_rows, g_rows, distances = (
-                steps.rows(of_q, block, m),
-                steps.rows(of_grad, block, m),
+            q_block, grad_block, distances = (
+                steps.queries(of_q, block, m),
+                steps.queries(of_grad, block, m),
                 steps.distances(block, m),
             )
-            p = steps.probabilities(q_rows, distances, block, m)
+            p = steps.probabilities(q_block, distances, block, m)
             W = p.shape[2]
-            dp = torch.bmm(g_rows, values.first(W).transpose(1, 2), out=steps.scores("gradients", block, m))
+            dp = torch.bmm(grad_block, values.first(W).transpose(1, 2), out=steps.scores("gradients", block, m))
             dropped = p
             if dropout_p:
                 keep = keep_mask(p, dropout_p, generator)
                 dropped, dp = p * keep, dp.mul_(keep)
-            dvalues.add(steps.as_factor(dropped), g_rows.to(steps.factor))
+            dvalues.add(steps.as_factor(dropped), grad_block.to(steps.factor))
             # not grad · result: a rounded result, times distances, would drown the slopes' gradients
             ds = torch.ops.aten._softmax_backward_data.out(dp, p, 2, wide, grad_input=dp)
             steps.add_gradient(ds, distances, to=dcoefficients)
             ds = steps.as_factor(ds, scale)
-            dkeys.add(ds, q_rows.to(steps.factor))
+            dkeys.add(ds, q_block.to(steps.factor))
             steps.write(of_dq, block, (ds, factors.first(W)))
             for ring in (dkeys, dvalues):
                 ring.leave(block, last=block == span.first + span.blocks - 1)
