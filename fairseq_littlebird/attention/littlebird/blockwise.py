@@ -12,7 +12,8 @@ G sequences, J segments of each, N = G · J · H; m ≤ b queries of a block, W 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -176,31 +177,58 @@ class _Steps:
         to.add_(torch.bmm(distances.flatten(0, 1), of_heads.flatten(0, 1).transpose(1, 2)).sum(dim=0))
 
 
+class _Inputs(NamedTuple):
+    """Of the operators, as ``INPUTS``."""
+
+    q: Tensor  # <float>[B, H, L, D]
+    k: Tensor
+    v: Tensor
+    pack_k: Tensor  # <float>[B, H, S, D]
+    pack_v: Tensor
+    coefficients: Tensor  # <float32 or wider>[H, 3]
+    features: Tensor  # the two of :class:`DistanceFeatures`
+    masked: Tensor
+    padding_mask: Tensor | None  # <bool>[B, L]
+    block_size: int
+    dropout_p: float
+    seed: Tensor
+
+    @property
+    def vectors(self) -> tuple[Tensor, ...]:
+        return self[:5]
+
+    @property
+    def wide(self) -> torch.dtype:
+        return self.coefficients.dtype
+
+    @property
+    def widest(self) -> int:
+        """W of the blocks that have the global one beside their three."""
+        return window_size(self.q.shape[2], self.block_size, self.pack_k.shape[2])
+
+    def generator(self) -> torch.Generator:
+        """Of the dropout masks, which are the same in the backward pass."""
+        return torch.Generator(self.q.device).manual_seed(int(self.seed))
+
+    def spans(self) -> Iterator[Span]:
+        return spans(self.padding_mask, self.q.shape, self.block_size, self.widest)
+
+    def steps(self, of_q: Tensor, keys: KeyRing, span: Span) -> _Steps:
+        features = DistanceFeatures(span.of(self.features), span.of(self.masked))
+        return _Steps(of_q, keys, self.coefficients, features, span, self.padding_mask is not None)
+
+
 @torch.library.custom_op("fairseq_littlebird::blockwise_attention", mutates_args=(), schema=f"({INPUTS}) -> Tensor")
-def _attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    pack_k: Tensor,
-    pack_v: Tensor,
-    coefficients: Tensor,
-    features: Tensor,
-    masked: Tensor,
-    padding_mask: Tensor | None,
-    block_size: int,
-    dropout_p: float,
-    seed: Tensor,
-) -> Tensor:
-    (_, _, L, _), b, wide = q.shape, block_size, coefficients.dtype
-    widest = window_size(L, b, pack_k.shape[2])
-    result = torch.zeros_like(q)
-    generator = torch.Generator(q.device).manual_seed(int(seed))
-    for span in spans(padding_mask, q.shape, b, widest):
-        of_q, of_k, of_v, of_pack_k, of_pack_v, of_result = map(span.of, (q, k, v, pack_k, pack_v, result))
-        n, of_features = span.n, DistanceFeatures(span.of(features), span.of(masked))
+def _attend(*inputs: Any) -> Tensor:
+    given = _Inputs(*inputs)
+    b, widest, wide, dropout_p = given.block_size, given.widest, given.wide, given.dropout_p
+    result, generator = torch.zeros_like(given.q), given.generator()
+    for span in given.spans():
+        n = span.n
+        of_q, of_k, of_v, of_pack_k, of_pack_v, of_result = map(span.of, (*given.vectors, result))
         keys = KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, wide)
-        values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, factor_dtype(q, wide))
-        steps = _Steps(of_q, keys, coefficients, of_features, span, padding_mask is not None)
+        values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, factor_dtype(of_q, wide))
+        steps = given.steps(of_q, keys, span)
         for block, m in query_blocks(n, b, span):
             keys.enter(block)
             values.enter(block)
@@ -209,7 +237,7 @@ def _attend(
                 p.mul_(keep_mask(p, dropout_p, generator))
             steps.write(of_result, block, (steps.as_factor(p), values.first(p.shape[2])))
         span.write_back(result, of_result)
-    return clear_ends(result, padding_mask)
+    return clear_ends(result, given.padding_mask)
 
 
 @_attend.register_fake
@@ -222,39 +250,24 @@ def _(q: Tensor, *_: Any) -> Tensor:
     mutates_args=(),
     schema=f"(Tensor grad, {INPUTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
-def _attend_backward(
-    grad: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    pack_k: Tensor,
-    pack_v: Tensor,
-    coefficients: Tensor,
-    features: Tensor,
-    masked: Tensor,
-    padding_mask: Tensor | None,
-    block_size: int,
-    dropout_p: float,
-    seed: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    (_, _, L, D), b, wide = q.shape, block_size, coefficients.dtype
-    widest, scale, factor = window_size(L, b, pack_k.shape[2]), D**-0.5, factor_dtype(q, wide)
-    results = dq, dk, dv, dpack_k, dpack_v, dcoefficients = tuple(
-        map(torch.zeros_like, (q, k, v, pack_k, pack_v, coefficients.t()))
-    )
-    generator = torch.Generator(q.device).manual_seed(int(seed))
-    if padding_mask is not None:
-        grad = clear_ends(grad.clone(memory_format=torch.contiguous_format), padding_mask)
-    for span in spans(padding_mask, q.shape, b, widest):
-        n, of_features = span.n, DistanceFeatures(span.of(features), span.of(masked))
-        of_grad, of_q, of_k, of_v, of_pack_k, of_pack_v = map(span.of, (grad, q, k, v, pack_k, pack_v))
-        of_dq, of_dk, of_dv, of_dpack_k, of_dpack_v = parts = [span.of(t) for t in results[:5]]
+def _attend_backward(grad: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+    given = _Inputs(*inputs)
+    b, widest, wide, dropout_p = given.block_size, given.widest, given.wide, given.dropout_p
+    scale, factor, generator = grad.shape[3] ** -0.5, factor_dtype(given.q, wide), given.generator()
+    results = [torch.zeros_like(t) for t in given.vectors]
+    dcoefficients = torch.zeros_like(given.coefficients.t())
+    if given.padding_mask is not None:
+        grad = clear_ends(grad.clone(memory_format=torch.contiguous_format), given.padding_mask)
+    for span in given.spans():
+        n = span.n
+        of_grad, of_q, of_k, of_v, of_pack_k, of_pack_v = map(span.of, (grad, *given.vectors))
+        of_dq, of_dk, of_dv, of_dpack_k, of_dpack_v = parts = [span.of(t) for t in results]
         keys = KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, wide)
         values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, wide)
         factors = keys if factor == wide else KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, factor)
         dkeys = GradientRing(of_dk[:, :, :n], of_dpack_k, span, b, widest, wide)
         dvalues = GradientRing(of_dv[:, :, :n], of_dpack_v, span, b, widest, wide)
-        steps = _Steps(of_q, keys, coefficients, of_features, span, padding_mask is not None)
+        steps = given.steps(of_q, keys, span)
         for block, m in query_blocks(n, b, span):
             for ring in {keys, values, factors}:
                 ring.enter(block)
@@ -279,9 +292,9 @@ def _attend_backward(
             steps.write(of_dq, block, (ds, factors.first(W)))
             for ring in (dkeys, dvalues):
                 ring.leave(block, last=block == span.first + span.blocks - 1)
-        for whole, part in zip(results, parts, strict=False):
+        for whole, part in zip(results, parts, strict=True):
             span.write_back(whole, part)
-    return dq, dk, dv, dpack_k, dpack_v, dcoefficients.t().contiguous()
+    return *results, dcoefficients.t().contiguous()
 
 
 @_attend_backward.register_fake
