@@ -96,7 +96,9 @@ def test_the_folder(source, tmp_path, capsys):
         "model.args",
         "README.md",
     }
-    assert "littlebird_base from Hugging Face bert, 3 layers" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    count = sum(value.numel() for value in state(out)["model"].values())
+    assert "littlebird_base from Hugging Face bert, 3 layers" in printed and f" {count:,} parameters" in printed
     words = load_dictionary(out)
     assert len(words) == len(state(out)["model"]["encoder.embeddings.tokens.weight"])
     assert {"[QUESTION]", "<mask>", "[TITLE]", "[OLD]", "<p>", "</table>", "bridge"} <= {*words.symbols}
