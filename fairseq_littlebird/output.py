@@ -145,7 +145,7 @@ def _locked_folder(path: Path) -> tuple[Path, int]:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}{UNFINISHED}", dir=path.parent))
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            with suppress(OSError):  # where there are no locks nobody takes it for a leftover either
+            with suppress(OSError):  # without locks no other process takes it for a leftover either
                 fcntl.flock(lock, fcntl.LOCK_EX)
         except FileNotFoundError:
             continue

@@ -4,7 +4,7 @@
 #   scripts/korquad2.sh --train korquad2.1_train_*.json --dev korquad2.1_dev_*.json \
 #       --model student --out korquad2
 #
-# The model has to have the words of HTML tags: littlebird-warm-start --html-tags. 80 questions an update, as in
+# The model needs tokens for HTML tags: littlebird-warm-start --html-tags. 80 questions an update, as in
 # table 11 for the base model. For the large one: --max-tokens 8192 --lr 5e-5 --batch-size 2 --update-freq 72
 # --updates 2900. Options of yours count instead of the settings here; --help lists all.
 set -euo pipefail

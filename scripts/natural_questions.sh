@@ -4,7 +4,7 @@
 #   scripts/natural_questions.sh --train train/nq-train-*.jsonl.gz --dev dev/nq-dev-*.jsonl.gz \
 #       --model student --out natural_questions
 #
-# The model has to have the words of HTML tags: littlebird-warm-start --html-tags. 128 questions an update, as in
+# The model needs tokens for HTML tags: littlebird-warm-start --html-tags. 128 questions an update, as in
 # table 10; the stride is that of appendix A.2. Options of yours count instead of these; --help lists all.
 set -euo pipefail
 set -- --dataset natural_questions --max-tokens 8192 --stride 4096 --batch-size 2 --update-freq 64 --lr 5e-5 \

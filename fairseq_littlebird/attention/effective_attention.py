@@ -37,7 +37,7 @@ def full_attention_probabilities(
         window: a block size, to restrict the queries to LittleBird's window of such blocks and normalise again;
             an unpadded query sees itself, so something always remains.
     Returns:
-        <float32 or wider>[B, H, r, L], each row a distribution.
+        <float32 or wider>[B, H, r, L], a distribution for each query.
     """
     L, device = internals.k.shape[2], internals.k.device
     masked = None if window is None else ~block_window_pattern(L, window, device, queries)
@@ -72,7 +72,7 @@ def effective_attention(
         queries: those asked for.
         pack: A_pack where it is known already; chunks of queries share it.
     Returns:
-        <float32 or wider>[B, H, r, L], each row a distribution.
+        <float32 or wider>[B, H, r, L], a distribution for each query.
     """
     pack = pack_attention_probabilities(internals, padding_mask) if pack is None else pack
     a_unpack, a_window = unpack_window_probabilities(internals, positions, padding_mask, block_size, window, queries)
@@ -136,8 +136,8 @@ def _distances(
         masked = masked | padding_mask[:, None]
     of_tokens = torch.stack(torch.broadcast_tensors(first, left * ~first, right * ~first, masked), dim=1)
     b = float(block_size)
-    of_packed = torch.tensor([0, b / 2, b / 2, 0], dtype=wide, device=device)
-    features = torch.cat([of_packed[None, :, None, None].expand(*of_tokens.shape[:3], S), of_tokens], dim=3)
+    of_pack = torch.tensor([0, b / 2, b / 2, 0], dtype=wide, device=device)
+    features = torch.cat([of_pack[None, :, None, None].expand(*of_tokens.shape[:3], S), of_tokens], dim=3)
     slopes = internals.q.new_zeros(3, H) if internals.slopes is None else internals.slopes
     coefficients = torch.cat([slopes.to(wide), slopes.new_full((1, H), -MASKED, dtype=wide)])
     return (coefficients.T @ features.flatten(2)).unflatten(2, features.shape[2:])

@@ -35,7 +35,7 @@ def masked_tokens(tokens: Tensor) -> Tensor:
 def model_run(model: nn.Module, workload: Workload) -> Callable[[], None]:
     """One pass of a model, ready to run: scores of the masked tokens, or the step of a training without its optimizer.
 
-    Gradients are made anew, as in fairseq's training, and go again at the end.
+    Gradients are allocated in each step, as in fairseq's training, and freed at its end.
     """
     model.to(workload.device, workload.torch_dtype).train(workload.backward)
     forward = torch.compile(model) if workload.compiled else model

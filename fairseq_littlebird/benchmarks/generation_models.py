@@ -104,10 +104,10 @@ def our_model(of: Generation, theirs: nn.Module) -> Any:
     options |= {"attention_window": str(WINDOW)} if of.family == "led" else {}
     if of.family == "bigbird_pegasus":
         options |= {"block_size": of.sizes.block_size, "random_attention": "first_block"}
-    words = dictionary(of)
+    symbols = dictionary(of)
     kind = MODEL_REGISTRY[of.family]
     config = kind.config_class(**options, **positions)
-    task = SimpleNamespace(source_dictionary=words, target_dictionary=words)
+    task = SimpleNamespace(source_dictionary=symbols, target_dictionary=symbols)
     model = kind.build_model(vars(config), task)
     nn.Module.load_state_dict(model, state, strict=False)
     return model.eval().to(of.device)

@@ -69,7 +69,8 @@ def same_sizes(models: Sequence[EncoderModel], paths: Sequence[str]) -> tuple[in
     for path, size in zip(paths, sizes, strict=True):
         if size != sizes[0]:
             what = "{} layers of {} heads".format(*size)
-            raise UserError(f"{what}, but {paths[0]} has {sizes[0][0]} of {sizes[0][1]}", path, "give models alike")
+            what += f", but {paths[0]} has {sizes[0][0]} of {sizes[0][1]}"
+            raise UserError(what, path, "give models with equal numbers of layers and heads")
     return sizes[0]
 
 
@@ -124,7 +125,7 @@ def heatmaps(
 
 
 def mean_bins(length: int, bins: int) -> Tensor:
-    """What takes the mean of neighbouring positions: <float32>[N, L], each row a distribution."""
+    """What takes the mean of neighbouring positions: <float32>[N, L], each row with sum 1."""
     member = torch.arange(length) * bins // length == torch.arange(bins)[:, None]
     return member / member.sum(dim=1, keepdim=True)
 

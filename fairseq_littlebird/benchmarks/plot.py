@@ -60,7 +60,7 @@ def save(figure: Any, path: Path, dpi: int = 150) -> None:
         with whole_file(path, overwrite=True) as new:
             figure.savefig(new, dpi=dpi)
     except ValueError as error:
-        raise UserError("no kind of picture by this name", str(path), "end it in .png, .svg or .pdf") from error
+        raise UserError("not the name of a picture file", str(path), "end it in .png, .svg or .pdf") from error
     finally:
         load_matplotlib().close(figure)
 

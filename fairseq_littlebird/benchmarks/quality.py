@@ -24,7 +24,7 @@ from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.output import whole_file
 
 PACKAGE = Path(__file__).resolve().parents[1]
-EXACT = ("exact", "exact_match", "em")  # the data sets' own words for it
+EXACT = ("exact", "exact_match", "em")  # the data sets' names for it
 COLUMNS = {"accuracy": "RSS accuracy", "exact": "EM", "f1": "F1", "minutes": "minutes"}
 
 
@@ -106,8 +106,8 @@ def steps(quality: Quality, run: Run) -> list[Step]:
     span_task = ["--task", "recurring_span_selection", "--criterion", "recurring_span_selection"]
     question_task = ["--task", "question_answering", "--criterion", "question_answering"]
     start = ["--finetune-from-model", str(first / "checkpoint_last.pt")]
-    span_options = words({**quality.training, **quality.span_selection, **own})
-    question_options = words({**quality.training, **quality.question_answering, **own})
+    span_options = as_options({**quality.training, **quality.span_selection, **own})
+    question_options = as_options({**quality.training, **quality.question_answering, **own})
     checkpoint = str(second / "checkpoint_last.pt")
     train, json_log = "fairseq-train", ["--log-format", "json"]
     return [
@@ -120,7 +120,7 @@ def steps(quality: Quality, run: Run) -> list[Step]:
         Step(
             "accuracy",
             ["fairseq-validate", quality.text, *user, "--task", span_task[1], *json_log]
-            + ["--path", str(first / "checkpoint_last.pt"), *words(quality.validation)],
+            + ["--path", str(first / "checkpoint_last.pt"), *as_options(quality.validation)],
             folder,
         ),
         Step(
@@ -146,7 +146,7 @@ def steps(quality: Quality, run: Run) -> list[Step]:
     ]
 
 
-def words(options: Mapping[str, Any]) -> list[str]:
+def as_options(options: Mapping[str, Any]) -> list[str]:
     """Options as they stand on a command line; false and null leave one out."""
     found: list[str] = []
     for name, value in options.items():

@@ -25,11 +25,11 @@ class _Running:
     def __init__(self) -> None:
         self._lock, self._processes, self._ended = threading.Lock(), set[subprocess.Popen[bytes]](), False
 
-    def status_of(self, words: Sequence[str], **options: Any) -> int:
+    def status_of(self, command_line: Sequence[str], **options: Any) -> int:
         with self._lock:
             if self._ended:
                 return -signal.SIGTERM
-            process = subprocess.Popen(words, **options)
+            process = subprocess.Popen(command_line, **options)
             self._processes.add(process)
         try:
             return process.wait()
@@ -55,13 +55,13 @@ class Step:
 
     Args:
         name: of the step, and of its two files.
-        words: the command and its arguments.
+        command_line: the command and its arguments.
         folder: where ``name.log`` and ``name.json`` go.
         makes: a folder that the command fills, taken away first: an interrupted one is not gone on with.
     """
 
     name: str
-    words: Sequence[str]
+    command_line: Sequence[str]
     folder: Path
     makes: Path | None = None
 
@@ -83,7 +83,7 @@ class Step:
         Raises:
             UserError: the command failed, or the record is another command's.
         """
-        command = shlex.join(self.words)
+        command = shlex.join(self.command_line)
         if self.record.exists():
             if json.loads(self.record.read_text("utf-8"))["command"] != command:
                 raise UserError("made by another command", str(self.record), "remove it, or choose another folder")
@@ -91,15 +91,15 @@ class Step:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.makes is not None:
             shutil.rmtree(self.makes, ignore_errors=True)
-        words = [str(Path(sys.executable).parent / self.words[0]), *self.words[1:]]
+        command_line = [str(Path(sys.executable).parent / self.command_line[0]), *self.command_line[1:]]
         # unbuffered, so that the log's last line is the last that was said
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
         begun = time.perf_counter()
         with self.log.open("w", encoding="utf-8") as log:
             log.write(f"+ {command}\n")
             log.flush()
-            status = _RUNNING.status_of(words, stdout=log, stderr=subprocess.STDOUT, env=environment)
+            status = _RUNNING.status_of(command_line, stdout=log, stderr=subprocess.STDOUT, env=environment)
         if status:
             last = self.log.read_text("utf-8", errors="replace").strip().splitlines()[-1]
-            raise UserError(f"{self.words[0]} ended with status {status}: {last[-300:]}", str(self.log))
+            raise UserError(f"{self.command_line[0]} ended with status {status}: {last[-300:]}", str(self.log))
         self.record.write_text(json.dumps({"command": command, "seconds": time.perf_counter() - begun}) + "\n", "utf-8")

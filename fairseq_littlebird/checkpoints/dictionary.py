@@ -120,9 +120,9 @@ def trained_dictionary(content: Mapping[str, Any], checkpoint: Path) -> TrainedD
     Raises:
         UserError: it is damaged.
     """
-    carried = bundled_file(content, "dict.txt")
-    if carried is not None:
-        return TrainedDictionary(carried, checkpoint)
+    bundled = bundled_file(content, "dict.txt")
+    if bundled is not None:
+        return TrainedDictionary(bundled, checkpoint)
     for folder in dictionary_folders(content, checkpoint):
         path = folder / "dict.txt"
         if path.is_file():
@@ -172,7 +172,7 @@ def check_symbols(
 def first_difference(theirs: Sequence[str], ours: Sequence[str], here: str) -> str:
     """How one dictionary differs from that of the file ``here``, in words; nothing where it has the same symbols.
 
-    fairseq's own tasks append less at the end than this plugin's, which is no difference.
+    fairseq's own tasks append less at the end than this plugin's, which does not count as a difference.
     """
     theirs, ours = _with_added(theirs), _with_added(ours)
     if theirs == ours:

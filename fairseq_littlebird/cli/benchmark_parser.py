@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="littlebird-benchmark",
         description="Compares time and memory. All models of one input length run alternately in one process; the "
-        "figures are medians and ranges. The floor beside each is the time of the layer's matrix products alone.",
+        "figures are medians and ranges. The floor next to each is the time of the layer's matrix products alone.",
     )
     commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     shown = _shown()
@@ -134,7 +134,7 @@ def parser() -> argparse.ArgumentParser:
 
     written = commands.add_parser(
         "generation",
-        help="summaries by beam search: time and memory beside transformers with the same weights",
+        help="summaries by beam search: time and memory, compared with transformers with the same weights",
         formatter_class=HelpFormatter,
     )
     written.add_argument(

@@ -181,8 +181,8 @@ def _parser() -> argparse.ArgumentParser:
         "--length-bins",
         type=_bounds,
         metavar="N,N",
-        help="classification and glue: scores by length, too, up to so many tokens; --gold is SPLIT.gold.json of a "
-        "prepared folder",
+        help="classification and glue: also scores by length, in ranges up to these numbers of tokens; --gold is "
+        "SPLIT.gold.json of a prepared folder",
     )
     add_user_dir(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object with the official keys")
@@ -220,7 +220,7 @@ def _check_format(path: str, spec: DatasetSpec) -> None:
 
 
 def _has_labels(record: Any) -> bool:
-    """Whether a record is no question, and has nothing but labels and lists of labels."""
+    """Whether a record is not a question, and has nothing but labels and lists of labels."""
     if not isinstance(record, dict) or recognised(record) or format_of(record):
         return False
     lists = [value if isinstance(value, list) else [value] for value in record.values()]

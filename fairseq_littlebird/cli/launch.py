@@ -24,14 +24,14 @@ The same command resumes the training, after this and after any other interrupti
 
 @exit_on_user_error
 def main(arguments: Sequence[str] | None = None) -> None:
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help"):
+    command_line = list(sys.argv[1:] if arguments is None else arguments)
+    if not command_line or command_line[0] in ("-h", "--help"):
         print(USAGE, end="")
-        raise SystemExit(0 if words else 2)
-    _launch(words)
+        raise SystemExit(0 if command_line else 2)
+    _launch(command_line)
 
 
-def _launch(words: list[str]) -> None:
+def _launch(command_line: list[str]) -> None:
     from fairseq_littlebird.registration import register
 
     register()  # first, as it keeps fairseq's modules quiet; --user-dir loads nothing of a package that is imported
@@ -42,11 +42,11 @@ def _launch(words: list[str]) -> None:
     from fairseq_littlebird.launching.training import train
     from fairseq_littlebird.launching.workers import options_of, workers_of
 
-    given = {word.partition("=")[0] for word in words if word.startswith("--")}
-    words += options_of(workers_of(os.environ), given, torch.cuda.device_count())
+    given = {word.partition("=")[0] for word in command_line if word.startswith("--")}
+    command_line += options_of(workers_of(os.environ), given, torch.cuda.device_count())
     if "--user-dir" not in given:
-        words += ["--user-dir", str(Path(__file__).parent.parent)]
-    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), words))
+        command_line += ["--user-dir", str(Path(__file__).parent.parent)]
+    cfg = convert_namespace_to_omegaconf(options.parse_args_and_arch(options.get_training_parser(), command_line))
     if number := train(cfg):
         raise SystemExit(128 + number)
 

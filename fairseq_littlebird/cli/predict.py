@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         limit = options.max_answer_length or task.max_answer_length
         print(
             f"{reached[False]:,} of {reached[True] + reached[False]:,} questions with answers can never be answered "
-            f"exactly in {limit} tokens: answers longer, not found, or whole in no window (--max-answer-length)"
+            f"exactly in {limit} tokens: answers that are longer, not found, or not in any window as a whole "
+            "(--max-answer-length)"
         )
 
 

@@ -107,7 +107,7 @@ def _add_text(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "text",
         formatter_class=HelpFormatter,
         help="tokenize text for fairseq-preprocess --only-source --srcdict dict.txt",
-        description="One line of space-separated symbols a line of text; blank lines part the documents.",
+        description="One line of space-separated symbols a line of text; blank lines separate the documents.",
     )
     parser.add_argument("--tokenizer", required=True, metavar="PATH", help="tokenizer file or folder")
     parser.add_argument("--input", required=True, nargs="+", metavar="FILE", help="UTF-8 text files")

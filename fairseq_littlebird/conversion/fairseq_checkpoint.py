@@ -38,7 +38,7 @@ OTHERS = {
     ".global_q.": "Longformer",
     "encoder.global_embedding": "BigBird-ETC",
 }
-"""What only the parameters of some models of the plugin are called; such a model is no source."""
+"""What only the parameters of some models of the plugin are called; such a model is not a source."""
 BIGBIRD = ("block_size", "random_blocks", "random_attention", "random_seed")
 """Options that shape its attention; its parameters are those of full attention."""
 
@@ -166,7 +166,7 @@ def source_dictionary(content: dict[str, Any], path: Path) -> TrainedDictionary:
         raise UserError(str(error), str(path)) from error
     if dictionary is None:
         names = " or ".join(str(folder) for folder in folders)
-        raise UserError(f"no dict.txt in {names}", str(path), "copy the model's dict.txt beside it")
+        raise UserError(f"no dict.txt in {names}", str(path), "copy the model's dict.txt into the same folder")
     beside = path.parent / "dict.txt"
     if beside.is_file() and dictionary.where != beside:
         ours = dictionary_symbols(beside.read_bytes(), str(beside))

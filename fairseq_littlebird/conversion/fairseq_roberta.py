@@ -57,7 +57,7 @@ def split_in_proj(state: Mapping[str, Tensor], where: str) -> State:
         if match := re.fullmatch(r"(.*\.self_attn\.)in_proj_(weight|bias)", key):
             parts = value.chunk(3) if value.dim() else ()
             if len(parts) != 3:
-                raise UserError(f"{key} is no three projections", where, "save the model again")
+                raise UserError(f"{key} does not hold three projections", where, "save the model again")
             for name, part in zip("qkv", parts, strict=True):
                 split[f"{match[1]}{name}_proj.{match[2]}"] = part.clone()
         else:

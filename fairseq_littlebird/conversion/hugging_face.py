@@ -110,10 +110,10 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         raise UserError("no weight_map", str(folder / name), "copy the index again")
     for shard in index.values():
         if not isinstance(shard, str) or Path(shard).name != shard:
-            raise UserError(f"{short(shard)} is no file's name", str(folder / name), "copy the index again")
+            raise UserError(f"{short(shard)} is not a file name", str(folder / name), "copy the index again")
     absent = sorted(shard for shard in {*index.values()} if not os.path.isfile(folder / shard))
     if absent:
-        raise UserError(f"missing shards: {', '.join(absent)}", str(folder), "copy them beside the index")
+        raise UserError(f"missing shards: {', '.join(absent)}", str(folder), "copy them into the index's folder")
     weights: dict[str, Tensor] = {}
     for shard in sorted({*index.values()}):
         weights |= _read_file(folder / shard)

@@ -106,7 +106,7 @@ def rename(state: Mapping[str, Tensor], name: Callable[[str], str], where: str) 
     renamed: dict[str, Tensor] = {}
     for key, value in state.items():
         if name(key) in renamed:
-            raise UserError(f"{key} stands twice, with a prefix and without", where, "save the model again")
+            raise UserError(f"{key} occurs twice, with a prefix and without", where, "save the model again")
         renamed[name(key)] = value
     return renamed
 

@@ -82,7 +82,7 @@ def check_options(to: str, given: Mapping[str, Any]) -> None:
     if wrong:
         raise UserError(
             f"{', '.join(map(flag, wrong))} with --to {to}",
-            remedy=f"leave it out: that model takes {', '.join(map(flag, target.options)) or 'none such'}",
+            remedy=f"leave it out: that model takes {', '.join(map(flag, target.options)) or 'none of these options'}",
         )
 
 

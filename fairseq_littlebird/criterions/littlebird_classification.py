@@ -139,7 +139,7 @@ class LittleBirdClassificationCriterion(FairseqCriterion):
 class LabelCounts(Meter):
     """True positives of each label, how often it is true and how often predicted, summed over batches.
 
-    One meter for all labels: fairseq sorts its meters anew with each one that is added.
+    One meter for all labels: fairseq sorts all its meters again with each one that is added.
     """
 
     def __init__(self) -> None:

@@ -274,14 +274,14 @@ def layer_kl(
 
     def divergence(layer: int, *tensors: Tensor) -> Tensor:
         internals = student._replace(**dict(zip(by_name, tensors, strict=True)))
-        packed = pack_attention_probabilities(internals, padding)  # shared by all queries
+        pack = pack_attention_probabilities(internals, padding)  # shared by all queries
         names = [name for name in by_name if name not in ("pack_q", "pack_x_k")]  # used for A_pack alone
 
-        def of_student(queries: slice, packed: Tensor, *tensors: Tensor) -> Tensor:
+        def of_student(queries: slice, pack: Tensor, *tensors: Tensor) -> Tensor:
             part = internals._replace(**dict(zip(names, tensors, strict=True)))
-            return effective_attention(part, positions, padding, b, config.window, queries, packed)
+            return effective_attention(part, positions, padding, b, config.window, queries, pack)
 
-        made_of = [packed, *(getattr(internals, name) for name in names)]
+        made_of = [pack, *(getattr(internals, name) for name in names)]
         return chunked_attention_kl(
             of_teacher, of_student, made_of, ~padding_mask, heads, positions=queries, chunk=chunk
         )

@@ -117,7 +117,7 @@ class QuestionAnsweringCriterion(FairseqCriterion):
 
         ``evidence_accuracy`` is the share of segments predicted right, or of windows whose long answer is;
         ``type_accuracy`` that of the answer types. ``unreachable``, where there are any: questions none of whose
-        answers can be predicted, as they are too long, not found in the document, or whole in no window.
+        answers can be predicted, as they are too long, not found in the document, or in no window as a whole.
         """
         reduce_span_metrics(logging_outputs)
         for name, of in (("evidence", "segments"), ("type", "types")):

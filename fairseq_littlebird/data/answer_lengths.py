@@ -109,15 +109,15 @@ def reach_line(summary: Mapping[str, Any], *, trained: bool) -> str:
     answered, limit, too_long = (summary[name] for name in ("answered", "max_answer_length", "too_long"))
     lost = summary["unreachable"] - too_long
     if trained:
-        reasons = {"with longer answers": too_long, "with answers not found, or whole in no window": lost}
+        reasons = {"with longer answers": too_long, "with answers not found, or not in any window as a whole": lost}
         what = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items() if count)
         questions = f"{summary['unreachable']:,} of {answered:,} questions with answers"
         return f"{questions} can never be answered exactly in {limit} tokens: {what}" if what else ""
     parts = [
         f"the answers of {too_long:,} of {answered:,} questions are longer than {limit} tokens: the model's own "
         "--max-answer-length decides whether it can give them",
-        f"{lost:,} of {answered:,} questions with answers can never be answered exactly: not found, or whole in no "
-        "window",
+        f"{lost:,} of {answered:,} questions with answers can never be answered exactly: not found, or not in "
+        "any window as a whole",
     ]
     return "; ".join(part for part, count in zip(parts, (too_long, lost), strict=True) if count)
 

@@ -20,13 +20,13 @@ and beside what fairseq reads
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fairseq_littlebird.data.prepared import SPLITS
+from fairseq_littlebird.data.prepared_json import NAME, damaged, read_prepared_json
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.glue import GLUE_TASKS
 from fairseq_littlebird.formats.problem_type import PROBLEM_TYPES, REGRESSION, SCORE, SINGLE_LABEL
@@ -73,28 +73,22 @@ def read_metadata(folder: str | Path) -> ClassificationMetadata | None:
     Raises:
         UserError: prepared.json is damaged, of another version or of another kind of data.
     """
-    path = Path(folder) / "prepared.json"
+    path = Path(folder) / NAME
     if not path.exists():
         return None
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise UserError("damaged", where=str(path), remedy="prepare the folder again") from error
-    if not isinstance(settings, dict) or settings.get("dataset") != DATASET:
-        raise UserError("not of labelled texts", where=str(path), remedy="make one: littlebird-prepare classification")
-    if settings.get("version") != VERSION:
-        raise UserError("of another version", where=str(path), remedy="prepare the folder again")
+    other = UserError("not of labelled texts", where=str(path), remedy="make one: littlebird-prepare classification")
+    settings = read_prepared_json(path, DATASET, VERSION, other)
     labels, splits = settings.get("labels"), settings.get("splits")
     if not isinstance(splits, dict) or not all(isinstance(s, dict) and "labelled" in s for s in splits.values()):
-        raise UserError("damaged", where=str(path), remedy="prepare the folder again")
+        raise damaged(path)
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise UserError("damaged", where=str(path), remedy="prepare the folder again")
+        raise damaged(path)
     problem_type, score_range = settings.get("problem_type"), settings.get("score_range")
     glue = settings.get("glue") or ""
     if problem_type not in PROBLEM_TYPES or (glue and glue not in GLUE_TASKS):
-        raise UserError("damaged", where=str(path), remedy="prepare the folder again")
+        raise damaged(path)
     if (problem_type == REGRESSION) != is_range(score_range):
-        raise UserError("damaged", where=str(path), remedy="prepare the folder again")
+        raise damaged(path)
     unlabelled = frozenset(split for split, summary in splits.items() if not summary["labelled"])
     scores = (float(score_range[0]), float(score_range[1])) if score_range else None
     return ClassificationMetadata(tuple(labels), problem_type, unlabelled, scores, glue)

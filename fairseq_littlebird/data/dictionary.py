@@ -73,7 +73,7 @@ def vocabulary(dictionary: Dictionary, folder: str | Path) -> Vocabulary:
         raise UserError(
             "its symbols are numbers, as in RoBERTa's dictionary",
             str(Path(folder) / "dict.txt"),
-            "put the encoder.json of the byte-level BPE beside it",
+            "put the encoder.json of the byte-level BPE into the same folder",
         )
     return Vocabulary(dictionary.symbols, specials)
 

@@ -130,7 +130,7 @@ class LabelSurvey:
             self._known = dict.fromkeys(sorted(count, key=label_order))
         if self._known is None:
             raise UserError(
-                "nothing says which labels there are",
+                "the labels are not known",
                 remedy="give --train, or the folder or file that has them with --labels",
             )
         if not self._known:
@@ -144,7 +144,7 @@ class LabelSurvey:
             self._range = scores[0], scores[1]
         if self._range is None:
             remedy = "give --train, --score-range, or with --labels the folder prepared for training"
-            raise UserError("nothing says between which numbers the scores are", remedy=remedy)
+            raise UserError("the range of the scores is not known", remedy=remedy)
 
     def _check_score(self, text: Text) -> None:
         if (

@@ -184,20 +184,20 @@ def write_own_files(
         UserError: it is damaged, has no dictionary anywhere, or carries another than that of ``dictionary``.
     """
     try:
-        carried = bundled_files(content)
+        bundled = bundled_files(content)
         folders = dictionary_folders(content, checkpoint)
     except UserError as error:
         raise UserError(str(error), str(checkpoint)) from error
-    for name, file in carried.items():
+    for name, file in bundled.items():
         (folder / name).write_bytes(file)
     own = None
-    if "dict.txt" in carried:
-        own = dictionary_symbols(carried["dict.txt"], f"{checkpoint}, dict.txt")
+    if "dict.txt" in bundled:
+        own = dictionary_symbols(bundled["dict.txt"], f"{checkpoint}, dict.txt")
         given = Path(dictionary or "") / "dict.txt"
         if dictionary and given.is_file():
             theirs = dictionary_symbols(given.read_bytes(), str(given))
             check_symbols(own, theirs, str(given), str(checkpoint), "give the model's own folder")
-        if carried.keys() - {"dict.txt", "prepared.json"}:
+        if bundled.keys() - {"dict.txt", "prepared.json"}:
             return
     folders = [Path(dictionary), *folders] if dictionary else folders
     source = _folder_of(folders, own)
@@ -206,7 +206,7 @@ def write_own_files(
         remedy = "copy dict.txt and the tokenizer's files beside the checkpoint"
         raise UserError(f"no dict.txt in {names}", str(checkpoint), remedy)
     for path in source.iterdir() if source else ():
-        if (path.name in NAMES or path.suffix == ".model") and path.name not in carried:
+        if (path.name in NAMES or path.suffix == ".model") and path.name not in bundled:
             (folder / path.name).symlink_to(path.resolve())
 
 

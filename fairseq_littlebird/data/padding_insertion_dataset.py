@@ -42,7 +42,7 @@ class PaddingInsertion:
 
 
 class PaddingInsertionDataset(BaseWrapperDataset):
-    """The position ids of each item of a token dataset, drawn anew every epoch.
+    """The position ids of each item of a token dataset, drawn again every epoch.
 
     Args:
         dataset: items are tokens <int64>[L].

@@ -1,4 +1,4 @@
-"""Recurring span selection over any dataset of tokens: questions drawn anew every epoch, in the data workers."""
+"""Recurring span selection over any dataset of tokens: questions drawn again every epoch, in the data workers."""
 
 from __future__ import annotations
 

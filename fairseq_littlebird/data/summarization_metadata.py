@@ -15,13 +15,13 @@ and
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fairseq_littlebird.data.prepared import SPLITS
+from fairseq_littlebird.data.prepared_json import NAME, read_prepared_json
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.tokenizers import FILES
 
@@ -30,7 +30,7 @@ DATASET = "summarization"
 DOCUMENT, SUMMARY, ID, TEXT = "document", "summary", "id", "text"
 PARTS: dict[str, type] = {DOCUMENT: np.int32, SUMMARY: np.int32, ID: np.uint8, TEXT: np.uint8}
 NAMES = (
-    *("prepared.json", *FILES),
+    *(NAME, *FILES),
     *(f"{split}.{part}.{end}" for split in SPLITS for part in PARTS for end in ("bin", "idx")),
     *(f"{split}.gold.jsonl" for split in SPLITS),
 )
@@ -42,18 +42,11 @@ def read_summarization_settings(folder: str | Path) -> dict[str, Any] | None:
     Raises:
         UserError: it is damaged, of another version or of another kind of data.
     """
-    path = Path(folder) / "prepared.json"
+    path = Path(folder) / NAME
     if not path.exists():
         return None
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise UserError("damaged", where=str(path), remedy="prepare the folder again") from error
-    if not isinstance(settings, dict) or settings.get("dataset") != DATASET:
-        raise UserError("not of documents and summaries", str(path), "make one: littlebird-prepare summarization")
-    if settings.get("version") != VERSION:
-        raise UserError("of another version", where=str(path), remedy="prepare the folder again")
-    return settings
+    other = UserError("not of documents and summaries", str(path), "make one: littlebird-prepare summarization")
+    return read_prepared_json(path, DATASET, VERSION, other)
 
 
 def is_summarization(folder: str | Path) -> bool:

@@ -74,9 +74,9 @@ def prepare_summaries(
         if most is not None and most < least:
             raise UserError(f"{option} {most}", remedy=f"give at least {least}")
     check_folder(destination, NAMES, overwrite)
-    words = read_dictionary(Path(dictionary))
-    check_match(words, tokenizer, Path(dictionary))
-    encode = _Encoder(tokenizer, words, max_tokens, max_summary_tokens)
+    symbols = read_dictionary(Path(dictionary))
+    check_match(symbols, tokenizer, Path(dictionary))
+    encode = _Encoder(tokenizer, symbols, max_tokens, max_summary_tokens)
     summaries = {}
     with whole_folder(destination, NAMES, overwrite) as folder:
         (folder / "dict.txt").write_bytes(Path(dictionary).read_bytes().removeprefix(codecs.BOM_UTF8))
@@ -132,11 +132,11 @@ class _Encoder:
     """Tokenizes a document and its summary and cuts them; runs in the worker processes."""
 
     def __init__(
-        self, tokenizer: Tokenizer, words: Dictionary, max_tokens: int | None, max_summary_tokens: int | None
+        self, tokenizer: Tokenizer, symbols: Dictionary, max_tokens: int | None, max_summary_tokens: int | None
     ) -> None:
         self._tokenizer = tokenizer
-        self._indices, self._unknown = words.indices, words.unk()
-        self._bos, self._eos = words.bos(), words.eos()
+        self._indices, self._unknown = symbols.indices, symbols.unk()
+        self._bos, self._eos = symbols.bos(), symbols.eos()
         self._max_tokens, self._max_summary_tokens = max_tokens, max_summary_tokens
 
     def __call__(self, record: Summarized) -> _Item:

@@ -112,7 +112,7 @@ def _evidence(path: Path) -> Path:
     for folder in (path.parent, path.parent.parent):
         if (folder / "evidence").is_dir():
             return folder / "evidence"
-    raise UserError("no folder evidence/ beside it", where=str(path), remedy="unpack the release as it is")
+    raise UserError("no folder evidence/ in the same folder", where=str(path), remedy="unpack the release as it is")
 
 
 TRIVIAQA = add_dataset(

@@ -71,7 +71,7 @@ def trained_model(
         max_answer_length: in tokens; None takes that of the training.
     Raises:
         UserError: nothing there, a damaged checkpoint, another model than LittleBird, a head or a tokenizer that
-            transformers has not, or transformers is missing.
+            transformers does not have, or transformers is missing.
     """
     try:
         from fairseq_littlebird.export import modeling_littlebird as models

@@ -189,8 +189,8 @@ def read_glue(path: Path, task: GlueTask, log: ReadingLog) -> Iterator[Text]:
     Ids are those of the file, otherwise the number of the record from 0, as GLUE counts them.
 
     Raises:
-        UserError: names the line that has other cells, a label that the task has not, a score that is no number, or an
-            empty side of a pair. One that the leaderboard asks for is kept, and noted.
+        UserError: names the line that has other cells, a label that the task does not have, a score that is not a
+            number, or an empty side of a pair. One that the leaderboard asks for is kept, and noted.
     """
     with open_text(path, newline="\n") as stream:
         lines = enumerate(stream, start=1)

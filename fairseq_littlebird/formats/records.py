@@ -64,7 +64,7 @@ class Records:
         except UserError as error:
             if not self.columns:
                 raise
-            self._pending, self._fault = [], error  # the columns' names may say that this is no table at all
+            self._pending, self._fault = [], error  # the columns' names may say that this is not a table
         self.first = self._pending[0][1] if self._pending else None
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:

@@ -32,7 +32,7 @@ class GlueSubmission:
         if split not in task.submission:
             wanted = " or ".join(task.submission)
             raise UserError(
-                f"the leaderboard wants nothing of the split {split!r}", glue, f"give --gen-subset {wanted}"
+                f"the leaderboard takes no predictions of the split {split!r}", glue, f"give --gen-subset {wanted}"
             )
         self._task, self._overwrite = task, overwrite
         self.path = Path(folder) / task.submission[split]
@@ -51,12 +51,12 @@ class GlueSubmission:
         """Writes the file.
 
         Raises:
-            UserError: a text's id is no number, or numbers are missing: records that were left out in preparation.
+            UserError: a text's id is not a number, or numbers are missing: records that were left out in preparation.
         """
         odd = [identifier for identifier, _ in self._rows if not identifier.isdecimal()]
         if odd:
             raise UserError(
-                f"the id {odd[0]!r} is no number, as GLUE has them", str(self.path), "prepare GLUE's own file"
+                f"the id {odd[0]!r} is not a number, as GLUE's ids are", str(self.path), "prepare GLUE's own file"
             )
         rows = sorted((int(identifier), said) for identifier, said in self._rows)
         missing = sorted({*range(len(rows))} - {number for number, _ in rows})

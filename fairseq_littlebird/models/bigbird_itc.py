@@ -3,7 +3,7 @@
 # no postponed annotations: fairseq reads the types of the fields
 from dataclasses import dataclass, field
 
-from fairseq.dataclass import ChoiceEnum
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import register_model
 
 from fairseq_littlebird.attention.bigbird import RANDOM_ATTENTION
@@ -14,7 +14,9 @@ from fairseq_littlebird.modules.config import BigBirdConfig
 
 
 @dataclass
-class BigBirdModelConfig(EncoderModelConfig):
+class BigBirdOptions(FairseqDataclass):
+    """Of every model with a BigBird-ITC encoder."""
+
     block_size: int = field(default=64, metadata={"help": "block size b in tokens"})
     random_blocks: int = field(default=3, metadata={"help": "random blocks per query block"})
     random_attention: ChoiceEnum(RANDOM_ATTENTION) = field(  # type: ignore[valid-type]
@@ -25,6 +27,11 @@ class BigBirdModelConfig(EncoderModelConfig):
         },
     )
     random_seed: int = field(default=0, metadata={"help": "seed of the random blocks"})
+
+
+@dataclass
+class BigBirdModelConfig(BigBirdOptions, EncoderModelConfig):
+    """The options of BigBird-ITC."""
 
 
 @register_model("bigbird_itc", dataclass=BigBirdModelConfig)

@@ -8,8 +8,8 @@ from fairseq.data import Dictionary
 from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model
 
-from fairseq_littlebird.attention.bigbird import RANDOM_ATTENTION
 from fairseq_littlebird.models.architectures import TINY, architecture
+from fairseq_littlebird.models.bigbird_itc import BigBirdOptions
 from fairseq_littlebird.models.seq2seq_config import Seq2SeqModelConfig, transformer_config
 from fairseq_littlebird.models.seq2seq_decoder import DecoderPositions, Seq2SeqDecoder
 from fairseq_littlebird.models.seq2seq_encoder import Seq2SeqEncoder
@@ -19,23 +19,13 @@ from fairseq_littlebird.modules.config import ACTIVATIONS, BigBirdConfig
 
 
 @dataclass
-class BigBirdSeq2SeqModelConfig(Seq2SeqModelConfig):
+class BigBirdSeq2SeqModelConfig(BigBirdOptions, Seq2SeqModelConfig):
     """The options of BigBird's encoder under a decoder; defaults are those of the released checkpoints."""
 
     max_positions: int = field(default=4096, metadata={"help": "number of learned positions of the encoder"})
     activation: ChoiceEnum(ACTIVATIONS) = field(  # type: ignore[valid-type]
         default="gelu_tanh", metadata={"help": "activation of the feed-forward layers"}
     )
-    block_size: int = field(default=64, metadata={"help": "block size b in tokens"})
-    random_blocks: int = field(default=3, metadata={"help": "random blocks per query block"})
-    random_attention: ChoiceEnum(RANDOM_ATTENTION) = field(  # type: ignore[valid-type]
-        default="seeded",
-        metadata={
-            "help": "seeded: fixed random blocks drawn from --random-seed; first_block: as transformers "
-            "computes outside training"
-        },
-    )
-    random_seed: int = field(default=0, metadata={"help": "seed of the random blocks"})
 
     def encoder_config(self, vocab_size: int, padding_idx: int) -> BigBirdConfig:
         """The encoder's sizes. Raises ValueError where they do not fit together."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from fairseq.dataclass import ChoiceEnum
+from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import register_model
 from torch import Tensor
 
@@ -23,7 +23,9 @@ BACKEND_REMEDY = "choose another --attention-backend, or auto"
 
 
 @dataclass
-class LittleBirdModelConfig(EncoderModelConfig):
+class LittleBirdOptions(FairseqDataclass):
+    """Of every model with a LittleBird encoder."""
+
     pack_size: int = field(default=64, metadata={"help": "number of pack vectors S; 0: no pack attention"})
     block_size: int = field(default=64, metadata={"help": "block size b in tokens"})
     positions: ChoiceEnum(POSITIONS) = field(  # type: ignore[valid-type]
@@ -36,6 +38,11 @@ class LittleBirdModelConfig(EncoderModelConfig):
         default="auto",
         metadata={"help": "auto: blockwise on a CPU, elsewhere triton, or unfolded; dense is the quadratic reference"},
     )
+
+
+@dataclass
+class LittleBirdModelConfig(LittleBirdOptions, EncoderModelConfig):
+    """The options of LittleBird."""
 
 
 @register_model("littlebird", dataclass=LittleBirdModelConfig)

@@ -10,14 +10,12 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model
 from torch import Tensor
 
-from fairseq_littlebird.attention.littlebird import BACKENDS
 from fairseq_littlebird.models.architectures import TINY, architecture
-from fairseq_littlebird.models.littlebird import LittleBirdModel
+from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdOptions
 from fairseq_littlebird.models.seq2seq_config import Seq2SeqModelConfig, transformer_config
 from fairseq_littlebird.models.seq2seq_decoder import DecoderPositions, Seq2SeqDecoder
 from fairseq_littlebird.models.seq2seq_encoder import EncoderOut, Seq2SeqEncoder
 from fairseq_littlebird.models.seq2seq_model import Seq2SeqModel
-from fairseq_littlebird.modules.config import POSITIONS
 from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 from fairseq_littlebird.modules.sinusoids import sinusoids
 
@@ -25,19 +23,7 @@ CROSS_POSITIONS = ("sinusoidal", "none")
 
 
 @dataclass
-class LittleBirdSeq2SeqModelConfig(Seq2SeqModelConfig):
-    pack_size: int = field(default=64, metadata={"help": "number of pack vectors S; 0: no pack attention"})
-    block_size: int = field(default=64, metadata={"help": "block size b in tokens"})
-    positions: ChoiceEnum(POSITIONS) = field(  # type: ignore[valid-type]
-        default="bialibi", metadata={"help": "position representation; learned and none are ablations"}
-    )
-    no_window: bool = field(
-        default=False, metadata={"help": "ablation: attend to the pack vectors only, without a window"}
-    )
-    attention_backend: ChoiceEnum(BACKENDS) = field(  # type: ignore[valid-type]
-        default="auto",
-        metadata={"help": "auto: blockwise on a CPU, elsewhere triton, or unfolded; dense is the quadratic reference"},
-    )
+class LittleBirdSeq2SeqModelConfig(LittleBirdOptions, Seq2SeqModelConfig):
     cross_positions: ChoiceEnum(CROSS_POSITIONS) = field(  # type: ignore[valid-type]
         default="sinusoidal",
         metadata={

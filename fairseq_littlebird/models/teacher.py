@@ -22,7 +22,7 @@ CONVERT = "write one with littlebird-warm-start --to full"
 class Teacher:
     """A model that answers and never learns.
 
-    It is no module, so that whoever holds one neither saves it, nor synchronises it, nor hands it to an optimizer.
+    It is not a module, so that a module that holds it neither saves nor synchronises it, nor gives it to an optimizer.
 
     Args:
         model: the model.

@@ -24,23 +24,23 @@ def check_workers() -> None:
         )
 
 
-def check_spawning(words: Sequence[str], environment: Mapping[str, str], accelerators: int) -> None:
+def check_spawning(command_line: Sequence[str], environment: Mapping[str, str], accelerators: int) -> None:
     """Raises UserError where fairseq-train would start one worker for each accelerator, and there is none.
 
     It starts none then, trains nothing and ends as if all were well.
 
     Args:
-        words: of the command line, the program first.
+        command_line: the program and its arguments.
         environment: its variables.
         accelerators: how many this host has.
     """
-    workers = _option(words, "--distributed-world-size")
+    workers = _option(command_line, "--distributed-world-size")
     started = (
-        "--distributed-no-spawn" in words
-        or "--tpu" in words
+        "--distributed-no-spawn" in command_line
+        or "--tpu" in command_line
         or any(name.startswith("SLURM_") or name == "RANK" for name in environment)
     )
-    if Path(words[0]).name != "fairseq-train" or accelerators or started:
+    if Path(command_line[0]).name != "fairseq-train" or accelerators or started:
         return
     if workers.isdecimal() and int(workers) > 1:
         raise UserError(
@@ -50,9 +50,9 @@ def check_spawning(words: Sequence[str], environment: Mapping[str, str], acceler
         )
 
 
-def _option(words: Sequence[str], name: str) -> str:
+def _option(command_line: Sequence[str], name: str) -> str:
     """The value of an option, ``--name value`` or ``--name=value``; empty where it is not given."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(command_line, [*command_line[1:], ""], strict=True):
         if word == name:
             return following
         if word.startswith(f"{name}="):

@@ -41,7 +41,7 @@ class Classifier:
         """
         if not isinstance(self.task, LittleBirdSentencePredictionTask):
             raise UserError(
-                "this model is no classifier", remedy="fine-tune it with --task littlebird_sentence_prediction"
+                "this model is not a classifier", remedy="fine-tune it with --task littlebird_sentence_prediction"
             )
         texts = texts_of(text, "text")
         seconds = None if text2 is None else texts_of(text2, "text2")

@@ -247,7 +247,7 @@ class LittleBird(Summarizer, Classifier):
         spec = task.dataset_spec
         if spec.segments not in ("", EVIDENCE):
             raise UserError(
-                f"a model of {spec.name} predicts {spec.segments}, which a plain document has not",
+                f"a model of {spec.name} predicts {spec.segments}, which a plain document does not have",
                 remedy="use littlebird-prepare and littlebird-predict",
             )
         symbols = {symbol: task.dictionary.index(symbol) for symbol in SYMBOLS}

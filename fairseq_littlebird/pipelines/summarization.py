@@ -151,7 +151,7 @@ def sentences_read(
 ) -> tuple[SourceSentence, ...]:
     """The sentences of a document by how much the last decoder layer's cross-attention reads of them.
 
-    It is the mean over heads and over the summary's tokens, of the document's words alone: what goes to ``<s>`` and
+    It is the mean over heads and over the summary's tokens, of the document's text alone: what goes to ``<s>`` and
     ``</s>`` is left out.
 
     Args:

@@ -41,7 +41,7 @@ def explained_classifications(
     """
     dataset = task.load_dataset(split)
     folder = folder_of(task.cfg.data)
-    words = vocabulary(task.source_dictionary, folder / "input0")
+    known = vocabulary(task.source_dictionary, folder / "input0")
     spell = _speller(folder / "input0")
     path = folder / "id" / split
     ids = MappedItems(path) if path.parent.is_dir() else None
@@ -54,7 +54,7 @@ def explained_classifications(
         with torch.inference_mode():
             outputs = class_outputs(model, task, batch["net_input"])[0].tolist()
         found = classification_of(task, name, outputs)
-        yield replace(found, attribution=attribution(model, task, batch["net_input"], found, words, spell))
+        yield replace(found, attribution=attribution(model, task, batch["net_input"], found, known, spell))
 
 
 def attribution(
@@ -62,7 +62,7 @@ def attribution(
     task: LittleBirdSentencePredictionTask,
     net_input: dict[str, Any],
     found: Classification,
-    words: Vocabulary,
+    known: Vocabulary,
     spell: Callable[[list[str]], str],
 ) -> TextAttribution:
     """The parts of one text and their gradient × input (Shrikumar et al., 2016), with the token embeddings as input.
@@ -74,7 +74,7 @@ def attribution(
         task: its task.
         net_input: of a batch of one text.
         found: what the model says of it.
-        words: the dictionary's.
+        known: the vocabulary, the dictionary's.
         spell: makes text of the dictionary's symbols.
     """
     symbols = task.source_dictionary.symbols
@@ -85,8 +85,8 @@ def attribution(
     value, embeddings, gradient = gradients(model, task, net_input, number)
     products = (gradient.double() * embeddings.double()).reshape(len(tokens), -1)
     weights = products.sum(-1).cpu().numpy()
-    special = words.special[tokens]
-    bounds = part_bounds(words.sentence_end(SENTENCE_ENDS)[tokens], special)
+    special = known.special[tokens]
+    bounds = part_bounds(known.sentence_end(SENTENCE_ENDS)[tokens], special)
     parts = [
         AttributedPart(
             "" if special[start] else spell([symbols[token] for token in tokens[start:stop]]).strip() or "…",

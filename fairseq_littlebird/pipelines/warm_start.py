@@ -97,10 +97,10 @@ def write_warm_start(plan: WarmStart) -> str:
     count = sum(value.numel() for value in state.values())
     head = "a masked-language-model head" if source.has_head else f"a span head ({source.span_head})"
     return (
-        f"{plan.out}: {arch} from {source.kind}, {len(layers)} layers, {count / 1e6:.1f} M parameters, "
+        f"{plan.out}: {arch} from {source.kind}, {len(layers)} layers, {count:,} parameters, "
         f"{len(mapped.symbols):,} tokens, {len(mapped.new)} of them new, "
         f"{f'with {head}' if source.has_head or source.span_head else 'without a head'}; "
-        "README.md says what became of all"
+        "README.md lists what was mapped, dropped and initialised"
     )
 
 
@@ -130,9 +130,9 @@ def _write_seq2seq(plan: WarmStart) -> str:
             (folder / "README.md").write_text(text, "utf-8")
     return (
         f"{plan.out}: {made.arch} from {source.encoder.kind}, {len(layers)} encoder and {len(decoder_layers)} decoder "
-        f"layers, {made.parameters / 1e6:.1f} M parameters, {len(mapped.symbols):,} tokens, {len(mapped.new)} of them "
+        f"layers, {made.parameters:,} parameters, {len(mapped.symbols):,} tokens, {len(mapped.new)} of them "
         f"new, cross-attention {'of the source' if source.sizes else 'newly initialised'}; "
-        "README.md says what became of all"
+        "README.md lists what was mapped, dropped and initialised"
     )
 
 

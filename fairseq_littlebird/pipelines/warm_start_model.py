@@ -93,7 +93,7 @@ def architecture_options(arch: str, model: str) -> dict[str, Any]:
     """Every option of the model with the value that the architecture gives it."""
     known = sorted(name for name, of in ARCH_MODEL_NAME_REGISTRY.items() if of == model and name != model)
     if arch not in known:
-        raise UserError(f"{arch!r} is no architecture of {model}", "--arch", f"choose one of {', '.join(known)}")
+        raise UserError(f"{arch!r} is not an architecture of {model}", "--arch", f"choose one of {', '.join(known)}")
     chosen = argparse.Namespace()
     ARCH_CONFIG_REGISTRY[arch](chosen)
     defaults = {key: value for key, value in vars(MODEL_DATACLASS_REGISTRY[model]()).items() if key != "_name"}

@@ -56,8 +56,8 @@ class BundledFiles:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Raises UserError where a checkpoint's dictionary is not the folder's, or it is damaged."""
         file = bundled_file({"task_state": state_dict}, "dict.txt")
-        carried = None if file is None else TrainedDictionary(file, Path("the checkpoint"))
-        check_trained_dictionary(carried, self.dictionary.symbols, str(self.folder / "dict.txt"))
+        bundled = None if file is None else TrainedDictionary(file, Path("the checkpoint"))
+        check_trained_dictionary(bundled, self.dictionary.symbols, str(self.folder / "dict.txt"))
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "files"})  # type: ignore[misc]
 
     @property

@@ -52,5 +52,5 @@ class LittleBirdMaskedLMTask(BundledFiles, TrainingMonitor, SplitUse, MaskedLMTa
         return dataset
 
     def get_batch_iterator(self, *arguments: Any, **options: Any) -> Any:
-        # fairseq loses the last batch where its size is no multiple
+        # fairseq loses the last batch where its size is not a multiple
         return super().get_batch_iterator(*arguments, **options | {"required_batch_size_multiple": 1})

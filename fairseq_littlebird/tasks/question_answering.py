@@ -164,7 +164,7 @@ def check_windows(settings: Mapping[str, Any], dictionary: Dictionary, where: st
 
 
 def parsed(file: bytes) -> dict[str, Any]:
-    """The settings of a carried ``prepared.json``; empty where they are damaged, which who needs them will tell."""
+    """The settings of a bundled ``prepared.json``; empty where damaged: whoever needs them raises."""
     try:
         content = json.loads(file)
     except (ValueError, RecursionError):

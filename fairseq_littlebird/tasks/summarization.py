@@ -124,7 +124,7 @@ class SummarizationTask(BundledFiles, TrainingMonitor, SplitUse, FairseqTask):
     def build_dataset_for_inference(
         self, src_tokens: list[Any], src_lengths: list[int], constraints: Any = None
     ) -> SummarizationDataset:
-        """Documents without summaries: token ids <int>[L] from their first word to ``</s>``."""
+        """Documents without summaries: token ids <int>[L] from the first of the text to ``</s>``."""
         start = torch.tensor([self.dictionary.bos()])
         documents = Tokens([torch.cat([start, t.long()]) for t in src_tokens], [len(t) + 1 for t in src_tokens])
         return SummarizationDataset(documents, None, self.dictionary, self.decoder_start, constraints=constraints)
@@ -144,7 +144,7 @@ class SummarizationTask(BundledFiles, TrainingMonitor, SplitUse, FairseqTask):
         return super().filter_indices_by_size(indices, dataset, max_positions, ignore_invalid_inputs)
 
     def get_batch_iterator(self, *arguments: Any, **options: Any) -> Any:
-        # fairseq loses the last batch where its size is no multiple
+        # fairseq loses the last batch where its size is not a multiple
         return super().get_batch_iterator(*arguments, **options | {"required_batch_size_multiple": 1})
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:

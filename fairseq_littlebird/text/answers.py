@@ -66,7 +66,7 @@ def token_span(offsets: np.ndarray, document: str, start: int, stop: int) -> tup
     if ends[last] > stop:
         aligned = int(np.searchsorted(ends, stop, side="right")) - 1
         last = aligned if aligned >= first and ends[aligned] == stop else last
-    # an empty token (a word boundary without a character) is no place for an answer to end
+    # an empty token (a word boundary without a character) is not where an answer ends
     while last > first and starts[last] == ends[last]:
         last -= 1
     return first, last

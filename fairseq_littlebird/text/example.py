@@ -16,7 +16,7 @@ class Answer:
         text: the answer as the data set gives it.
         start: character offset of ``text`` in the document; negative where it has no place there.
         within: [start, stop) characters that it stands within, where its offset is wrong; None for the whole document.
-        unplaced: the data set gives no offset: the text is looked for from ``start`` on, which is no repair.
+        unplaced: the data set gives no offset: the text is looked for from ``start`` on, which is not a repair.
     """
 
     text: str

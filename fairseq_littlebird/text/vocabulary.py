@@ -120,7 +120,7 @@ class Vocabulary:
     def word_boundaries(self, tokens: np.ndarray) -> np.ndarray:
         """Whether a word may end before and start at each place between tokens.
 
-        There is a boundary where the marker says so, beside every character that is no letter or digit
+        There is a boundary where the marker says so, next to every character that is not a letter or digit
         (``(dog)`` holds the word ``dog`` under every tokenizer), beside special tokens, and at both ends.
 
         Args:

@@ -92,7 +92,7 @@ def assemble(
     inside = spans[holds(here, spans)[0]] + (context_start - start)
     tokens = np.concatenate([[bos, mark], question, [eos], context, [eos]], dtype=np.int64)
     separators = np.flatnonzero(context == eos)
-    if form.segments == CANDIDATES and len(segments):  # candidates are no paragraphs
+    if form.segments == CANDIDATES and len(segments):  # candidates are not paragraphs
         separators = separators[separators + start > segments[:, 1].max() + 1]
     gaps = separators + context_start
     kept = np.flatnonzero(holds(here, segments[:, :2])[0])

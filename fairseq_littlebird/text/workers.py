@@ -78,7 +78,7 @@ def _call(item: object) -> object:
 
 
 def _end_with(parent: int) -> None:
-    """A parent that is killed tells nobody, and its workers would wait for work for ever."""
+    """A parent that is killed sends no message, and its workers would wait for work for ever."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

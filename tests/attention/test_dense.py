@@ -132,7 +132,7 @@ def test_rows_without_a_key_are_zero_with_finite_gradients(tools):
 @settings(max_examples=30)
 @given(gaps=st.lists(st.integers(0, 6), min_size=0, max_size=9), S=st.integers(0, 2))
 def test_gaps_in_position_ids_equal_padding_put_there(tools, gaps, S):
-    """Section 3.4. In one block, so that the same keys are in sight; α and the packed keys know no gap."""
+    """Section 3.4. In one block, so that all keys are visible; gaps change neither α nor D_P."""
     L, length = len(gaps) + 1, len(gaps) + 1 + sum(gaps)
     inputs = tools.make_inputs(B=1, L=L, S=S)
     places = torch.tensor([0, *gaps]).cumsum(0) + torch.arange(L)

@@ -1,4 +1,4 @@
-"""Composed rows of attention against their construction from the oracle's probabilities."""
+"""Effective attention against its construction from the oracle's probabilities."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def softmax_over(scores, padding):
 
 
 def brute_force(inputs, internals, b, window):
-    """From the oracle's probabilities, a packed row at a time."""
+    """From the oracle's probabilities, a pack vector at a time."""
     S, padding = inputs["pack_k"].shape[2], inputs["padding_mask"]
     scale = inputs["q"].shape[-1] ** -0.5
     a_pack = softmax_over(internals.pack_q @ internals.pack_x_k.transpose(2, 3) * scale, padding)
@@ -61,17 +61,17 @@ def test_equals_the_construction(tools, data):
     wanted = brute_force(inputs, internals, b, window)
     live = torch.ones(2, L, dtype=torch.bool) if padding is None else ~padding
 
-    def composed(rows, packed=None):
-        return effective_attention(internals, inputs["positions"], padding, b, window, rows, packed)
+    def effective(queries, pack=None):
+        return effective_attention(internals, inputs["positions"], padding, b, window, queries, pack)
 
-    got = composed(slice(None))
+    got = effective(slice(None))
     assert got.dtype == torch.float64 and got.shape == wanted.shape
     got, wanted = got.transpose(1, 2)[live], wanted.transpose(1, 2)[live]  # rows of padded queries are undefined
     torch.testing.assert_close(got, wanted, rtol=1e-9, atol=1e-12)
     assert (got >= 0).all()
     torch.testing.assert_close(got.sum(-1), torch.ones_like(got[..., 0]))
-    chunk, packed = data.draw(st.integers(1, L)), pack_attention_probabilities(internals, padding)
-    chunks = torch.cat([composed(slice(n, n + chunk), packed) for n in range(0, L, chunk)], dim=2)
+    chunk, pack = data.draw(st.integers(1, L)), pack_attention_probabilities(internals, padding)
+    chunks = torch.cat([effective(slice(n, n + chunk), pack) for n in range(0, L, chunk)], dim=2)
     torch.testing.assert_close(chunks.transpose(1, 2)[live], got, rtol=1e-12, atol=1e-14)
 
 

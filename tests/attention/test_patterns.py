@@ -1,4 +1,4 @@
-"""Who sees whom, against the definitions one pair of tokens at a time."""
+"""The attention patterns against the definitions one pair of tokens at a time."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_masked_tokens(workload, padding):
 
 
 @pytest.mark.parametrize("name", [*OURS, *(f"transformers-{peer}" for peer in ("full", "bigbird-fair", "longformer"))])
-def test_a_training_step_learns_the_masked_words(workload, name):
+def test_a_training_step_learns_the_masked_tokens(workload, name):
     """Every model scores the same tokens: its loss comes down on them, and nothing else is asked of it."""
     if name.startswith("transformers") and find_spec("transformers") is None:
         pytest.skip("transformers is not installed")

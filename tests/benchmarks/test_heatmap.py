@@ -76,7 +76,7 @@ def test_the_mean_over_texts_and_bins(models, texts, bins, elements, monkeypatch
     for model in models:
         seen = []
         found = heatmaps(model, texts, bins, "a", lambda seen=seen: seen.append(1))
-        rows, packed = (
+        rows, pack = (
             torch.stack(parts).mean(0) for parts in zip(*(whole_rows(model, t) for t in texts), strict=True)
         )
         parts = [[i for i in range(L) if i * min(bins, L) // L == n] for n in range(min(bins, L))]
@@ -84,7 +84,7 @@ def test_the_mean_over_texts_and_bins(models, texts, bins, elements, monkeypatch
             [torch.stack([rows[:, :, q][..., k].mean((-2, -1)) for k in parts], -1) for q in parts], -2
         )
         torch.testing.assert_close(found.values, wanted * L, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(found.pack, packed, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found.pack, pack, rtol=1e-4, atol=1e-5)
         assert found.length == L and len(seen) == 3
         if bins == 1:
             torch.testing.assert_close(found.values, torch.ones(2, 2, 1, 1))  # even attention is 1

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from fairseq_littlebird.benchmarks import quality
-from fairseq_littlebird.benchmarks.quality import Quality, Run, markdown, perform, read, runs, steps, words
+from fairseq_littlebird.benchmarks.quality import Quality, Run, as_options, markdown, perform, read, runs, steps
 from fairseq_littlebird.errors import UserError
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs" / "quality").glob("*.yaml"))
@@ -48,7 +48,7 @@ def test_seeds_come_in_turn(compared):
 
 
 def test_the_commands_of_a_run(compared, tmp_path):
-    first, accuracy, second, answers, scores = (step.words for step in steps(compared, Run("LittleBird", 2)))
+    first, accuracy, second, answers, scores = (step.command_line for step in steps(compared, Run("LittleBird", 2)))
     folder = tmp_path / "runs" / "LittleBird-2"
     checkpoint = str(folder / "span_selection" / "checkpoint_last.pt")
     assert first[:2] == ["fairseq-train", "text-bin"] and second[:2] == ["fairseq-train", "qa"]
@@ -59,13 +59,13 @@ def test_the_commands_of_a_run(compared, tmp_path):
     assert value(second, "--finetune-from-model") == checkpoint == value(accuracy, "--path")
     assert value(answers, "--path") == str(folder / "question_answering" / "checkpoint_last.pt")
     assert value(scores, "--gold") == "gold.json"
-    others = [step.words for step in steps(compared, Run("full", 2))]
+    others = [step.command_line for step in steps(compared, Run("full", 2))]
     assert value(others[0], "--lr") == "0.1" and others[0] != first
 
 
-def test_options_as_words():
+def test_options_of_a_command_line():
     given = {"max_update": 3, "cpu": True, "fp16": False, "lr": 1e-3, "betas": "(0.9, 0.98)", "none": None}
-    assert words(given) == ["--max-update", "3", "--cpu", "--lr", "0.001", "--betas", "(0.9, 0.98)"]
+    assert as_options(given) == ["--max-update", "3", "--cpu", "--lr", "0.001", "--betas", "(0.9, 0.98)"]
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,9 @@ def test_the_folder(source, tmp_path, capsys):
         "model.args",
         "README.md",
     }
-    assert "littlebird_base from Hugging Face bert, 3 layers" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    count = sum(value.numel() for value in state(out)["model"].values())
+    assert "littlebird_base from Hugging Face bert, 3 layers" in printed and f" {count:,} parameters" in printed
     words = load_dictionary(out)
     assert len(words) == len(state(out)["model"]["encoder.embeddings.tokens.weight"])
     assert {"[QUESTION]", "<mask>", "[TITLE]", "[OLD]", "<p>", "</table>", "bridge"} <= {*words.symbols}
@@ -132,7 +134,7 @@ def test_the_seed_decides(source, tmp_path):
     "more, message",
     [
         (["--arch", "littlebird_tiny"], "embed dim 64 against the source's 16"),
-        (["--arch", "bert_full_base"], "'bert_full_base' is no architecture of littlebird"),
+        (["--arch", "bert_full_base"], "'bert_full_base' is not an architecture of littlebird"),
         (["--layers", "4"], "4 layers of 3"),
         (["--to", "full", "--pack-size", "4"], "--pack-size with --to full"),
         (["--to", "longformer", "--pack-size", "4", "--no-window"], "--no-window, --pack-size with --to longformer"),
@@ -140,7 +142,7 @@ def test_the_seed_decides(source, tmp_path):
         (["--attention-window", "4"], "--attention-window with --to littlebird"),
         (["--to", "longformer", "--attention-window", "7"], "window 7 is not an even number"),
         (["--to", "longformer", "--attention-window", "4,6"], "2 attention windows do not fit 3 layers"),
-        (["--to", "bigbird_itc", "--arch", "longformer_base"], "'longformer_base' is no architecture of bigbird_itc"),
+        (["--to", "bigbird_itc", "--arch", "longformer_base"], "'longformer_base' is not an architecture"),
         (["--to", "full", "--random-seed", "3"], "--random-seed with --to full"),
         (["--max-positions", "4"], "add --positions learned"),
         (["--pack-size", "0", "--no-window"], "nothing to attend to"),

@@ -188,8 +188,8 @@ def test_the_mean_of_the_positions_is_taken_off_the_decoder_s(folders: Any, tmp_
 @pytest.mark.parametrize(
     ("kind", "to", "message"),
     [
-        ("pegasus", "led", "has its norms before attention and feed forward, led after them"),
-        ("bart", "bigbird_pegasus", "has its norms after attention and feed forward, bigbird_pegasus before them"),
+        ("pegasus", "led", "pegasus has its norms before"),
+        ("bart", "bigbird_pegasus", "bart has its norms after"),
         ("bart", "bigbird_roberta", "has a decoder of its own"),
         ("bart", "littlebird", "model type 'bart'"),
     ],
@@ -210,9 +210,9 @@ def test_sources_that_do_not_fit(
     [
         ({"scale_embedding": True}, "scale_embedding is True"),
         ({"activation_function": "silu"}, "activation_function is 'silu'"),
-        ({"decoder_layers": 2}, "keys that the configuration's sizes have no place for"),
-        ({"encoder_ffn_dim": 41}, "keys of another shape than the configuration says"),
-        ({"d_model": None}, "d_model is None, not a whole number"),
+        ({"decoder_layers": 2}, "keys that the configuration's"),
+        ({"encoder_ffn_dim": 41}, "keys of another shape"),
+        ({"d_model": None}, "d_model is None"),
     ],
 )
 def test_configurations_that_do_not_fit(

@@ -89,7 +89,7 @@ def test_longformer_equals_hugging_face(converted, their_numbers, context_start)
             assert_states_equal(extra, n, len(row), wanted)
 
 
-def test_longformer_s_words_are_hugging_face_s(converted, their_numbers):
+def test_longformer_s_tokens_are_hugging_face_s(converted, their_numbers):
     theirs, folder, out = converted("LongformerForMaskedLM", "longformer")
     numbers = their_numbers(folder)
     dictionary, ours, [row] = rows_of_tokens(out, numbers, [29])
@@ -147,7 +147,7 @@ def test_bigbird_equals_hugging_face(converted, their_numbers):
 
 
 @pytest.mark.parametrize("name", ["BigBirdForMaskedLM", "BigBirdForPreTraining"])
-def test_bigbird_s_words_are_hugging_face_s(converted, their_numbers, name):
+def test_bigbird_s_tokens_are_hugging_face_s(converted, their_numbers, name):
     theirs, folder, out = converted(name, "bigbird_itc")
     numbers = their_numbers(folder)
     dictionary, ours, [row] = rows_of_tokens(out, numbers, [50])

@@ -122,8 +122,8 @@ def test_generated_tokens(pair: tuple[str, Any, Any], beam: int, penalty: float)
                 parameter.zero_()
     ours = our_model(theirs, kind)
     source, longest = documents(97, 131, 60), 14
-    words = dictionary()
-    generator = SequenceGenerator([ours], words, beam_size=beam, max_len_b=longest, len_penalty=penalty)
+    symbols = dictionary()
+    generator = SequenceGenerator([ours], symbols, beam_size=beam, max_len_b=longest, len_penalty=penalty)
     net_input = {"src_tokens": source, "src_lengths": source.ne(PAD).sum(1)}
     got = [best[0]["tokens"].tolist() for best in generator.generate([ours], {"net_input": net_input})]
     wanted = []
@@ -210,8 +210,9 @@ def test_fairseq_s_bart_is_transformers_(transformers: Any) -> None:
         max_source_positions=60, max_target_positions=60,
     )  # fmt: skip
     bart_base_architecture(args)
-    words = dictionary()
-    fairseqs = BARTModel.build_model(args, argparse.Namespace(source_dictionary=words, target_dictionary=words)).eval()
+    symbols = dictionary()
+    task = argparse.Namespace(source_dictionary=symbols, target_dictionary=symbols)
+    fairseqs = BARTModel.build_model(args, task).eval()
     missing, unexpected = torch.nn.Module.load_state_dict(fairseqs, FAIRSEQ_BART.from_ours(state), strict=False)
     assert not unexpected
     assert {key.split(".")[-1] for key in missing} <= {"version"}

@@ -89,7 +89,7 @@ def test_a_prefix_makes_no_difference(folder):
     wanted = read_source(one.path)
     same(read_source(one.save({f"bert.{key}": value for key, value in one.weights.items()})), wanted)
     both = one.weights | {"bert.pooler.dense.bias": one.weights["pooler.dense.bias"].clone()}
-    with pytest.raises(UserError, match="pooler.dense.bias stands twice"):
+    with pytest.raises(UserError, match="pooler.dense.bias .*twice"):
         read_source(one.save(both))
 
 

@@ -1,4 +1,4 @@
-"""The distillation criterion with real models of a few words."""
+"""The distillation criterion with real models of a few tokens."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def build(cfg, task):
 
 
 @pytest.fixture(scope="module")
-def words():
+def dictionary():
     dictionary = Dictionary()
     for n in range(40):
         dictionary.add_symbol(f"w{n}")
@@ -58,8 +58,8 @@ def words():
 
 
 @pytest.fixture(scope="module")
-def task(words):
-    return MaskedLMTask(SimpleNamespace(seed=1), words)
+def task(dictionary):
+    return MaskedLMTask(SimpleNamespace(seed=1), dictionary)
 
 
 @pytest.fixture
@@ -111,15 +111,15 @@ def criterion(task, teacher, saved):
 
 
 @pytest.fixture
-def sample(words):
+def sample(dictionary):
     """Two sequences, one of them padded, with gaps in the positions; five masked tokens."""
     rng = torch.Generator().manual_seed(0)
-    tokens = torch.randint(4, len(words), (2, 13), generator=rng)
-    tokens[1, 9:] = words.pad()
-    target = torch.full_like(tokens, words.pad())
+    tokens = torch.randint(4, len(dictionary), (2, 13), generator=rng)
+    tokens[1, 9:] = dictionary.pad()
+    target = torch.full_like(tokens, dictionary.pad())
     for n, i in ((0, 1), (0, 7), (0, 12), (1, 0), (1, 8)):
         target[n, i] = tokens[n, i]
-        tokens[n, i] = words.unk()
+        tokens[n, i] = dictionary.unk()
     positions = torch.randint(1, 9, (2, 13), generator=rng).cumsum(1)
     net_input = {"src_tokens": tokens, "src_lengths": torch.tensor([13, 9]), "positions": positions}
     return {"net_input": net_input, "target": target, "ntokens": 22, "nsentences": 2}
@@ -139,15 +139,15 @@ def without_positions(sample):
     return {key: value for key, value in sample["net_input"].items() if key != "positions"}
 
 
-def test_the_parts_of_masked_words(criterion, student, teacher, sample, words):
+def test_the_parts_of_masked_language_modelling(criterion, student, teacher, sample, dictionary):
     """Against both models run apart, with whole attention matrices."""
     ours = criterion(temperature=2.0, soft_weight=0.5, attention_weight=3.0, hard_weight=0.25)
     loss, weight, log = ours(student, sample)
-    masked = sample["target"].ne(words.pad())
+    masked = sample["target"].ne(dictionary.pad())
     logits, extra = student(**sample["net_input"], masked_tokens=masked, return_attention_internals=True)
     with torch.no_grad():
         wanted, taught = teacher(**without_positions(sample), masked_tokens=masked, return_attention_internals=True)
-    padding = sample["net_input"]["src_tokens"].eq(words.pad())
+    padding = sample["net_input"]["src_tokens"].eq(dictionary.pad())
     rows = [
         (full_attention_probabilities(t, padding), effective_attention(s, sample["net_input"]["positions"], padding, 4))
         for t, s in zip(taught["attention_internals"], extra["attention_internals"], strict=True)
@@ -210,14 +210,14 @@ def test_the_student_learns_nothing_from_the_teacher_s_positions(criterion, stud
 
 @pytest.mark.parametrize("heads", ["paired", "mean"])
 @pytest.mark.parametrize("options", [{}, {"pack_size": 0}, {"no_window": True}, {"positions": "none"}], ids=str)
-def test_layers_equal_whole_matrices_in_every_ablation(task, teacher, sample, words, options, heads, monkeypatch):
+def test_layers_equal_whole_matrices_in_every_ablation(task, teacher, sample, dictionary, options, heads, monkeypatch):
     import fairseq_littlebird.criterions.littlebird_distillation as module
 
     monkeypatch.setattr(module, "chunk_length", lambda elements, device: 5)
     sizes = SIZES | {"pack_size": 3, "block_size": 4} | options
     student = build(LittleBirdModelConfig(**sizes), task).eval()
     net_input, config = sample["net_input"], student.encoder.config
-    padding, positions = net_input["src_tokens"].eq(words.pad()), net_input["positions"]
+    padding, positions = net_input["src_tokens"].eq(dictionary.pad()), net_input["positions"]
     ours = student(**net_input, return_attention_internals=True)[1]["attention_internals"][1]
     theirs = teacher(**without_positions(sample), return_attention_internals=True)[1]["attention_internals"][1]
     rows = full_attention_probabilities(theirs, padding, window=None if config.pack_size else 4)
@@ -305,25 +305,25 @@ def test_wrapped_students_are_known(criterion, student, sample):
     assert criterion()(student, sample)[2] == criterion()(wrapped, sample)[2]
 
 
-def test_attention_alone_scores_no_words(criterion, student, teacher, sample):
+def test_attention_alone_scores_no_tokens(criterion, student, teacher, sample):
     teacher.lm_head = None
     student.train()
     student.lm_head.forward = None
-    loss, _, log = criterion(soft_weight=0.0)(student, sample)  # validation would score words for hard_loss
+    loss, _, log = criterion(soft_weight=0.0)(student, sample)  # validation would score tokens for hard_loss
     assert log["targets"] == 5 and "soft_loss" not in log and "hard_loss" not in log
     assert float(loss.detach()) > 0
 
 
-def test_nothing_masked_costs_nothing_without_attention(criterion, student, sample, words):
-    sample["target"].fill_(words.pad())
+def test_nothing_masked_costs_nothing_without_attention(criterion, student, sample, dictionary):
+    sample["target"].fill_(dictionary.pad())
     loss, N, log = criterion(attention_weight=0.0)(student, sample)
     loss.backward()
     assert (float(loss.detach()), N, log["soft_loss"]) == (0.0, 0, 0.0)
     assert all(p.grad is None or not p.grad.any() for p in student.parameters())
 
 
-@pytest.mark.parametrize("kind", ["words", "spans"])
-def test_attention_is_learned_without_targets(criterion, student, teacher, sample, spans, words, kind):
+@pytest.mark.parametrize("kind", ["tokens", "spans"])
+def test_attention_is_learned_without_targets(criterion, student, teacher, sample, spans, dictionary, kind):
     """A batch without targets teaches what attention alone does: it is no part of the targets."""
     if kind == "spans":
         for model in (student, teacher):
@@ -331,7 +331,7 @@ def test_attention_is_learned_without_targets(criterion, student, teacher, sampl
         batch = dict(spans)
         batch["target"] = {name: torch.full_like(spans["target"][name], NO_QUESTION) for name in ("starts", "ends")}
     else:
-        batch = {**sample, "target": torch.full_like(sample["target"], words.pad())}
+        batch = {**sample, "target": torch.full_like(sample["target"], dictionary.pad())}
 
     def gradients(**options):
         student.zero_grad()
@@ -345,9 +345,9 @@ def test_attention_is_learned_without_targets(criterion, student, teacher, sampl
     assert all(torch.allclose(both[name], alone[name], atol=1e-7) for name in alone)
 
 
-def test_batches_of_an_update_count_by_their_tokens(criterion, student, sample, words):
+def test_batches_of_an_update_count_by_their_tokens(criterion, student, sample, dictionary):
     """So that attention is the mean over all queries of the update, with targets or without."""
-    empty = {**sample, "target": torch.full_like(sample["target"], words.pad())}
+    empty = {**sample, "target": torch.full_like(sample["target"], dictionary.pad())}
     ours = criterion(soft_weight=0.0, attention_weight=2.0)
     (first, weight, log), (second, other, _) = ours(student, sample), ours(student, empty)
     mean = 2.0 * (log["attention_kl_1"] + log["attention_kl_2"]) / 2 / log["queries"]
@@ -467,7 +467,7 @@ def test_soft_targets_alone_go_into_any_encoder(criterion, teacher, sample):
     assert float(soft(teacher, sample)[0].detach()) > 1e-3
 
 
-def test_teachers_that_do_not_fit(task, criterion, student, teacher, sample, spans, words):
+def test_teachers_that_do_not_fit(task, criterion, student, teacher, sample, spans, dictionary):
     with pytest.raises(UserError, match="--arch of full attention: .*--attention-weight 0"):
         criterion()(teacher, sample)
     with pytest.raises(UserError, match="span head.*--soft-weight 0"):

@@ -151,7 +151,7 @@ FAULTS = {
     'line 2: "text2" here and none elsewhere': {"train": [A, {**A, "text2": "wb"}]},
     "line 2: the id '1' comes twice": {"train": [{**A, "id": 1}, {**B, "id": "1"}]},
     "train.jsonl: an empty file": {"train": []},
-    "nothing says which labels there are": {"test": [A]},
+    "the labels are not known": {"test": [A]},
     "no label in the training split": {"train": [{"text": "wa", "labels": []}]},
     "no input files": {},
     "--max-tokens 5": {"train": [A], "max_tokens": 5},
@@ -267,7 +267,7 @@ def test_scores(prepare):
     for name, arguments, says in (
         ("labels", {"test": [A], "labels": out}, "prepared with scores"),
         ("range", {"train": records, "options": SCORED, "score_range": (5.0, 1.0)}, "lowest score first"),
-        ("nothing", {"test": records, "options": SCORED}, "between which numbers"),
+        ("nothing", {"test": records, "options": SCORED}, "the range of the scores"),
     ):
         with pytest.raises(UserError, match=says):
             prepare(name, **arguments)

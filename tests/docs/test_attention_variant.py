@@ -23,7 +23,7 @@ def dense_left_window_attention(q, k, v, pack_k, pack_v, padding_mask, block_siz
     """The reference: quadratic, over a mask. Arguments and result as left_window_attention's."""
     (_, _, L, _), S = q.shape, pack_k.shape[2]
     visible = left_window_pattern(L, block_size) & ~padding_mask[:, None]  # [B, L, L]
-    visible = F.pad(visible, (S, 0), value=True)[:, None]  # every token sees every packed key
+    visible = F.pad(visible, (S, 0), value=True)[:, None]  # every token sees every pack vector
     return masked_attention(q, torch.cat([pack_k, k], 2), torch.cat([pack_v, v], 2), visible)[0]
 
 
@@ -46,9 +46,9 @@ def left_window_attention(q, k, v, pack_k, pack_v, padding_mask, block_size):
     def with_left(x, fill=0.0):  # the left block and the own one, [..., n, 2b, D]
         return torch.cat([F.pad(x, (0, 0, 0, 0, 1, -1), value=fill), x], dim=-2)
 
-    def keys(x, packed):  # [B, H, n, S + 2b, D]
+    def keys(x, pack):  # [B, H, n, S + 2b, D]
         x = with_left(blocks(x))
-        return torch.cat([packed.unsqueeze(2).expand(-1, -1, x.shape[2], -1, -1), x], dim=-2)
+        return torch.cat([pack.unsqueeze(2).expand(-1, -1, x.shape[2], -1, -1), x], dim=-2)
 
     seen = ~with_left(blocks(padding_mask[..., None], True), True)[..., 0]  # [B, n, 2b]
     seen = F.pad(seen, (S, 0), value=True)[:, None, :, None]

@@ -143,7 +143,7 @@ def test_configurations(tmp_path, hostile, settings, message):
 def test_names_of_shards(tmp_path, shard):
     (tmp_path / "config.json").write_text(f'{{{BERT}, "num_hidden_layers": 1}}')
     (tmp_path / "model.safetensors.index.json").write_text(f'{{"weight_map": {{"a": {shard}}}}}')
-    with pytest.raises(UserError, match="is no file's name|missing shards"):
+    with pytest.raises(UserError, match="not a file name|missing shards"):
         read_source(tmp_path)
 
 

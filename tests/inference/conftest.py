@@ -32,10 +32,10 @@ def window_of(document: str, first: int = 0, stop: int | None = None, question: 
     return Window(np.array(tokens), question + 3, offsets, [], 0)
 
 
-def random_attribution(length: int, packed: int, seed: int) -> Attribution:
+def random_attribution(length: int, pack_size: int, seed: int) -> Attribution:
     """Of a layer: any numbers that sum to 1 as they have to."""
     rng = torch.Generator().manual_seed(seed)
-    tokens, reached = (torch.rand(shape, generator=rng) ** 8 for shape in ((1, length), (1, packed, length)))
+    tokens, reached = (torch.rand(shape, generator=rng) ** 8 for shape in ((1, length), (1, pack_size, length)))
     total = tokens.sum() + reached.sum()
     return Attribution(tokens / total, reached.sum(dim=2) / total, reached / total)
 

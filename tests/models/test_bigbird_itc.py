@@ -23,9 +23,9 @@ SIZES = {
 }
 
 
-def task(words=20, **cfg):
+def task(vocab_size=20, **cfg):
     dictionary = Dictionary()
-    for n in range(words - len(dictionary)):
+    for n in range(vocab_size - len(dictionary)):
         dictionary.add_symbol(f"w{n}")
     return SimpleNamespace(source_dictionary=dictionary, cfg=SimpleNamespace(**cfg))
 
@@ -47,7 +47,7 @@ def text(*shape):
 
 @pytest.mark.parametrize("name", ["bigbird_itc_base", "bigbird_itc_large"])
 def test_architectures_are_the_released_checkpoints(name):
-    """Their sizes with 50,358 words, as transformers builds them, the two rows of token types aside."""
+    """Their sizes with 50,358 vocab_size, as transformers builds them, the two rows of token types aside."""
     from transformers import BigBirdConfig
     from transformers.models.big_bird.modeling_big_bird import BigBirdModel as Theirs
 

@@ -16,12 +16,12 @@ WORDS, C, H = 20, 12, 3
 
 def model(**options):
     torch.manual_seed(0)
-    words = Dictionary()
+    symbols = Dictionary()
     for n in range(WORDS - 4):
-        words.add_symbol(f"w{n}")
+        symbols.add_symbol(f"w{n}")
     sizes = {"encoder_layers": 2, "encoder_embed_dim": C, "encoder_ffn_embed_dim": 20, "encoder_attention_heads": H}
     cfg = sizes | {"max_positions": 16} | options
-    return FullAttentionModel.build_model(cfg, SimpleNamespace(source_dictionary=words)).eval()
+    return FullAttentionModel.build_model(cfg, SimpleNamespace(source_dictionary=symbols)).eval()
 
 
 def test_a_layer_equals_the_equations():
@@ -49,7 +49,7 @@ def test_padding_changes_nothing_and_a_row_of_padding_is_finite():
     assert together.isfinite().all()
 
 
-def test_factorised_word_embeddings():
+def test_factorised_token_embeddings():
     full = model(word_embed_dim=6)
     x, _ = full(torch.randint(4, WORDS, (2, 5)))
     assert x.shape == (2, 5, WORDS)

@@ -85,8 +85,8 @@ def test_padding_never_matters():
     expected = encoder(tokens)[1, :21]
     assert encoder(row_of_padding).isfinite().all()
     torch.testing.assert_close(encoder(row_of_padding)[1, :21], expected)
-    other_words = torch.where(tokens == PAD, 7, tokens)
-    torch.testing.assert_close(encoder(other_words, padding_mask=tokens == PAD)[1, :21], expected)
+    other_tokens = torch.where(tokens == PAD, 7, tokens)
+    torch.testing.assert_close(encoder(other_tokens, padding_mask=tokens == PAD)[1, :21], expected)
 
 
 def test_the_seed_chooses_the_random_blocks():

@@ -33,13 +33,13 @@ def text(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("words", "large", "millions"), [(50_265, False, 145), (35_000, False, 133), (35_000, True, 414)]
+    ("vocab_size", "large", "millions"), [(50_265, False, 145), (35_000, False, 133), (35_000, True, 414)]
 )
-def test_parameter_totals_of_the_paper(words, large, millions):
+def test_parameter_totals_of_the_paper(vocab_size, large, millions):
     """Tables 10 and 11: encoder and embeddings, within 0.5 %."""
     sizes = dict(layers=24, embed_dim=1024, ffn_embed_dim=4096, heads=16) if large else {}
     with torch.device("meta"):
-        encoder = LittleBirdEncoder(LittleBirdConfig(words, **sizes))
+        encoder = LittleBirdEncoder(LittleBirdConfig(vocab_size, **sizes))
     total = sum(p.numel() for p in encoder.parameters())
     assert abs(total / 1e6 - millions) <= 0.005 * millions
 

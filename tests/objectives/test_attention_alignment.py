@@ -78,22 +78,22 @@ def test_chunks_equal_the_whole_in_value_and_gradients(case, chunk):
     padding = torch.arange(L).expand(B, L) >= torch.tensor([[L], [L - 4]])
     positions = torch.randint(0, 5, (B, L), generator=rng).cumsum(1) if options["gaps"] else None
 
-    def student_rows(rows, packed, *tensors):
+    def of_student(queries, pack, *tensors):
         internals = LittleBirdInternals(*(*tensors, None)[:6])
-        return effective_attention(internals, positions, padding, b, options["window"], rows, packed)
+        return effective_attention(internals, positions, padding, b, options["window"], queries, pack)
 
-    def teacher_rows(rows):
+    def of_teacher(rows):
         return full_attention_probabilities(teacher, padding, rows, None if S else b)
 
     results = []
     for chunked in (False, True):
         tensors = [t.clone().requires_grad_() for t in drawn]
-        packed = pack_attention_probabilities(LittleBirdInternals(*(*tensors, None)[:6]), padding)
+        pack = pack_attention_probabilities(LittleBirdInternals(*(*tensors, None)[:6]), padding)
         if chunked:
-            made = teacher_rows, student_rows, (packed, *tensors)
+            made = of_teacher, of_student, (pack, *tensors)
             loss = chunked_attention_kl(*made, ~padding, options["heads"], chunk=chunk)
         else:
-            rows = teacher_rows(slice(None)), student_rows(slice(None), packed, *tensors)
+            rows = of_teacher(slice(None)), of_student(slice(None), pack, *tensors)
             loss = attention_kl(*rows, ~padding, options["heads"])
         (2 * loss).backward()
         grads = [torch.zeros_like(t) if t.grad is None else t.grad for t in tensors]

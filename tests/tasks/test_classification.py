@@ -6,16 +6,14 @@ import json
 import math
 import random
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.classification import CLASSIFICATION, SIZES, WORDS, exported, text, train, write
 
 import fairseq_littlebird
 from fairseq_littlebird.cli.evaluate import main as evaluate
-from fairseq_littlebird.cli.export import main as export
 from fairseq_littlebird.cli.predict import main as predict
 from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.errors import UserError
@@ -24,25 +22,6 @@ from fairseq_littlebird.pipelines.loading import load_trained
 from fairseq_littlebird.pipelines.text_attribution import explained_classifications, gradients
 
 PACKAGE = Path(fairseq_littlebird.__file__).parent
-SIZES = {"encoder-layers": 1, "encoder-embed-dim": 32, "encoder-ffn-embed-dim": 48, "encoder-attention-heads": 2,
-         "pack-size": 8, "block-size": 16}  # fmt: skip
-TRAINING = """--task littlebird_sentence_prediction --padding-insertion --arch littlebird_tiny --dropout 0
-    --attention-dropout 0 --cpu --optimizer adam --lr 5e-3 --batch-size 16 --no-epoch-checkpoints --log-format json
-    --num-workers 1""".split()
-WORDS = {"night": "night train clock tower", "river": "river port old harbour", "mine": "salt mine paper mill"}
-CLASSIFICATION = ["--criterion", "littlebird_classification"]
-
-
-def write(path, records):
-    path.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")
-    return path
-
-
-def text(rng, labels):
-    words = [rng.choice(WORDS[label].split()) for label in labels for _ in range(rng.randint(5, 25))]
-    words += rng.choices("the a of and in".split(), k=8)
-    rng.shuffle(words)
-    return " ".join(words) + "."
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +40,6 @@ def documents(tiny, tmp_path_factory):
             arguments += [f"--{split}", str(write(folder / f"{kind}.{split}.jsonl", records))]
         prepare(["classification", *arguments, "--destdir", f"{folder / kind}"])
     return folder
-
-
-def train(fairseq, data, save_dir, *more, updates=25, status=0):
-    sizes = [word for name, size in SIZES.items() for word in (f"--{name}", size)]
-    own = [data, *TRAINING, *sizes, "--save-dir", save_dir, "--max-update", updates, *more]
-    return fairseq("train", *own, status=status)
 
 
 @pytest.fixture(scope="module")
@@ -160,62 +133,6 @@ def test_odd_options_are_one_line(fairseq, documents, tmp_path, options, says):
     assert done.returncode == 2 and says in done.stderr.strip().splitlines()[-1]
 
 
-@pytest.fixture(scope="module")
-def regression(fairseq, tiny, tmp_path_factory):
-    """A folder of STS-B's form, pairs whose score is how many words they share, and a checkpoint."""
-    rng, folder = random.Random(3), tmp_path_factory.mktemp("regression")
-    words = "night train clock tower river port old harbour salt mine paper mill".split()
-    for name, count in (("train", 200), ("dev", 30), ("test", 12)):
-        lines = []
-        for n in range(count):
-            first = rng.sample(words, 5)
-            shared = rng.randint(0, 5)
-            second = first[:shared] + rng.sample([word for word in words if word not in first], 5 - shared)
-            cells = [n, "main", "x", "2012", n, "none", "none", " ".join(first), " ".join(second)]
-            lines.append("\t".join(map(str, cells + ([f"{shared}.0"] if name != "test" else []))) + "\n")
-        (folder / f"{name}.tsv").write_text("".join(lines))
-    own = ["--tokenizer", f"{tiny}/tokenizer", "--dict", f"{tiny}/tokenizer/dict.txt", "--destdir", f"{folder}/data"]
-    prepare(["classification", "--format", "glue", "--name", "STS-B", "--glue-dir", f"{folder}", *own])
-    metric = ["--best-checkpoint-metric", "spearman", "--maximize-best-checkpoint-metric"]
-    done = train(fairseq, folder / "data", folder / "model", *CLASSIFICATION, *metric, updates=12)
-    return folder, done
-
-
-def test_regression(regression, logged, tmp_path, capsys):
-    """STS-B from its TSV files to the leaderboard's: what validation logs is what littlebird-evaluate says."""
-    folder, done = regression
-    common = [f"{folder}/data", "--path", f"{folder}/model/checkpoint_last.pt", "--device", "cpu"]
-    predict([*common, "--gen-subset", "valid", "--output", f"{tmp_path}/out"])
-    files = ["--gold", f"{folder}/data/valid.gold.json", "--predictions", f"{tmp_path}/out/predictions.json", "--json"]
-    capsys.readouterr()
-    evaluate(["--dataset", "glue", "--name", "STS-B", *files, "--length-bins", "8,16"])
-    scores = json.loads(capsys.readouterr().out)
-    record = logged(done, "valid")[-1]
-    for name in ("pearson", "spearman"):
-        assert float(record[f"valid_{name}"]) == pytest.approx(scores[name], abs=0.02)
-    assert sum(one["texts"] for one in scores["by_length"]) == 30 and "valid_mcc" not in record
-    evaluate(["--dataset", "classification", *files])
-    captured = capsys.readouterr()
-    assert json.loads(captured.out)["pearson"] == pytest.approx(scores["pearson"] / 100)
-    predictions = json.loads((tmp_path / "out" / "predictions.json").read_text())
-    assert all(0 <= one["score"] <= 5 for one in predictions.values())
-    for more in ([], ["--overwrite"]):
-        predict([*common, "--output", f"{tmp_path}/test", "--glue-submission", f"{tmp_path}/submission", *more])
-    lines = (tmp_path / "submission" / "STS-B.tsv").read_text().splitlines()
-    assert lines[0] == "index\tprediction" and [line.split("\t")[0] for line in lines[1:]] == [*map(str, range(12))]
-    with pytest.raises(SystemExit):
-        predict([*common, "--gen-subset", "valid", "--output", f"{tmp_path}/no", "--glue-submission", f"{tmp_path}/s"])
-    assert "wants nothing of the split 'valid'" in capsys.readouterr().err
-
-
-def test_fairseq_criterion_needs_to_know(regression, fairseq, tmp_path):
-    folder, _ = regression
-    done = train(fairseq, folder / "data", tmp_path, "--criterion", "sentence_prediction", updates=1, status=None)
-    assert done.returncode == 2 and "add --regression-target" in done.stderr.strip().splitlines()[-1]
-    options = ["--criterion", "sentence_prediction", "--regression-target", "--disable-validation"]
-    train(fairseq, folder / "data", tmp_path, *options, updates=1)
-
-
 @pytest.mark.parametrize("kind", ["one", "several"])
 def test_pages(classifiers, documents, tmp_path, kind):
     """Gradient × input by sentence: the page's parts sum to the whole, the rate at which the output changes."""
@@ -270,7 +187,7 @@ def test_attribution(classifiers, documents):
     assert (values[1] - values[0]) / 0.02 == pytest.approx(attribution.total, rel=0.05, abs=1e-3)
 
 
-def test_classify(classifiers, documents, regression, tiny, tmp_path):
+def test_classify(classifiers, documents, tmp_path):
     """Texts in memory as littlebird-predict classifies a prepared folder, without the folder."""
     for kind in ("one", "several"):
         model = LittleBird.from_pretrained(classifiers[kind][0], max_tokens=64, device="cpu")
@@ -285,64 +202,23 @@ def test_classify(classifiers, documents, regression, tiny, tmp_path):
         model.classify(["a", "b"], ["c"])
     with pytest.raises(UserError, match="answers no questions"):
         model.answer("Who?", "Nobody.")
-    folder, _ = regression
-    scores = LittleBird.from_pretrained(folder / "model", device="cpu")
-    one = scores.classify("night train", "night clock")
-    assert 0 <= one.score <= 5 and one.record() == {"score": one.score}
-
-
-READ = """
-import json, sys
-for name in ("fairseq", "fairseq_littlebird"):
-    sys.modules[name] = None  # importing it is an error
-import torch
-from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
-folder, texts = json.loads(sys.argv[1])
-tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
-model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True).eval()
-logits = []
-for side in ("right", "left"):
-    tokenizer.padding_side = side
-    inputs = tokenizer(*texts, padding=True, return_tensors="pt")
-    with torch.no_grad():
-        logits.append(model(**inputs).logits.tolist())
-labels = {"regression": torch.zeros(len(logits[0])), "single_label_classification": torch.zeros(len(logits[0])).long(),
-          "multi_label_classification": torch.zeros(len(logits[0]), model.config.num_labels)}
-model(**inputs, labels=labels[model.config.problem_type]).loss.backward()
-AutoModel.from_pretrained(folder, trust_remote_code=True)
-config = model.config
-print(json.dumps([logits, config.problem_type, list(config.id2label.values()), getattr(config, "score_range", None)]))
-"""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["one", "several", "regression"])
-def test_export(classifiers, documents, regression, tmp_path, kind):
+@pytest.mark.parametrize("kind", ["one", "several"])
+def test_export(classifiers, tmp_path, kind):
     """AutoModelForSequenceClassification computes what we do, without this package."""
-    pytest.importorskip("transformers")
-    checkpoint = regression[0] / "model" / "checkpoint_last.pt" if kind == "regression" else classifiers[kind][0]
-    export(["hf", str(checkpoint), f"{tmp_path}/hf"])
+    checkpoint = classifiers[kind][0]
     texts = [["night train clock.", "the salt mine of the river"], ["paper mill", "old harbour."]]
     if kind == "one":
         del texts[1]
-    script = tmp_path / "read.py"
-    script.write_text(READ)
-    given = json.dumps([f"{tmp_path}/hf", texts])
-    done = subprocess.run([sys.executable, script, given], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    (right, left), problem_type, labels, ends = json.loads(done.stdout.splitlines()[-1])
-    found = LittleBird.from_pretrained(checkpoint, device="cpu").classify(*texts)
-    torch.testing.assert_close(torch.tensor(right), torch.tensor(left), atol=1e-5, rtol=1e-4)
+    logits, problem_type, labels, _ = exported(checkpoint, texts, tmp_path)
     wanted = {"one": "single_label_classification", "several": "multi_label_classification"}
-    assert problem_type == wanted.get(kind, kind) and labels == (["score"] if kind == "regression" else sorted(WORDS))
-    logits = torch.tensor(right)
-    if kind == "regression":
-        assert ends == [0.0, 5.0]
-        assert (5 * logits[:, 0].clamp(0, 1)).tolist() == pytest.approx([one.score for one in found], abs=1e-4)
-    else:
-        outputs = logits.softmax(-1) if kind == "one" else logits.sigmoid()
-        ours = torch.tensor([[*one.probabilities.values()] for one in found])
-        torch.testing.assert_close(outputs, ours, atol=1e-5, rtol=1e-4)
+    assert problem_type == wanted[kind] and labels == sorted(WORDS)
+    outputs = logits.softmax(-1) if kind == "one" else logits.sigmoid()
+    found = LittleBird.from_pretrained(checkpoint, device="cpu").classify(*texts)
+    ours = torch.tensor([[*one.probabilities.values()] for one in found])
+    torch.testing.assert_close(outputs, ours, atol=1e-5, rtol=1e-4)
 
 
 def test_hydra(fairseq, documents, logged, tmp_path):

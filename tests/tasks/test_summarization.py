@@ -123,14 +123,14 @@ def test_batches_begin_with_s_and_are_padded_on_the_right(data, runs):
     dataset = task.load_dataset("train", training=True)
     batch = dataset.collater([dataset[n] for n in (0, 1, 2)])
     tokens, lengths = batch["net_input"]["src_tokens"], batch["net_input"]["src_lengths"]
-    words = task.dictionary
-    assert (tokens[:, 0] == words.bos()).all()
+    symbols = task.dictionary
+    assert (tokens[:, 0] == symbols.bos()).all()
     for row, length, index in zip(tokens, lengths, batch["id"], strict=True):
-        assert row[length - 1] == words.eos() and (row[length:] == words.pad()).all()
+        assert row[length - 1] == symbols.eos() and (row[length:] == symbols.pad()).all()
         assert (row[:length] == dataset[int(index)]["source"]).all()
-    assert (batch["net_input"]["prev_output_tokens"][:, 0] == words.eos()).all()
+    assert (batch["net_input"]["prev_output_tokens"][:, 0] == symbols.eos()).all()
     before, target = batch["net_input"]["prev_output_tokens"][:, 1:], batch["target"][:, :-1]
-    assert (before == target.masked_fill(target == words.eos(), words.pad())).all()
+    assert (before == target.masked_fill(target == symbols.eos(), symbols.pad())).all()
     positions = batch["net_input"]["positions"]
     assert positions.shape == tokens.shape and (positions.diff() >= 0).all()
     dataset.set_epoch(2)

@@ -9,7 +9,7 @@ m query blocks of a piece, W = 5 + R key blocks of a query block, K keys of a pi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -87,15 +87,34 @@ class _Head:
             yield slice(start + 1, start + 1 + len(seen)), seen.clamp(min=0), bias.view(len(seen), 1, -1)
 
 
-def _heads(seen: Tensor, last: Tensor, padding_mask: Tensor | None, b: int, q: Tensor) -> Iterator[tuple[Any, _Head]]:
-    """Where in [B, H] each head is, and the head."""
-    B, H, L, _ = q.shape
-    dtype = torch.promote_types(q.dtype, torch.float32)
-    ends = last.tolist()
-    for row in range(B):
-        padding = None if padding_mask is None else padding_mask[row]
-        for head in range(H):
-            yield (row, head), _Head(seen[row % len(seen), head], ends[row % len(ends)], padding, L, b, dtype)
+class _Inputs(NamedTuple):
+    """Of the operators, as ``INPUTS``."""
+
+    q: Tensor  # <float>[B, H, L, D]
+    k: Tensor
+    v: Tensor
+    seen: Tensor  # <int64>[B or 1, H, n-2 or more, W], see :func:`key_blocks`
+    last: Tensor  # <int64>[B or 1], the block each sequence ends in
+    padding_mask: Tensor | None  # <bool>[B, L]
+    block_size: int
+    dropout_p: float
+    seed: Tensor
+
+    def generator(self) -> torch.Generator:
+        """Of the dropout masks, which are the same in the backward pass."""
+        return torch.Generator(self.q.device).manual_seed(int(self.seed))
+
+    def heads(self) -> Iterator[tuple[Any, _Head]]:
+        """Where in [B, H] each head is, and the head."""
+        B, H, L, _ = self.q.shape
+        dtype = torch.promote_types(self.q.dtype, torch.float32)
+        ends = self.last.tolist()
+        for sequence in range(B):
+            padding = None if self.padding_mask is None else self.padding_mask[sequence]
+            for head in range(H):
+                of_head = self.seen[sequence % len(self.seen), head]
+                last = ends[sequence % len(ends)]
+                yield (sequence, head), _Head(of_head, last, padding, L, self.block_size, dtype)
 
 
 def _keys(x: Tensor, seen: Tensor | None) -> Tensor:
@@ -122,27 +141,17 @@ def _probabilities(q: Tensor, keys: Tensor, bias: Tensor) -> Tensor:
 
 
 @torch.library.custom_op("fairseq_littlebird::bigbird_attention", mutates_args=(), schema=f"({INPUTS}) -> Tensor")
-def _attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    seen: Tensor,
-    last: Tensor,
-    padding_mask: Tensor | None,
-    block_size: int,
-    dropout_p: float,
-    seed: Tensor,
-) -> Tensor:
-    result = torch.zeros_like(q)
-    generator = torch.Generator(q.device).manual_seed(int(seed))
-    for at, head in _heads(seen, last, padding_mask, block_size, q):
-        queries, keys, values = (head.blocks(x[at]) for x in (q, k, v))
+def _attend(*inputs: Any) -> Tensor:
+    given = _Inputs(*inputs)
+    result, generator, dropout_p = torch.zeros_like(given.q), given.generator(), given.dropout_p
+    for at, head in given.heads():
+        queries, keys, values = (head.blocks(x[at]) for x in (given.q, given.k, given.v))
         out = torch.empty_like(queries)
-        for rows, blocks, bias in head.pieces():
-            p = _probabilities(queries[rows], _keys(keys, blocks), bias)
+        for q_blocks, k_blocks, bias in head.pieces():
+            p = _probabilities(queries[q_blocks], _keys(keys, k_blocks), bias)
             if dropout_p:
                 p.mul_(keep_mask(p, dropout_p, generator))
-            torch.bmm(p, _keys(values, blocks), out=out[rows])
+            torch.bmm(p, _keys(values, k_blocks), out=out[q_blocks])
         result[at][: head.tokens] = out.flatten(0, 1)[: head.tokens]
     return result
 
@@ -157,35 +166,26 @@ def _(q: Tensor, *_: Any) -> Tensor:
     mutates_args=(),
     schema=f"(Tensor grad, {INPUTS}) -> (Tensor, Tensor, Tensor)",
 )
-def _attend_backward(
-    grad: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    seen: Tensor,
-    last: Tensor,
-    padding_mask: Tensor | None,
-    block_size: int,
-    dropout_p: float,
-    seed: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    dq, dk, dv = (torch.zeros_like(x) for x in (q, k, v))
-    generator = torch.Generator(q.device).manual_seed(int(seed))
-    for at, head in _heads(seen, last, padding_mask, block_size, q):
-        queries, keys, values, gradients = (head.blocks(x[at]) for x in (q, k, v, grad))
+def _attend_backward(grad: Tensor, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+    given = _Inputs(*inputs)
+    tensors, generator, dropout_p = (given.q, given.k, given.v), given.generator(), given.dropout_p
+    dq, dk, dv = map(torch.zeros_like, tensors)
+    scale = grad.shape[3] ** -0.5
+    for at, head in given.heads():
+        queries, keys, values, gradients = (head.blocks(x[at]) for x in (*tensors, grad))
         dqueries, dkeys, dvalues = torch.empty_like(queries), torch.zeros_like(keys), torch.zeros_like(values)
-        for rows, blocks, bias in head.pieces():
-            k_piece, g = _keys(keys, blocks), gradients[rows]
-            p = _probabilities(queries[rows], k_piece, bias)
-            dp = torch.bmm(g, _keys(values, blocks).transpose(1, 2))
+        for q_blocks, k_blocks, bias in head.pieces():
+            k_piece, g = _keys(keys, k_blocks), gradients[q_blocks]
+            p = _probabilities(queries[q_blocks], k_piece, bias)
+            dp = torch.bmm(g, _keys(values, k_blocks).transpose(1, 2))
             dropped = p
             if dropout_p:
                 keep = keep_mask(p, dropout_p, generator)
                 dropped, dp = p * keep, dp.mul_(keep)
-            _add(dvalues, torch.bmm(dropped.transpose(1, 2), g), blocks)
-            ds = torch.ops.aten._softmax_backward_data(dp, p, 2, p.dtype).mul_(q.shape[3] ** -0.5)
-            torch.bmm(ds, k_piece, out=dqueries[rows])
-            _add(dkeys, torch.bmm(ds.transpose(1, 2), queries[rows]), blocks)
+            _add(dvalues, torch.bmm(dropped.transpose(1, 2), g), k_blocks)
+            ds = torch.ops.aten._softmax_backward_data(dp, p, 2, p.dtype).mul_(scale)
+            torch.bmm(ds, k_piece, out=dqueries[q_blocks])
+            _add(dkeys, torch.bmm(ds.transpose(1, 2), queries[q_blocks]), k_blocks)
         for whole, part in ((dq, dqueries), (dk, dkeys), (dv, dvalues)):
             whole[at][: head.tokens] = part.flatten(0, 1)[: head.tokens]
     return dq, dk, dv

@@ -59,7 +59,7 @@ def _blocks(x: Tensor, index: Tensor) -> Tensor:
     """Blocks of ``x`` <float>[B, H, n, b, D] at ``index`` <int64>[B or 1, H, …]: [B, H, …, b, D]; any for -1."""
     B, H, n, b, D = x.shape
     head = torch.arange(B * H, device=x.device).view(B, H, *[1] * (index.dim() - 2)) * n
-    # whole blocks at once: one row of memory each
+    # whole blocks at once: one stretch of memory each
     chosen = x.reshape(B * H * n, b * D).index_select(0, (head + index.clamp(min=0)).flatten())
     return chosen.view(B, H, *index.shape[2:], b, D)
 

@@ -27,14 +27,14 @@ def key_blocks(random_blocks: Tensor, last: Tensor) -> Tensor:
         random_blocks: <int64>[B or 1, H, n, R], -1 for none.
         last: <int64>[B or 1], see :func:`last_blocks`.
     Returns:
-        <int64>[B or 1, H, n-2, W], -1 for none. Rows past ``last`` are of padding: what they see is of no account.
+        <int64>[B or 1, H, n-2, W], -1 for none. Query blocks past ``last`` are padding: what they see is not used.
     """
     H, n = random_blocks.shape[1:3]
     own, last = torch.arange(n, device=last.device)[1:-1].expand(len(last), -1), last[:, None].expand(-1, max(0, n - 2))
     # block 0 and the last one have slots of their own
     left, right = (own - 1).masked_fill(own == 1, -1), (own + 1).masked_fill(own + 1 >= last, -1)
     fixed = torch.stack([torch.zeros_like(own), left, own, right, last], dim=-1)
-    rows = max(len(fixed), len(random_blocks))
+    sequences = max(len(fixed), len(random_blocks))
     return torch.cat(
-        [fixed[:, None].expand(rows, H, -1, -1), random_blocks[:, :, 1:-1].expand(rows, -1, -1, -1)], dim=-1
+        [fixed[:, None].expand(sequences, H, -1, -1), random_blocks[:, :, 1:-1].expand(sequences, -1, -1, -1)], dim=-1
     )

@@ -36,19 +36,19 @@ def random_blocks(kind: str, blocks: int, count: int, heads: int, layers: int, s
         table = first_blocks(blocks, count).expand(layers, heads, -1, -1)
     else:
         table = seeded_blocks(blocks, count, heads, layers, seed)
-    row = torch.arange(blocks)[:, None]
-    return table.masked_fill((row == 0) | (row == blocks - 1), -1)
+    query = torch.arange(blocks)[:, None]
+    return table.masked_fill((query == 0) | (query == blocks - 1), -1)
 
 
 def seeded_blocks(blocks: int, count: int, heads: int, layers: int, seed: int) -> Tensor:
     """<int64>[layers, H, n, R], ascending, -1 for none; the global blocks are not yet taken out."""
-    layer, head, row = torch.arange(layers)[:, None, None], torch.arange(heads)[:, None], torch.arange(blocks)
-    first, last = (row - 1).clamp(min=1), (row + 1).clamp(max=blocks - 2)  # of the window without the global blocks
+    layer, head, query = torch.arange(layers)[:, None, None], torch.arange(heads)[:, None], torch.arange(blocks)
+    first, last = (query - 1).clamp(min=1), (query + 1).clamp(max=blocks - 2)  # of the window without the global blocks
     window = (last - first + 1).clamp(min=0)
     unseen = (blocks - 2 - window).expand(layers, heads, -1)
     chosen = unseen.new_empty(layers, heads, blocks, 0)  # places among the unseen, ascending
     for n in range(count):
-        place = hashed(seed, layer, head, blocks, row, n) % (unseen - n).clamp(min=1)
+        place = hashed(seed, layer, head, blocks, query, n) % (unseen - n).clamp(min=1)
         for earlier in chosen.unbind(-1):
             place = place + (place >= earlier)
         place = place.masked_fill(unseen <= n, blocks)
@@ -62,8 +62,8 @@ def first_blocks(blocks: int, count: int) -> Tensor:
     """<int64>[n, R or more], -1 for none; the global blocks are not yet taken out."""
     if blocks > 5 + 2 * count:
         return torch.zeros(blocks, count, dtype=torch.int64)
-    row, other = torch.arange(blocks)[:, None], torch.arange(blocks)
-    seen = (other == 0) | (other == blocks - 1) | ((row - other).abs() <= 1)
+    query, other = torch.arange(blocks)[:, None], torch.arange(blocks)
+    seen = (other == 0) | (other == blocks - 1) | ((query - other).abs() <= 1)
     return other.expand(blocks, -1).masked_fill(seen, -1)
 
 

@@ -33,7 +33,7 @@ def block_window_pattern(
 def bigbird_pattern(length: int, block_size: int, random_blocks: Tensor, last: Tensor) -> Tensor:
     """How often each token sees each other in BigBird-ITC (Zaheer et al., 2020, appendix D).
 
-    Rows of the first and of the last block see everything once. Others see these two blocks, their own, its left and
+    Queries of the first and of the last block see everything once. Others see these two blocks, their own, its left and
     its right one, all of them once, and then the random blocks as often as they stand in the table.
 
     Args:
@@ -45,10 +45,10 @@ def bigbird_pattern(length: int, block_size: int, random_blocks: Tensor, last: T
         <int64>[B or 1, H, L, L]; queries by keys. Blocks past ``last`` are of padding.
     """
     n = random_blocks.shape[2]
-    row, block = torch.arange(n, device=last.device)[:, None], torch.arange(n, device=last.device)
+    query, block = torch.arange(n, device=last.device)[:, None], torch.arange(n, device=last.device)
     last = last[:, None, None, None]
-    everything = (row == 0) | (row == last)
-    once = everything | (block == 0) | (block == last) | ((row - block).abs() <= 1)  # [B or 1, 1, n, n]
+    everything = (query == 0) | (query == last)
+    once = everything | (block == 0) | (block == last) | ((query - block).abs() <= 1)  # [B or 1, 1, n, n]
     again = (random_blocks[..., None] == block).sum(dim=-2)  # [B or 1, H, n, n]
     count = once + again.masked_fill(everything, 0)
     token = torch.arange(length, device=last.device) // block_size

@@ -98,8 +98,8 @@ def by_distance(of_label: Tensor, r: int) -> Tensor:
     clipped = max(0, r - k)  # distances on each side that share the outermost label
     middle = of_label[..., max(0, k - r) : k + min(k, r) + 1]
     left, right = (end.expand(*end.shape[:-1], clipped) for end in (middle[..., :1], middle[..., -1:]))
-    rows = F.pad(torch.cat([left, middle, right], dim=-1), (0, r), value=MASKED)  # [..., r, 3r + 1]
-    return rows.flatten(-2)[..., : 3 * r * r].unflatten(-1, (r, 3 * r))
+    skewed = F.pad(torch.cat([left, middle, right], dim=-1), (0, r), value=MASKED)  # [..., r, 3r + 1]
+    return skewed.flatten(-2)[..., : 3 * r * r].unflatten(-1, (r, 3 * r))
 
 
 def windows(x: Tensor, r: int, fill: float = 0.0) -> Tensor:

@@ -1,14 +1,14 @@
 """Pack attention without keys and values of its own for every token.
 
 C_P = σ(Q(P) K(X)ᵀ / √d) V(X), and K(X) = X W_Kᵀ + k, V(X) = X W_Vᵀ + v. So the projections can be drawn to the other
-side, where there are only S · H rows: for each head
-    Q(P) K(X)ᵀ = (Q(P) W_K) Xᵀ + a constant of the row, which the softmax takes out again,
+side, where there are only S · H queries: for each head
+    Q(P) K(X)ᵀ = (Q(P) W_K) Xᵀ + a constant of the query, which the softmax cancels,
     σ(…) V(X)  = (σ(…) X) W_Vᵀ + v.
 What is left is an attention of S · H queries of full width over X itself, read in pieces with a running softmax: as
 many operations as the two projections where S · H is the width. What it keeps for the backward pass is X, which others
 keep as well, and of short inputs the scores.
 
-Legend: B batch, L tokens, S pack size, H heads, D head width, C = H · D, M = S · H rows, c tokens of a piece.
+Legend: B batch, L tokens, S pack size, H heads, D head width, C = H · D, M = S · H queries, c tokens of a piece.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def absorbed_pack_attention(
         padding_mask: <bool>[B, L], True = padding, or None.
         dropout_p: dropout of the attention probabilities.
     Returns:
-        <float>[B, H, S, D]; rows of a sequence without any unpadded token are 0.
+        <float>[B, H, S, D]; 0 for a sequence without any unpadded token.
     """
     check_length(x.shape[1])
     B, H, S, D = pack_q.shape
@@ -80,13 +80,13 @@ class _Piece:
         return out if self.padding is None else out.masked_fill_(self.padding, MASKED)
 
 
-def _pieces(x: Tensor, padding_mask: Tensor | None, row: int) -> Iterator[_Piece]:
+def _pieces(x: Tensor, padding_mask: Tensor | None, sequence: int) -> Iterator[_Piece]:
     """One sequence in pieces, without those that are padding alone."""
-    padding = None if padding_mask is None or not padding_mask[row].any() else padding_mask[row]
+    padding = None if padding_mask is None or not padding_mask[sequence].any() else padding_mask[sequence]
     for start in range(0, x.shape[1], CHUNK_SIZE):
         tokens = slice(start, min(start + CHUNK_SIZE, x.shape[1]))
         if padding is None or not padding[tokens].all():
-            yield _Piece(x[row], padding, tokens)
+            yield _Piece(x[sequence], padding, tokens)
 
 
 @torch.library.custom_op(
@@ -104,7 +104,7 @@ def _mix(
     seed: Tensor,
     with_scores: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """σ(queries · xᵀ · scale) x [B, M, C]; what dropout left of each row's sum [B, M, 1]; log Σ exp [B, M, 1].
+    """σ(queries · xᵀ · scale) x [B, M, C]; what dropout left of each query's sum [B, M, 1]; log Σ exp [B, M, 1].
 
     And the scores [B, M, L], or nothing; where a piece is padding alone they are not set.
     """
@@ -113,33 +113,33 @@ def _mix(
     scores = queries.new_empty(B if with_scores else 0, M, x.shape[1])
     buffer = queries.new_empty(M, min(CHUNK_SIZE, x.shape[1]))  # used again for each piece
     generator = torch.Generator(x.device).manual_seed(int(seed))
-    for row in range(B):
+    for sequence in range(B):
         total = queries.new_zeros(M, 1)
-        for piece in _pieces(x, padding_mask, row):
+        for piece in _pieces(x, padding_mask, sequence):
             p = buffer[:, : len(piece.x)]
-            s = piece.scores(queries[row], scale, out=scores[row][:, piece.tokens] if with_scores else p)
-            largest = torch.maximum(logsumexp[row], s.amax(dim=1, keepdim=True))
+            s = piece.scores(queries[sequence], scale, out=scores[sequence][:, piece.tokens] if with_scores else p)
+            largest = torch.maximum(logsumexp[sequence], s.amax(dim=1, keepdim=True))
             torch.sub(s, largest, out=p).exp_()
-            before = (logsumexp[row] - largest).exp_()
+            before = (logsumexp[sequence] - largest).exp_()
             total.mul_(before).add_(p.sum(dim=1, keepdim=True))
             if dropout_p:
                 p.mul_(keep_mask(p, dropout_p, generator))
-            kept[row].mul_(before).add_(p.sum(dim=1, keepdim=True))
-            mixed[row].mul_(before).addmm_(p, piece.x)
-            logsumexp[row] = largest
+            kept[sequence].mul_(before).add_(p.sum(dim=1, keepdim=True))
+            mixed[sequence].mul_(before).addmm_(p, piece.x)
+            logsumexp[sequence] = largest
         total.clamp_(min=1.0)  # a sequence of padding alone; any other has a term of 1
-        mixed[row].div_(total)
-        kept[row].div_(total)
-        logsumexp[row] += total.log()
+        mixed[sequence].div_(total)
+        kept[sequence].div_(total)
+        logsumexp[sequence] += total.log()
     return mixed, kept, logsumexp, scores
 
 
 @_mix.register_fake
 def _(queries: Tensor, x: Tensor, *settings: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     B, M, _ = queries.shape
-    row = queries.new_empty(B, M, 1)
+    sums = queries.new_empty(B, M, 1)
     scores = queries.new_empty(B if settings[-1] else 0, M, x.shape[1])
-    return torch.empty_like(queries), row, torch.empty_like(row), scores
+    return torch.empty_like(queries), sums, torch.empty_like(sums), scores
 
 
 @torch.library.custom_op(
@@ -166,20 +166,20 @@ def _mix_backward(
     delta = (grad_mixed * mixed).sum(dim=2, keepdim=True) + grad_kept * kept
     buffer = queries.new_empty(queries.shape[1], min(CHUNK_SIZE, x.shape[1]))  # used again for each piece
     generator = torch.Generator(x.device).manual_seed(int(seed))  # the same masks, drawn in the same order
-    for row in range(len(queries)):
-        for piece in _pieces(x, padding_mask, row):
+    for sequence in range(len(queries)):
+        for piece in _pieces(x, padding_mask, sequence):
             p = buffer[:, : len(piece.x)]
-            s = scores[row][:, piece.tokens] if len(scores) else piece.scores(queries[row], scale, out=p)
-            torch.sub(s, logsumexp[row], out=p).exp_()
-            dp = torch.mm(grad_mixed[row], piece.x.t()).add_(grad_kept[row])
+            s = scores[sequence][:, piece.tokens] if len(scores) else piece.scores(queries[sequence], scale, out=p)
+            torch.sub(s, logsumexp[sequence], out=p).exp_()
+            dp = torch.mm(grad_mixed[sequence], piece.x.t()).add_(grad_kept[sequence])
             dropped = p
             if dropout_p:
                 keep = keep_mask(p, dropout_p, generator)
                 dropped, dp = p * keep, dp.mul_(keep)
-            torch.mm(dropped.t(), grad_mixed[row], out=dx[row, piece.tokens])
-            ds = dp.sub_(delta[row]).mul_(p).mul_(scale)
-            dx[row, piece.tokens].addmm_(ds.t(), queries[row])
-            dqueries[row].addmm_(ds, piece.x)
+            torch.mm(dropped.t(), grad_mixed[sequence], out=dx[sequence, piece.tokens])
+            ds = dp.sub_(delta[sequence]).mul_(p).mul_(scale)
+            dx[sequence, piece.tokens].addmm_(ds.t(), queries[sequence])
+            dqueries[sequence].addmm_(ds, piece.x)
     return dqueries, dx
 
 

@@ -38,7 +38,7 @@ def unpack_window_attention(
     backend: str = "auto",
     features: DistanceFeatures | None = None,
 ) -> Tensor:
-    """One softmax over [packed; global block; left, own and right block], biased by BiALiBi.
+    """One softmax over [pack; global block; left, own and right block], biased by BiALiBi.
 
     Args:
         q, k, v: <float>[B, H, L, D], L ≥ 1.
@@ -52,7 +52,7 @@ def unpack_window_attention(
             elsewhere ``triton`` where it can be used, otherwise ``unfolded``; under torch.export always ``unfolded``.
         features: :func:`window_features` of these positions, which a model makes once for all its layers.
     Returns:
-        <float>[B, H, L, D]; a row with every key masked is 0, and what stands in rows of padded queries is undefined.
+        <float>[B, H, L, D]; 0 for a query with every key masked; undefined for padded queries.
     Raises:
         BackendError: an unknown backend, or one that cannot serve these arguments; the text says why.
     """

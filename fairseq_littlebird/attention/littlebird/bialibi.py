@@ -4,7 +4,7 @@
               α                   i = 0 or j = 0, i ≠ j
               β (p_i - p_j)       keys to the left
               γ (p_j - p_i)       keys to the right
-    D_P     = (β + γ) / 2 · b     packed keys
+    D_P     = (β + γ) / 2 · b     pack vectors
 
 i, j are token indices, p position ids, b the block size. D is subtracted from the scaled scores.
 Legend: B batch, L tokens, S pack size, H heads.
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 def alibi_slopes(num_heads: int) -> list[float]:
     """ALiBi's geometric slopes (Press et al., 2021): 2^(-8/H), 2^(-16/H), …
 
-    A head count that is no power of two takes the slopes of the power below it, then every other slope
+    A head count that is not a power of two takes the slopes of the power below it, then every other slope
     of the power above.
     """
     power = 2 ** math.floor(math.log2(num_heads))
@@ -62,7 +62,7 @@ class BiALiBi(nn.Module):
         return torch.where(to_first, alpha, linear)
 
     def pack_distance(self, block_size: int) -> Tensor:
-        """D_P, the same for every packed key: (β + γ) / 2 · b. Returns <float>[H]."""
+        """D_P, the same for every pack vector: (β + γ) / 2 · b. Returns <float>[H]."""
         _, beta, gamma = self.coefficients()
         return (beta + gamma) / 2 * block_size
 

@@ -1,17 +1,19 @@
 """USWAttn, one query block after another: time and memory linear in L, nothing of size [L, W] anywhere.
 
-The keys that query blocks need stay in a small ring, see :class:`KeyRing`. Of small models several sequences walk side
-by side, see :func:`spans`. The backward pass walks the same way and computes the probabilities again.
+The keys that query blocks need stay in a small ring, see :class:`KeyRing`. Of small models several sequences are
+computed together, see :func:`spans`. The backward pass goes through the blocks in the same order and computes the
+probabilities again.
 :func:`distance_features` makes once a batch what all layers' biases are made of.
 
 Legend: B batch, L tokens, S pack size, H heads, D head width, b block size; of a span n tokens of its longest sequence,
-G sequences, J segments of each, N = G · J · H rows; m ≤ b queries of a block, W its keys.
+G sequences, J segments of each, N = G · J · H; m ≤ b queries of a block, W its keys.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,8 +46,8 @@ def blockwise_unpack_window_attention(
 ) -> Tensor:
     """Arguments as :func:`dense_unpack_window_attention`; returns its result alone, <float>[B, H, L, D].
 
-    Scores and bias are float32 (float64 for float64 inputs) whatever the inputs are. What stands in rows of padding
-    is undefined, though finite, and no gradient comes from there.
+    Scores and bias are float32 (float64 for float64 inputs) whatever the inputs are. The result of padded
+    queries is undefined, though finite, and no gradient comes from there.
 
     Args:
         features: :func:`distance_features` of these positions, where the caller has them already.
@@ -80,10 +82,10 @@ class _Steps:
 
     Args:
         x: <float>[G, H, n, D], to look like the queries.
-        keys: K of its rows.
+        keys: K of its segments.
         coefficients: <float32 or wider>[H, 3].
         features: of the span's sequences, or of all.
-        span: the rows.
+        span: which sequences and segments.
         padded: whether there is padding among the keys.
     """
 
@@ -114,7 +116,7 @@ class _Steps:
         """The queries of one step, <any>[G, J, H, m, D] of [G, H, n, D]."""
         return of_block(x, self.keys.b, block, self.span, m, slice(0, self.span.segments))
 
-    def rows(self, x: Tensor, block: int, m: int, dtype: torch.dtype | None = None) -> Tensor:
+    def queries(self, x: Tensor, block: int, m: int, dtype: torch.dtype | None = None) -> Tensor:
         """The same as <float32 or wider>[N, m, D], or of the type given."""
         return self.view(x, block, m).to(dtype or self.wide).reshape(-1, m, x.shape[3])
 
@@ -158,57 +160,84 @@ class _Steps:
             out.view(-1, J, H, distances.shape[3]).copy_(torch.bmm(*factors).view(1, J, H, -1))
         if self.padded or self.reaches_an_end(block):
             masked = self.features.masked[:, block :: self.span.blocks][:, :J, : out.shape[2]]  # [G or 1, J, W]
-            of_rows = out.view(-1, J, H, *out.shape[1:])
-            of_rows.add_(masked[:, :, None, None])
+            of_heads = out.view(-1, J, H, *out.shape[1:])
+            of_heads.add_(masked[:, :, None, None])
 
     def reaches_an_end(self, block: int) -> bool:
-        """Whether a row has slots that hold no key of this step."""
+        """Whether a segment has slots that hold no key of this step."""
         last = block + (self.span.segments - 1) * self.span.blocks
         return block < 2 or (last + 2) * self.keys.b > self.tokens
 
     def add_gradient(self, ds: Tensor, distances: Tensor, to: Tensor) -> None:
         """Adds the coefficients' to ``to`` [3, H], of the scores' [N, m, W] and distances [G or 1, J, 3, m·W]."""
         (R, J, _, _), H = distances.shape, to.shape[1]
-        of_rows = ds.view(-1, J, H, distances.shape[3])
-        if len(of_rows) > R:
-            of_rows = of_rows.sum(dim=0, keepdim=True)
-        to.add_(torch.bmm(distances.flatten(0, 1), of_rows.flatten(0, 1).transpose(1, 2)).sum(dim=0))
+        of_heads = ds.view(-1, J, H, distances.shape[3])
+        if len(of_heads) > R:
+            of_heads = of_heads.sum(dim=0, keepdim=True)
+        to.add_(torch.bmm(distances.flatten(0, 1), of_heads.flatten(0, 1).transpose(1, 2)).sum(dim=0))
+
+
+class _Inputs(NamedTuple):
+    """Of the operators, as ``INPUTS``."""
+
+    q: Tensor  # <float>[B, H, L, D]
+    k: Tensor
+    v: Tensor
+    pack_k: Tensor  # <float>[B, H, S, D]
+    pack_v: Tensor
+    coefficients: Tensor  # <float32 or wider>[H, 3]
+    features: Tensor  # the two of :class:`DistanceFeatures`
+    masked: Tensor
+    padding_mask: Tensor | None  # <bool>[B, L]
+    block_size: int
+    dropout_p: float
+    seed: Tensor
+
+    @property
+    def vectors(self) -> tuple[Tensor, ...]:
+        return self[:5]
+
+    @property
+    def wide(self) -> torch.dtype:
+        return self.coefficients.dtype
+
+    @property
+    def widest(self) -> int:
+        """W of the blocks that have the global one beside their three."""
+        return window_size(self.q.shape[2], self.block_size, self.pack_k.shape[2])
+
+    def generator(self) -> torch.Generator:
+        """Of the dropout masks, which are the same in the backward pass."""
+        return torch.Generator(self.q.device).manual_seed(int(self.seed))
+
+    def spans(self) -> Iterator[Span]:
+        return spans(self.padding_mask, self.q.shape, self.block_size, self.widest)
+
+    def steps(self, of_q: Tensor, keys: KeyRing, span: Span) -> _Steps:
+        features = DistanceFeatures(span.of(self.features), span.of(self.masked))
+        return _Steps(of_q, keys, self.coefficients, features, span, self.padding_mask is not None)
 
 
 @torch.library.custom_op("fairseq_littlebird::blockwise_attention", mutates_args=(), schema=f"({INPUTS}) -> Tensor")
-def _attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    pack_k: Tensor,
-    pack_v: Tensor,
-    coefficients: Tensor,
-    features: Tensor,
-    masked: Tensor,
-    padding_mask: Tensor | None,
-    block_size: int,
-    dropout_p: float,
-    seed: Tensor,
-) -> Tensor:
-    (_, _, L, _), b, wide = q.shape, block_size, coefficients.dtype
-    widest = window_size(L, b, pack_k.shape[2])
-    result = torch.zeros_like(q)
-    generator = torch.Generator(q.device).manual_seed(int(seed))
-    for span in spans(padding_mask, q.shape, b, widest):
-        of_q, of_k, of_v, of_pack_k, of_pack_v, of_result = map(span.of, (q, k, v, pack_k, pack_v, result))
-        n, of_features = span.n, DistanceFeatures(span.of(features), span.of(masked))
+def _attend(*inputs: Any) -> Tensor:
+    given = _Inputs(*inputs)
+    b, widest, wide, dropout_p = given.block_size, given.widest, given.wide, given.dropout_p
+    result, generator = torch.zeros_like(given.q), given.generator()
+    for span in given.spans():
+        n = span.n
+        of_q, of_k, of_v, of_pack_k, of_pack_v, of_result = map(span.of, (*given.vectors, result))
         keys = KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, wide)
-        values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, factor_dtype(q, wide))
-        steps = _Steps(of_q, keys, coefficients, of_features, span, padding_mask is not None)
+        values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, factor_dtype(of_q, wide))
+        steps = given.steps(of_q, keys, span)
         for block, m in query_blocks(n, b, span):
             keys.enter(block)
             values.enter(block)
-            p = steps.probabilities(steps.rows(of_q, block, m), steps.distances(block, m), block, m)
+            p = steps.probabilities(steps.queries(of_q, block, m), steps.distances(block, m), block, m)
             if dropout_p:
                 p.mul_(keep_mask(p, dropout_p, generator))
             steps.write(of_result, block, (steps.as_factor(p), values.first(p.shape[2])))
         span.write_back(result, of_result)
-    return clear_ends(result, padding_mask)
+    return clear_ends(result, given.padding_mask)
 
 
 @_attend.register_fake
@@ -221,66 +250,51 @@ def _(q: Tensor, *_: Any) -> Tensor:
     mutates_args=(),
     schema=f"(Tensor grad, {INPUTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
-def _attend_backward(
-    grad: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    pack_k: Tensor,
-    pack_v: Tensor,
-    coefficients: Tensor,
-    features: Tensor,
-    masked: Tensor,
-    padding_mask: Tensor | None,
-    block_size: int,
-    dropout_p: float,
-    seed: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    (_, _, L, D), b, wide = q.shape, block_size, coefficients.dtype
-    widest, scale, factor = window_size(L, b, pack_k.shape[2]), D**-0.5, factor_dtype(q, wide)
-    results = dq, dk, dv, dpack_k, dpack_v, dcoefficients = tuple(
-        map(torch.zeros_like, (q, k, v, pack_k, pack_v, coefficients.t()))
-    )
-    generator = torch.Generator(q.device).manual_seed(int(seed))
-    if padding_mask is not None:
-        grad = clear_ends(grad.clone(memory_format=torch.contiguous_format), padding_mask)
-    for span in spans(padding_mask, q.shape, b, widest):
-        n, of_features = span.n, DistanceFeatures(span.of(features), span.of(masked))
-        of_grad, of_q, of_k, of_v, of_pack_k, of_pack_v = map(span.of, (grad, q, k, v, pack_k, pack_v))
-        of_dq, of_dk, of_dv, of_dpack_k, of_dpack_v = parts = [span.of(t) for t in results[:5]]
+def _attend_backward(grad: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+    given = _Inputs(*inputs)
+    b, widest, wide, dropout_p = given.block_size, given.widest, given.wide, given.dropout_p
+    scale, factor, generator = grad.shape[3] ** -0.5, factor_dtype(given.q, wide), given.generator()
+    results = [torch.zeros_like(t) for t in given.vectors]
+    dcoefficients = torch.zeros_like(given.coefficients.t())
+    if given.padding_mask is not None:
+        grad = clear_ends(grad.clone(memory_format=torch.contiguous_format), given.padding_mask)
+    for span in given.spans():
+        n = span.n
+        of_grad, of_q, of_k, of_v, of_pack_k, of_pack_v = map(span.of, (grad, *given.vectors))
+        of_dq, of_dk, of_dv, of_dpack_k, of_dpack_v = parts = [span.of(t) for t in results]
         keys = KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, wide)
         values = KeyRing(of_v[:, :, :n], of_pack_v, span, b, widest, wide)
         factors = keys if factor == wide else KeyRing(of_k[:, :, :n], of_pack_k, span, b, widest, factor)
         dkeys = GradientRing(of_dk[:, :, :n], of_dpack_k, span, b, widest, wide)
         dvalues = GradientRing(of_dv[:, :, :n], of_dpack_v, span, b, widest, wide)
-        steps = _Steps(of_q, keys, coefficients, of_features, span, padding_mask is not None)
+        steps = given.steps(of_q, keys, span)
         for block, m in query_blocks(n, b, span):
             for ring in {keys, values, factors}:
                 ring.enter(block)
-            q_rows, g_rows, distances = (
-                steps.rows(of_q, block, m),
-                steps.rows(of_grad, block, m),
+            q_block, grad_block, distances = (
+                steps.queries(of_q, block, m),
+                steps.queries(of_grad, block, m),
                 steps.distances(block, m),
             )
-            p = steps.probabilities(q_rows, distances, block, m)
+            p = steps.probabilities(q_block, distances, block, m)
             W = p.shape[2]
-            dp = torch.bmm(g_rows, values.first(W).transpose(1, 2), out=steps.scores("gradients", block, m))
+            dp = torch.bmm(grad_block, values.first(W).transpose(1, 2), out=steps.scores("gradients", block, m))
             dropped = p
             if dropout_p:
                 keep = keep_mask(p, dropout_p, generator)
                 dropped, dp = p * keep, dp.mul_(keep)
-            dvalues.add(steps.as_factor(dropped), g_rows.to(steps.factor))
+            dvalues.add(steps.as_factor(dropped), grad_block.to(steps.factor))
             # not grad · result: a rounded result, times distances, would drown the slopes' gradients
             ds = torch.ops.aten._softmax_backward_data.out(dp, p, 2, wide, grad_input=dp)
             steps.add_gradient(ds, distances, to=dcoefficients)
             ds = steps.as_factor(ds, scale)
-            dkeys.add(ds, q_rows.to(steps.factor))
+            dkeys.add(ds, q_block.to(steps.factor))
             steps.write(of_dq, block, (ds, factors.first(W)))
             for ring in (dkeys, dvalues):
                 ring.leave(block, last=block == span.first + span.blocks - 1)
-        for whole, part in zip(results, parts, strict=False):
+        for whole, part in zip(results, parts, strict=True):
             span.write_back(whole, part)
-    return dq, dk, dv, dpack_k, dpack_v, dcoefficients.t().contiguous()
+    return *results, dcoefficients.t().contiguous()
 
 
 @_attend_backward.register_fake

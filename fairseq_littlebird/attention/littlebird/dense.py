@@ -39,7 +39,7 @@ def dense_unpack_window_attention(
         dropout_p: dropout of the attention probabilities.
     Returns:
         result <float>[B, H, L, D] and probabilities before dropout <float32 or wider>[B, H, L, S + L];
-        a row with every key masked is 0 in both.
+        0 in both for a query with every key masked.
     """
     check_length(q.shape[2])
     (B, H, L, _), S = q.shape, pack_k.shape[2]
@@ -53,6 +53,6 @@ def dense_unpack_window_attention(
     visible = block_window_pattern(L, block_size, device=q.device).expand(B, L, L)
     if padding_mask is not None:
         visible = visible & ~padding_mask[:, None, :]
-    visible = F.pad(visible, (S, 0), value=True)[:, None]  # every token sees every packed key
+    visible = F.pad(visible, (S, 0), value=True)[:, None]  # every token sees every pack vector
     keys, values = torch.cat([pack_k, k], dim=2), torch.cat([pack_v, v], dim=2)
     return masked_attention(q, keys, values, visible, dropout_p, bias)

@@ -1,7 +1,7 @@
 """What BiALiBi's bias is made of, for all layers and heads at once.
 
 BiALiBi is linear in the slopes, so a block's bias is one product of the slopes with distances shared by all heads:
-    bias = -(β · left + γ · right + α · first),   left = right = b/2 for packed keys.
+    bias = -(β · left + γ · right + α · first),   left = right = b/2 for pack vectors.
 These depend on positions alone. Which keys a block does not see depends on its number and on padding.
 
 Legend: B batch, L tokens, R = B or 1 sequences, S pack size, b block size, n blocks, m ≤ b queries of a block, W its
@@ -29,7 +29,7 @@ class DistanceFeatures(NamedTuple):
     """<float32 or wider>[R, 3, L · (S + 4b)]: how far each key is to the left, to the right, or whether it is first; R
     is 1 where all sequences are alike. A block's m·W begin at its number times b·W (of the widest)."""
     masked: Tensor
-    """<float32 or wider>[R, n, S + 4b]: MASKED, to be added to the scores of what is no key of a block, otherwise 0;
+    """<float32 or wider>[R, n, S + 4b]: MASKED, to be added to the scores where a block has no key, otherwise 0;
     the first W are used."""
 
 
@@ -110,8 +110,8 @@ def _(
     positions: Tensor, padding_mask: Tensor | None, block_size: int, pack_size: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     (R, L), b, S = positions.shape, block_size, pack_size
-    rows = 1 if padding_mask is None else padding_mask.shape[0]
-    masked = positions.new_empty(rows, -(-L // b), S + (RING_BLOCKS + 1) * b, dtype=dtype)
+    masks = 1 if padding_mask is None else padding_mask.shape[0]
+    masked = positions.new_empty(masks, -(-L // b), S + (RING_BLOCKS + 1) * b, dtype=dtype)
     return positions.new_empty(R, FEATURES, _size(L, b, S), dtype=dtype), masked
 
 

@@ -46,7 +46,7 @@ def flex_unpack_window_attention(
     place = (torch.arange(L, device=q.device)[None] if positions is None else positions).expand(B, L)
     if slopes is not None:
         alpha, beta, gamma = slopes.coefficients()
-        packed = slopes.pack_distance(block_size)
+        pack_distance = slopes.pack_distance(block_size)
 
     def score_mod(score: Tensor, batch: Tensor, head: Tensor, query: Tensor, slot: Tensor) -> Tensor:
         token = (slot - S).clamp(min=0)
@@ -54,7 +54,7 @@ def flex_unpack_window_attention(
             offset = (place[batch, query] - place[batch, token]).to(alpha.dtype)
             linear = torch.where(offset > 0, beta[head], -gamma[head]) * offset
             distance = torch.where((query == 0) ^ (token == 0), alpha[head], linear)
-            score = score - torch.where(slot < S, packed[head], distance)
+            score = score - torch.where(slot < S, pack_distance[head], distance)
         if padding_mask is not None:
             score = torch.where((slot >= S) & padding_mask[batch, token], float("-inf"), score)
         return score

@@ -1,6 +1,6 @@
 """The keys of one query block after another in a small ring that fits a core's cache.
 
-[packed; three blocks; global block]: moving on by a block brings in one new key block over the oldest (block j lies in
+[pack; three blocks; global block]: moving on by a block brings in one new key block over the oldest (block j lies in
 slot j mod 3). Where three blocks hold the whole sequence they are not followed by the global one. Gradients gather in
 a ring of their own, whose blocks are added to the result as they leave it.
 
@@ -42,32 +42,32 @@ def of_block(x: Tensor, b: int, block: int, span: Span, m: int, segments: slice)
 
 
 class KeyRing:
-    """Keys or values of the rows of a span: ``rows`` <float>[G, J, H, W, D].
+    """Keys or values of one block of every segment of a span: ``ring`` <float>[G, J, H, W, D].
 
     Args:
         x: <float>[G, H, n, D].
-        packed: <float>[G, H, S, D].
-        span: the rows.
+        pack: <float>[G, H, S, D].
+        span: which sequences and segments.
         b: block size.
         W: keys of a block.
-        dtype: of the rows.
+        dtype: of the ring.
     """
 
-    def __init__(self, x: Tensor, packed: Tensor, span: Span, b: int, W: int, dtype: torch.dtype) -> None:
-        (G, H, _, D), self.S = x.shape, packed.shape[2]
-        self.x, self.packed, self.span, self.b = x, packed, span, b
-        self.rows = x.new_zeros((G, span.segments, H, W, D), dtype=dtype)
-        self.flat = self.rows.view(-1, W, D)
+    def __init__(self, x: Tensor, pack: Tensor, span: Span, b: int, W: int, dtype: torch.dtype) -> None:
+        (G, H, _, D), self.S = x.shape, pack.shape[2]
+        self.x, self.pack, self.span, self.b = x, pack, span, b
+        self.ring = x.new_zeros((G, span.segments, H, W, D), dtype=dtype)
+        self.flat = self.ring.view(-1, W, D)
         self.ends = self.S + RING_BLOCKS * b  # of the three blocks
         self.has_global = self.ends < W
         self.fill()
 
     def fill(self) -> None:
         """What is there before the first block."""
-        self.rows[..., : self.S, :] = self.packed.unsqueeze(1)
+        self.ring[..., : self.S, :] = self.pack.unsqueeze(1)
         if self.has_global:
             tokens = self.x[:, None, :, : self.b]
-            self.rows[..., self.ends : self.ends + tokens.shape[3], :] = tokens
+            self.ring[..., self.ends : self.ends + tokens.shape[3], :] = tokens
         for block in (self.span.first - 1, self.span.first) if self.has_global else range(self.span.first + 1):
             self._copy(block)
 
@@ -80,7 +80,7 @@ class KeyRing:
         return self.flat if self.flat.shape[1] == W else self.flat[:, :W]
 
     def pieces(self, block: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Views of the sequences' and of the rows' memory of one block: the whole ones, then what the end cuts."""
+        """Views of one block in the sequences and in the ring: the whole ones, then what the end cuts."""
         J, T, b, n = self.span.segments, self.span.blocks, self.b, self.x.shape[2]
         start = self.S + block % RING_BLOCKS * b
         first, stop = int(block < 0), min(J, (n // b - 1 - block) // T + 1)
@@ -88,7 +88,7 @@ class KeyRing:
             if first <= segments.start < min(segments.stop, J) and m > 0:
                 yield (
                     of_block(self.x, b, block, self.span, m, segments),
-                    self.rows[:, segments, :, start : start + m],
+                    self.ring[:, segments, :, start : start + m],
                 )
 
     def _copy(self, block: int) -> None:
@@ -97,18 +97,18 @@ class KeyRing:
 
 
 class GradientRing(KeyRing):
-    """Gradients of the rows; ``leave`` adds them to ``x`` <float>[G, H, n, D] and ``packed`` <float>[G, H, S, D]."""
+    """Gradients of such a ring; ``leave`` adds them to ``x`` <float>[G, H, n, D] and ``pack`` <float>[G, H, S, D]."""
 
     def fill(self) -> None:
         pass
 
     def add(self, left: Tensor, right: Tensor) -> None:
         """Adds leftᵀ right; left <float>[G · J · H, m, W], right <float>[G · J · H, m, D]."""
-        rows = self.first(left.shape[2])
-        if rows is self.flat and left.dtype == rows.dtype:
-            rows.baddbmm_(left.transpose(1, 2), right)
+        to = self.first(left.shape[2])
+        if to is self.flat and left.dtype == to.dtype:
+            to.baddbmm_(left.transpose(1, 2), right)
         else:  # to a part of them torch would make a product a head
-            rows.add_(torch.bmm(left.transpose(1, 2), right))
+            to.add_(torch.bmm(left.transpose(1, 2), right))
 
     def leave(self, block: int, last: bool) -> None:
         """Writes out what no block after ``block`` adds to."""
@@ -121,8 +121,8 @@ class GradientRing(KeyRing):
                 tokens.add_(slot)
                 slot.zero_()
         if last:
-            rows = self.rows.sum(dim=1)
-            self.packed.add_(rows[..., : self.S, :])
+            total = self.ring.sum(dim=1)
+            self.pack.add_(total[..., : self.S, :])
             if self.has_global:
                 tokens = self.x[:, :, : self.b]
-                tokens.add_(rows[..., self.ends : self.ends + tokens.shape[2], :])
+                tokens.add_(total[..., self.ends : self.ends + tokens.shape[2], :])

@@ -1,4 +1,4 @@
-"""Pack attention, C_P = Attn(P, X) (section 3.3; Ma et al., 2021): the whole sequence into S rows."""
+"""Pack attention, C_P = Attn(P, X) (section 3.3; Ma et al., 2021): the whole sequence into S pack vectors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def pack_attention(
         padding_mask: <bool>[B, L], True = padding, or None.
         dropout_p: dropout of the attention probabilities.
     Returns:
-        C_P <float>[B, H, S, D]; rows of a sequence without any unpadded token are 0.
+        C_P <float>[B, H, S, D]; 0 for a sequence without any unpadded token.
     """
     check_length(k.shape[2])
     if padding_mask is None:

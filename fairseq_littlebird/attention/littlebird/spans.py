@@ -1,7 +1,7 @@
 """Which sequences and query blocks are computed together: as many as stay in a core's cache.
 
-A small block is not worth the operators that compute it, so several rows walk side by side: sequences of about one
-length, or the segments that a long one is cut into where there are few of them.
+A small block is not worth the operators that compute it, so several are computed together: of sequences of similar
+length, or of the segments that a long one is cut into where there are few sequences.
 
 Legend: B sequences, L tokens, S pack size, H heads, b block size, n tokens of the longest sequence of a span, G
 sequences of a span, J segments of each, T blocks of a segment, W keys of a block.
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-CHUNK_SIZE = 2**18  # scores of the rows that walk together: a megabyte in float32, of which three lie in cache
-MIN_SHARE = 0.75  # of the longest sequence's blocks that another one needs to walk beside it
+CHUNK_SIZE = 2**18  # scores that are computed together: a megabyte in float32, of which three lie in cache
+MIN_SHARE = 0.75  # of the longest sequence's blocks that another one needs to be computed with it
 RING_BLOCKS = 3
 
 
@@ -32,7 +32,7 @@ def window_size(length: int, block_size: int, pack_size: int, block: int = 2) ->
 
 @dataclass(frozen=True)
 class Span:
-    """Rows that walk side by side: segment j of each sequence begins with block ``first`` + j · ``blocks``."""
+    """Segments that are computed together: segment j of each sequence begins with block ``first`` + j · ``blocks``."""
 
     sequences: slice | Tensor  # which of the batch: a slice, or <int64>[G]
     n: int  # tokens that are computed of each
@@ -62,11 +62,11 @@ def spans(padding_mask: Tensor | None, shape: Sequence[int], block_size: int, wi
         window: W.
     """
     B, H, L, _ = shape
-    rows = max(1, CHUNK_SIZE // (H * min(block_size, L) * window))
-    for sequences, n in _groups(padding_mask, B, L, block_size, rows):
+    most = max(1, CHUNK_SIZE // (H * min(block_size, L) * window))
+    for sequences, n in _groups(padding_mask, B, L, block_size, most):
         count = sequences.stop - sequences.start if isinstance(sequences, slice) else len(sequences)
         whole, every = n // block_size, -(-n // block_size)
-        segments, first = rows // count, 0
+        segments, first = most // count, 0
         if segments > 1 and RING_BLOCKS * block_size < L and whole > 2:
             blocks = RING_BLOCKS * -(-(whole - 2) // (RING_BLOCKS * segments))
             segments = (whole - 2) // blocks
@@ -93,15 +93,15 @@ def clear_ends(x: Tensor, padding_mask: Tensor | None) -> Tensor:
 
 
 def _groups(
-    padding_mask: Tensor | None, B: int, L: int, block_size: int, rows: int
+    padding_mask: Tensor | None, B: int, L: int, block_size: int, most: int
 ) -> Iterator[tuple[slice | Tensor, int]]:
-    """Sequences of about one length, and the tokens of the longest; those of padding alone are in none."""
+    """At most ``most`` sequences of similar length, and the tokens of the longest; padding alone is in no group."""
     lengths = [L] * B if padding_mask is None else lengths_of(padding_mask).tolist()
     blocks = [-(-n // block_size) for n in lengths]
     order = sorted((s for s in range(B) if lengths[s]), key=lambda s: -blocks[s])  # stable: equals stay together
     while order:
-        alike = sum(blocks[s] >= MIN_SHARE * blocks[order[0]] for s in order)
-        size = -(-alike // -(-alike // rows))  # evenly: 8 and 8 rather than 12 and 4
+        similar = sum(blocks[s] >= MIN_SHARE * blocks[order[0]] for s in order)
+        size = -(-similar // -(-similar // most))  # evenly: 8 and 8 rather than 12 and 4
         group, order = sorted(order[:size]), order[size:]
         n = max(lengths[s] for s in group)
         if group[-1] - group[0] == len(group) - 1:

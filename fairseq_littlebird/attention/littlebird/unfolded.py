@@ -58,27 +58,27 @@ def _attend(
     padding = torch.zeros_like(index, dtype=torch.bool) if padding_mask is None else padding_mask
     unseen = _unseen(padding, b)[:, None, :, None]  # [B or 1, 1, n, 1, 4b]
     bias = _bias(slopes, index if positions is None else positions, index, b, wide)  # [B or 1, H, n, b, 4b]
-    packed = torch.zeros((), device=q.device) if slopes is None else slopes.pack_distance(b).view(1, H, 1, 1, 1)
-    scores = torch.cat([scores[..., :S] - packed, (scores[..., S:] - bias).masked_fill(unseen, MASKED)], dim=4)
+    pack_bias = torch.zeros((), device=q.device) if slopes is None else slopes.pack_distance(b).view(1, H, 1, 1, 1)
+    scores = torch.cat([scores[..., :S] - pack_bias, (scores[..., S:] - bias).masked_fill(unseen, MASKED)], dim=4)
 
     p = scores.softmax(dim=4)
-    if S == 0:  # without packed keys a row may see nothing: 0, not a mean of what is masked
+    if S == 0:  # without pack vectors a query may see nothing: 0, not a mean of what is masked
         p = p.masked_fill(unseen.all(dim=4, keepdim=True), 0.0)
     result = dropout(p, dropout_p) @ values.to(wide)
     return result.flatten(2, 3)[:, :, :L].to(q.dtype)
 
 
-def _windows(x: Tensor, packed: Tensor, b: int) -> Tensor:
-    """[packed; global block; left, own and right block] of every block, [B, H, n, W, D]; 0 past the ends."""
+def _windows(x: Tensor, pack: Tensor, b: int) -> Tensor:
+    """[pack; global block; left, own and right block] of every block, [B, H, n, W, D]; 0 past the ends."""
     blocks = split_blocks(x, b)
     n, (left, _, right) = blocks.shape[2], neighbours(blocks)
     first = blocks[:, :, :1].expand(-1, -1, n, -1, -1)
-    packed = packed[:, :, None].expand(-1, -1, n, -1, -1)
-    return torch.cat([packed, first, left, blocks, right], dim=3)
+    pack = pack[:, :, None].expand(-1, -1, n, -1, -1)
+    return torch.cat([pack, first, left, blocks, right], dim=3)
 
 
 def _keys(x: Tensor, b: int, fill: float) -> Tensor:
-    """What belongs to each key of a block beside the packed ones: [B, L] to [B, n, 4b]; ``fill`` past the ends."""
+    """A value of each token, [B, L], for each key of a block that is a token: [B, n, 4b]; ``fill`` past the ends."""
     blocks = split_blocks(x, b, dim=1, fill=fill)
     return torch.cat([blocks[:, :1].expand_as(blocks), *neighbours(blocks, dim=1, fill=fill)], dim=2)
 
@@ -91,12 +91,12 @@ def _unseen(padding_mask: Tensor, b: int) -> Tensor:
 
 
 def _bias(slopes: BiALiBi | None, positions: Tensor, index: Tensor, b: int, wide: torch.dtype) -> Tensor:
-    """D for the keys beside the packed ones, <wide>[B or 1, H, n, b, 4b]."""
+    """D for the keys that are tokens, <wide>[B or 1, H, n, b, 4b]."""
     if slopes is None:
         return torch.zeros((), dtype=wide, device=positions.device)
     queries = split_blocks(positions, b, dim=1)
     left, right = distances(queries, _keys(positions, b, 0), wide)  # [B or 1, n, b, 4b]
-    rows = split_blocks(index, b, dim=1, fill=1)
-    to_first = (rows.unsqueeze(3) == 0) ^ (_keys(index, b, 1).unsqueeze(2) == 0)
+    of_queries = split_blocks(index, b, dim=1, fill=1)
+    to_first = (of_queries.unsqueeze(3) == 0) ^ (_keys(index, b, 1).unsqueeze(2) == 0)
     alpha, beta, gamma = (slope.to(wide).view(1, -1, 1, 1, 1) for slope in slopes.coefficients())
     return torch.where(to_first[:, None], alpha, beta * left[:, None] + gamma * right[:, None])

@@ -55,8 +55,8 @@ def blockwise_longformer_attention(
 
     unpadded = ~padding[:, None, None, : global_k.shape[2]]
     own = fused_masked_attention(global_q, global_k, global_v, unpadded, dropout_p)
-    rows = torch.where(there[:, None, :, None], own, take(result, index))
-    return result.scatter(2, expand(index, result), rows)
+    results = torch.where(there[:, None, :, None], own, take(result, index))
+    return result.scatter(2, expand(index, result), results)
 
 
 class GlobalKeys(NamedTuple):

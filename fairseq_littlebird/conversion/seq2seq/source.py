@@ -1,4 +1,4 @@
-"""A pretrained encoder–decoder as every reader hands it on, and the parameters that it has to have.
+"""A pretrained encoder–decoder as read from any format, and the parameters it must have.
 
 Legend: V vocabulary, P positions, C hidden width, F width of the feed-forward network.
 """

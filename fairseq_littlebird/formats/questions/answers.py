@@ -14,7 +14,7 @@ _START = "answer_start"
 
 
 def listed_answers(value: list[Any], where: str, remedy: str, log: ReadingLog) -> tuple[GivenAnswer, ...]:
-    """Of a list of ``{"text", "answer_start"}``, as SQuAD has it, or of texts; an empty text is no answer.
+    """Of a list of ``{"text", "answer_start"}``, as SQuAD has it, or of texts; an empty text is not an answer.
 
     Raises:
         UserError: the list holds something else.

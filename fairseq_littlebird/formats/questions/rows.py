@@ -56,7 +56,7 @@ def _passage(record: Any, number: int, records: Records, log: ReadingLog) -> Pas
     name = row_id(record, number, records)
     where = f"{where} (id {name})"
     table = records.layout == "table"
-    if table:  # its cells are text and nothing else, which is no leniency
+    if table:  # its cells are text and nothing else, which is not leniency
         log = ReadingLog()
     title = text_member(record, "title", where, remedy, log)
     impossible = truth(record.get("is_impossible"), "is_impossible", where, remedy, log)

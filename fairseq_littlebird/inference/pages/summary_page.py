@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TextIO
 
-from fairseq_littlebird.inference.pages.index_page import page_name
 from fairseq_littlebird.inference.pages.marks import Mark, shown
+from fairseq_littlebird.inference.pages.page_folder import PageFolder
 from fairseq_littlebird.inference.pages.style import PAGE, STYLE, escape, percent, short
 from fairseq_littlebird.inference.summarizing import Summary
 
@@ -16,38 +15,24 @@ COLUMNS = """
 body { max-width: 90rem; } .beside { display: grid; grid-template-columns: minmax(0, 2fr) minmax(0, 3fr); gap: 1.5rem; }
 .summary { position: sticky; top: 3.5rem; align-self: start; } ol { padding-inline-start: 1.5rem; }
 """
-INDEX = PAGE.substitute(title="Summaries", style=STYLE, body="<h1>Summaries</h1>\n<table>\n<!-- rows --></table>")
 
 
-class SummaryPages:
-    """A folder of pages and their index, written one by one; a context manager.
+class SummaryPages(PageFolder):
+    """Of summaries.
 
     Args:
         folder: to be made.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self._folder = folder
-        self._taken = {"index"}
-        before, self._after = INDEX.split("<!-- rows -->")
-        self._index: TextIO = (folder / "index.html").open("w", encoding="utf-8", newline="\n")
-        self._index.write(before + '<tr><th>document<th>summary<th class="w">score\n')
-
-    def __enter__(self) -> SummaryPages:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._index.write(self._after)
-        self._index.close()
+        super().__init__(folder, "Summaries", '<th>document<th>summary<th class="w">score')
 
     def add(self, summary: Summary) -> None:
         """Writes the page of a summary."""
-        name = f"{page_name(summary.id, self._taken)}.html"
-        (self._folder / name).write_text(summary_page(summary), encoding="utf-8", newline="\n")
-        self._index.write(
-            f'<tr><td><a href="{name}">{short(summary.id, 100)}</a><td dir="auto">{short(summary.text)}'
-            f'<td class="n">{summary.score:.3f}\n'
+        name = self.write_page(summary.id, summary_page(summary))
+        self.write_row(
+            f'<td><a href="{name}">{short(summary.id, 100)}</a><td dir="auto">{short(summary.text)}'
+            f'<td class="n">{summary.score:.3f}'
         )
 
 

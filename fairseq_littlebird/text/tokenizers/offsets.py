@@ -16,7 +16,7 @@ import numpy as np
 from fairseq_littlebird.text.graphemes import grapheme_starts
 
 LONGEST = 32
-"""Characters. A longer grapheme is nobody's writing: tokens that meet inside it cover all of it."""
+"""Characters. A longer grapheme occurs in no writing: tokens that meet inside it cover all of it."""
 
 
 class OffsetFitter:
@@ -89,7 +89,7 @@ class OffsetFitter:
         Args:
             text: of n characters.
             starts: bool[n], where graphemes start; these are seams.
-            bounds: where tokens start or end; at other places inside graphemes nobody asks.
+            bounds: where tokens start or end; other places inside graphemes are never asked for.
         """
         n = len(text)
         back, forth = np.arange(n + 1), np.arange(n + 1)
