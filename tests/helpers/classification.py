@@ -49,6 +49,12 @@ import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 folder, texts = json.loads(sys.argv[1])
 tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+if len(sys.argv) > 2:  # the graph
+    import onnxruntime
+    session = onnxruntime.InferenceSession(sys.argv[2] + "/model.onnx")
+    tokenizer = AutoTokenizer.from_pretrained(sys.argv[2])
+    print(json.dumps(session.run(None, dict(tokenizer(*texts, padding=True, return_tensors="np")))[0].tolist()))
+    sys.exit()
 model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True).eval()
 logits = []
 for side in ("right", "left"):
@@ -73,11 +79,24 @@ def exported(checkpoint, texts, folder):
     """
     pytest.importorskip("transformers")
     export(["hf", str(checkpoint), f"{folder}/hf"])
-    script = folder / "read.py"
-    script.write_text(READ)
-    given = json.dumps([f"{folder}/hf", texts])
-    done = subprocess.run([sys.executable, script, given], capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, done.stderr[-3000:]
-    (right, left), problem_type, labels, ends = json.loads(done.stdout.splitlines()[-1])
+    (right, left), problem_type, labels, ends = read(folder, f"{folder}/hf", texts)
     torch.testing.assert_close(torch.tensor(right), torch.tensor(left), atol=1e-5, rtol=1e-4)
     return torch.tensor(right), problem_type, labels, ends
+
+
+def exported_graph(checkpoint, texts, folder):
+    """What onnxruntime computes with ``littlebird-export onnx`` after :func:`exported`: logits <float>[B, N]."""
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name)
+    export(["onnx", str(checkpoint), f"{folder}/onnx"])
+    return torch.tensor(read(folder, f"{folder}/hf", texts, f"{folder}/onnx"))
+
+
+def read(folder, *arguments):
+    """What ``READ`` prints."""
+    script = folder / "read.py"
+    script.write_text(READ)
+    given = [json.dumps(arguments[:2]), *arguments[2:]]
+    done = subprocess.run([sys.executable, script, *given], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])

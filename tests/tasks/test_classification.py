@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.classification import CLASSIFICATION, SIZES, WORDS, exported, text, train, write
+from helpers.classification import CLASSIFICATION, SIZES, WORDS, exported, exported_graph, text, train, write
 
 import fairseq_littlebird
 from fairseq_littlebird.cli.evaluate import main as evaluate
@@ -207,12 +207,13 @@ def test_classify(classifiers, documents, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one", "several"])
 def test_export(classifiers, tmp_path, kind):
-    """AutoModelForSequenceClassification computes what we do, without this package."""
+    """AutoModelForSequenceClassification and onnxruntime compute what we do, without this package."""
     checkpoint = classifiers[kind][0]
     texts = [["night train clock.", "the salt mine of the river"], ["paper mill", "old harbour."]]
     if kind == "one":
         del texts[1]
     logits, problem_type, labels, _ = exported(checkpoint, texts, tmp_path)
+    torch.testing.assert_close(exported_graph(checkpoint, texts, tmp_path), logits, atol=1e-4, rtol=1e-3)
     wanted = {"one": "single_label_classification", "several": "multi_label_classification"}
     assert problem_type == wanted[kind] and labels == sorted(WORDS)
     outputs = logits.softmax(-1) if kind == "one" else logits.sigmoid()

@@ -6,7 +6,8 @@ import json
 import random
 
 import pytest
-from helpers.classification import CLASSIFICATION, exported, train
+import torch
+from helpers.classification import CLASSIFICATION, exported, exported_graph, train
 
 from fairseq_littlebird.cli.evaluate import main as evaluate
 from fairseq_littlebird.cli.predict import main as predict
@@ -79,10 +80,11 @@ def test_classify(regression):
 
 @pytest.mark.slow
 def test_export(regression, tmp_path):
-    """AutoModelForSequenceClassification computes what we do, without this package."""
+    """AutoModelForSequenceClassification and onnxruntime compute what we do, without this package."""
     checkpoint = regression[0] / "model" / "checkpoint_last.pt"
     texts = [["night train clock.", "the salt mine of the river"], ["paper mill", "old harbour."]]
     logits, problem_type, labels, ends = exported(checkpoint, texts, tmp_path)
+    torch.testing.assert_close(exported_graph(checkpoint, texts, tmp_path), logits, atol=1e-4, rtol=1e-3)
     assert (problem_type, labels, ends) == ("regression", ["score"], [0.0, 5.0])
     found = LittleBird.from_pretrained(checkpoint, device="cpu").classify(*texts)
     assert (5 * logits[:, 0].clamp(0, 1)).tolist() == pytest.approx([one.score for one in found], abs=1e-4)
