@@ -183,6 +183,6 @@ cat <<EOF
   $out/corpus       text and questions
   $out/tokenizer    SentencePiece model and dict.txt
   $out/pretrained   checkpoint after recurring span selection
-  $out/qa-model      question-answering checkpoint
+  $out/qa-model     question-answering checkpoint
   $out/predictions  predictions.json, nbest_predictions.json, null_odds.json
 EOF
