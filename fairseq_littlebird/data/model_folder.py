@@ -128,7 +128,7 @@ def model_folder(
         write_own_files(folder, content, checkpoint, dictionary)
         if task == CLASSIFIER:
             write_classifier_parts(folder, content, checkpoint)
-        elif task not in (QUESTIONS, SUMMARIZATION):  # it would be that of a folder given for its tokenizer
+        elif task not in (QUESTIONS, SUMMARIZATION, None):  # it would be that of a folder given for its tokenizer
             (folder / "prepared.json").unlink(missing_ok=True)
         del content  # the file's pages are let go
         yield checkpoint, folder, task

@@ -196,8 +196,7 @@ def _read_split(files: Iterable[QuestionFile], split: str, join_articles: bool, 
 
 
 def _read_so_far(characters: int, *, seconds: float) -> str:
-    millions = characters / 1e6
-    return f"{millions:,.1f} M characters, {millions / max(seconds, 1e-3):,.1f} M/s"
+    return f"{characters:,} characters, {characters / max(seconds, 1e-3):,.0f} per second"
 
 
 def _by_document(examples: Iterable[QAExample]) -> Iterator[list[QAExample]]:

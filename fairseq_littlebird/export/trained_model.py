@@ -82,7 +82,6 @@ def trained_model(
     with model_folder(path, tokenizer, classifiers=True) as (checkpoint, folder, task):
         content, where = load_tensors(checkpoint), str(checkpoint)
         options, weights = _options(content, where), content["model"]
-        refuse_older(weights, where)
         heads = {key.split(".")[0] for key in weights}
         if task == QUESTIONS and "span_head" not in heads:
             raise UserError("no span head in a checkpoint of --task question_answering", where, "train it again")
@@ -161,6 +160,7 @@ def _options(content: dict[str, Any], where: str) -> dict[str, Any]:
     name = str(options.get("_name")) if isinstance(options, dict) else "littlebird"
     if name.split("_")[0] != "littlebird":
         raise UserError(f"a model of {name}, and only LittleBird can be exported", where, "give a littlebird_* model")
+    refuse_older(content.get("model") or {}, where)
     if not isinstance(options, dict) or TOKENS not in (content.get("model") or {}):
         raise UserError("not a checkpoint of this plugin", where, "give one that fairseq-train saved")
     return options

@@ -30,7 +30,7 @@ def fit_heads(model: TaskHeads, state_dict: dict[str, Tensor], used_for: str, st
         UserError: the checkpoint's dictionary is not the data's, it lacks a head, it is of an older version, or of
             other sizes.
     """
-    refuse_older(state_dict, "checkpoint")
+    refuse_older(state_dict, "the checkpoint")
     table, here = state_dict.get(TOKENS), model.encoder.embeddings.tokens.weight
     if table is not None and len(table) != len(here):
         raise UserError(

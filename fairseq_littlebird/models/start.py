@@ -12,6 +12,7 @@ from omegaconf.errors import InterpolationKeyError
 from torch import Tensor
 
 from fairseq_littlebird.checkpoints.dictionary import check_trained_dictionary, members, trained_dictionary
+from fairseq_littlebird.checkpoints.older_versions import refuse_older
 from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.data.shards import folder_of
 from fairseq_littlebird.errors import UserError
@@ -38,7 +39,7 @@ def start_of(cfg: Any) -> Path | None:
 
 
 def check_start(checkpoint: Path, symbols: Sequence[str], here: str) -> None:
-    """Raises UserError where a checkpoint's dictionary differs from that of the data.
+    """Raises UserError where a checkpoint's dictionary differs from that of the data, or an older version wrote it.
 
     Args:
         checkpoint: its path.
@@ -51,6 +52,8 @@ def check_start(checkpoint: Path, symbols: Sequence[str], here: str) -> None:
     except UserError as error:
         raise UserError(str(error), str(checkpoint)) from error
     check_trained_dictionary(trained, symbols, here, str(checkpoint))
+    weights = content.get("model")
+    refuse_older(weights if isinstance(weights, dict) else (), str(checkpoint))
 
 
 class Start(NamedTuple):

@@ -118,7 +118,8 @@ def test_bad_questions_are_left_out_counted_and_named(tmp_path, trained, capsys)
     printed = capsys.readouterr()
     assert "train: 1 questions on 1 documents" in printed.out
     assert re.search("^train: 2 bad records .*report.jsonl$", printed.out, re.MULTILINE)
-    assert re.search(r"train: 1 questions .* M characters, [\d.]+ M/s\]", printed.err)  # of the progress bar
+    bar = r"train: 1 questions .* [1-9][\d,]* characters, [\d,]+ per second\]"
+    assert re.search(bar, printed.err)
     lines = [json.loads(line) for line in (tmp_path / "out" / "report.jsonl").read_text().splitlines()]
     bad = [line["what"] for line in lines if line["what"].startswith("bad record left out: ")]
     places = ["paragraph 1, question 2 (id b): ", "paragraph 2: "]

@@ -33,39 +33,24 @@ def unfolded_unpack_window_attention(
 
     Scores and bias are float32 (float64 for float64 inputs) whatever the inputs are.
     """
-    with torch.autocast(q.device.type, enabled=False):
-        return _attend(q, k, v, pack_k, pack_v, slopes, positions, padding_mask, block_size, dropout_p)
-
-
-def _attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    pack_k: Tensor,
-    pack_v: Tensor,
-    slopes: BiALiBi | None,
-    positions: Tensor | None,
-    padding_mask: Tensor | None,
-    b: int,
-    dropout_p: float,
-) -> Tensor:
-    (_, H, L, D), S = q.shape, pack_k.shape[2]
+    (_, H, L, D), S, b = q.shape, pack_k.shape[2], block_size
     wide = torch.promote_types(q.dtype, torch.float32)
-    keys, values = _windows(k, pack_k, b), _windows(v, pack_v, b)  # [B, H, n, W, D]
-    scores = split_blocks(q, b).to(wide) @ keys.to(wide).transpose(3, 4) * D**-0.5  # [B, H, n, b, W]
+    with torch.autocast(q.device.type, enabled=False):
+        keys, values = _windows(k, pack_k, b), _windows(v, pack_v, b)  # [B, H, n, W, D]
+        scores = split_blocks(q, b).to(wide) @ keys.to(wide).transpose(3, 4) * D**-0.5  # [B, H, n, b, W]
 
-    index = torch.arange(L, device=q.device)[None]
-    padding = torch.zeros_like(index, dtype=torch.bool) if padding_mask is None else padding_mask
-    unseen = _unseen(padding, b)[:, None, :, None]  # [B or 1, 1, n, 1, 4b]
-    bias = _bias(slopes, index if positions is None else positions, index, b, wide)  # [B or 1, H, n, b, 4b]
-    pack_bias = torch.zeros((), device=q.device) if slopes is None else slopes.pack_distance(b).view(1, H, 1, 1, 1)
-    scores = torch.cat([scores[..., :S] - pack_bias, (scores[..., S:] - bias).masked_fill(unseen, MASKED)], dim=4)
+        index = torch.arange(L, device=q.device)[None]
+        padding = torch.zeros_like(index, dtype=torch.bool) if padding_mask is None else padding_mask
+        unseen = _unseen(padding, b)[:, None, :, None]  # [B or 1, 1, n, 1, 4b]
+        bias = _bias(slopes, index if positions is None else positions, index, b, wide)  # [B or 1, H, n, b, 4b]
+        pack_bias = torch.zeros((), device=q.device) if slopes is None else slopes.pack_distance(b).view(1, H, 1, 1, 1)
+        scores = torch.cat([scores[..., :S] - pack_bias, (scores[..., S:] - bias).masked_fill(unseen, MASKED)], dim=4)
 
-    p = scores.softmax(dim=4)
-    if S == 0:  # without pack vectors a query may see nothing: 0, not a mean of what is masked
-        p = p.masked_fill(unseen.all(dim=4, keepdim=True), 0.0)
-    result = dropout(p, dropout_p) @ values.to(wide)
-    return result.flatten(2, 3)[:, :, :L].to(q.dtype)
+        p = scores.softmax(dim=4)
+        if S == 0:  # without pack vectors a query may see nothing: 0, not a mean of what is masked
+            p = p.masked_fill(unseen.all(dim=4, keepdim=True), 0.0)
+        result = dropout(p, dropout_p) @ values.to(wide)
+        return result.flatten(2, 3)[:, :, :L].to(q.dtype)
 
 
 def _windows(x: Tensor, pack: Tensor, b: int) -> Tensor:
