@@ -261,9 +261,10 @@ def quote(bench: Bench, only: Sequence[str], options: argparse.Namespace) -> Non
         begun = None
         for tokens, words, count, updates, rate, batch in (
             (SHORT, 10, 24000, options.short_updates, 3e-3, 64),
+            (256, 20, 2000, options.short_updates // 4, 2e-3, 16),
             (options.quote_tokens, 64, 1000, options.long_updates, 1e-3, 4),
         ):
-            if tokens > SHORT and not littlebird:
+            if tokens == 256 and not littlebird:
                 begun = repeated_positions(begun, bench.out / f"quote-{model}.pt")
             data = quote_data(bench, tokens, words, count)
             begun = bench.train(
@@ -355,7 +356,10 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=180, help="tokens of a summary (%(default)s)")
     parser.add_argument("--quote-tokens", type=int, default=4096, help="of a document (%(default)s)")
     parser.add_argument(
-        "--short-updates", type=int, default=400, help=f"of documents of {SHORT} tokens (%(default)s)"
+        "--short-updates",
+        type=int,
+        default=400,
+        help=f"of documents of {SHORT} tokens; a quarter of that of 256 (%(default)s)",
     )
     parser.add_argument("--long-updates", type=int, default=100, help="of --quote-tokens (%(default)s)")
     options = parser.parse_args()
