@@ -6,7 +6,9 @@
     python summaries.py report    --out DIR                              both tables, as far as they are
 
 DATA is the folder with scisumm.{train,valid,test}.jsonl.gz, MODEL a Hugging Face folder of BERT. The encoder takes its
-layers, and so does the decoder, whose cross-attention alone is new. Every model has the same number of updates of the
+layers, and so does the decoder, whose cross-attention alone is new. ``full-512`` and ``full-1024`` read a paper's first
+tokens by full attention: they are BigBird with blocks of a quarter of that, and BigBird's attention is full where there
+are seven blocks or fewer, which a test compares with full attention. Every model has the same number of updates of the
 same number of documents. Every step is a command line, printed before it runs, on one thread and with low priority;
 what is there already is not run again, so the same command goes on where it was stopped.
 """
@@ -36,7 +38,7 @@ SUMMARY_TOKENS = 256
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 # name -> the tokens that it reads (0: all that are prepared), and what of littlebird-warm-start
 MODELS = {
-    # BigBird's attention is full where a document has seven blocks or fewer
+    # four blocks, over which BigBird's attention is full
     "full-512": (512, "--to bigbird_roberta --block-size 128"),
     "full-1024": (1024, "--to bigbird_roberta --block-size 256"),
     "led": (0, "--to led --attention-window 256"),
