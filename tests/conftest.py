@@ -31,7 +31,7 @@ settings.register_profile(
 )
 settings.load_profile("tests")
 
-pytest_plugins = ["helpers.training"]
+pytest_plugins = ["helpers.summaries", "helpers.training"]
 
 # as a program does that uses fairseq's own functions
 register()

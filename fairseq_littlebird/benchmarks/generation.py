@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from fairseq_littlebird.benchmarks.cells import check_folder
 from fairseq_littlebird.benchmarks.generation_models import (
     Generation,
     Runs,
@@ -25,6 +27,7 @@ from fairseq_littlebird.benchmarks.memory import added_peak
 from fairseq_littlebird.benchmarks.processes import ALLOCATORS, OutOfMemory, fresh_process
 from fairseq_littlebird.benchmarks.timing import Times, interleaved
 from fairseq_littlebird.benchmarks.workload import SIZES
+from fairseq_littlebird.errors import UserError, first_line
 
 OURS, THEIRS = "ours", "transformers"
 
@@ -54,6 +57,7 @@ class Row:
     peak_mib: float | None  # beyond weights and inputs, of reading and writing
 
 
+COLUMNS = [field.name for field in dataclasses.fields(Row)]
 HEADER = (
     f"{'family':16} {'model':13} {'tokens':>7} {'batch':>5} {'beam':>4} {'read, ms':>24} {'×':>6} "
     f"{'written, tokens/s':>24} {'×':>6} {'peak MiB':>9}"
@@ -71,21 +75,39 @@ def line(row: Row) -> str:
     )
 
 
-def measure(of: Generation, rounds: int, memory: bool) -> list[Row]:
-    """Ours and transformers' at one setting.
+def measure(of: Generation, rounds: int, memory: bool) -> tuple[list[Row], dict[str, str]]:
+    """Ours and transformers' at one setting; transformers' has no row where it fails, and what is wrong is told.
 
     Args:
         of: what is written of what.
         rounds: how often each runs, besides a first time.
         memory: whether to measure peaks, each in a process of its own.
+    Returns:
+        the rows, ours first; and one line about each that failed, by name.
     Raises:
-        OutOfMemory: of the timing; a peak that does not fit is None.
+        OutOfMemory: ours does not fit.
     """
-    times = fresh_process(timed, of, rounds)
-    peaks = {name: peak_or_none(of, name) if memory else None for name in RUNS}
-    encode, decode = ({name: times[f"{part} {name}"] for name in RUNS} for part in ("encode", "decode"))
+    peaks: dict[str, int] = {}
+    failed: dict[str, str] = {}
+    for name in RUNS if memory else ():
+        try:
+            peaks[name] = fresh_process(peak, of, name, variables=ALLOCATORS["exact"])
+        except Exception as error:  # of another package, of any kind
+            if name == OURS or library_is_missing(error):
+                raise
+            failed[name] = first_line(error)
+    names = [name for name in RUNS if name not in failed]
+    try:
+        times = fresh_process(timed, of, rounds, names)
+    except Exception as error:
+        if names == [OURS] or library_is_missing(error):
+            raise
+        failed[THEIRS] = first_line(error)
+        names = [OURS]
+        times = fresh_process(timed, of, rounds, names)
+    encode, decode = ({name: times[f"{part} {name}"] for name in names} for part in ("encode", "decode"))
     written = 1e3 * of.batch * of.tokens
-    return [
+    rows = [
         Row(
             family=of.family,
             model=name,
@@ -105,16 +127,22 @@ def measure(of: Generation, rounds: int, memory: bool) -> list[Row]:
             decode_fastest=written / decode[name].fastest,
             encode_ratio=encode[name].median / encode[OURS].median,
             decode_ratio=decode[name].median / decode[OURS].median,
-            peak_mib=None if (most := peaks[name]) is None else most / 2**20,
+            peak_mib=peaks[name] / 2**20 if name in peaks else None,
         )
-        for name in RUNS
+        for name in names
     ]
+    return rows, failed
 
 
-def timed(of: Generation, rounds: int) -> dict[str, Times]:
-    """Both parts of both, run in turn in this process."""
+def library_is_missing(error: Exception) -> bool:
+    """Whether this is what is said where transformers is not installed: without its weights there are none for ours."""
+    return isinstance(error, UserError) and not isinstance(error, OutOfMemory)
+
+
+def timed(of: Generation, rounds: int, names: Sequence[str] = (OURS, THEIRS)) -> dict[str, Times]:
+    """Both parts of each, run in turn in this process."""
     made = both(of)
-    runs = {f"{part} {name}": getattr(runs, part) for part in ("encode", "decode") for name, runs in made.items()}
+    runs = {f"{part} {name}": getattr(made[name], part) for part in ("encode", "decode") for name in names}
     return interleaved(runs, rounds, of.device)
 
 
@@ -124,14 +152,6 @@ def both(of: Generation) -> dict[str, Runs]:
     torch.manual_seed(0)
     theirs = their_model(of)
     return {OURS: our_runs(of, our_model(of, theirs)), THEIRS: their_runs(of, theirs)}
-
-
-def peak_or_none(of: Generation, name: str) -> int | None:
-    """:func:`peak` in a fresh process; None where it does not fit into memory."""
-    try:
-        return fresh_process(peak, of, name, variables=ALLOCATORS["exact"])
-    except OutOfMemory:
-        return None
 
 
 def peak(of: Generation, name: str) -> int:
@@ -153,11 +173,35 @@ def _theirs(of: Generation) -> Runs:
 RUNS = {OURS: _ours, THEIRS: _theirs}
 
 
-def write_csv(path: Path, rows: list[Row], record: Mapping[str, str]) -> None:
-    """Every row with the environment."""
-    columns = [field.name for field in dataclasses.fields(Row)]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [*columns, *record])
-        writer.writeheader()
-        for row in rows:
-            writer.writerow(dataclasses.asdict(row) | dict(record))
+def check(path: Path, record: Mapping[str, str]) -> None:
+    """Raises the UserError of :func:`append` before the work that makes the rows."""
+    check_folder(path)
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            if next(csv.reader(file), []) != [*COLUMNS, *record]:
+                raise UserError("not a file of this benchmark", str(path), "name a new file")
+
+
+def append(path: Path, rows: Sequence[Row], record: Mapping[str, str]) -> None:
+    """Adds rows with the environment to a CSV file, which may not be there yet.
+
+    Raises:
+        UserError: the file is there and has other columns.
+    """
+    check(path, record)
+    new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*COLUMNS, *record])
+        if new:
+            writer.writeheader()
+        writer.writerows(dataclasses.asdict(row) | dict(record) for row in rows)
+
+
+def write_json(path: Path, rows: Sequence[Row], record: Mapping[str, str]) -> None:
+    """A list with an object for each row, under the names of the columns.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    check_folder(path)
+    path.write_text(json.dumps([dataclasses.asdict(row) | dict(record) for row in rows], indent=1) + "\n", "utf-8")

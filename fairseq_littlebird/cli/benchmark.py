@@ -92,8 +92,11 @@ def _pipeline(options: argparse.Namespace) -> None:
 
 def _generation(options: argparse.Namespace) -> None:
     check_device(options.device)
-    if options.csv and (options.csv.is_dir() or not options.csv.parent.is_dir()):
-        raise UserError("cannot be written", str(options.csv), "name a file in a folder that is there")
+    record = environment(options.device)
+    if options.csv:
+        generation.check(options.csv, record)
+    if options.json:
+        cells.check_folder(options.json)
     settings = [
         Generation(
             family, SIZES[options.size], options.layers, options.vocabulary, length, batch, beam, options.tokens,
@@ -101,7 +104,6 @@ def _generation(options: argparse.Namespace) -> None:
         )
         for family, length, batch, beam in product(options.models, options.lengths, options.batches, options.beams)
     ]  # fmt: skip
-    record = environment(options.device)
     print(", ".join(f"{key} {value}" for key, value in record.items() if value))
     print(generation.HEADER, flush=True)
     rows: list[generation.Row] = []
@@ -109,17 +111,19 @@ def _generation(options: argparse.Namespace) -> None:
         for setting in settings:
             bar.set_postfix_str(f"{setting.family}, {setting.length:,} tokens", refresh=False)
             try:
-                new = generation.measure(setting, options.runs, options.memory)
-            except OutOfMemory:
-                where = f"{setting.length:,} tokens, batch {setting.batch}, beam {setting.beam}"
-                bar.write(f"{setting.family}, {where}: out of memory")
-                new = []
-            bar.write("\n".join(map(generation.line, new)))
+                new, failed = generation.measure(setting, options.runs, options.memory)
+            except OutOfMemory as error:
+                new, failed = [], {generation.OURS: str(error)}
+            where = f"{setting.length:,} tokens, batch {setting.batch}, beam {setting.beam}"
+            lines = [f"{setting.family} of {name}, {where}: {reason}" for name, reason in failed.items()]
+            bar.write("\n".join([*map(generation.line, new), *lines]))
             sys.stdout.flush()
             bar.update()
             rows += new
-    if options.csv:
-        generation.write_csv(options.csv, rows, record)
+            if options.csv:
+                generation.append(options.csv, new, record)
+            if options.json:
+                generation.write_json(options.json, rows, record)
 
 
 def _heatmap(options: argparse.Namespace) -> None:

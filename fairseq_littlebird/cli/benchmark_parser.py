@@ -158,7 +158,8 @@ def parser() -> argparse.ArgumentParser:
         default=True,
         help="also measure peak memory, each in a new process",
     )
-    written.add_argument("--csv", type=Path, metavar="FILE", help="write the figures and the environment to this file")
+    written.add_argument("--csv", type=Path, metavar="FILE", help="append each row and the environment to this file")
+    written.add_argument("--json", type=Path, metavar="FILE", help="write them to this file, after each row")
 
     drawn = commands.add_parser(
         "heatmap",

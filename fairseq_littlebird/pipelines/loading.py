@@ -17,6 +17,7 @@ from fairseq_littlebird.data.shards import folder_of
 from fairseq_littlebird.data.summarization_metadata import is_summarization
 from fairseq_littlebird.errors import UserError, fault_line
 from fairseq_littlebird.models.encoder_model import EncoderModel
+from fairseq_littlebird.models.seq2seq_model import Seq2SeqModel
 from fairseq_littlebird.pipelines.device import check_device
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
@@ -102,7 +103,10 @@ def load_model(
         if line is None:
             raise
         raise UserError(line, "" if where in line else where) from error
-    set_precision(models[0], PRECISIONS[precision])
+    try:
+        set_precision(models[0], PRECISIONS[precision])
+    except UserError as error:
+        raise UserError(str(error), where) from error
     return models[0].to(place).eval(), task
 
 
@@ -117,26 +121,34 @@ def _device(device: str | None, precision: str) -> str:
     return place
 
 
-def set_precision(model: EncoderModel, dtype: torch.dtype) -> None:
+def set_precision(model: Any, dtype: torch.dtype) -> None:
     """The encoder's weights and activations as ``dtype``; its slopes, and the heads with what they read, as float32.
 
     Of an encoder–decoder both parts are, and its generator reads logits as float32.
     int8 is of the linear layers alone, quantized dynamically.
+
+    Raises:
+        UserError: int8 for a model of fairseq's, whose attentions read the weights of their projections.
     """
     if dtype == torch.float32:
         return
-    whole = not isinstance(model, EncoderModel)  # an encoder–decoder
-    part = model if whole else model.encoder
+    own = isinstance(model, (EncoderModel, Seq2SeqModel))
+    part = model.encoder if isinstance(model, EncoderModel) else model
     if dtype == torch.qint8:
+        if not own:
+            raise UserError("int8 is for models of this package", remedy="choose float32 or bfloat16")
         with (
             warnings.catch_warnings()
         ):  # torch wants its users to move to another package, which has no CPU kernels yet
             warnings.simplefilter("ignore")
             torch.ao.quantization.quantize_dynamic(part, {torch.nn.Linear}, dtype, inplace=True)
         return
+    if not own:
+        model.to(dtype)  # with its buffers, such as those of sinusoids
+        return
     for module in part.modules():
         if not isinstance(module, BiALiBi):
             for parameter in module.parameters(recurse=False):
                 parameter.data = parameter.data.to(dtype)
-    if not whole:
+    if part is not model:
         model.encoder.register_forward_hook(lambda _, inputs, hidden: hidden.float())

@@ -28,8 +28,12 @@ def words() -> list[str]:
     ]
 
 
-def document(rng: random.Random, vocabulary: list[str], tokens: int) -> tuple[str, str, int]:
-    """A document of so many tokens with <s> and </s>, its marked sentence, and the token at which that begins."""
+def document(rng: random.Random, vocabulary: list[str], tokens: int, kinds: int) -> tuple[str, str, int]:
+    """A document of so many tokens with <s> and </s>, its marked sentence, and the token at which that begins.
+
+    ``kinds`` is of how many different words it is at most.
+    """
+    vocabulary = rng.sample(vocabulary, kinds)
     count = (tokens - 3) // (LENGTH + 1)
     sentences = [f"{' '.join(rng.choices(vocabulary, k=LENGTH))}." for _ in range(count)]
     chosen = rng.randrange(count)
@@ -37,7 +41,7 @@ def document(rng: random.Random, vocabulary: list[str], tokens: int) -> tuple[st
     return text, sentences[chosen], 1 + chosen * (LENGTH + 1)
 
 
-def write(folder: Path, tokens: int, counts: dict[str, int], seed: int) -> None:
+def write(folder: Path, tokens: int, kinds: int, counts: dict[str, int], seed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = words()[:WORDS]
     (folder / "vocab.txt").write_text("\n".join([*SPECIAL, ".", MARK, *vocabulary]) + "\n", "utf-8")
@@ -45,7 +49,7 @@ def write(folder: Path, tokens: int, counts: dict[str, int], seed: int) -> None:
         rng = random.Random(f"{seed} {split} {tokens}")
         with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
             for n in range(count):
-                text, marked, place = document(rng, vocabulary, tokens)
+                text, marked, place = document(rng, vocabulary, tokens, kinds)
                 # with its mark, as the first word is then found as the others are: it follows the word before it
                 summary = f"{MARK} {marked}"
                 file.write(json.dumps({"id": f"{n}-{place}", "document": text, "summary": summary}) + "\n")
@@ -55,12 +59,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tokens", type=int, default=4096, help="of a document (%(default)s)")
+    parser.add_argument(
+        "--words",
+        type=int,
+        default=WORDS,
+        help="different ones in a document (%(default)s); few make a short document as repetitive as a long one",
+    )
     for split, count in {"train": 2000, "valid": 50, "test": 200}.items():
         parser.add_argument(f"--{split}", type=int, default=count, help="documents (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     counts = {split: getattr(options, split) for split in ("train", "valid", "test")}
-    write(options.out, options.tokens, counts, options.seed)
+    write(options.out, options.tokens, options.words, counts, options.seed)
 
 
 if __name__ == "__main__":

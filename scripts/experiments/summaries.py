@@ -6,7 +6,9 @@
     python summaries.py report    --out DIR                              both tables, as far as they are
 
 DATA is the folder with scisumm.{train,valid,test}.jsonl.gz, MODEL a Hugging Face folder of BERT. The encoder takes its
-layers, and so does the decoder, whose cross-attention alone is new. Every model has the same number of updates of the
+layers, and so does the decoder, whose cross-attention alone is new. ``full-512`` and ``full-1024`` read a paper's first
+tokens by full attention: they are BigBird with blocks of a quarter of that, and BigBird's attention is full where there
+are seven blocks or fewer, which a test compares with full attention. Every model has the same number of updates of the
 same number of documents. Every step is a command line, printed before it runs, on one thread and with low priority;
 what is there already is not run again, so the same command goes on where it was stopped.
 """
@@ -36,7 +38,7 @@ SUMMARY_TOKENS = 256
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 # name -> the tokens that it reads (0: all that are prepared), and what of littlebird-warm-start
 MODELS = {
-    # BigBird's attention is full where a document has seven blocks or fewer
+    # four blocks, over which BigBird's attention is full
     "full-512": (512, "--to bigbird_roberta --block-size 128"),
     "full-1024": (1024, "--to bigbird_roberta --block-size 256"),
     "led": (0, "--to led --attention-window 256"),
@@ -45,8 +47,8 @@ MODELS = {
     "littlebird-none": (0, "--to littlebird_seq2seq --cross-positions none"),
 }
 QUOTERS = {
-    "full-512": (512, "--arch led_tiny --attention-window 1024"),
-    "led": (0, "--arch led_tiny --attention-window 32"),
+    "led-512": (512, "--arch led_tiny --attention-window 16"),
+    "led": (0, "--arch led_tiny --attention-window 16"),
     "littlebird-sinusoidal": (0, "--arch littlebird_seq2seq_tiny --cross-positions sinusoidal"),
     "littlebird-none": (0, "--arch littlebird_seq2seq_tiny --cross-positions none"),
 }
@@ -55,6 +57,7 @@ QUOTER = (
     "--encoder-attention-heads 4 --dropout 0 --attention-dropout 0"
 )
 PACK = "--pack-size 16 --block-size 16"
+SHORT, SENTENCE = 64, 6  # tokens of the documents that quoting begins with, and of a sentence with its full stop
 
 
 class Bench:
@@ -246,7 +249,11 @@ def paper_model(
 
 
 def quote(bench: Bench, only: Sequence[str], options: argparse.Namespace) -> None:
-    """Trained on short documents first, then on long ones; exact matches on long ones."""
+    """Trained on short documents first, then on long ones; exact matches on long ones.
+
+    The short ones have few different words: as in a long one, the word before does not tell which one follows, but how
+    far the mark is. The positions of LED are then repeated, as no short document trains those of a long one.
+    """
     for model in only or QUOTERS:
         if f"quote/{model}" in bench.results():
             continue
@@ -254,14 +261,14 @@ def quote(bench: Bench, only: Sequence[str], options: argparse.Namespace) -> Non
         littlebird = "littlebird" in model
         sizes = f"{own} {QUOTER} " + (PACK if littlebird else f"--max-positions {options.quote_tokens}")
         begun = None
-        for tokens, count, updates, rate, batch in (
-            (32, 24000, options.short_updates, 3e-3, 64),
-            (128, 16000, 2 * options.short_updates, 2e-3, 32),
-            (options.quote_tokens, 1000, options.long_updates, 1e-3, 4),
+        for tokens, words, count, updates, rate, batch in (
+            (SHORT, 10, 24000, options.short_updates, 3e-3, 64),
+            (256, 20, 2000, options.short_updates // 4, 2e-3, 16),
+            (options.quote_tokens, 64, 1000, options.long_updates, 1e-3, 4),
         ):
-            if tokens > 128 and not littlebird:
-                begun = repeated_positions(begun, bench.out / f"quote-{model}.pt", 123)
-            data = quote_data(bench, tokens, count)
+            if tokens == 256 and not littlebird:
+                begun = repeated_positions(begun, bench.out / f"quote-{model}.pt")
+            data = quote_data(bench, tokens, words, count)
             begun = bench.train(
                 f"quote-{tokens}/{model}",
                 data,
@@ -285,14 +292,16 @@ def quote(bench: Bench, only: Sequence[str], options: argparse.Namespace) -> Non
         bench.keep(f"quote/{model}", [round(figure, 1) for figure in figures])
 
 
-def repeated_positions(checkpoint: Path, path: Path, count: int) -> Path:
-    """The checkpoint with its first positions repeated over the whole table, as LED's are made of BART's."""
+def repeated_positions(checkpoint: Path, path: Path) -> Path:
+    """The checkpoint with the positions of the short documents repeated over the whole table, as LED's are made of
+    BART's; the first is that of the global <s>, which comes once."""
     import torch
 
     if not path.exists():
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
         table = content["model"]["encoder.embeddings.positions.weight"]
-        table.copy_(table[:count].repeat(-(-len(table) // count), 1)[: len(table)])
+        trained = table[1 : 1 + (SHORT - 3) // SENTENCE * SENTENCE]
+        table[1:] = trained.repeat(-(-len(table) // len(trained)), 1)[: len(table) - 1]
         torch.save(content, path)
     return path
 
@@ -302,10 +311,11 @@ def quarter(name: str, tokens: int) -> int:
     return min(3, 4 * int(name.rsplit("-", 1)[1]) // tokens)
 
 
-def quote_data(bench: Bench, tokens: int, count: int) -> Path:
+def quote_data(bench: Bench, tokens: int, words: int, count: int) -> Path:
     text = bench.folder(
         f"quote-text-{tokens}",
-        f"scripts/experiments/quoting.py --out {{}} --tokens {tokens} --train {count} --valid 20 --test 200",
+        f"scripts/experiments/quoting.py --out {{}} --tokens {tokens} --words {words} --train {count} "
+        "--valid 20 --test 200",
     )
     tokenizer = bench.folder("quote-tokenizer", f"littlebird-prepare tokenizer --from {text}/vocab.txt --destdir {{}}")
     splits = " ".join(f"--{split} {text}/{split}.jsonl" for split in ("train", "valid", "test"))
@@ -348,7 +358,10 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=180, help="tokens of a summary (%(default)s)")
     parser.add_argument("--quote-tokens", type=int, default=4096, help="of a document (%(default)s)")
     parser.add_argument(
-        "--short-updates", type=int, default=400, help="of 32 tokens, and twice that of 128 (%(default)s)"
+        "--short-updates",
+        type=int,
+        default=400,
+        help=f"of documents of {SHORT} tokens; a quarter of that of 256 (%(default)s)",
     )
     parser.add_argument("--long-updates", type=int, default=100, help="of --quote-tokens (%(default)s)")
     options = parser.parse_args()

@@ -4,83 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
-import random
 import re
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.processes import COMMANDS, PACKAGE, environment_with
 from helpers.rouge_score import RougeScorer
+from helpers.summaries import SIZES, TASK, TRAINING, prepared, records, write
 
 from fairseq_littlebird import LittleBird
 from fairseq_littlebird.cli.evaluate import main as evaluate
 from fairseq_littlebird.cli.predict import main as predict
-from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError
-
-SIZES = {
-    "led": """--arch led_tiny --encoder-layers 1 --decoder-layers 1 --encoder-embed-dim 32 --encoder-ffn-embed-dim 48
-        --encoder-attention-heads 2 --attention-window 16 --max-positions 128 --decoder-max-positions 24""",
-    "littlebird": """--arch littlebird_seq2seq_tiny --encoder-layers 1 --decoder-layers 1 --encoder-embed-dim 32
-        --encoder-ffn-embed-dim 48 --encoder-attention-heads 2 --pack-size 8 --block-size 16
-        --decoder-max-positions 24 --padding-insertion""",
-}
-TRAINING = """--user-dir fairseq_littlebird --task summarization --criterion label_smoothed_cross_entropy
-    --label-smoothing 0.1 --cpu --optimizer adam --lr 3e-3 --batch-size 16 --no-epoch-checkpoints --log-format json
-    --log-interval 1 --num-workers 1 --eval-rouge 6 --eval-rouge-max-length 20""".split()
-TRAINING = [word for word in TRAINING if word not in ("--user-dir", "fairseq_littlebird")]  # the fixture adds it
-WORDS = "stone bridge glass tower river port night train salt mine clock maker paper mill old harbour".split()
-
-
-def records(split, count):
-    """A document quotes three words, which are its summary."""
-    rng = random.Random(split)
-    for n in range(count):
-        words = rng.choices(WORDS, k=rng.randint(12, 30))
-        at = rng.randrange(len(words) - 3)
-        text = " ".join([*words[:at], "In Oslo.", *words[at:]])
-        yield {"id": f"{split} {n}", "document": f"{text}.", "summary": [" ".join(words[at : at + 3]) + "."]}
-
-
-def write(path, lines):
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-    return path
-
-
-def prepared(tiny, folder, *more):
-    words = ["--tokenizer", f"{tiny}/tokenizer", "--dict", f"{tiny}/tokenizer/dict.txt", "--destdir", f"{folder}"]
-    prepare(["summarization", *map(str, more), *words])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("files")
-    return {s: write(folder / f"{s}.jsonl", records(s, n)) for s, n in (("train", 60), ("valid", 9), ("test", 5))}
-
-
-@pytest.fixture(scope="module")
-def data(tiny, files, tmp_path_factory):
-    splits = [word for split, path in files.items() for word in (f"--{split}", path)]
-    return prepared(tiny, tmp_path_factory.mktemp("data") / "data", *splits)
-
-
-@pytest.fixture(scope="module")
-def trained(fairseq):
-    def trained(data, save_dir, model, updates, *more, status=0):
-        own = [data, *TRAINING, *SIZES[model].split(), "--save-dir", save_dir, "--max-update", updates, *more]
-        return fairseq("train", *own, status=status)
-
-    return trained
-
-
-@pytest.fixture(scope="module")
-def runs(trained, data, tmp_path_factory):
-    """Model -> the folder of a run over an epoch and a bit, and what it printed."""
-    folder = tmp_path_factory.mktemp("runs")
-    return {model: (folder / model, trained(data, folder / model, model, 6)) for model in SIZES}
 
 
 def losses(found):
@@ -88,24 +27,49 @@ def losses(found):
 
 
 @pytest.mark.parametrize("model", SIZES)
-def test_an_interrupted_run_equals_an_uninterrupted_one(trained, logged, data, runs, model, tmp_path):
-    folder, straight = runs[model]
+def test_an_interrupted_run_equals_an_uninterrupted_one(
+    train_summarizer, logged, summary_data, summarizers, model, tmp_path
+):
+    folder, straight = summarizers[model]
     wanted = losses(logged(straight, "train_inner"))
     assert sorted(wanted) == [1, 2, 3, 4, 5, 6] and len(set(wanted.values())) > 1
-    trained(data, tmp_path, model, 3)
-    second = trained(data, tmp_path, model, 6)
+    train_summarizer(summary_data, tmp_path, model, 3)
+    second = train_summarizer(summary_data, tmp_path, model, 6)
     assert losses(logged(second, "train_inner")) == {n: wanted[n] for n in (4, 5, 6)}
     one, other = (torch.load(path / "checkpoint_last.pt", weights_only=True)["model"] for path in (folder, tmp_path))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize("model", SIZES)
-def test_validation_reports_the_rouge_of_what_the_model_writes(logged, data, runs, model, tmp_path):
-    folder, done = runs[model]
+def test_a_killed_run_goes_on(train_summarizer, logged, tiny, summary_data, summarizers, forks, model, tmp_path):
+    """From the checkpoint of the last even update, with its dropout, its epoch and its padding insertion."""
+    folder, straight = summarizers[model]
+    own = [summary_data, *TASK, "--cpu", *TRAINING, *SIZES[model].split(), "--save-interval-updates", 2]
+    words = [COMMANDS / "fairseq-train", *own, "--save-dir", tmp_path, "--max-update", 1000, "--user-dir", PACKAGE]
+    log = tmp_path / "log"
+    log.touch()
+    run = forks.start([*map(str, words)], log, log, tiny, environment_with())
+    try:
+        while '"num_updates": "3"' not in log.read_text():
+            assert run.poll() is None, log.read_text()[-4000:]
+            time.sleep(0.02)
+    finally:
+        run.kill()
+        run.wait()
+    second = train_summarizer(summary_data, tmp_path, model, 6, "--save-interval-updates", 2)
+    wanted, found = losses(logged(straight, "train_inner")), losses(logged(second, "train_inner"))
+    assert found == {n: wanted[n] for n in found} and 6 in found and 1 not in found
+    one, other = (torch.load(path / "checkpoint_last.pt", weights_only=True)["model"] for path in (folder, tmp_path))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("model", SIZES)
+def test_validation_reports_the_rouge_of_what_the_model_writes(logged, summary_data, summarizers, model, tmp_path):
+    folder, done = summarizers[model]
     told = logged(done, "valid")[-1]
     summarizer = LittleBird.from_pretrained(folder / "checkpoint_last.pt")
-    texts = MappedItems(data / "valid.text")
-    gold = [json.loads(line)["summary"] for line in (data / "valid.gold.jsonl").read_text().splitlines()]
+    texts = MappedItems(summary_data / "valid.text")
+    gold = [json.loads(line)["summary"] for line in (summary_data / "valid.gold.jsonl").read_text().splitlines()]
     scorer = RougeScorer(["rouge1", "rouge2", "rougeL"])
     scores = []
     for n in range(6):
@@ -116,10 +80,10 @@ def test_validation_reports_the_rouge_of_what_the_model_writes(logged, data, run
         assert float(told[f"valid_{kind}"]) == pytest.approx(mean, abs=0.006)
 
 
-def test_batches_begin_with_s_and_are_padded_on_the_right(data, runs):
-    summarizer = LittleBird.from_pretrained(runs["littlebird"][0])
+def test_batches_begin_with_s_and_are_padded_on_the_right(summary_data, summarizers):
+    summarizer = LittleBird.from_pretrained(summarizers["littlebird"][0])
     task = summarizer.task
-    task.cfg.data = str(data)
+    task.cfg.data = str(summary_data)
     dataset = task.load_dataset("train", training=True)
     batch = dataset.collater([dataset[n] for n in (0, 1, 2)])
     tokens, lengths = batch["net_input"]["src_tokens"], batch["net_input"]["src_lengths"]
@@ -138,65 +102,69 @@ def test_batches_begin_with_s_and_are_padded_on_the_right(data, runs):
                for i, n in enumerate(batch["id"].tolist()))  # fmt: skip
 
 
-def test_generate_and_interactive(fairseq, data, runs, files, tmp_path):
-    checkpoint = runs["littlebird"][0] / "checkpoint_last.pt"
-    common = [data, "--task", "summarization", "--path", checkpoint, "--cpu", "--beam", 3, "--no-repeat-ngram-size", 2]
-    common += ["--min-len", 8, "--max-len-b", 12, "--length-penalty-kind", "gnmt", "--lenpen", 0.8]
+def test_generate_and_interactive(fairseq, summary_data, summarizers, summary_files, tmp_path):
+    checkpoint = summarizers["littlebird"][0] / "checkpoint_last.pt"
+    common = [summary_data, "--task", "summarization", "--path", checkpoint, "--cpu", "--beam", 3]
+    common += ["--no-repeat-ngram-size", 2, "--min-len", 8, "--max-len-b", 12]
+    common += ["--length-penalty-kind", "gnmt", "--lenpen", 0.8]
     done = fairseq("generate", *common, "--gen-subset", "test")
     found = dict(re.findall(r"^D-(\d+)\t\S+\t(.*)$", done.stdout, re.M))
     output = tmp_path / "out"
     options = "--beam 3 --no-repeat-ngram-size 2 --min-length 8 --max-length 12 --length-penalty-kind gnmt".split()
-    predict([f"{data}", "--path", f"{checkpoint}", "--output", f"{output}", *options, "--length-penalty", "0.8"])
+    options += ["--length-penalty", "0.8"]
+    predict([f"{summary_data}", "--path", f"{checkpoint}", "--output", f"{output}", *options])
     ours = [json.loads(line) for line in (output / "predictions.jsonl").read_text("utf-8").splitlines()]
     assert [record["id"] for record in ours] == [f"test {n}" for n in range(5)]
     assert [record["summary"] for record in ours] == [found[str(n)] for n in range(5)]
     for symbols in re.findall(r"^H-\d+\t\S+\t(.*)$", done.stdout, re.M):
         pairs = list(zip(symbols.split(), symbols.split()[1:], strict=False))
         assert len(pairs) >= 7 and len(set(pairs)) == len(pairs)
-    documents = [json.loads(line)["document"] for line in files["test"].read_text("utf-8").splitlines()]
+    documents = [json.loads(line)["document"] for line in summary_files["test"].read_text("utf-8").splitlines()]
     (tmp_path / "input").write_text("".join(f"{line}\n" for line in documents), "utf-8")
     done = fairseq("interactive", *common, "--input", tmp_path / "input", "--buffer-size", 5, "--batch-size", 5)
     assert dict(re.findall(r"^D-(\d+)\t\S+\t(.*)$", done.stdout, re.M)) == found
 
 
-def test_predictions_are_scored_and_shown(data, runs, tmp_path, capsys):
+def test_predictions_are_scored_and_shown(summary_data, summarizers, tmp_path, capsys):
     output = tmp_path / "out"
     options = ["--beam", "2", "--max-length", "10", "--html"]
-    predict([f"{data}", "--path", f"{runs['led'][0]}", "--output", f"{output}", *options])
+    predict([f"{summary_data}", "--path", f"{summarizers['led'][0]}", "--output", f"{output}", *options])
     assert "tokens (" in capsys.readouterr().out
-    paths = ["--gold", f"{data}/test.gold.jsonl", "--predictions", f"{output}/predictions.jsonl"]
+    paths = ["--gold", f"{summary_data}/test.gold.jsonl", "--predictions", f"{output}/predictions.jsonl"]
     evaluate(["--dataset", "rouge", *paths, "--json"])
     assert json.loads(capsys.readouterr().out)["missing"] == 0
     page = next((output / "html").glob("test_0*.html")).read_text("utf-8")
     shares = [float(share) for share in re.findall(r'<a href="#s\d+">([\d.]+) %</a>', page)]
     assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=0.5)
-    text = MappedItems(data / "test.text")[0].tobytes().decode()
+    text = MappedItems(summary_data / "test.text")[0].tobytes().decode()
     shown = re.search(r'<div id="document"[^>]*>(.*?)</div>', page, re.S)[1]
     assert re.sub(r"<[^>]*>", "", shown) == text
     assert "<script" not in page
 
 
-def test_a_program_gets_the_same_alone_and_together(runs, files):
-    documents = [json.loads(line)["document"] for line in files["test"].read_text("utf-8").splitlines()]
+def test_a_program_gets_the_same_alone_and_together(summarizers, summary_files):
+    documents = [json.loads(line)["document"] for line in summary_files["test"].read_text("utf-8").splitlines()]
     for model in SIZES:
-        summarizer = LittleBird.from_pretrained(runs[model][0])
+        summarizer = LittleBird.from_pretrained(summarizers[model][0])
         together = summarizer.summarize(documents, beam=3, max_length=12, progress=False)
         alone = [summarizer.summarize(document, beam=3, max_length=12) for document in documents]
         assert [s.text for s in together] == [s.text for s in alone]
         assert np.allclose([s.score for s in together], [s.score for s in alone], atol=1e-5)
 
 
-def test_a_model_begins_with_what_it_was_trained_with(trained, data, tmp_path):
-    trained(data, tmp_path, "led", 1, "--decoder-start", "<s>", "--disable-validation")
+def test_a_model_begins_with_what_it_was_trained_with(train_summarizer, summary_data, tmp_path):
+    train_summarizer(summary_data, tmp_path, "led", 1, "--decoder-start", "<s>", "--disable-validation")
     task = LittleBird.from_pretrained(tmp_path).task
     assert task.decoder_start == task.dictionary.bos()
-    done = trained(data, tmp_path, "led", 1, "--decoder-start", "<x>", status=2)
+    done = train_summarizer(summary_data, tmp_path, "led", 1, "--decoder-start", "<x>", status=2)
     assert "no '<x>' for --decoder-start" in done.stderr
 
 
-def test_folders_joined_by_colons_are_taken_in_turn(trained, logged, tiny, data, files, tmp_path):
-    other = prepared(tiny, tmp_path / "other", "--train", files["valid"])
-    done = trained(f"{data}:{other}", tmp_path / "run", "led", 6, "--batch-size", 20)
+def test_folders_joined_by_colons_are_taken_in_turn(
+    train_summarizer, logged, tiny, summary_data, summary_files, tmp_path
+):
+    other = prepared(tiny, tmp_path / "other", "--train", summary_files["valid"])
+    done = train_summarizer(f"{summary_data}:{other}", tmp_path / "run", "led", 6, "--batch-size", 20)
     epochs = {int(r["num_updates"]): int(r["epoch"]) for r in logged(done, "train_inner")}
     assert epochs == {1: 1, 2: 1, 3: 1, 4: 2, 5: 3, 6: 3}
 
@@ -212,33 +180,33 @@ LONG = {"id": "long", "document": "stone " * 200, "summary": "tower " * 40}
         (["--truncate-source", "--truncate-target"], ""),
     ],
 )
-def test_what_is_longer_than_the_model_is_told_or_cut(trained, tiny, files, tmp_path, more, line):
+def test_what_is_longer_than_the_model_is_told_or_cut(train_summarizer, tiny, summary_files, tmp_path, more, line):
     lines = [*records("long", 3), LONG]
     data = prepared(tiny, tmp_path / "data", "--train", write(tmp_path / "long.jsonl", lines))
-    done = trained(data, tmp_path / "run", "led", 1, "--disable-validation", *more, status=2 if line else 0)
+    done = train_summarizer(data, tmp_path / "run", "led", 1, "--disable-validation", *more, status=2 if line else 0)
     assert line in done.stderr
     if not line:
         assert '"train_bsz": "4"' in done.stdout
 
 
-def test_an_encoder_alone_is_refused(trained, fairseq, data, span_model, tmp_path, capsys):
-    own = [word for word in TRAINING if word != "--padding-insertion"]
-    done = fairseq("train", data, *own, "--arch", "littlebird_tiny", "--save-dir", tmp_path, status=2)
+def test_an_encoder_alone_is_refused(train_summarizer, fairseq, summary_data, span_model, tmp_path, capsys):
+    own = [*TASK, "--cpu", *TRAINING]
+    done = fairseq("train", summary_data, *own, "--arch", "littlebird_tiny", "--save-dir", tmp_path, status=2)
     assert "--arch littlebird_tiny is an encoder alone" in done.stderr
     with pytest.raises(SystemExit):
-        predict([f"{data}", "--path", f"{span_model}", "--output", f"{tmp_path}/out"])
+        predict([f"{summary_data}", "--path", f"{span_model}", "--output", f"{tmp_path}/out"])
     assert "an encoder alone, which writes no summaries" in capsys.readouterr().err
 
 
-def test_data_of_another_task_are_refused(tiny, runs, tmp_path, capsys):
+def test_data_of_another_task_are_refused(tiny, summarizers, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        predict([f"{tiny}/questions", "--path", f"{runs['led'][0]}", "--output", f"{tmp_path}/out"])
+        predict([f"{tiny}/questions", "--path", f"{summarizers['led'][0]}", "--output", f"{tmp_path}/out"])
     assert "a summarizer, but the folder is of another task" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [{"beam": 0}, {"no_repeat_ngram_size": -1}, {"max_length": 24}, {"beams": 2}])
-def test_options_that_make_no_sense_are_told(runs, options):
-    summarizer = LittleBird.from_pretrained(runs["led"][0])
+def test_options_that_make_no_sense_are_told(summarizers, options):
+    summarizer = LittleBird.from_pretrained(summarizers["led"][0])
     with pytest.raises(UserError):
         summarizer.summarize("stone bridge", **options)
     with pytest.raises(UserError, match="an empty document"):
@@ -248,17 +216,17 @@ def test_options_that_make_no_sense_are_told(runs, options):
     assert summarizer.summarize("stone " * 200, beam=1, truncate=True).tokens > 0
 
 
-def test_the_folder_is_the_same_for_any_number_of_workers_and_any_packing(tiny, files, data, tmp_path):
+def test_the_folder_is_the_same_for_any_number_of_workers_and_any_packing(tiny, summary_files, summary_data, tmp_path):
     packed = tmp_path / "train.jsonl"
-    packed.write_bytes(gzip.compress(files["train"].read_bytes()))
-    splits = ["--train", packed, "--valid", files["valid"], "--test", files["test"], "--workers", 2]
+    packed.write_bytes(gzip.compress(summary_files["train"].read_bytes()))
+    splits = ["--train", packed, "--valid", summary_files["valid"], "--test", summary_files["test"], "--workers", 2]
     other = prepared(tiny, tmp_path / "other", *splits)
-    for path in sorted(data.iterdir()):
+    for path in sorted(summary_data.iterdir()):
         assert path.read_bytes() == (other / path.name).read_bytes(), path.name
 
 
-def test_tables_and_parallel_text_give_the_same_tokens(tiny, files, data, tmp_path):
-    lines = [json.loads(line) for line in files["train"].read_text("utf-8").splitlines()]
+def test_tables_and_parallel_text_give_the_same_tokens(tiny, summary_files, summary_data, tmp_path):
+    lines = [json.loads(line) for line in summary_files["train"].read_text("utf-8").splitlines()]
     table = "".join(f'"{r["id"]}","{r["document"]}","{r["summary"][0]}"\n' for r in lines)
     (tmp_path / "train.csv").write_text("id,article,highlights\n" + table, "utf-8")
     for name, key in (("in", "document"), ("out", "summary")):
@@ -268,10 +236,10 @@ def test_tables_and_parallel_text_give_the_same_tokens(tiny, files, data, tmp_pa
     parallel = prepared(tiny, tmp_path / "parallel", "--parallel", "--train", tmp_path / "in", tmp_path / "out")
     for part in ("document", "summary", "text"):
         for folder in (table, parallel):
-            assert (folder / f"train.{part}.bin").read_bytes() == (data / f"train.{part}.bin").read_bytes()
+            assert (folder / f"train.{part}.bin").read_bytes() == (summary_data / f"train.{part}.bin").read_bytes()
 
 
-def test_truncation_is_counted(tiny, files, tmp_path, capsys):
+def test_truncation_is_counted(tiny, summary_files, tmp_path, capsys):
     lines = [{"id": 1, "document": "stone " * 60, "summary": "tower " * 30}, *records("some", 2)]
     path = write(tmp_path / "long.jsonl", lines)
     folder = prepared(tiny, tmp_path / "out", "--train", path, "--max-tokens", 50, "--max-summary-tokens", 20)
@@ -310,8 +278,8 @@ def test_bad_records_are_one_line_and_leave_nothing(tiny, tmp_path, capsys, line
         assert "1 empty ones left out, the first: " in capsys.readouterr().out
 
 
-def test_broken_gzip_and_files_of_different_lengths_are_one_line(tiny, files, tmp_path, capsys):
-    (tmp_path / "broken.gz").write_bytes(gzip.compress(files["train"].read_bytes())[:300])
+def test_broken_gzip_and_files_of_different_lengths_are_one_line(tiny, summary_files, tmp_path, capsys):
+    (tmp_path / "broken.gz").write_bytes(gzip.compress(summary_files["train"].read_bytes())[:300])
     (tmp_path / "in").write_text("a\nb\n")
     (tmp_path / "out").write_text("a\n")
     for words, line in (
@@ -325,9 +293,9 @@ def test_broken_gzip_and_files_of_different_lengths_are_one_line(tiny, files, tm
         assert not Path(tmp_path / "folder").exists()
 
 
-def test_documents_without_summaries_are_summarized(tiny, runs, tmp_path, capsys):
+def test_documents_without_summaries_are_summarized(tiny, summarizers, tmp_path, capsys):
     path = write(tmp_path / "test.jsonl", [{"id": "x", "document": "stone bridge."}])
     folder = prepared(tiny, tmp_path / "data", "--test", path)
     assert "test: without summaries" in capsys.readouterr().out
-    predict([f"{folder}", "--path", f"{runs['led'][0]}", "--output", f"{tmp_path}/out", "--beam", "1"])
+    predict([f"{folder}", "--path", f"{summarizers['led'][0]}", "--output", f"{tmp_path}/out", "--beam", "1"])
     assert json.loads((tmp_path / "out" / "predictions.jsonl").read_text("utf-8"))["id"] == "x"

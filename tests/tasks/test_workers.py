@@ -34,6 +34,7 @@ SPANS = f"{LM} recurring_span_selection --sample-break-mode complete --shorten-m
 QA = "--task question_answering --criterion question_answering"
 CLASSES = "--task littlebird_sentence_prediction --criterion"
 DISTILLED = "--criterion littlebird_distillation --teacher-path teacher"
+SUMMARIES = "summaries --task summarization --criterion label_smoothed_cross_entropy --label-smoothing 0.1"
 ETC = "--arch bigbird_etc_tiny --global-tokens 6 --local-radius 8"
 CASES = {
     "littlebird_masked_lm": f"{LM} littlebird_masked_lm --criterion masked_lm --padding-insertion {LITTLEBIRD}",
@@ -56,6 +57,10 @@ CASES = {
     "numbers": f"numbers {CLASSES} sentence_prediction --regression-target --num-classes 1 {LITTLEBIRD}",
     "no pack": f"{LM} littlebird_masked_lm --criterion masked_lm --arch littlebird_tiny --pack-size 0",
     "bigbird_etc, hotpotqa": f"hotpotqa {QA} {ETC}",
+    "summarization, LED": f"{SUMMARIES} --arch led_tiny --attention-window 16 --max-positions 64",
+    "summarization, LittleBird": f"{SUMMARIES} --padding-insertion {LITTLEBIRD.replace('_tiny', '_seq2seq_tiny')}",
+    "summarization, BigBird-RoBERTa": f"{SUMMARIES} --arch bigbird_roberta_tiny --block-size 4 --max-positions 64",
+    "summarization, BigBird-Pegasus": f"{SUMMARIES} --arch bigbird_pegasus_tiny --block-size 4 --max-positions 64",
 }
 EXACT = {"rtol": 1e-6, "atol": 1e-6}
 WORDS = {"night": "night train clock tower", "river": "river port old harbour", "mine": "salt mine paper mill"}
@@ -82,6 +87,11 @@ def data(tiny, teacher, data_dir, in_simplified_format, tmp_path_factory):
         path = folder / f"{kind}.jsonl"
         path.write_text("".join(json.dumps(record) + "\n" for record in records))
         prepare(["classification", "--train", f"{path}", *words, "--max-tokens", "64", "--destdir", f"{folder / kind}"])
+    summarized = [{"document": line["text"] * 2, "summary": line["text"]} for line in records]
+    path = folder / "summaries.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in summarized))
+    sizes = ["--max-tokens", "60", "--max-summary-tokens", "16"]
+    prepare(["summarization", "--train", f"{path}", *words, *sizes, "--destdir", f"{folder / 'summaries'}"])
     shutil.copytree(tiny / "classes" / "input0", folder / "numbers" / "input0")
     (folder / "numbers" / "label").mkdir()
     lines = (tiny / "label.train").read_text().splitlines()
