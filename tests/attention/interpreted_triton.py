@@ -211,10 +211,10 @@ class TestDropout:
 def operands(tools, dropout_p, dtype=torch.float32):
     inputs, b = case(tools, "less than a block", dtype)
     slopes = torch.stack(inputs["slopes"].coefficients()).detach().requires_grad_()
-    places, extent = fused._places(inputs["q"], inputs["positions"], inputs["padding_mask"])
+    where, extent = fused.places(inputs["q"], inputs["positions"], inputs["padding_mask"])
     seed = torch.tensor([7]) if dropout_p else None
     tensors = [inputs[n].requires_grad_() for n in NAMES]
-    return *tensors, slopes, places, extent, seed, b, dropout_p
+    return *tensors, slopes, where, extent, seed, b, dropout_p
 
 
 @pytest.mark.parametrize("dropout_p", [0.0, 0.2])

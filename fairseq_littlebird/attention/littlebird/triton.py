@@ -14,8 +14,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fairseq_littlebird.attention.littlebird import triton_kernels as kernels
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
+from fairseq_littlebird.attention.littlebird.kernels.forward import forward_kernel
+from fairseq_littlebird.attention.littlebird.kernels.keys_backward import (
+    far_keys_backward_kernel,
+    window_keys_backward_kernel,
+)
+from fairseq_littlebird.attention.littlebird.kernels.places import places
+from fairseq_littlebird.attention.littlebird.kernels.queries_backward import queries_backward_kernel
+from fairseq_littlebird.attention.littlebird.kernels.strides import alike, as_result, empty_as_result, of_sequences
 
 BLOCK_SIZES = (16, 32, 64, 128)
 MAX_HEAD_WIDTH = 128
@@ -27,7 +34,7 @@ TYPES = {
 }
 MIN_CAPABILITY = (8, 0)
 CHUNK = 1024  # queries a program sums gradients of far keys over
-INTERPRETED = not isinstance(kernels.forward_kernel, triton.JITFunction)  # TRITON_INTERPRET=1: on any device, slowly
+INTERPRETED = not isinstance(forward_kernel, triton.JITFunction)  # TRITON_INTERPRET=1: on any device, slowly
 
 
 def triton_unpack_window_attention(
@@ -49,10 +56,10 @@ def triton_unpack_window_attention(
     """
     tensors = [t.to(q.dtype) for t in (q, k, v, pack_k, pack_v)]
     coefficients = None if slopes is None else torch.stack(slopes.coefficients())
-    places, extent = _places(q, positions, padding_mask)
+    where, extent = places(q, positions, padding_mask)
     # a tensor, so that the device is not waited for
     seed = torch.randint(2**62, (1,), device=q.device) if dropout_p > 0 else None
-    result: Tensor = _forward(*tensors, coefficients, places, extent, seed, block_size, dropout_p)[0]
+    result: Tensor = _forward(*tensors, coefficients, where, extent, seed, block_size, dropout_p)[0]
     return result
 
 
@@ -114,42 +121,6 @@ def _constants(q: Tensor, block_size: int, dropout_p: float, tile: Tiles) -> dic
     }
 
 
-def _stride(positions: Tensor) -> int:
-    """From one sequence to the next; 0 where all share their positions."""
-    return positions.shape[1] if positions.shape[0] > 1 else 0
-
-
-def _alike(q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
-    """q, k and v with the same strides, and rows without gaps; copied only where they are not so already."""
-    if q.stride() == k.stride() == v.stride() and q.stride(-1) == 1:
-        return [q, k, v]
-    return [_as_result(t) for t in (q, k, v)]
-
-
-def _as_result(t: Tensor) -> Tensor:
-    """<float>[B, H, L, D], in memory [B, L, H, D]."""
-    return t.transpose(1, 2).contiguous().transpose(1, 2)
-
-
-def _empty_as_result(t: Tensor) -> Tensor:
-    B, H, L, D = t.shape
-    return t.new_empty(B, L, H, D).transpose(1, 2)
-
-
-def _places(q: Tensor, positions: Tensor | None, padding_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Where tokens stand, <float32 or wider>[B or 1, L], padding nowhere; and what is not padding, <int32>[B, 2].
-
-    The latter is the first unpadded token and one past the last, None if nothing is padded.
-    """
-    index = torch.arange(q.shape[2], device=q.device)[None]
-    places = (index if positions is None else positions).to(torch.promote_types(q.dtype, torch.float32))
-    if padding_mask is None:
-        return places.contiguous(), None
-    first = index.masked_fill(padding_mask, q.shape[2]).amin(dim=1)
-    end = (index + 1).masked_fill(padding_mask, 0).amax(dim=1)
-    return places.masked_fill(padding_mask, kernels.NOWHERE.value), torch.stack([first, end], dim=1).int()
-
-
 @torch.library.custom_op(
     "fairseq_littlebird::unpack_window",
     mutates_args=(),
@@ -171,23 +142,23 @@ def _forward(
 ) -> tuple[Tensor, Tensor]:
     """The result <float>[B, H, L, D] and log-sums of the scores, of base 2, <float32 or wider>[B, H, L]."""
     B, H, L, D = q.shape
-    q, k, v = _alike(q, k, v)
+    q, k, v = alike(q, k, v)
     far_k, far_v = torch.cat([pack_k, k[:, :, :block_size]], dim=2), torch.cat([pack_v, v[:, :, :block_size]], dim=2)
     tile = tiles(D, block_size, q.dtype.itemsize)["forward"]
-    result = _empty_as_result(q)
+    result = empty_as_result(q)
     log_sum = q.new_empty(B, H, L, dtype=torch.promote_types(q.dtype, torch.float32))
     with torch.cuda.device_of(q):
-        kernels.forward_kernel[(triton.cdiv(L, tile.queries), B * H)](
+        forward_kernel[(triton.cdiv(L, tile.queries), B * H)](
             q, k, v, far_k, far_v, slopes, positions, extent, seed, result, log_sum,
-            *q.stride()[:3], _stride(positions), H, L, pack_k.shape[2], far_k.shape[2], D**-0.5, 1 / (1 - dropout_p),
-            **_constants(q, block_size, dropout_p, tile),
+            *q.stride()[:3], of_sequences(positions), H, L, pack_k.shape[2], far_k.shape[2], D**-0.5,
+            1 / (1 - dropout_p), **_constants(q, block_size, dropout_p, tile),
         )  # fmt: skip
     return result, log_sum
 
 
 @_forward.register_fake
 def _(q: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    return _empty_as_result(q), q.new_empty(q.shape[:3], dtype=torch.promote_types(q.dtype, torch.float32))
+    return empty_as_result(q), q.new_empty(q.shape[:3], dtype=torch.promote_types(q.dtype, torch.float32))
 
 
 @torch.library.custom_op(
@@ -216,27 +187,27 @@ def _backward(
     """Gradients of q, k, v, pack_k, pack_v and of the slopes, <float>[3, H] (of nothing, if there are none)."""
     (B, H, L, D), S, b = q.shape, pack_k.shape[2], block_size
     F = S + min(b, L)
-    grad, result = _as_result(grad), _as_result(result)
-    q, k, v = _alike(q, k, v)
+    grad, result = as_result(grad), as_result(result)
+    q, k, v = alike(q, k, v)
     far_k, far_v = torch.cat([pack_k, k[:, :, :b]], dim=2), torch.cat([pack_v, v[:, :, :b]], dim=2)
     tile = tiles(D, b, q.dtype.itemsize)
     chunks, query_tiles = triton.cdiv(L, CHUNK), triton.cdiv(L, tile["queries"].queries)
-    dq, dk, dv = (_empty_as_result(t) for t in (q, k, v))
+    dq, dk, dv = (empty_as_result(t) for t in (q, k, v))
     dfar_k, dfar_v = torch.empty(2, chunks, B, H, F, D, dtype=log_sum.dtype, device=q.device)
     dslopes = log_sum.new_empty(B, H, query_tiles, 3)
     delta = torch.empty_like(log_sum)
     given = (slopes, positions, extent, seed)
-    sizes = (*q.stride()[:3], _stride(positions), H, L, S, F, D**-0.5, 1 / (1 - dropout_p))
+    sizes = (*q.stride()[:3], of_sequences(positions), H, L, S, F, D**-0.5, 1 / (1 - dropout_p))
     of_queries, of_keys = (_constants(q, b, dropout_p, tile[name]) for name in ("queries", "keys"))
     with torch.cuda.device_of(q):
-        kernels.queries_backward_kernel[(query_tiles, B * H)](
+        queries_backward_kernel[(query_tiles, B * H)](
             q, k, v, far_k, far_v, *given, result, log_sum, grad, delta, dq, dslopes, *sizes, **of_queries
         )
-        kernels.far_keys_backward_kernel[(triton.cdiv(F, tile["keys"].keys), chunks, B * H)](
+        far_keys_backward_kernel[(triton.cdiv(F, tile["keys"].keys), chunks, B * H)](
             q, far_k, far_v, *given, log_sum, grad, delta, dfar_k, dfar_v, *sizes, **of_keys, CHUNK=CHUNK
         )
         if b < L:
-            kernels.window_keys_backward_kernel[(triton.cdiv(L - b, tile["keys"].keys), B * H)](
+            window_keys_backward_kernel[(triton.cdiv(L - b, tile["keys"].keys), B * H)](
                 q, k, v, *given, log_sum, grad, delta, dk, dv, *sizes, **of_keys
             )
     dpack_k, dglobal_k = dfar_k.sum(dim=0).split([S, F - S], dim=2)
@@ -252,7 +223,7 @@ def _(grad: Tensor, result: Tensor, log_sum: Tensor, *inputs: Any) -> tuple[Tens
     q, k, v, pack_k, pack_v, slopes = inputs[:6]
     dpack = (torch.empty_like(t, memory_format=torch.contiguous_format) for t in (pack_k, pack_v))
     dslopes = log_sum.new_empty(0) if slopes is None else torch.empty_like(slopes)
-    return *(_empty_as_result(t) for t in (q, k, v)), *dpack, dslopes
+    return *(empty_as_result(t) for t in (q, k, v)), *dpack, dslopes
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -1,0 +1,133 @@
+"""The fused kernels compiled for compute capability 9.0, which needs no device: what they take of it.
+
+    python scripts/experiments/kernel_figures.py
+
+For every kernel and kind of arguments: registers and bytes of stack a thread, bytes of shared memory a program, all
+instructions, and those of each loop that multiplies matrices, outer ones without their inner ones.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # of a checkout that is not installed
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from fairseq_littlebird.attention.littlebird import triton as fused
+from fairseq_littlebird.attention.littlebird.kernels.forward import forward_kernel
+from fairseq_littlebird.attention.littlebird.kernels.keys_backward import (
+    far_keys_backward_kernel,
+    window_keys_backward_kernel,
+)
+from fairseq_littlebird.attention.littlebird.kernels.queries_backward import queries_backward_kernel
+
+KERNELS = (
+    ("forward", forward_kernel),
+    ("queries", queries_backward_kernel),
+    ("keys", far_keys_backward_kernel),
+    ("keys", window_keys_backward_kernel),
+)
+
+
+class Kind(NamedTuple):
+    """What a kernel is compiled for."""
+
+    dtype: torch.dtype
+    D: int
+    b: int
+    dropout_p: float
+    optional: bool  # slopes and padding are there
+
+
+KINDS = (
+    Kind(torch.bfloat16, 64, 64, 0.0, True),
+    Kind(torch.bfloat16, 64, 64, 0.1, True),
+    Kind(torch.bfloat16, 128, 128, 0.1, True),
+    Kind(torch.float32, 64, 64, 0.1, True),
+)
+
+
+def compiled(kernel: Any, name: str, kind: Kind, ones: tuple[str, ...] = ()) -> Any:
+    """A kernel as a device of compute capability 9.0 would get it; arguments of 1 are constants to Triton."""
+    q = torch.empty(1, 1, 1, kind.D, dtype=kind.dtype, device="meta")
+    tile = fused.tiles(kind.D, kind.b, kind.dtype.itemsize)[name]
+    constants = fused._constants(q, kind.b, kind.dropout_p, tile) | {"CHUNK": fused.CHUNK}
+    options = {option: constants.pop(option) for option in ("num_warps", "num_stages", "enable_fp_fusion")}
+    of_inputs = {torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.float32: "*fp32"}[kind.dtype]
+    types = dict.fromkeys(("slopes_ptr", "positions_ptr", "log_sum_ptr", "delta_ptr", "dslopes_ptr"), "*fp32")
+    types |= {"dfar_k_ptr": "*fp32", "dfar_v_ptr": "*fp32", "extent_ptr": "*i32", "seed_ptr": "*i64"}
+    types |= {"scale": "fp32", "keep_scale": "fp32"}
+    absent = {"seed_ptr"} if not kind.dropout_p else set()
+    absent |= set() if kind.optional else {"slopes_ptr", "extent_ptr"}
+    signature, given, aligned = {}, {}, {}
+    for index, argument in enumerate(kernel.arg_names):
+        if argument in constants or argument in absent or argument in ones:
+            signature[argument] = "constexpr"
+            given[argument] = 1 if argument in ones else constants.get(argument)
+            continue
+        signature[argument] = types.get(argument, of_inputs if argument.endswith("_ptr") else "i32")
+        if argument.endswith(("_ptr", "_stride")):
+            aligned[(index,)] = [["tt.divisibility", 16]]
+    source = ASTSource(kernel, signature, given, aligned)
+    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
+
+
+def inspected(binary: Any, option: str) -> str:
+    """What cuobjdump says of compiled code."""
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernel.cubin"
+        path.write_bytes(binary.asm["cubin"])
+        return subprocess.run([tool, option, path], capture_output=True, text=True, check=True).stdout
+
+
+def usage(binary: Any) -> tuple[int, int]:
+    """Registers and bytes of stack a thread: where there is a stack, registers were spilled."""
+    listing = inspected(binary, "-res-usage")
+    return tuple(int(re.search(rf"{name}:(\d+)", listing)[1]) for name in ("REG", "STACK"))
+
+
+def instructions(binary: Any) -> tuple[int, list[int]]:
+    """All of them, and those of each loop that multiplies matrices, its inner loops left out."""
+    code = re.findall(r"^\s+/\*([0-9a-f]{4,})\*/\s+(.*?);", inspected(binary, "-sass"), re.MULTILINE)
+    places = {int(place, 16): number for number, (place, _) in enumerate(code)}
+    loops = []
+    for number, (_, text) in enumerate(code):
+        branch = re.search(r"\bBRA\b.*?0x([0-9a-f]+)", text)
+        if branch and places.get(int(branch[1], 16), number) < number:
+            loops.append((places[int(branch[1], 16)], number))
+    sizes = []
+    for begin, end in loops:
+        inner = {n for first, last in loops if begin <= first and last < end for n in range(first, last + 1)}
+        own = [code[n][1] for n in range(begin, end + 1) if n not in inner]
+        if any("MMA" in text for text in own):
+            sizes.append(len(own))
+    return sum("NOP" not in text for _, text in code), sizes
+
+
+def main() -> None:
+    print(f"triton {triton.__version__}")
+    print(f"{'':>28} {'registers':>9} {'stack':>6} {'shared':>7} {'instructions':>12}  of loops")
+    for kind in KINDS:
+        print(f"{str(kind.dtype)[6:]}, D = {kind.D}, b = {kind.b}{', dropout' if kind.dropout_p else ''}")
+        for name, kernel in KERNELS:
+            binary = compiled(kernel, name, kind)
+            registers, stack = usage(binary)
+            total, loops = instructions(binary)
+            label = kernel.__name__.removesuffix("_kernel")
+            of_loops = " ".join(map(str, loops))
+            memory = binary.metadata.shared
+            print(f"{label:>28} {registers:>9} {stack:>6} {memory:>7} {total:>12}  {of_loops}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
