@@ -24,17 +24,26 @@ from triton.compiler import ASTSource
 
 from fairseq_littlebird.attention.littlebird import triton as fused
 from fairseq_littlebird.attention.littlebird.kernels.forward import forward_kernel
-from fairseq_littlebird.attention.littlebird.kernels.keys_backward import (
-    far_keys_backward_kernel,
-    window_keys_backward_kernel,
-)
+from fairseq_littlebird.attention.littlebird.kernels.keys_backward import PACKED, WINDOW, ZERO, keys_backward_kernel
 from fairseq_littlebird.attention.littlebird.kernels.queries_backward import queries_backward_kernel
+from fairseq_littlebird.attention.littlebird.kernels.strides import in_units
 
-KERNELS = (
-    ("forward", forward_kernel),
-    ("queries", queries_backward_kernel),
-    ("keys", far_keys_backward_kernel),
-    ("keys", window_keys_backward_kernel),
+
+class Variant(NamedTuple):
+    """A kernel, what it is called, whose tiles it has, and constants of its own."""
+
+    title: str
+    kernel: Any
+    tiles: str
+    constants: dict[str, int] = {}
+
+
+VARIANTS = (
+    Variant("forward", forward_kernel, "forward"),
+    Variant("queries, backward", queries_backward_kernel, "queries"),
+    Variant("packed keys, backward", keys_backward_kernel, "keys", {"KEYS": PACKED.value}),
+    Variant("keys of block 0, backward", keys_backward_kernel, "keys", {"KEYS": ZERO.value}),
+    Variant("window keys, backward", keys_backward_kernel, "keys", {"KEYS": WINDOW.value}),
 )
 
 
@@ -56,26 +65,29 @@ KINDS = (
 )
 
 
-def compiled(kernel: Any, name: str, kind: Kind, ones: tuple[str, ...] = ()) -> Any:
-    """A kernel as a device of compute capability 9.0 would get it; arguments of 1 are constants to Triton."""
-    q = torch.empty(1, 1, 1, kind.D, dtype=kind.dtype, device="meta")
-    tile = fused.tiles(kind.D, kind.b, kind.dtype.itemsize)[name]
-    constants = fused._constants(q, kind.b, kind.dropout_p, tile) | {"CHUNK": fused.CHUNK}
+def compiled(variant: Variant, kind: Kind) -> Any:
+    """A kernel as a device of compute capability 9.0 would get it."""
+    kernel = variant.kernel
+    q = torch.empty(1, 2, 1, kind.D, dtype=kind.dtype, device="meta")
+    tile = fused.tiles(kind.D, kind.b, kind.dtype.itemsize)[variant.tiles]
+    unit, _ = in_units(q)
+    constants = fused._constants(q, kind.b, kind.dropout_p, tile, unit) | variant.constants
     options = {option: constants.pop(option) for option in ("num_warps", "num_stages", "enable_fp_fusion")}
     of_inputs = {torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.float32: "*fp32"}[kind.dtype]
-    types = dict.fromkeys(("slopes_ptr", "positions_ptr", "log_sum_ptr", "delta_ptr", "dslopes_ptr"), "*fp32")
-    types |= {"dfar_k_ptr": "*fp32", "dfar_v_ptr": "*fp32", "extent_ptr": "*i32", "seed_ptr": "*i64"}
-    types |= {"scale": "fp32", "keep_scale": "fp32"}
-    absent = {"seed_ptr"} if not kind.dropout_p else set()
+    types = dict.fromkeys(("slopes_ptr", "places_ptr", "log_sum_ptr", "delta_ptr", "dslopes_ptr"), "*fp32")
+    types |= {"extent_ptr": "*i32", "words_ptr": "*i64", "scale": "fp32", "keep_scale": "fp32"}
+    if variant.constants.get("KEYS") in (PACKED.value, ZERO.value):
+        types |= {"dk_ptr": "*fp32", "dv_ptr": "*fp32"}
+    absent = set() if kind.dropout_p else {"words_ptr"}
+    absent |= set() if kind.dtype.itemsize == 2 else {"rest_ptr"}
     absent |= set() if kind.optional else {"slopes_ptr", "extent_ptr"}
     signature, given, aligned = {}, {}, {}
-    for index, argument in enumerate(kernel.arg_names):
-        if argument in constants or argument in absent or argument in ones:
-            signature[argument] = "constexpr"
-            given[argument] = 1 if argument in ones else constants.get(argument)
+    for index, name in enumerate(kernel.arg_names):
+        if name in constants or name in absent:
+            signature[name], given[name] = "constexpr", constants.get(name)
             continue
-        signature[argument] = types.get(argument, of_inputs if argument.endswith("_ptr") else "i32")
-        if argument.endswith(("_ptr", "_stride")):
+        signature[name] = types.get(name, of_inputs if name.endswith("_ptr") else "i32")
+        if name.endswith("_ptr"):
             aligned[(index,)] = [["tt.divisibility", 16]]
     source = ASTSource(kernel, signature, given, aligned)
     return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
@@ -119,14 +131,13 @@ def main() -> None:
     print(f"{'':>28} {'registers':>9} {'stack':>6} {'shared':>7} {'instructions':>12}  of loops")
     for kind in KINDS:
         print(f"{str(kind.dtype)[6:]}, D = {kind.D}, b = {kind.b}{', dropout' if kind.dropout_p else ''}")
-        for name, kernel in KERNELS:
-            binary = compiled(kernel, name, kind)
+        for variant in VARIANTS:
+            binary = compiled(variant, kind)
             registers, stack = usage(binary)
             total, loops = instructions(binary)
-            label = kernel.__name__.removesuffix("_kernel")
             of_loops = " ".join(map(str, loops))
             memory = binary.metadata.shared
-            print(f"{label:>28} {registers:>9} {stack:>6} {memory:>7} {total:>12}  {of_loops}", flush=True)
+            print(f"{variant.title:>28} {registers:>9} {stack:>6} {memory:>7} {total:>12}  {of_loops}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,21 @@ MASKED_COST = tl.constexpr(-MASKED)
 FLOOR = tl.constexpr(-1e20)  # where a row's maximum starts: so far above MASKED that a masked key's weight is 0
 ABSENT = tl.constexpr(1e20)  # log-sum of a row that is no row: all its weights are 0 in the backward pass
 NOWHERE = tl.constexpr(1e10)  # position of padding
+WHOLE = tl.constexpr(128)  # places are a multiple of it, so that no tile of them ends early
+# numbers that a kernel is not compiled anew for: lengths change with every batch
+SIZES = (
+    "batch_stride",
+    "head_stride",
+    "row_stride",
+    "pack_batch_stride",
+    "pack_head_stride",
+    "pack_row_stride",
+    "place_stride",
+    "H",
+    "L",
+    "S",
+    "chunk",
+)
 
 
 @triton.jit
@@ -21,22 +36,40 @@ def dot(a, b, OPERAND: tl.constexpr, PRECISION: tl.constexpr):
 
 
 @triton.jit
-def load_rows(pointer, row, stride, column, end, D: tl.constexpr):
-    """<float>[rows, columns] of a matrix of width D; 0 from the row ``end`` on."""
-    inside = (row < end)[:, None] & (column < D)[None, :]
-    return tl.load(pointer + row.to(tl.int64)[:, None] * stride + column[None, :], mask=inside, other=0.0)
+def tile_and_row(tiles):
+    """Which tile of which sequence and head: grids have one dimension, as the others end at 65,535."""
+    return tl.program_id(0) % tiles, tl.program_id(0) // tiles
 
 
 @triton.jit
-def store_rows(pointer, row, stride, column, end, D: tl.constexpr, value):
-    inside = (row < end)[:, None] & (column < D)[None, :]
+def start_of(batch, head, batch_stride, head_stride, UNIT: tl.constexpr):
+    """Where a sequence and head begins. UNIT tells the compiler how far rows are aligned."""
+    return (batch.to(tl.int64) * batch_stride + head.to(tl.int64) * head_stride) * UNIT
+
+
+@triton.jit
+def start_of_result(batch, head, L, H, D: tl.constexpr):
+    """The same in [B, L, H, D]."""
+    return batch.to(tl.int64) * L * H * D + head * D
+
+
+@triton.jit
+def load_rows(pointer, row, stride, column, inside, D: tl.constexpr):
+    """<float>[rows, columns] of a matrix of width D; 0 but ``inside``."""
+    mask = inside[:, None] & (column < D)[None, :]
+    return tl.load(pointer + row.to(tl.int64)[:, None] * stride + column[None, :], mask=mask, other=0.0)
+
+
+@triton.jit
+def store_rows(pointer, row, stride, column, inside, D: tl.constexpr, value):
+    mask = inside[:, None] & (column < D)[None, :]
     place = pointer + row.to(tl.int64)[:, None] * stride + column[None, :]
-    tl.store(place, value.to(pointer.dtype.element_ty), mask=inside)
+    tl.store(place, value.to(pointer.dtype.element_ty), mask=mask)
 
 
 @triton.jit
 def slopes_of(pointer, head, H, BLOCK: tl.constexpr, WIDE: tl.constexpr):
-    """α, β, γ and the bias of packed keys, all of base 2."""
+    """α, β, γ and the cost of packed keys, all of base 2."""
     if pointer is None:
         alpha = tl.full((), 0, WIDE)
         beta = tl.full((), 0, WIDE)
@@ -61,45 +94,38 @@ def extent_of(pointer, batch, L):
 
 
 @triton.jit
-def reach(extent_ptr, batch, begin, L, S, F, BLOCK: tl.constexpr, M: tl.constexpr, N: tl.constexpr):
-    """Where the far keys of M queries end, and the tokens past block 0 that they see; nothing for padding alone."""
+def places_of(pointer, token, L):
+    """Where tokens stand and what they cost; those past the last stand nowhere."""
+    return tl.load(pointer + token), tl.load(pointer + tl.cdiv(L, WHOLE) * WHOLE + token)
+
+
+@triton.jit
+def is_token(token, position, L, PADDED: tl.constexpr):
+    """Which tokens are there and not padding."""
+    if PADDED:
+        return position < NOWHERE
+    return token < L
+
+
+@triton.jit
+def packed_cost(slot, S, pack):
+    return tl.where(slot < S, pack, MASKED_COST)
+
+
+@triton.jit
+def window_of(extent_ptr, batch, begin, L, S, BLOCK: tl.constexpr, M: tl.constexpr):
+    """What M queries past block 0 see besides packed keys, by kind; those of block 0 have all in their own range.
+
+    Returns where packed keys end, where block 0 ends, the begin and end of the blocks at either side (the own block
+    left out of the count) and of the own range; all is empty for padding alone.
+    """
     live, end = extent_of(extent_ptr, batch, L)
     asked = (begin < end) & (begin + M > live)
-    block = begin // BLOCK
-    far_end = tl.where(asked, tl.where(live < BLOCK, F, S), 0)
-    window = tl.maximum(tl.maximum(block - 1, 1) * BLOCK, live // N * N)
-    return far_end, window, tl.where(asked, tl.minimum((block + 2) * BLOCK, end), 0)
-
-
-@triton.jit
-def positions_of(pointer, token, L):
-    return tl.load(pointer + token, mask=(token >= 0) & (token < L), other=NOWHERE)
-
-
-@triton.jit
-def far_keys(slot, S, L, F, alpha, pack, positions_ptr):
-    """w, p, c of far keys, and what the query of token 0 pays in place of a distance."""
-    token = slot - S
-    position = positions_of(positions_ptr, token, L)
-    masked = (token >= 0) & (position >= NOWHERE) | (slot >= F)
-    cost = tl.where(token < 0, pack, tl.where(token == 0, alpha, 0.0))
-    first = tl.where(token < 0, 0.0, tl.where(token == 0, -alpha, alpha))
-    moving = token > 0
-    return tl.where(moving, 1.0, 0.0), tl.where(moving, position, 0.0), tl.where(masked, MASKED_COST, cost), first
-
-
-@triton.jit
-def window_keys(token, L, positions_ptr):
-    """p and c of tokens past block 0."""
-    position = positions_of(positions_ptr, token, L)
-    return position, tl.where(position >= NOWHERE, MASKED_COST, 0.0)
-
-
-@triton.jit
-def biased(products, r, cost, first, is_first, beta, gamma, HAS_SLOPES: tl.constexpr):
-    """Scores minus bias; all arguments broadcast to <float>[queries, keys], or to its transpose."""
-    if HAS_SLOPES:
-        scores = products - (tl.where(is_first, first, tl.where(r > 0, beta, -gamma) * r) + cost)
-    else:
-        scores = products - cost
-    return scores
+    own = begin // BLOCK * BLOCK
+    first = own == 0
+    packed_end = tl.where(asked, S, 0)
+    zero_end = tl.where(asked & (own > 0), tl.minimum(BLOCK, end), 0)
+    beside = tl.maximum(own - BLOCK, BLOCK)
+    beside_end = tl.where(asked & (own > 0), tl.maximum(tl.minimum(own + 2 * BLOCK, end) - BLOCK, own), 0)
+    own_end = tl.where(asked, tl.minimum(tl.where(first, 2 * BLOCK, own + BLOCK), end), 0)
+    return packed_end, zero_end, beside, beside_end, own, own_end

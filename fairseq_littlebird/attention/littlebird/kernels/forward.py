@@ -8,89 +8,137 @@ import triton.language as tl
 from fairseq_littlebird.attention.littlebird.kernels.common import (
     ABSENT,
     FLOOR,
-    LOG2_E,
     NOWHERE,
-    biased,
+    SIZES,
     dot,
-    far_keys,
+    is_token,
     load_rows,
-    positions_of,
-    reach,
+    packed_cost,
+    places_of,
     slopes_of,
+    start_of,
+    start_of_result,
     store_rows,
-    window_keys,
+    tile_and_row,
+    window_of,
 )
 from fairseq_littlebird.attention.littlebird.kernels.dropout import is_kept, row_words
+from fairseq_littlebird.attention.littlebird.kernels.scores import (
+    packed_scores,
+    side_scores,
+    token_scores,
+    zero_scores,
+)
 
 
 @triton.jit
 def softmax_step(
-    scores, v, maximum, total, acc, words, slot, THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr
-):
+    scores, v, maximum, total, acc, low, high, slot,
+    THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     """Online softmax: takes N more keys into a row's maximum, its sum of weights and its weighted values."""
     new = tl.maximum(maximum, tl.max(scores, axis=1))
     shrink = tl.exp2(maximum - new)
     p = tl.exp2(scores - new[:, None])
     total = total * shrink + tl.sum(p, axis=1)
     if THRESHOLD > 0:
-        p = tl.where(is_kept(words[:, None], slot[None, :], THRESHOLD), p, 0.0)
+        p = tl.where(is_kept(low[:, None], high[:, None], slot[None, :], THRESHOLD), p, 0.0)
     acc = acc * shrink[:, None] + dot(p.to(v.dtype), v, OPERAND, PRECISION)
     return new, total, acc
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def forward_kernel(
-    q_ptr, k_ptr, v_ptr, far_k_ptr, far_v_ptr, slopes_ptr, positions_ptr, extent_ptr, seed_ptr,
-    result_ptr, log_sum_ptr, batch_stride, head_stride, row_stride, position_stride, H, L, S, F, scale, keep_scale,
-    D: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, N: tl.constexpr, WIDTH: tl.constexpr,
+    q_ptr, k_ptr, v_ptr, pack_k_ptr, pack_v_ptr, slopes_ptr, places_ptr, extent_ptr, words_ptr,
+    result_ptr, rest_ptr, log_sum_ptr, batch_stride, head_stride, row_stride,
+    pack_batch_stride, pack_head_stride, pack_row_stride, place_stride, H, L, S, scale, keep_scale,
+    D: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, N: tl.constexpr, WIDTH: tl.constexpr, UNIT: tl.constexpr,
     THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
-    """M queries of a head: their result and log-sums. Grid (Z, B · H)."""
-    row = tl.program_id(1)
+    """M queries of a head: their result, what its rounding left out (where ``rest`` is given), and log-sums.
+
+    Grid (B · H · Z,).
+    """
+    tile, row = tile_and_row(tl.cdiv(L, M))
     batch, head = row // H, row % H
-    begin = tl.program_id(0) * M
+    begin = tile * M
     query, column = begin + tl.arange(0, M), tl.arange(0, WIDTH)
     alpha, beta, gamma, pack = slopes_of(slopes_ptr, head, H, BLOCK, WIDE)
-    far_end, window, window_end = reach(extent_ptr, batch, begin, L, S, F, BLOCK, M, N)
+    packed_end, zero_end, beside, beside_end, own, own_end = window_of(extent_ptr, batch, begin, L, S, BLOCK, M)
+    HAS_SLOPES: tl.constexpr = slopes_ptr is not None
+    PADDED: tl.constexpr = extent_ptr is not None
 
-    sequence = batch.to(tl.int64) * position_stride
-    base = batch.to(tl.int64) * batch_stride + head.to(tl.int64) * head_stride
-    far = row.to(tl.int64) * F * D
-    q = load_rows(q_ptr + base, query, row_stride, column, L, D)
-    p_query = positions_of(positions_ptr + sequence, query, L)
-    is_first = (query == 0)[:, None]
-    words = query
+    places = places_ptr + batch.to(tl.int64) * place_stride
+    base = start_of(batch, head, batch_stride, head_stride, UNIT)
+    pack_base = start_of(batch, head, pack_batch_stride, pack_head_stride, UNIT)
+    stride, pack_stride = row_stride * UNIT, pack_row_stride * UNIT
+    q = load_rows(q_ptr + base, query, stride, column, query < L, D)
+    p_query, _ = places_of(places, query, L)
+    low, high = query, query
     if THRESHOLD > 0:
-        words = row_words(seed_ptr, query, row)
+        low, high = row_words(words_ptr + row.to(tl.int64) * L, query, L)
     maximum, total = tl.full((M,), FLOOR, WIDE), tl.zeros((M,), WIDE)
     acc = tl.zeros((M, WIDTH), WIDE)
 
-    for start in range(0, far_end, N):
+    for start in range(0, packed_end, N):
         slot = start + tl.arange(0, N)
-        k = load_rows(far_k_ptr + far, slot, D, column, F, D)
-        v = load_rows(far_v_ptr + far, slot, D, column, F, D)
-        weight, position, cost, first = far_keys(slot, S, L, F, alpha, pack, positions_ptr + sequence)
-        products = dot(q, tl.trans(k), OPERAND, PRECISION) * (scale * LOG2_E)
-        r = p_query[:, None] * weight[None, :] - position[None, :]
-        scores = biased(products, r, cost[None, :], first[None, :], is_first, beta, gamma, slopes_ptr is not None)
-        maximum, total, acc = softmax_step(scores, v, maximum, total, acc, words, slot, THRESHOLD, OPERAND, PRECISION)
-
-    for start in range(window, window_end, N):
-        token = start + tl.arange(0, N)
-        k = load_rows(k_ptr + base, token, row_stride, column, L, D)
-        v = load_rows(v_ptr + base, token, row_stride, column, L, D)
-        position, cost = window_keys(token, L, positions_ptr + sequence)
-        products = dot(q, tl.trans(k), OPERAND, PRECISION) * (scale * LOG2_E)
-        r = p_query[:, None] - position[None, :]
-        scores = biased(products, r, cost[None, :], alpha, is_first, beta, gamma, slopes_ptr is not None)
+        k = load_rows(pack_k_ptr + pack_base, slot, pack_stride, column, slot < S, D)
+        v = load_rows(pack_v_ptr + pack_base, slot, pack_stride, column, slot < S, D)
+        products = dot(q, tl.trans(k), OPERAND, PRECISION)
+        scores = packed_scores(products, packed_cost(slot, S, pack)[None, :], scale)
         maximum, total, acc = softmax_step(
-            scores, v, maximum, total, acc, words, S + token, THRESHOLD, OPERAND, PRECISION
+            scores, v, maximum, total, acc, low, high, slot, THRESHOLD, OPERAND, PRECISION
+        )
+
+    for start in range(0, zero_end, N):
+        token = start + tl.arange(0, N)
+        position, cost = places_of(places, token, L)
+        inside = is_token(token, position, L, PADDED)
+        k = load_rows(k_ptr + base, token, stride, column, inside, D)
+        v = load_rows(v_ptr + base, token, stride, column, inside, D)
+        products = dot(q, tl.trans(k), OPERAND, PRECISION)
+        r = p_query[:, None] - position[None, :]
+        scores = zero_scores(products, r, cost[None, :], (token == 0)[None, :], alpha, beta, scale, HAS_SLOPES)
+        maximum, total, acc = softmax_step(
+            scores, v, maximum, total, acc, low, high, S + token, THRESHOLD, OPERAND, PRECISION
+        )
+
+    for place in range(beside, beside_end, N):
+        start = tl.where(place < own, place, place + BLOCK)
+        token = start + tl.arange(0, N)
+        position, cost = places_of(places, token, L)
+        inside = is_token(token, position, L, PADDED)
+        k = load_rows(k_ptr + base, token, stride, column, inside, D)
+        v = load_rows(v_ptr + base, token, stride, column, inside, D)
+        products = dot(q, tl.trans(k), OPERAND, PRECISION)
+        r = p_query[:, None] - position[None, :]
+        slope = tl.where(place < own, beta, -gamma)
+        scores = side_scores(products, r, cost[None, :], slope, scale, HAS_SLOPES)
+        maximum, total, acc = softmax_step(
+            scores, v, maximum, total, acc, low, high, S + token, THRESHOLD, OPERAND, PRECISION
+        )
+
+    for start in range(own, own_end, N):
+        token = start + tl.arange(0, N)
+        position, cost = places_of(places, token, L)
+        inside = is_token(token, position, L, PADDED)
+        k = load_rows(k_ptr + base, token, stride, column, inside, D)
+        v = load_rows(v_ptr + base, token, stride, column, inside, D)
+        products = dot(q, tl.trans(k), OPERAND, PRECISION)
+        r = p_query[:, None] - position[None, :]
+        is_edge = (query == 0)[:, None] != (token == 0)[None, :]
+        scores = token_scores(products, r, cost[None, :], is_edge, alpha, beta, gamma, scale, HAS_SLOPES)
+        maximum, total, acc = softmax_step(
+            scores, v, maximum, total, acc, low, high, S + token, THRESHOLD, OPERAND, PRECISION
         )
 
     is_row = (total > 0) & (p_query < NOWHERE)
     total = tl.where(is_row, total, 1.0)
     acc = tl.where(is_row[:, None], acc * (keep_scale / total)[:, None], 0.0)
-    out = batch.to(tl.int64) * L * H * D + head * D
-    store_rows(result_ptr + out, query, H * D, column, L, D, acc)
+    out = start_of_result(batch, head, L, H, D)
+    store_rows(result_ptr + out, query, H * D, column, query < L, D, acc)
+    if rest_ptr is not None:
+        rest = acc - acc.to(result_ptr.dtype.element_ty).to(WIDE)
+        store_rows(rest_ptr + out, query, H * D, column, query < L, D, rest)
     log_sum = tl.where(is_row, maximum + tl.log2(total), ABSENT)
     tl.store(log_sum_ptr + row.to(tl.int64) * L + query, log_sum, mask=query < L)

@@ -1,4 +1,4 @@
-"""The backward kernels of keys: far ones sum over a chunk of queries, the others over the queries of three blocks."""
+"""The backward kernel of keys: packed ones, those of block 0, or those past it."""
 
 from __future__ import annotations
 
@@ -7,128 +7,122 @@ import triton.language as tl
 
 from fairseq_littlebird.attention.littlebird.kernels.common import (
     ABSENT,
-    LOG2_E,
-    biased,
+    SIZES,
     dot,
     extent_of,
-    far_keys,
+    is_token,
     load_rows,
-    positions_of,
+    packed_cost,
+    places_of,
     slopes_of,
+    start_of,
+    start_of_result,
     store_rows,
-    window_keys,
+    tile_and_row,
 )
 from fairseq_littlebird.attention.littlebird.kernels.dropout import row_words
+from fairseq_littlebird.attention.littlebird.kernels.scores import packed_scores, token_scores
 from fairseq_littlebird.attention.littlebird.kernels.tile_gradient import gradient_of_scores
 
+PACKED = tl.constexpr(0)
+ZERO = tl.constexpr(1)  # of block 0
+WINDOW = tl.constexpr(2)  # past block 0
 
-@triton.jit
-def keys_backward(
-    k, v, slot, weight, position, cost, first, query_begin, query_end,
-    q_ptr, slopes_ptr, positions_ptr, seed_ptr, log_sum_ptr, grad_ptr, delta_ptr,
-    batch_stride, head_stride, row_stride, position_stride, H, L, scale, keep_scale, beta, gamma, row,
-    D: tl.constexpr, M: tl.constexpr, N: tl.constexpr, WIDTH: tl.constexpr,
-    THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr, WIDE: tl.constexpr,
+
+@triton.jit(do_not_specialize=SIZES)
+def keys_backward_kernel(
+    q_ptr, k_ptr, v_ptr, slopes_ptr, places_ptr, extent_ptr, words_ptr, log_sum_ptr, grad_ptr, delta_ptr,
+    dk_ptr, dv_ptr, batch_stride, head_stride, row_stride, pack_batch_stride, pack_head_stride, pack_row_stride,
+    place_stride, H, L, S, chunk, scale, keep_scale,
+    D: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, N: tl.constexpr, WIDTH: tl.constexpr, UNIT: tl.constexpr,
+    KEYS: tl.constexpr, THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
-    """dk and dv <float>[N, D] of N keys from the queries of a range; everything transposed, [keys, queries]."""
-    batch, head = row // H, row % H
-    sequence = batch.to(tl.int64) * position_stride
-    base = batch.to(tl.int64) * batch_stride + head.to(tl.int64) * head_stride
-    out = batch.to(tl.int64) * L * H * D + head * D
-    flat = row.to(tl.int64) * L
-    column = tl.arange(0, WIDTH)
-    dk, dv = tl.zeros((N, WIDTH), WIDE), tl.zeros((N, WIDTH), WIDE)
-    for start in range(query_begin, query_end, M):
-        query = start + tl.arange(0, M)
-        q = load_rows(q_ptr + base, query, row_stride, column, L, D)
-        grad = load_rows(grad_ptr + out, query, H * D, column, L, D)
-        log_sum = tl.load(log_sum_ptr + flat + query, mask=query < L, other=ABSENT)
-        delta = tl.load(delta_ptr + flat + query, mask=query < L, other=0.0)
-        p_query = positions_of(positions_ptr + sequence, query, L)[None, :]
-        words = query
-        if THRESHOLD > 0:
-            words = row_words(seed_ptr, query, row)
-        products = dot(k, tl.trans(q), OPERAND, PRECISION) * (scale * LOG2_E)
-        r = weight * p_query - position[:, None]
-        is_first = (query == 0)[None, :]
-        scores = biased(products, r, cost[:, None], first, is_first, beta, gamma, slopes_ptr is not None)
-        dp = dot(v, tl.trans(grad), OPERAND, PRECISION)
-        _, dropped, ds = gradient_of_scores(
-            scores, log_sum[None, :], dp, delta[None, :], words[None, :], slot[:, None], keep_scale, THRESHOLD
-        )
-        dv += dot(dropped.to(grad.dtype), grad, OPERAND, PRECISION)
-        dk += dot(ds.to(q.dtype), q, OPERAND, PRECISION)
-    return dk * scale, dv * keep_scale
+    """N keys of a head; everything transposed, [keys, queries].
 
-
-@triton.jit
-def far_keys_backward_kernel(
-    q_ptr, far_k_ptr, far_v_ptr, slopes_ptr, positions_ptr, extent_ptr, seed_ptr,
-    log_sum_ptr, grad_ptr, delta_ptr, dfar_k_ptr, dfar_v_ptr,
-    batch_stride, head_stride, row_stride, position_stride, H, L, S, F, scale, keep_scale,
-    D: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, N: tl.constexpr, WIDTH: tl.constexpr,
-    CHUNK: tl.constexpr, THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr, WIDE: tl.constexpr,
-):  # fmt: skip
-    """N far keys of a head, from one chunk of queries: dfar_k, dfar_v <float>[chunks, B · H, F, D].
-
-    Grid (F / N, chunks, B · H).
+    PACKED and ZERO, from one chunk of queries: dk, dv <float>[chunks, B · H, S or b, D]. Grid (chunks · B · H ·
+    tiles,). WINDOW, from the queries of their own block and its neighbours: dk, dv as results. Grid (B · H · tiles,).
     """
-    row = tl.program_id(2)
+    if KEYS == PACKED:
+        keys = S
+    elif KEYS == ZERO:
+        keys = tl.minimum(BLOCK, L)
+    else:
+        keys = L - BLOCK
+    tiles = tl.cdiv(keys, N)
+    chunks = tl.cdiv(L, chunk)
+    tile, row = tile_and_row(tiles)
+    partial = 0
+    rows = tl.num_programs(0) // tiles
+    if KEYS != WINDOW:
+        rows = rows // chunks
+        partial, row = row // rows, row % rows
     batch, head = row // H, row % H
-    slot, column = tl.program_id(0) * N + tl.arange(0, N), tl.arange(0, WIDTH)
+    number, column = tile * N + tl.arange(0, N), tl.arange(0, WIDTH)
     alpha, beta, gamma, pack = slopes_of(slopes_ptr, head, H, BLOCK, WIDE)
     live, end = extent_of(extent_ptr, batch, L)
-    chunk = tl.program_id(1) * CHUNK
-    far = row.to(tl.int64) * F * D
-    sequence = batch.to(tl.int64) * position_stride
-    k = load_rows(far_k_ptr + far, slot, D, column, F, D)
-    v = load_rows(far_v_ptr + far, slot, D, column, F, D)
-    weight, position, cost, first = far_keys(slot, S, L, F, alpha, pack, positions_ptr + sequence)
-    dk, dv = keys_backward(
-        k, v, slot, weight[:, None], position, cost, first[:, None],
-        tl.maximum(chunk, live // M * M), tl.minimum(chunk + CHUNK, end),
-        q_ptr, slopes_ptr, positions_ptr, seed_ptr, log_sum_ptr, grad_ptr, delta_ptr,
-        batch_stride, head_stride, row_stride, position_stride, H, L, scale, keep_scale, beta, gamma, row,
-        D, M, N, WIDTH, THRESHOLD, OPERAND, PRECISION, WIDE,
-    )  # fmt: skip
-    partial = (tl.program_id(1) * tl.num_programs(2) + row).to(tl.int64) * F * D
-    store_rows(dfar_k_ptr + partial, slot, D, column, F, D, dk)
-    store_rows(dfar_v_ptr + partial, slot, D, column, F, D, dv)
+    HAS_SLOPES: tl.constexpr = slopes_ptr is not None
+    PADDED: tl.constexpr = extent_ptr is not None
 
+    places = places_ptr + batch.to(tl.int64) * place_stride
+    base = start_of(batch, head, batch_stride, head_stride, UNIT)
+    stride = row_stride * UNIT
+    token = number
+    position = tl.zeros((N,), WIDE)
+    if KEYS == PACKED:
+        slot, inside = number, number < S
+        cost = packed_cost(slot, S, pack)
+        pack_base = start_of(batch, head, pack_batch_stride, pack_head_stride, UNIT)
+        k = load_rows(k_ptr + pack_base, slot, pack_row_stride * UNIT, column, inside, D)
+        v = load_rows(v_ptr + pack_base, slot, pack_row_stride * UNIT, column, inside, D)
+    else:
+        if KEYS == WINDOW:
+            token = BLOCK + number
+        slot = S + token
+        position, cost = places_of(places, token, L)
+        inside = is_token(token, position, L, PADDED)
+        k = load_rows(k_ptr + base, token, stride, column, inside, D)
+        v = load_rows(v_ptr + base, token, stride, column, inside, D)
+    if KEYS == WINDOW:
+        begin = BLOCK + tile * N
+        block = begin // BLOCK
+        first = tl.maximum((block - 1) * BLOCK, live // M * M)
+        last = tl.where((begin < end) & (begin + N > live), tl.minimum((block + 2) * BLOCK, end), 0)
+    else:
+        first, last = tl.maximum(partial * chunk, live // M * M), tl.minimum(partial * chunk + chunk, end)
 
-@triton.jit
-def window_keys_backward_kernel(
-    q_ptr, k_ptr, v_ptr, slopes_ptr, positions_ptr, extent_ptr, seed_ptr,
-    log_sum_ptr, grad_ptr, delta_ptr, dk_ptr, dv_ptr,
-    batch_stride, head_stride, row_stride, position_stride, H, L, S, F, scale, keep_scale,
-    D: tl.constexpr, BLOCK: tl.constexpr, M: tl.constexpr, N: tl.constexpr, WIDTH: tl.constexpr,
-    THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr, WIDE: tl.constexpr,
-):  # fmt: skip
-    """N keys of a head past block 0, from the queries of their own block and its neighbours.
+    out = start_of_result(batch, head, L, H, D)
+    flat = row.to(tl.int64) * L
+    dk, dv = tl.zeros((N, WIDTH), WIDE), tl.zeros((N, WIDTH), WIDE)
+    for start in range(first, last, M):
+        query = start + tl.arange(0, M)
+        p_query, _ = places_of(places, query, L)
+        asking = is_token(query, p_query, L, PADDED)
+        q = load_rows(q_ptr + base, query, stride, column, asking, D)
+        grad = load_rows(grad_ptr + out, query, H * D, column, asking, D)
+        log_sum = tl.load(log_sum_ptr + flat + query, mask=query < L, other=ABSENT)
+        delta = tl.load(delta_ptr + flat + query, mask=query < L, other=0.0)
+        low, high = query, query
+        if THRESHOLD > 0:
+            low, high = row_words(words_ptr + flat, query, L)
+        products = dot(k, tl.trans(q), OPERAND, PRECISION)
+        if KEYS == PACKED:
+            scores = packed_scores(products, cost[:, None], scale)
+        else:
+            r = p_query[None, :] - position[:, None]
+            is_edge = (query == 0)[None, :] != (token == 0)[:, None]
+            scores = token_scores(products, r, cost[:, None], is_edge, alpha, beta, gamma, scale, HAS_SLOPES)
+        dp = dot(v, tl.trans(grad), OPERAND, PRECISION)
+        dropped, ds = gradient_of_scores(
+            scores, log_sum[None, :], dp, delta[None, :], low[None, :], high[None, :], slot[:, None], keep_scale,
+            THRESHOLD,
+        )  # fmt: skip
+        dv += dot(dropped.to(grad.dtype), grad, OPERAND, PRECISION)
+        dk += dot(ds.to(q.dtype), q, OPERAND, PRECISION)
 
-    Grid ((L - b) / N, B · H).
-    """
-    row = tl.program_id(1)
-    batch, head = row // H, row % H
-    begin = BLOCK + tl.program_id(0) * N
-    token, column = begin + tl.arange(0, N), tl.arange(0, WIDTH)
-    alpha, beta, gamma, _ = slopes_of(slopes_ptr, head, H, BLOCK, WIDE)
-    live, end = extent_of(extent_ptr, batch, L)
-    block = begin // BLOCK
-    sequence = batch.to(tl.int64) * position_stride
-    base = batch.to(tl.int64) * batch_stride + head.to(tl.int64) * head_stride
-    k = load_rows(k_ptr + base, token, row_stride, column, L, D)
-    v = load_rows(v_ptr + base, token, row_stride, column, L, D)
-    position, cost = window_keys(token, L, positions_ptr + sequence)
-    asked = (begin < end) & (begin + N > live)
-    dk, dv = keys_backward(
-        k, v, S + token, 1.0, position, cost, alpha,
-        tl.maximum((block - 1) * BLOCK, live // M * M),
-        tl.where(asked, tl.minimum((block + 2) * BLOCK, end), 0),
-        q_ptr, slopes_ptr, positions_ptr, seed_ptr, log_sum_ptr, grad_ptr, delta_ptr,
-        batch_stride, head_stride, row_stride, position_stride, H, L, scale, keep_scale, beta, gamma, row,
-        D, M, N, WIDTH, THRESHOLD, OPERAND, PRECISION, WIDE,
-    )  # fmt: skip
-    out = batch.to(tl.int64) * L * H * D + head * D
-    store_rows(dk_ptr + out, token, H * D, column, L, D, dk)
-    store_rows(dv_ptr + out, token, H * D, column, L, D, dv)
+    if KEYS == WINDOW:
+        store_rows(dk_ptr + out, token, H * D, column, token < L, D, dk * scale)
+        store_rows(dv_ptr + out, token, H * D, column, token < L, D, dv * keep_scale)
+    else:
+        share = (partial * rows + row).to(tl.int64) * keys * D
+        store_rows(dk_ptr + share, number, D, column, number < keys, D, dk * scale)
+        store_rows(dv_ptr + share, number, D, column, number < keys, D, dv * keep_scale)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
+ALIGNED_BYTES = 16  # that a thread reads at once
 
-def alike(q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
-    """q, k and v with the same strides, and rows without gaps; copied only where they are not so already."""
-    if q.stride() == k.stride() == v.stride() and q.stride(-1) == 1:
-        return [q, k, v]
-    return [as_result(t) for t in (q, k, v)]
+
+def alike(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors with the same strides, and rows without gaps; copied only where they are not so already."""
+    if all(t.stride() == tensors[0].stride() and t.stride(-1) == 1 for t in tensors):
+        return tensors
+    return tuple(as_result(t) for t in tensors)
 
 
 def as_result(t: Tensor) -> Tensor:
@@ -26,6 +28,13 @@ def empty_as_result(t: Tensor) -> Tensor:
     return t.new_empty(B, L, H, D).transpose(1, 2)
 
 
-def of_sequences(positions: Tensor) -> int:
-    """From one sequence of <float>[B or 1, L] to the next; 0 where all share their positions."""
-    return positions.shape[1] if positions.shape[0] > 1 else 0
+def in_units(*tensors: Tensor) -> tuple[int, list[int]]:
+    """UNIT and the strides of [B, H, L] in it, tensor by tensor: UNIT numbers, up to 16 bytes, divide every stride.
+
+    Heads of width 40 are 80 bytes apart. Only a kernel that knows it can read 16 of them at once.
+    """
+    strides = [stride for t in tensors for stride in t.stride()[:3]]
+    unit = ALIGNED_BYTES // tensors[0].itemsize
+    while any(stride % unit for stride in strides):
+        unit //= 2
+    return unit, [stride // unit for stride in strides]
