@@ -112,7 +112,7 @@ def keys_backward_kernel(
             is_edge = (query == 0)[None, :] != (token == 0)[:, None]
             scores = token_scores(products, r, cost[:, None], is_edge, alpha, beta, gamma, scale, HAS_SLOPES)
         dp = dot(v, tl.trans(grad), OPERAND, PRECISION)
-        dropped, ds = gradient_of_scores(
+        p, dropped, ds = gradient_of_scores(
             scores, log_sum[None, :], dp, delta[None, :], low[None, :], high[None, :], slot[:, None], keep_scale,
             THRESHOLD,
         )  # fmt: skip

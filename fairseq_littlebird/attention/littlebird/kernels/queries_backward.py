@@ -60,7 +60,7 @@ def queries_backward_kernel(
     grad = load_rows(grad_ptr + out, query, H * D, column, asking, D)
     result = load_rows(result_ptr + out, query, H * D, column, query < L, D).to(WIDE)
     if rest_ptr is not None:
-        # a row of the scores' gradient sums to 0; what δ lacks would drown the gradients of saturated rows
+        # δ from the rounded result alone would drown the gradients of saturated rows
         result += load_rows(rest_ptr + out, query, H * D, column, query < L, D).to(WIDE)
     delta = tl.sum(grad.to(WIDE) * result, axis=1)
     log_sum = tl.load(log_sum_ptr + flat + query, mask=query < L, other=ABSENT)
@@ -68,9 +68,11 @@ def queries_backward_kernel(
     if THRESHOLD > 0:
         low, high = row_words(words_ptr + flat, query, L)
     dq = tl.zeros((M, WIDTH), WIDE)
-    # sums of ds over a row's keys: packed, on the edge of token 0, and times distances to the left and to the right
+    # sums of ds and of p over a row's keys: packed, on the edge of token 0, and times distances to the left and right
     zero = tl.zeros((M,), WIDE)
     packed, edge, left, right = zero, zero, zero, zero
+    p_packed, p_edge, p_left, p_right = zero, zero, zero, zero
+    excess = zero
 
     for start in range(0, packed_end, N):
         slot = start + tl.arange(0, N)
@@ -80,13 +82,14 @@ def queries_backward_kernel(
             dot(q, tl.trans(k), OPERAND, PRECISION), packed_cost(slot, S, pack)[None, :], scale
         )
         dp = dot(grad, tl.trans(v), OPERAND, PRECISION)
-        dropped, ds = gradient_of_scores(
+        p, dropped, ds = gradient_of_scores(
             scores, log_sum[:, None], dp, delta[:, None], low[:, None], high[:, None], slot[None, :], keep_scale,
             THRESHOLD,
         )  # fmt: skip
         dq += dot(ds.to(k.dtype), k, OPERAND, PRECISION)
         if HAS_SLOPES:
             packed += tl.sum(ds, axis=1)
+            p_packed += tl.sum(p, axis=1)
 
     for start in range(0, zero_end, N):
         token = start + tl.arange(0, N)
@@ -100,14 +103,18 @@ def queries_backward_kernel(
             dot(q, tl.trans(k), OPERAND, PRECISION), r, cost[None, :], is_zero, alpha, beta, scale, HAS_SLOPES
         )
         dp = dot(grad, tl.trans(v), OPERAND, PRECISION)
-        dropped, ds = gradient_of_scores(
+        p, dropped, ds = gradient_of_scores(
             scores, log_sum[:, None], dp, delta[:, None], low[:, None], high[:, None], (S + token)[None, :],
             keep_scale, THRESHOLD,
         )  # fmt: skip
         dq += dot(ds.to(k.dtype), k, OPERAND, PRECISION)
         if HAS_SLOPES:
+            away = tl.where(is_zero, 0.0, r)
+            excess += tl.sum(ds, axis=1)
             edge += tl.sum(tl.where(is_zero, ds, 0.0), axis=1)
-            left += tl.sum(tl.where(is_zero, 0.0, ds * r), axis=1)
+            p_edge += tl.sum(tl.where(is_zero, p, 0.0), axis=1)
+            left += tl.sum(ds * away, axis=1)
+            p_left += tl.sum(p * away, axis=1)
 
     for place in range(beside, beside_end, N):
         token = tl.where(place < own, place, place + BLOCK) + tl.arange(0, N)
@@ -119,15 +126,18 @@ def queries_backward_kernel(
         slope = tl.where(place < own, beta, -gamma)
         scores = side_scores(dot(q, tl.trans(k), OPERAND, PRECISION), r, cost[None, :], slope, scale, HAS_SLOPES)
         dp = dot(grad, tl.trans(v), OPERAND, PRECISION)
-        dropped, ds = gradient_of_scores(
+        p, dropped, ds = gradient_of_scores(
             scores, log_sum[:, None], dp, delta[:, None], low[:, None], high[:, None], (S + token)[None, :],
             keep_scale, THRESHOLD,
         )  # fmt: skip
         dq += dot(ds.to(k.dtype), k, OPERAND, PRECISION)
         if HAS_SLOPES:
-            side = tl.sum(ds * r, axis=1)
+            excess += tl.sum(ds, axis=1)
+            side, p_side = tl.sum(ds * r, axis=1), tl.sum(p * r, axis=1)
             left += tl.where(place < own, side, 0.0)
+            p_left += tl.where(place < own, p_side, 0.0)
             right -= tl.where(place < own, 0.0, side)
+            p_right -= tl.where(place < own, 0.0, p_side)
 
     for start in range(own, own_end, N):
         token = start + tl.arange(0, N)
@@ -141,22 +151,30 @@ def queries_backward_kernel(
             dot(q, tl.trans(k), OPERAND, PRECISION), r, cost[None, :], is_edge, alpha, beta, gamma, scale, HAS_SLOPES
         )
         dp = dot(grad, tl.trans(v), OPERAND, PRECISION)
-        dropped, ds = gradient_of_scores(
+        p, dropped, ds = gradient_of_scores(
             scores, log_sum[:, None], dp, delta[:, None], low[:, None], high[:, None], (S + token)[None, :],
             keep_scale, THRESHOLD,
         )  # fmt: skip
         dq += dot(ds.to(k.dtype), k, OPERAND, PRECISION)
         if HAS_SLOPES:
+            away = tl.where(is_edge, 0.0, r)
+            before, after = tl.maximum(away, 0.0), tl.maximum(-away, 0.0)
+            excess += tl.sum(ds, axis=1)
             edge += tl.sum(tl.where(is_edge, ds, 0.0), axis=1)
-            moved = tl.where(is_edge, 0.0, ds * r)
-            left += tl.sum(tl.where(r > 0, moved, 0.0), axis=1)
-            right -= tl.sum(tl.where(r > 0, 0.0, moved), axis=1)
+            p_edge += tl.sum(tl.where(is_edge, p, 0.0), axis=1)
+            left += tl.sum(ds * before, axis=1)
+            p_left += tl.sum(p * before, axis=1)
+            right += tl.sum(ds * after, axis=1)
+            p_right += tl.sum(p * after, axis=1)
 
-    tl.store(delta_ptr + flat + query, delta, mask=query < L)
+    # a row of ds sums to 0 but for the rounding of p in the result, and so in δ: distances of thousands magnify it
+    excess += packed
+    tl.store(delta_ptr + flat + query, delta + excess, mask=query < L)
     store_rows(dq_ptr + out, query, H * D, column, query < L, D, dq * scale)
     if HAS_SLOPES:
         half: tl.constexpr = 0.5 * BLOCK
         place = dslopes_ptr + (row.to(tl.int64) * tl.cdiv(L, M) + tile) * 3
-        tl.store(place, -tl.sum(edge, axis=0))
-        tl.store(place + 1, -tl.sum(left + half * packed, axis=0))
-        tl.store(place + 2, -tl.sum(right + half * packed, axis=0))
+        packed = half * (packed - excess * p_packed)
+        tl.store(place, tl.sum(excess * p_edge - edge, axis=0))
+        tl.store(place + 1, tl.sum(excess * p_left - left - packed, axis=0))
+        tl.store(place + 2, tl.sum(excess * p_right - right - packed, axis=0))

@@ -10,11 +10,11 @@ from fairseq_littlebird.attention.littlebird.kernels.dropout import is_kept
 
 @triton.jit
 def gradient_of_scores(scores, log_sum, dp, delta, low, high, slot, keep_scale, THRESHOLD: tl.constexpr):
-    """p after dropout (short of its scale), and the gradient of scores of natural base."""
+    """p, p after dropout (short of its scale), and the gradient of scores of natural base."""
     p = tl.exp2(scores - log_sum)
     dropped = p
     if THRESHOLD > 0:
         kept = is_kept(low, high, slot, THRESHOLD)
         dropped = tl.where(kept, p, 0.0)
         dp = tl.where(kept, dp * keep_scale, 0.0)
-    return dropped, p * (dp - delta)
+    return p, dropped, p * (dp - delta)
