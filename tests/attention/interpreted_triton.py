@@ -227,19 +227,17 @@ class TestDropout:
             both = float((lost & lost.roll(1, axis) & pairs).sum() / pairs.sum())
             assert abs(both - self.p**2) < 0.02
 
-    def test_queries_with_half_a_word_in_common_drop_otherwise(self, tools, monkeypatch):
-        """Of 786,432 queries hundreds share 32 bits, or have 32 bits whose streams are a slot apart."""
-        golden, words = 0x9E3779B9, torch.arange(2 * 2 * self.L).view(2, 2, self.L)
-        monkeypatch.setattr(torch, "randint", lambda *_, **__: self.words)
-        self.words = words << 32 | 7  # the lower half is the same in all
-        lost = [(self.matrix(tools, 0) == 0).flatten(0, 2)]
-        self.words = words << 32 | words * golden % 2**32  # the lower halves' streams are a slot apart
-        lost.append((self.matrix(tools, 0) == 0).flatten(0, 2))
-        visible = (self.matrix(tools, 0, p=0.0) > 0).flatten(0, 2)
-        alike, shifted = (lost[n].roll((1, n), (0, 1)) for n in range(2))
-        for one, other, n in ((lost[0], alike, 0), (lost[1], shifted, 1)):
-            both = visible & visible.roll((1, n), (0, 1))
-            assert 0.2 < float((one != other)[both].float().mean()) < 0.55  # 2 p (1 - p) where they are independent
+    @pytest.mark.parametrize("slots_apart", [0, 1])
+    def test_queries_with_half_a_word_in_common_drop_otherwise(self, tools, monkeypatch, slots_apart):
+        """Of 786,432 queries hundreds share 32 bits, or have 32 bits whose streams are a few slots apart."""
+        visible = self.matrix(tools, 0, p=0.0) > 0
+        factors = torch.randint(2**30, (2, 2, self.L))
+        golden = torch.arange(2 * 2 * self.L).view(2, 2, self.L) * 0x9E3779B9 * slots_apart
+        monkeypatch.setattr(torch, "randint", lambda *_, **__: factors << 32 | (golden + 7) % 2**32)
+        lost, visible = ((t & visible).flatten(0, 2) for t in (self.matrix(tools, 0) == 0, visible))
+        both = visible & visible.roll((1, -slots_apart), (0, 1))
+        differ = float((lost != lost.roll((1, -slots_apart), (0, 1)))[both].float().mean())
+        assert differ == pytest.approx(2 * self.p * (1 - self.p), abs=0.03)  # of independent ones
 
     def test_seed_decides(self, tools):
         assert torch.equal(self.matrix(tools, 5), self.matrix(tools, 5))

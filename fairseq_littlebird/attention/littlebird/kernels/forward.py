@@ -33,7 +33,7 @@ from fairseq_littlebird.attention.littlebird.kernels.scores import (
 
 @triton.jit
 def softmax_step(
-    scores, v, maximum, total, acc, low, high, slot,
+    scores, v, maximum, total, acc, low, factor, slot,
     THRESHOLD: tl.constexpr, OPERAND: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Online softmax: takes N more keys into a row's maximum, its sum of weights and its weighted values."""
@@ -42,7 +42,7 @@ def softmax_step(
     p = tl.exp2(scores - new[:, None])
     total = total * shrink + tl.sum(p, axis=1)
     if THRESHOLD > 0:
-        p = tl.where(is_kept(low[:, None], high[:, None], slot[None, :], THRESHOLD), p, 0.0)
+        p = tl.where(is_kept(low[:, None], factor[:, None], slot[None, :], THRESHOLD), p, 0.0)
     acc = acc * shrink[:, None] + dot(p.to(v.dtype), v, OPERAND, PRECISION)
     return new, total, acc
 
@@ -74,9 +74,9 @@ def forward_kernel(
     stride, pack_stride = row_stride * UNIT, pack_row_stride * UNIT
     q = load_rows(q_ptr + base, query, stride, column, query < L, D)
     p_query, _ = places_of(places, query, L)
-    low, high = query, query
+    low, factor = query, query
     if THRESHOLD > 0:
-        low, high = row_words(words_ptr + row.to(tl.int64) * L, query, L)
+        low, factor = row_words(words_ptr + row.to(tl.int64) * L, query, L)
     maximum, total = tl.full((M,), FLOOR, WIDE), tl.zeros((M,), WIDE)
     acc = tl.zeros((M, WIDTH), WIDE)
 
@@ -87,7 +87,7 @@ def forward_kernel(
         products = dot(q, tl.trans(k), OPERAND, PRECISION)
         scores = packed_scores(products, packed_cost(slot, S, pack)[None, :], scale)
         maximum, total, acc = softmax_step(
-            scores, v, maximum, total, acc, low, high, slot, THRESHOLD, OPERAND, PRECISION
+            scores, v, maximum, total, acc, low, factor, slot, THRESHOLD, OPERAND, PRECISION
         )
 
     for start in range(0, zero_end, N):
@@ -100,7 +100,7 @@ def forward_kernel(
         r = p_query[:, None] - position[None, :]
         scores = zero_scores(products, r, cost[None, :], (token == 0)[None, :], alpha, beta, scale, HAS_SLOPES)
         maximum, total, acc = softmax_step(
-            scores, v, maximum, total, acc, low, high, S + token, THRESHOLD, OPERAND, PRECISION
+            scores, v, maximum, total, acc, low, factor, S + token, THRESHOLD, OPERAND, PRECISION
         )
 
     for place in range(beside, beside_end, N):
@@ -115,7 +115,7 @@ def forward_kernel(
         slope = tl.where(place < own, beta, -gamma)
         scores = side_scores(products, r, cost[None, :], slope, scale, HAS_SLOPES)
         maximum, total, acc = softmax_step(
-            scores, v, maximum, total, acc, low, high, S + token, THRESHOLD, OPERAND, PRECISION
+            scores, v, maximum, total, acc, low, factor, S + token, THRESHOLD, OPERAND, PRECISION
         )
 
     for start in range(own, own_end, N):
@@ -129,7 +129,7 @@ def forward_kernel(
         is_edge = (query == 0)[:, None] != (token == 0)[None, :]
         scores = token_scores(products, r, cost[None, :], is_edge, alpha, beta, gamma, scale, HAS_SLOPES)
         maximum, total, acc = softmax_step(
-            scores, v, maximum, total, acc, low, high, S + token, THRESHOLD, OPERAND, PRECISION
+            scores, v, maximum, total, acc, low, factor, S + token, THRESHOLD, OPERAND, PRECISION
         )
 
     is_row = (total > 0) & (p_query < NOWHERE)

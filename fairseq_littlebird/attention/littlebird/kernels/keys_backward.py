@@ -101,9 +101,9 @@ def keys_backward_kernel(
         grad = load_rows(grad_ptr + out, query, H * D, column, asking, D)
         log_sum = tl.load(log_sum_ptr + flat + query, mask=query < L, other=ABSENT)
         delta = tl.load(delta_ptr + flat + query, mask=query < L, other=0.0)
-        low, high = query, query
+        low, factor = query, query
         if THRESHOLD > 0:
-            low, high = row_words(words_ptr + flat, query, L)
+            low, factor = row_words(words_ptr + flat, query, L)
         products = dot(k, tl.trans(q), OPERAND, PRECISION)
         if KEYS == PACKED:
             scores = packed_scores(products, cost[:, None], scale)
@@ -113,7 +113,7 @@ def keys_backward_kernel(
             scores = token_scores(products, r, cost[:, None], is_edge, alpha, beta, gamma, scale, HAS_SLOPES)
         dp = dot(v, tl.trans(grad), OPERAND, PRECISION)
         p, dropped, ds = gradient_of_scores(
-            scores, log_sum[None, :], dp, delta[None, :], low[None, :], high[None, :], slot[:, None], keep_scale,
+            scores, log_sum[None, :], dp, delta[None, :], low[None, :], factor[None, :], slot[:, None], keep_scale,
             THRESHOLD,
         )  # fmt: skip
         dv += dot(dropped.to(grad.dtype), grad, OPERAND, PRECISION)

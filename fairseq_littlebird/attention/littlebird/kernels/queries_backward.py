@@ -64,9 +64,9 @@ def queries_backward_kernel(
         result += load_rows(rest_ptr + out, query, H * D, column, query < L, D).to(WIDE)
     delta = tl.sum(grad.to(WIDE) * result, axis=1)
     log_sum = tl.load(log_sum_ptr + flat + query, mask=query < L, other=ABSENT)
-    low, high = query, query
+    low, factor = query, query
     if THRESHOLD > 0:
-        low, high = row_words(words_ptr + flat, query, L)
+        low, factor = row_words(words_ptr + flat, query, L)
     dq = tl.zeros((M, WIDTH), WIDE)
     # sums of ds and of p over a row's keys: packed, on the edge of token 0, and times distances to the left and right
     zero = tl.zeros((M,), WIDE)
@@ -83,7 +83,7 @@ def queries_backward_kernel(
         )
         dp = dot(grad, tl.trans(v), OPERAND, PRECISION)
         p, dropped, ds = gradient_of_scores(
-            scores, log_sum[:, None], dp, delta[:, None], low[:, None], high[:, None], slot[None, :], keep_scale,
+            scores, log_sum[:, None], dp, delta[:, None], low[:, None], factor[:, None], slot[None, :], keep_scale,
             THRESHOLD,
         )  # fmt: skip
         dq += dot(ds.to(k.dtype), k, OPERAND, PRECISION)
@@ -104,7 +104,7 @@ def queries_backward_kernel(
         )
         dp = dot(grad, tl.trans(v), OPERAND, PRECISION)
         p, dropped, ds = gradient_of_scores(
-            scores, log_sum[:, None], dp, delta[:, None], low[:, None], high[:, None], (S + token)[None, :],
+            scores, log_sum[:, None], dp, delta[:, None], low[:, None], factor[:, None], (S + token)[None, :],
             keep_scale, THRESHOLD,
         )  # fmt: skip
         dq += dot(ds.to(k.dtype), k, OPERAND, PRECISION)
@@ -127,7 +127,7 @@ def queries_backward_kernel(
         scores = side_scores(dot(q, tl.trans(k), OPERAND, PRECISION), r, cost[None, :], slope, scale, HAS_SLOPES)
         dp = dot(grad, tl.trans(v), OPERAND, PRECISION)
         p, dropped, ds = gradient_of_scores(
-            scores, log_sum[:, None], dp, delta[:, None], low[:, None], high[:, None], (S + token)[None, :],
+            scores, log_sum[:, None], dp, delta[:, None], low[:, None], factor[:, None], (S + token)[None, :],
             keep_scale, THRESHOLD,
         )  # fmt: skip
         dq += dot(ds.to(k.dtype), k, OPERAND, PRECISION)
@@ -152,7 +152,7 @@ def queries_backward_kernel(
         )
         dp = dot(grad, tl.trans(v), OPERAND, PRECISION)
         p, dropped, ds = gradient_of_scores(
-            scores, log_sum[:, None], dp, delta[:, None], low[:, None], high[:, None], (S + token)[None, :],
+            scores, log_sum[:, None], dp, delta[:, None], low[:, None], factor[:, None], (S + token)[None, :],
             keep_scale, THRESHOLD,
         )  # fmt: skip
         dq += dot(ds.to(k.dtype), k, OPERAND, PRECISION)
