@@ -69,9 +69,8 @@ def compiled(variant: Variant, kind: Kind) -> Any:
     """A kernel as a device of compute capability 9.0 would get it."""
     kernel = variant.kernel
     q = torch.empty(1, 2, 1, kind.D, dtype=kind.dtype, device="meta")
-    tile = fused.tiles(kind.D, kind.b, kind.dtype.itemsize)[variant.tiles]
     unit, _ = in_units(q)
-    constants = fused._constants(q, kind.b, kind.dropout_p, tile, unit) | variant.constants
+    constants = fused._constants(q, kind.b, kind.dropout_p, variant.tiles, unit) | variant.constants
     options = {option: constants.pop(option) for option in ("num_warps", "num_stages", "enable_fp_fusion")}
     of_inputs = {torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.float32: "*fp32"}[kind.dtype]
     types = dict.fromkeys(("slopes_ptr", "places_ptr", "log_sum_ptr", "delta_ptr", "dslopes_ptr"), "*fp32")

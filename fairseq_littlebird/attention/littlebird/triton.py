@@ -31,6 +31,7 @@ TYPES = {
 }
 MIN_CAPABILITY = (8, 0)
 CHUNKS = (1024, 512, 256, 128)  # queries a program sums gradients of packed keys or of block 0 over
+STAGES = {"forward": 3, "queries": 3, "keys": 3}  # tiles in flight: with 2 the copy of one is waited for at once
 PROGRAMS = 4  # a multiprocessor: fewer leave some idle at the end
 INTERPRETED = not isinstance(forward_kernel, triton.JITFunction)  # TRITON_INTERPRET=1: on any device, slowly
 
@@ -101,8 +102,9 @@ def tiles(width: int, block_size: int, itemsize: int) -> dict[str, Tiles]:
     return {name: Tiles(min(m, block_size), min(n, block_size)) for name, (m, n) in sizes.items()}
 
 
-def _constants(q: Tensor, block_size: int, dropout_p: float, tile: Tiles, unit: int) -> dict[str, Any]:
-    """What a kernel is compiled for."""
+def _constants(q: Tensor, block_size: int, dropout_p: float, kernel: str, unit: int) -> dict[str, Any]:
+    """What a kernel is compiled for; ``kernel`` is a key of :func:`tiles`."""
+    tile = tiles(q.shape[3], block_size, q.dtype.itemsize)[kernel]
     D = q.shape[3]
     operand = torch.float32 if INTERPRETED and q.dtype == torch.bfloat16 else q.dtype
     return {
@@ -117,7 +119,7 @@ def _constants(q: Tensor, block_size: int, dropout_p: float, tile: Tiles, unit: 
         "PRECISION": "tf32x3" if q.dtype == torch.float32 else None,  # as exact as float32, on tensor cores
         "WIDE": TYPES[_wide(q)],
         "num_warps": 4,
-        "num_stages": 2,
+        "num_stages": STAGES[kernel],
         "enable_fp_fusion": True,
     }
 
@@ -185,7 +187,7 @@ def _forward(
         forward_kernel[(B * H * triton.cdiv(L, tile.queries),)](
             q, k, v, pack_k, pack_v, slopes, places, extent, words, result, rest if rest.numel() else None, log_sum,
             *strides, _of_sequences(places), H, L, S, D**-0.5, 1 / (1 - dropout_p),
-            **_constants(q, block_size, dropout_p, tile, unit),
+            **_constants(q, block_size, dropout_p, "forward", unit),
         )  # fmt: skip
     return result, log_sum, rest
 
@@ -237,7 +239,7 @@ def _backward(
     given = (slopes, places, extent, words)
     sizes = (*strides, _of_sequences(places), H, L, S)
     scales = (D**-0.5, 1 / (1 - dropout_p))
-    of_queries, of_keys = (_constants(q, b, dropout_p, tile[name], unit) for name in ("queries", "keys"))
+    of_queries, of_keys = (_constants(q, b, dropout_p, name, unit) for name in ("queries", "keys"))
 
     def keys_backward(programs: int, keys: int, k: Tensor, v: Tensor, dk: Tensor, dv: Tensor) -> None:
         if programs:
