@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_littlebird.attention.internals import LittleBirdInternals
-from fairseq_littlebird.attention.littlebird import DistanceFeatures, window_features
+from fairseq_littlebird.attention.littlebird import DistanceFeatures, TokenPlaces, window_features
 from fairseq_littlebird.modules.attention.context import checked_padding
 from fairseq_littlebird.modules.attention.littlebird import LittleBirdContext, UnpackWindowAttention
 from fairseq_littlebird.modules.config.littlebird import LittleBirdConfig
@@ -53,7 +53,7 @@ class LittleBirdEncoder(Encoder[LittleBirdContext, Streams, LittleBirdInternals]
 
     def distance_features(
         self, x: Tensor, positions: Tensor | None, padding_mask: Tensor | None
-    ) -> DistanceFeatures | None:
+    ) -> DistanceFeatures | TokenPlaces | None:
         """What the layers share of the bias, or None where they have no use for it."""
         config = self.config
         if not config.window:

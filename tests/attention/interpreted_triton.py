@@ -10,6 +10,7 @@ import torch
 
 from fairseq_littlebird.attention import dense_unpack_window_attention, unpack_window_attention
 from fairseq_littlebird.attention.littlebird import triton as fused
+from fairseq_littlebird.attention.littlebird.kernels import places as place_module
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 
@@ -299,7 +300,9 @@ def test_nothing_is_of_length_by_keys(tools, largest_tensor):
     assert mode.numel <= L * (S + 4 * b) / 8
 
 
-def test_inside_an_encoder():
+def test_inside_an_encoder(monkeypatch):
+    made = []
+    monkeypatch.setattr(place_module, "places", lambda *a: made.append(fused.places(*a)) or made[-1])
     sizes = dict(vocab_size=50, layers=2, embed_dim=16, ffn_embed_dim=32, heads=2, pack_size=4, block_size=16)
     tokens = torch.randint(4, 50, (2, 37))
     tokens[0, 30:] = 1
@@ -309,6 +312,7 @@ def test_inside_an_encoder():
         encoder = LittleBirdEncoder(LittleBirdConfig(**sizes, attention_backend=backend)).eval()
         states.append(encoder(tokens)[tokens != 1])
     torch.testing.assert_close(*states, rtol=1e-4, atol=1e-5)
+    assert len(made) == 1  # for both layers
 
 
 def test_auto_leaves_the_interpreter_alone(tools, monkeypatch):

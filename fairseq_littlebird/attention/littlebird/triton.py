@@ -20,6 +20,7 @@ from fairseq_littlebird.attention.littlebird.kernels.keys_backward import PACKED
 from fairseq_littlebird.attention.littlebird.kernels.places import places
 from fairseq_littlebird.attention.littlebird.kernels.queries_backward import queries_backward_kernel
 from fairseq_littlebird.attention.littlebird.kernels.strides import alike, as_result, empty_as_result, in_units
+from fairseq_littlebird.attention.littlebird.token_places import TokenPlaces
 
 BLOCK_SIZES = (16, 32, 64, 128)
 MAX_HEAD_WIDTH = 128
@@ -47,15 +48,17 @@ def triton_unpack_window_attention(
     padding_mask: Tensor | None,
     block_size: int,
     dropout_p: float = 0.0,
+    token_places: TokenPlaces | None = None,
 ) -> Tensor:
-    """Arguments as :func:`dense_unpack_window_attention`; returns its result alone, <float>[B, H, L, D].
+    """Arguments as :func:`dense_unpack_window_attention`, and its positions and mask as :func:`places` makes them where
+    the caller has that; returns its result alone, <float>[B, H, L, D].
 
     The result lies in memory as [B, L, H, D], and q, k and v are not copied if they share their strides. Rows of
     padded queries are 0 and give no gradient. What the kernels cannot take, :func:`unsupported` tells.
     """
     tensors = [t.to(q.dtype) for t in (q, k, v, pack_k, pack_v)]
     coefficients = None if slopes is None else torch.stack(slopes.coefficients())
-    where, extent = places(q, positions, padding_mask)
+    where, extent = places(q, positions, padding_mask) if token_places is None else token_places
     # 64 bits a query, so that no two of a batch's hundreds of thousands drop alike
     words = torch.randint(2**62, q.shape[:3], device=q.device) if dropout_p > 0 else None
     learned = tensors if coefficients is None else [*tensors, coefficients]
