@@ -15,6 +15,8 @@ from fairseq.logging.meters import Meter
 from fairseq.tasks.sentence_prediction import SentencePredictionTask
 from torch import Tensor
 
+from fairseq_littlebird.criterions.logging_sums import logged, logging_sums
+from fairseq_littlebird.data.batch import model_inputs
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.problem_type import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from fairseq_littlebird.metrics.correlation import matthews, pearson, spearman
@@ -57,10 +59,11 @@ class LittleBirdClassificationCriterion(FairseqCriterion):
         self.weights = class_weights(cfg.class_weights, task.cfg.num_classes, self.problem_type)
 
     def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
-        """Returns the summed loss, the number of texts, and what to log: plain numbers, or lists of them."""
+        """Returns the summed loss, the number of texts, and what to log: numbers, tensors of one, or, in validation,
+        lists of numbers."""
         if "target" not in sample:
             raise UserError("this split has no labels", remedy="classify it with littlebird-predict")
-        logits, _ = model(**sample["net_input"], features_only=True, classification_head_name=self.head)
+        logits, _ = model(**model_inputs(sample), features_only=True, classification_head_name=self.head)
         logits, target = logits.float(), sample["target"]
         if self.problem_type == REGRESSION:
             return self._regression(logits, target.float().view(logits.shape), sample, model.training)
@@ -72,10 +75,11 @@ class LittleBirdClassificationCriterion(FairseqCriterion):
         else:
             target = target.view(B)
             loss = F.cross_entropy(logits, target, weight=weights, reduction="sum")
-            truth, predicted = (F.one_hot(label, K).bool() for label in (target, logits.argmax(-1)))
-        log: dict[str, float | int] = {
-            "loss": float(loss.detach()),
-            "correct": int((truth == predicted).all(-1).sum()),
+            classes = torch.arange(K, device=logits.device)
+            truth, predicted = (label[:, None] == classes for label in (target, logits.argmax(-1)))
+        log: dict[str, Any] = {
+            "loss": loss.detach(),
+            "correct": (truth == predicted).all(-1).sum(),
             "sample_size": B,
             "ntokens": sample["ntokens"],
             "nsentences": B,
@@ -85,17 +89,17 @@ class LittleBirdClassificationCriterion(FairseqCriterion):
             counts = {name: side.sum(0).tolist() for name, side in sides.items()}
             log |= {f"{name}_{k}": counts[name][k] for name in sides for k in range(K)}
             log["multi_label"] = int(self.problem_type == MULTI_LABEL)
-        return loss, B, log
+        return loss, B, logged(log, model.training)
 
     def _regression(
         self, scores: Tensor, target: Tensor, sample: dict[str, Any], training: bool
     ) -> tuple[Tensor, int, dict[str, Any]]:
         """The squared errors of <float32>[B, 1] to others such, as :meth:`forward`."""
         loss, B = F.mse_loss(scores, target, reduction="sum"), len(scores)
-        log = {"mse": float(loss.detach()), "sample_size": B, "ntokens": sample["ntokens"], "nsentences": B}
+        log = {"mse": loss.detach(), "sample_size": B, "ntokens": sample["ntokens"], "nsentences": B}
         if not training:  # of predictions as littlebird-predict clips them
             log |= {"scores": scores.detach().clamp(0, 1).flatten().tolist(), "targets": target.flatten().tolist()}
-        return loss, B, log
+        return loss, B, logged(log, training)
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
@@ -103,10 +107,7 @@ class LittleBirdClassificationCriterion(FairseqCriterion):
         validation ``micro_f1``, ``macro_f1``, ``mcc`` of one label a text, and ``f1`` of the second of two labels, of
         the whole split, as ``littlebird-evaluate`` counts them. Of regression ``loss``, the mean squared error, and in
         validation ``pearson`` and ``spearman``, in percent."""
-        total: dict[str, Any] = {}
-        for log in logging_outputs:
-            for key, value in log.items():
-                total[key] = total[key] + value if key in total else value
+        total: dict[str, Any] = logging_sums(logging_outputs)
         texts = total.get("sample_size", 0)
         if not texts:
             return

@@ -21,8 +21,10 @@ from fairseq_littlebird.attention.effective_attention import (
     pack_attention_probabilities,
 )
 from fairseq_littlebird.attention.internals import FullAttentionInternals, LittleBirdInternals
+from fairseq_littlebird.criterions.indexed_masked_lm import unwrapped
+from fairseq_littlebird.criterions.logging_sums import logged, logging_sums
 from fairseq_littlebird.criterions.recurring_span_selection import loss_of_logits
-from fairseq_littlebird.data.batch import SpanBatch
+from fairseq_littlebird.data.batch import SpanBatch, model_inputs, places_but
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.models.littlebird import LittleBirdModel
@@ -31,7 +33,6 @@ from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
 from fairseq_littlebird.objectives.attention_alignment import HEADS, chunked_attention_kl
 from fairseq_littlebird.objectives.chunked import chunk_length, chunked_sum
 from fairseq_littlebird.objectives.distillation import soft_target_kl
-from fairseq_littlebird.objectives.span_selection import NO_QUESTION
 
 
 @dataclass
@@ -63,12 +64,12 @@ class LittleBirdDistillationCriterionConfig(FairseqDataclass):
 
 
 class Answers(NamedTuple):
-    """How the student's answers compare, each a scalar tensor summed over the targets; and what its layers did."""
+    """How the student's answers compare, scalar tensors summed over the targets; and what its layers did."""
 
     soft: Tensor | None  # from the teacher's answers; None where not asked for
     hard: Tensor | None  # from the right ones; None where not asked for
     exact: Tensor | None  # spans found, of recurring spans
-    targets: Tensor  # how many
+    targets: int  # how many
     student: Any  # a LittleBirdInternals a layer
     teacher: Any  # a FullAttentionInternals a layer
 
@@ -98,16 +99,16 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
             raise UserError("no teacher is given", "--teacher-path", "name its checkpoint")
         self.teacher = load_teacher(cfg.teacher_path, task.source_dictionary, str(cfg.teacher_precision))
 
-    def forward(
-        self, model: Any, sample: dict[str, Any], reduce: bool = True
-    ) -> tuple[Tensor, int, dict[str, float | int]]:
-        """Returns W times the loss, W, the batch's weight in its update, and what to log (plain numbers)."""
+    def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
+        """Returns W times the loss, W, the batch's weight in its update, and what to log (numbers, or tensors of
+        one)."""
         config = self.student_config(model)
+        if "unpadded" not in sample:
+            sample = sample | {"unpadded": places_but(sample["net_input"]["src_tokens"], self.padding_idx)}
         answers = self.spans(model, sample) if "selectable" in sample else self.tokens(model, sample)
-        N = int(answers.targets)
-        tokens = int(sample["net_input"]["src_tokens"].ne(self.padding_idx).sum())
-        W = tokens if self.cfg.attention_weight else N
-        log: dict[str, float | int] = {key: sample[key] for key in ("ntokens", "nsentences")}
+        N = answers.targets
+        W = len(sample["unpadded"]) if self.cfg.attention_weight else N
+        log: dict[str, Any] = {key: sample[key] for key in ("ntokens", "nsentences")}
         log |= {"sample_size": W, "targets": N}
         terms = []
         for name, weight, term in (
@@ -116,82 +117,88 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
         ):
             if term is not None:
                 terms.append(weight * term * W / max(N, 1))
-                log[name] = float(term.detach())
+                log[name] = term.detach()
         if self.cfg.attention_weight:
             student = cast(LittleBirdConfig, config)
-            layers, log["queries"] = self.attention(answers, sample["net_input"], student, model.training)
-            terms.append(self.cfg.attention_weight * W * torch.stack(layers).mean() / max(log["queries"], 1))
-            log |= {f"attention_kl_{n}": float(kl.detach()) for n, kl in enumerate(layers, start=1)}
+            layers, log["queries"] = self.attention(answers, sample, student, model.training)
+            terms.append(self.cfg.attention_weight * W * torch.stack(layers).mean() / log["queries"].clamp(min=1))
+            log |= {f"attention_kl_{n}": kl.detach() for n, kl in enumerate(layers, start=1)}
         if answers.exact is not None:
-            log["exact"] = int(answers.exact)
+            log["exact"] = answers.exact
         loss = torch.stack(terms).sum()
-        log["loss"] = float(loss.detach())
-        return loss, W, log
+        log["loss"] = loss.detach()
+        return loss, W, logged(log, model.training)
 
     def tokens(self, model: Any, sample: dict[str, Any]) -> Answers:
         """Of masked tokens: the distributions over the vocabulary."""
-        masked, soft = sample["target"].ne(self.padding_idx), self.cfg.soft_weight > 0
+        masked, soft = sample.get("masked"), self.cfg.soft_weight > 0
+        if masked is None:
+            masked = places_but(sample["target"], self.padding_idx)
         hard = self.cfg.hard_weight > 0 or not model.training  # validation tells it in any case
         if soft and self.teacher.model.lm_head is None:
             raise self.headless("LM head", "fairseq-train --task littlebird_masked_lm --criterion masked_lm")
         options: dict[str, Any] = {"masked_tokens": masked, "return_attention_internals": self.cfg.attention_weight > 0}
-        theirs, teacher = self.teacher(**sample["net_input"], **options, features_only=not soft)
-        ours, student = model(**sample["net_input"], **options, features_only=not (soft or hard))
+        theirs, teacher = self.teacher(**model_inputs(sample), **options, features_only=not soft)
+        ours, student = model(**model_inputs(sample), **options, features_only=not (soft or hard))
+        target = sample["target"].flatten().index_select(0, masked)
         return Answers(
             soft=soft_target_kl(ours, theirs, self.cfg.temperature) if soft else None,
-            hard=F.cross_entropy(ours.float(), sample["target"][masked], reduction="sum") if hard else None,
+            hard=F.cross_entropy(ours.float(), target, reduction="sum") if hard else None,
             exact=None,
-            targets=masked.sum(),
+            targets=len(masked),
             student=student["attention_internals"],
             teacher=teacher["attention_internals"],
         )
 
     def spans(self, model: Any, sample: dict[str, Any]) -> Answers:
         """Of recurring spans: the distributions over starts, and over ends given the gold starts."""
-        net_input = dict(sample["net_input"])
+        net_input = model_inputs(sample)
         internals = self.cfg.attention_weight > 0
         _, student = model(**net_input, features_only=True, return_attention_internals=internals)
         if not self.cfg.soft_weight:
-            net_input = {"src_tokens": net_input["src_tokens"]}
+            net_input = {name: net_input[name] for name in ("src_tokens", "unpadded")}
         elif self.teacher.model.span_head is None:
             raise self.headless("span head", "fairseq-train --task recurring_span_selection")
         _, teacher = self.teacher(**net_input, features_only=True, return_attention_internals=internals)
         loss = loss_of_logits(student, cast(SpanBatch, sample))
-        asked = sample["target"]["starts"].ne(NO_QUESTION)
         blocked = ~sample["selectable"].unsqueeze(1)
 
         def soft(name: str) -> Tensor:
-            ours, theirs = (extra[name].masked_fill(blocked, float("-inf"))[asked] for extra in (student, teacher))
+            ours, theirs = (
+                extra[name].masked_fill(blocked, float("-inf")).flatten(0, 1).index_select(0, sample["asked"])
+                for extra in (student, teacher)
+            )
             return soft_target_kl(ours, theirs, self.cfg.temperature)
 
         return Answers(
             soft=soft("start_logits") + soft("end_logits") if self.cfg.soft_weight else None,
             hard=loss.start + loss.end if self.cfg.hard_weight or not model.training else None,
             exact=loss.exact,
-            targets=loss.questions,
+            targets=sample["questions"],
             student=student["attention_internals"],
             teacher=teacher["attention_internals"],
         )
 
     def attention(
-        self, answers: Answers, net_input: dict[str, Tensor], config: LittleBirdConfig, training: bool
-    ) -> tuple[list[Tensor], int]:
+        self, answers: Answers, sample: dict[str, Any], config: LittleBirdConfig, training: bool
+    ) -> tuple[list[Tensor], Tensor]:
         """The attention KL of each of the student's layers, summed over the unpadded queries; and their number."""
+        net_input = sample["net_input"]
         padding_mask = net_input["src_tokens"].eq(self.padding_idx)
+        is_padded = len(sample["unpadded"]) < padding_mask.numel()
         count = self.cfg.attention_queries or self.cfg.attention_rows
         queries = sampled_queries(padding_mask.shape[1], count if training else 0)
         teachers = layer_map(self.cfg.layer_map, config.layers, self.teacher.config.layers)
         heads, positions = str(self.cfg.attention_heads), net_input.get("positions")
         layers = [
-            layer_kl(answers.teacher[n - 1], student, positions, padding_mask, config, heads, queries)
+            layer_kl(answers.teacher[n - 1], student, positions, padding_mask, config, heads, queries, is_padded)
             for n, student in zip(teachers, answers.student, strict=True)
         ]
-        return layers, int((~padding_mask[:, queries]).sum())
+        return layers, (~padding_mask[:, queries]).sum()
 
     def student_config(self, model: Any) -> EncoderConfig:
         """Raises UserError where the student is none, or does not fit the teacher."""
-        while hasattr(model, "module"):  # wrapped, once or twice, for several workers
-            model = model.module
+        model = unwrapped(model)
         if not isinstance(model, EncoderModel):
             raise UserError("no model of this plugin", "--arch", "take one of this plugin's")
         if self.cfg.attention_weight and not isinstance(model, LittleBirdModel):
@@ -218,10 +225,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
         """Logs means in bits, as fairseq does: ``loss``, ``soft_loss`` and ``hard_loss`` a target,
         ``attention_loss`` and each layer's ``attention_kl_…`` a query; ``accuracy`` is exact spans in percent."""
-        total: dict[str, float] = {}
-        for log in logging_outputs:
-            for key, value in log.items():
-                total[key] = total.get(key, 0) + value
+        total = logging_sums(logging_outputs)
         weight, targets, queries = (total.get(key, 0) for key in ("sample_size", "targets", "queries"))
         layers = [key for key in total if key.startswith("attention_kl_")]
         if weight:
@@ -251,6 +255,7 @@ def layer_kl(
     config: LittleBirdConfig,
     heads: str = "paired",
     queries: slice = ALL,
+    is_padded: bool = True,
 ) -> Tensor:
     """KL(teacher ‖ student) of one layer's attention, mean over the heads, summed over the unpadded queries.
 
@@ -263,9 +268,10 @@ def layer_kl(
         config: the student's.
         heads: see :func:`attention_kl`.
         queries: the positions that count.
+        is_padded: whether the mask masks anything.
     """
     (B, H, L, _), S, b = student.q.shape, config.pack_size, config.block_size
-    padding = padding_mask if bool(padding_mask.any()) else None
+    padding = padding_mask if is_padded else None
     chunk = chunk_length(B * H * (L + S), student.q.device)
     by_name = {name: t for name, t in student._asdict().items() if t is not None}
 

@@ -12,9 +12,10 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
+from fairseq_littlebird.criterions.logging_sums import logged, logging_sums
 from fairseq_littlebird.criterions.recurring_span_selection import logging_output, reduce_span_metrics
 from fairseq_littlebird.data.answer_lengths import reachable
-from fairseq_littlebird.data.batch import SpanBatch, SpanTarget
+from fairseq_littlebird.data.batch import SpanBatch, SpanTarget, model_inputs
 from fairseq_littlebird.datasets import DATASETS, DatasetSpec
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.answering import decode_windows, merge_batch
@@ -57,23 +58,25 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             raise UserError(f"--max-answer-length {self.max_answer_length}", remedy="give a positive number of tokens")
         self.null_threshold = cfg.null_threshold
 
-    def forward(self, model: Any, sample: SpanBatch, reduce: bool = True) -> tuple[Tensor, int, dict[str, float | int]]:
-        """Returns the summed loss, the number of windows (questions if theirs share), and what to log (numbers)."""
+    def forward(self, model: Any, sample: SpanBatch, reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
+        """Returns the summed loss, the number of windows (questions if theirs share), and what to log (numbers, or
+        tensors of one)."""
         if "examples" in sample and not model.training:  # a worker without data left trains on a validation batch
             return self.evaluate(model, sample)
-        _, extra = model(**sample["net_input"], features_only=True)
+        _, extra = model(**model_inputs(sample), features_only=True)
         loss = answer_loss(extra["start_logits"], extra["end_logits"], sample)
         target = sample["target"]
-        more, counts = segment_and_type_losses(extra, target, self.spec.segments, window_weights(target))
+        weights = window_weights(target, sample["nsentences"])
+        more, counts = segment_and_type_losses(extra, target, self.spec.segments, weights)
         log = logging_output(loss, sample) | counts
-        log["loss"] += float(more.detach())
-        return loss.start + loss.end + more, int(loss.questions), log
+        log["loss"] = log["loss"] + more.detach()
+        return loss.start + loss.end + more, sample["questions"], logged(log, model.training)
 
-    def evaluate(self, model: Any, sample: SpanBatch) -> tuple[Tensor, int, dict[str, float | int]]:
+    def evaluate(self, model: Any, sample: SpanBatch) -> tuple[Tensor, int, dict[str, Any]]:
         """As forward, with exact match and F1 summed over the questions (not the windows) of the batch."""
         target = sample["target"]
         decoded, parts = [], []
-        weights = window_weights(target)
+        weights = window_weights(target, sample["nsentences"])
         # the loss of noisy answers is of all windows together
         W, L = sample["selectable"].shape
         logits = torch.zeros(2, W, target["starts"].shape[1], L, device=target["starts"].device)
@@ -98,7 +101,7 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         for _, counts in parts:
             log |= {name: log.get(name, 0) + value for name, value in counts.items()}
         more = sum(loss for loss, _ in parts)
-        log["loss"] += float(more)
+        log = logging_sums([log | {"loss": log["loss"] + more}])
         log |= {"qa_exact": 0.0, "qa_f1": 0.0, "qa_count": len(predictions)}
         questions = zip(sample["examples"], sample["windows"], strict=True)
         reached = [reachable(*question, self.max_answer_length, self.spec) for question in questions]
@@ -109,7 +112,7 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             golds = gold_texts(example)
             log["qa_exact"] += max(float(self.metric.exact_match(text, gold)) for gold in golds)
             log["qa_f1"] += max(float(self.metric.f1(text, gold)) for gold in golds)
-        return loss.start + loss.end + more, int(loss.questions), log
+        return loss.start + loss.end + more, sample["questions"], log
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
@@ -120,19 +123,16 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         answers can be predicted, as they are too long, not found in the document, or in no window as a whole.
         """
         reduce_span_metrics(logging_outputs)
+        total = logging_sums(logging_outputs)
         for name, of in (("evidence", "segments"), ("type", "types")):
-            total = sum(log.get(of, 0) for log in logging_outputs)
-            if total:
-                right = sum(log.get(f"{name}_right", 0) for log in logging_outputs)
-                metrics.log_scalar(f"{name}_accuracy", 100 * right / total, total, round=2)
-        count = sum(log.get("qa_count", 0) for log in logging_outputs)
+            if total.get(of):
+                metrics.log_scalar(f"{name}_accuracy", 100 * total[f"{name}_right"] / total[of], total[of], round=2)
+        count = total.get("qa_count", 0)
         if count:
             for name, key in (("exact_match", "qa_exact"), ("f1", "qa_f1")):
-                total = sum(log.get(key, 0) for log in logging_outputs)
-                metrics.log_scalar(name, 100 * total / count, count, round=2)
-            unreachable = sum(log.get("qa_unreachable", 0) for log in logging_outputs)
-            if unreachable:
-                metrics.log_scalar("unreachable", 100 * unreachable / count, count, round=2)
+                metrics.log_scalar(name, 100 * total[key] / count, count, round=2)
+            if total.get("qa_unreachable"):
+                metrics.log_scalar("unreachable", 100 * total["qa_unreachable"] / count, count, round=2)
 
     @staticmethod
     def logging_outputs_can_be_summed() -> bool:
@@ -163,20 +163,27 @@ def answer_loss(start_logits: Tensor, end_logits: Tensor, sample: SpanBatch) -> 
         target["gold_starts"],
         selectable,
         target["owners"],
+        sample["nsentences"],
     )
 
 
-def window_weights(target: SpanTarget) -> Tensor:
-    """<float32>[W]: 1, or its share in its question where the windows of a question have one loss together."""
+def window_weights(target: SpanTarget, items: int) -> Tensor:
+    """<float32>[W]: 1, or its share in its question where the windows of a question have one loss together.
+
+    Args:
+        target: see ``SpanTarget``.
+        items: questions of the batch.
+    """
     owners = target.get("owners")
     if owners is None:
         return torch.ones(len(target["starts"]), device=target["starts"].device)
-    return 1 / owners.bincount()[owners]
+    windows = owners.eq(torch.arange(items, device=owners.device)[:, None]).sum(dim=1)
+    return 1 / windows[owners]
 
 
 def segment_and_type_losses(
     extra: Mapping[str, Any], target: Mapping[str, Any], segments: Segments, weights: Tensor
-) -> tuple[Tensor, dict[str, int]]:
+) -> tuple[Tensor, dict[str, Any]]:
     """The losses of segments and of answer types, summed over the windows, and how many were predicted right.
 
     Args:
@@ -185,7 +192,8 @@ def segment_and_type_losses(
         segments: what they are, see ``AnswerSpec``.
         weights: <float32>[W], of the windows.
     """
-    loss, counts = extra["start_logits"].new_zeros((), dtype=torch.float32), {}
+    counts: dict[str, Any] = {}
+    loss = extra["start_logits"].new_zeros((), dtype=torch.float32)
     if "segment_logits" in extra and "segments" in target:
         logits, gold = extra["segment_logits"], target["segments"]
         gold = gold[:, : logits.shape[1]]
@@ -193,15 +201,16 @@ def segment_and_type_losses(
             loss = loss + (choice_loss(logits, gold) * weights).sum()
             best = choice_log_probability(logits, gold.ne(NO_SEGMENT)).argmax(dim=-1)
             counts["segments"] = len(gold)
-            counts["evidence_right"] = int(best.eq(F.pad(gold.eq(1).int(), (1, 0)).argmax(dim=-1)).sum())
+            counts["evidence_right"] = best.eq(F.pad(gold.eq(1).int(), (1, 0)).argmax(dim=-1)).sum()
         else:
             loss = loss + (evidence_loss(logits, gold) * weights).sum()
-            counts["segments"] = int(gold.ne(NO_SEGMENT).sum())
-            counts["evidence_right"] = int((logits > 0).eq(gold.eq(1))[gold.ne(NO_SEGMENT)].sum())
+            there = gold.ne(NO_SEGMENT)
+            counts["segments"] = there.sum()
+            counts["evidence_right"] = ((logits > 0).eq(gold.eq(1)) & there).sum()
     if "type_logits" in extra and "answer_types" in target:
         logits, gold = extra["type_logits"], target["answer_types"]
         types = F.cross_entropy(logits.float(), gold, reduction="none", ignore_index=NO_QUESTION)
         loss = loss + (types * weights).sum()
-        counts["types"] = int(gold.ne(NO_QUESTION).sum())
-        counts["type_right"] = int(logits.argmax(dim=-1).eq(gold).sum())
+        counts["types"] = gold.ne(NO_QUESTION).sum()
+        counts["type_right"] = logits.argmax(dim=-1).eq(gold).sum()
     return loss, counts

@@ -10,7 +10,8 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
-from fairseq_littlebird.data.batch import SpanBatch
+from fairseq_littlebird.criterions.logging_sums import logged, logging_sums
+from fairseq_littlebird.data.batch import SpanBatch, model_inputs
 from fairseq_littlebird.objectives.span_selection import SpanLoss, span_loss
 
 
@@ -26,10 +27,10 @@ class RecurringSpanSelectionCriterion(FairseqCriterion):
     def __init__(self, cfg: RecurringSpanSelectionCriterionConfig, task: Any) -> None:
         super().__init__(task)
 
-    def forward(self, model: Any, sample: SpanBatch, reduce: bool = True) -> tuple[Tensor, int, dict[str, float | int]]:
-        """Returns the summed loss, the number of questions, and what to log (plain numbers)."""
+    def forward(self, model: Any, sample: SpanBatch, reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
+        """Returns the summed loss, the number of questions, and what to log (numbers, or tensors of one)."""
         loss = selection_loss(model, sample)
-        return loss.start + loss.end, int(loss.questions), logging_output(loss, sample)
+        return loss.start + loss.end, sample["questions"], logged(logging_output(loss, sample), model.training)
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
@@ -42,7 +43,7 @@ class RecurringSpanSelectionCriterion(FairseqCriterion):
 
 def selection_loss(model: Any, sample: SpanBatch) -> SpanLoss:
     """The span loss of a batch, with the ends given the gold starts."""
-    _, extra = model(**sample["net_input"], features_only=True)
+    _, extra = model(**model_inputs(sample), features_only=True)
     return loss_of_logits(extra, sample)
 
 
@@ -52,14 +53,14 @@ def loss_of_logits(extra: dict[str, Any], sample: SpanBatch) -> SpanLoss:
     return span_loss(extra["start_logits"], extra["end_logits"], target["starts"], target["ends"], sample["selectable"])
 
 
-def logging_output(loss: SpanLoss, sample: SpanBatch) -> dict[str, float | int]:
-    """Sums as plain numbers: numpy's would make the checkpoint unloadable in safe mode."""
+def logging_output(loss: SpanLoss, sample: SpanBatch) -> dict[str, Any]:
+    """Sums, as tensors of one number where the device knows them: reading one would wait for all that it has to do."""
     return {
-        "loss": float((loss.start + loss.end).detach()),
-        "start_loss": float(loss.start.detach()),
-        "end_loss": float(loss.end.detach()),
-        "exact": int(loss.exact),
-        "sample_size": int(loss.questions),
+        "loss": (loss.start + loss.end).detach(),
+        "start_loss": loss.start.detach(),
+        "end_loss": loss.end.detach(),
+        "exact": loss.exact,
+        "sample_size": sample["questions"],
         "ntokens": sample["ntokens"],
         "nsentences": sample["nsentences"],
     }
@@ -67,8 +68,8 @@ def logging_output(loss: SpanLoss, sample: SpanBatch) -> dict[str, float | int]:
 
 def reduce_span_metrics(logging_outputs: list[dict[str, Any]]) -> None:
     """Logs the mean losses a question (in bits, as fairseq does) and ``accuracy``, exact spans in percent."""
-    total = {k: sum(log.get(k, 0) for log in logging_outputs) for k in ("loss", "start_loss", "end_loss", "exact")}
-    questions = sum(log.get("sample_size", 0) for log in logging_outputs)
+    total = logging_sums(logging_outputs)
+    questions = total.get("sample_size", 0)
     if not questions:
         return
     for name in ("loss", "start_loss", "end_loss"):

@@ -171,6 +171,7 @@ class QuestionAnsweringDataset(EveryItemBatched):
         if self.shared:
             owners = np.repeat(np.arange(len(samples)), [len(s["windows"]) for s in samples])
             batch["target"]["owners"] = torch.from_numpy(owners)
+            batch["questions"] = sum(any(s["gold"]) for s in samples)
             batch["target"]["gold_starts"] = pad([gold_starts(*w) for w in zip(windows, gold, strict=True)], 0).bool()
         batch["id"] = torch.tensor([s["id"] for s in samples])
         batch["nsentences"] = len(samples)

@@ -38,12 +38,15 @@ class LanguageModelHead(nn.Module):
         Args:
             hidden: <float>[B, L, C].
             embedding: the encoder's token embeddings <float>[V, E].
-            masked_tokens: <bool>[B, L]; scores these N tokens alone, which saves most of the time and memory.
+            masked_tokens: <bool>[B, L], or <int64>[N] of the [B · L]; scores these N tokens alone, which saves most of
+                the time and memory.
         Returns:
             logits <float>[N, V], or [B, L, V] without ``masked_tokens``.
         """
-        if masked_tokens is not None:
+        if masked_tokens is not None and masked_tokens.dtype == torch.bool:
             hidden = hidden[masked_tokens]
+        elif masked_tokens is not None:
+            hidden = hidden.flatten(0, 1).index_select(0, masked_tokens)
         hidden = self.dense(hidden)
         if self.activation == "relu":
             hidden = F.relu(hidden)

@@ -16,6 +16,7 @@ import torch
 from fairseq.distributed import utils as distributed_utils
 from fairseq.trainer import Trainer
 from omegaconf import open_dict
+from torch import Tensor
 
 from fairseq_littlebird.signals import Ended
 
@@ -57,8 +58,34 @@ class Interruption:
 INTERRUPTION = Interruption()
 
 
+class OnItsWay:
+    """A number on a device that is copied to the host while the device goes on.
+
+    Args:
+        number: <integer>[1].
+    """
+
+    def __init__(self, number: Tensor) -> None:
+        self.number = number
+        self.arrived: torch.cuda.Event | None = None
+        if number.device.type == "cuda":
+            self.number = torch.empty_like(number, device="cpu", pin_memory=True)
+            self.number.copy_(number, non_blocking=True)
+            self.arrived = torch.cuda.Event()
+            self.arrived.record()
+
+    def read(self) -> int:
+        """The number; waits until it has arrived."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return int(self.number)
+
+
 class InterruptibleTrainer(Trainer):
-    """fairseq's trainer, which ends after the update during which any of the workers was told to."""
+    """fairseq's trainer, which ends after the update during which it was told to; several workers, all of them after
+    the next one: whether another was told is asked during an update and read during the one that follows."""
+
+    told: OnItsWay | None = None
 
     def __init__(self, cfg: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(cfg, *arguments, **options)
@@ -77,11 +104,13 @@ class InterruptibleTrainer(Trainer):
         return output
 
     def heard(self) -> int:
-        """The signal that any of the workers heard; 0 for none."""
+        """The signal that any of the workers heard, before this update where there are several; 0 for none."""
         if self.data_parallel_world_size == 1:
             return INTERRUPTION.signal
-        heard = torch.tensor([INTERRUPTION.signal], device=self.device)
-        return int(distributed_utils.all_reduce(heard, self.data_parallel_process_group, op="max"))
+        heard = torch.full((1,), INTERRUPTION.signal, device=self.device)
+        before, group = self.told, self.data_parallel_process_group
+        self.told = OnItsWay(distributed_utils.all_reduce(heard, group, op="max"))
+        return 0 if before is None else before.read()
 
     def state_dict(self) -> dict[str, Any]:
         """The options as they were given, and not as an interruption left them."""

@@ -76,6 +76,7 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
         starts: Tensor | None = None,
         segments: Tensor | None = None,
         context_starts: Tensor | None = None,
+        unpadded: Tensor | None = None,
         return_attention_internals: bool = False,
         **unused: Any,
     ) -> tuple[Tensor, dict[str, Any]]:
@@ -87,12 +88,13 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
             features_only: return hidden states instead of logits.
             return_all_hiddens: put every layer's output into ``extra["inner_states"]``.
             classification_head_name: return this head's logits [B, K] instead.
-            masked_tokens: <bool>[B, L], the tokens to predict.
+            masked_tokens: <bool>[B, L], the tokens to predict; or <int64>[N], which they are of the [B · L].
             questions, starts: <int64>[B, Q], positions of [QUESTION] tokens and of the gold starts; add
                 ``extra["start_logits"]`` and ``extra["end_logits"]`` <float>[B, Q, L] of the span head.
             segments: <int64>[B, M, 2], first and last token; adds ``extra["segment_logits"]`` <float>[B, M] where the
                 model has such a head. One for answer types adds ``extra["type_logits"]`` <float>[B, K].
             context_starts: <int64>[B], where the context begins, after the question.
+            unpadded: <int64>[N], which of the [B · L] tokens are not padding; given, no device is asked for it.
             return_attention_internals: put each layer's queries and keys into ``extra["attention_internals"]``.
         Returns:
             x: hidden states <float>[B, L, C], or logits as above; and ``extra``.
@@ -103,8 +105,9 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
             raise no_gaps(self.title)
         internals: list[Any] | None = [] if return_attention_internals else None
         states: list[Tensor] | None = [] if return_all_hiddens else None
+        is_classification = classification_head_name is not None
         annotations = TokenAnnotations(
-            questions, context_starts, segments, is_classification=classification_head_name is not None
+            questions, context_starts, segments, unpadded=unpadded, is_classification=is_classification
         )
         hidden = self.encode(src_tokens, positions, states, internals, self.annotated(src_tokens, annotations))
         extra: dict[str, Any] = {"inner_states": states, "attention_internals": internals}

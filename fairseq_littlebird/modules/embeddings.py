@@ -50,11 +50,9 @@ class Embeddings(nn.Module):
         """
         x = self.of_tokens(tokens)
         if self.positions is not None:
+            self.check(tokens.shape[1] - 1 if positions is None else positions)
             if positions is None:
                 positions = torch.arange(tokens.shape[1], device=tokens.device)
-            last, count = int(positions.max()), self.positions.num_embeddings
-            if last >= count:
-                raise InputError(f"position {last} is past the {count} learned ones; shorten the input")
             x = x + self.positions(positions)
         if self.context is not None:
             L = tokens.shape[1]
@@ -63,6 +61,20 @@ class Embeddings(nn.Module):
             x = x + inside.unsqueeze(-1) * self.context
         x = dropout(self.norm(x), self.dropout, self.training)
         return x if self.projection is None else self.projection(x)
+
+    def check(self, positions: Tensor | int) -> None:
+        """Raises InputError for a position past the learned ones, where finding it waits for no device.
+
+        Args:
+            positions: <integer>[B, L], or the last.
+        """
+        count = self.positions.num_embeddings  # type: ignore[union-attr]
+        if isinstance(positions, Tensor) and positions.device.type != "cpu":
+            torch._assert_async((positions < count).all(), f"a position is past the {count} learned ones")
+            return
+        last = int(positions.max()) if isinstance(positions, Tensor) else positions
+        if last >= count:
+            raise InputError(f"position {last} is past the {count} learned ones; shorten the input")
 
     def of_tokens(self, tokens: Tensor) -> Tensor:
         """The table's rows of <integer>[B, L], <float>[B, L, E]."""

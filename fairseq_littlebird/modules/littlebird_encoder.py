@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_littlebird.attention.internals import LittleBirdInternals
-from fairseq_littlebird.attention.littlebird import DistanceFeatures, window_features
+from fairseq_littlebird.attention.littlebird import DistanceFeatures, TokenPlaces, window_features
 from fairseq_littlebird.modules.attention.context import checked_padding
 from fairseq_littlebird.modules.attention.littlebird import LittleBirdContext, UnpackWindowAttention
 from fairseq_littlebird.modules.config.littlebird import LittleBirdConfig
@@ -47,13 +47,13 @@ class LittleBirdEncoder(Encoder[LittleBirdContext, Streams, LittleBirdInternals]
     def attention_context(
         self, x: Tensor, positions: Tensor | None, padding_mask: Tensor, annotations: TokenAnnotations
     ) -> LittleBirdContext:
-        mask, unpadding = checked_padding(padding_mask)
+        mask, unpadding = checked_padding(padding_mask, annotations.unpadded)
         features = self.distance_features(x, positions, mask)
         return LittleBirdContext(mask, unpadding, positions=positions, distance_features=features)
 
     def distance_features(
         self, x: Tensor, positions: Tensor | None, padding_mask: Tensor | None
-    ) -> DistanceFeatures | None:
+    ) -> DistanceFeatures | TokenPlaces | None:
         """What the layers share of the bias, or None where they have no use for it."""
         config = self.config
         if not config.window:

@@ -41,4 +41,5 @@ class LongformerEncoder(OneStreamEncoder[LongformerContext, FullAttentionInterna
             index = torch.zeros(len(padding_mask), 0, dtype=torch.int64, device=padding_mask.device)
         else:
             index = global_index(global_tokens, int(global_tokens.sum(dim=1).max()))
-        return LongformerContext(*checked_padding(padding_mask), global_tokens=global_tokens, global_index=index)
+        checked = checked_padding(padding_mask, annotations.unpadded)
+        return LongformerContext(*checked, global_tokens=global_tokens, global_index=index)

@@ -1,6 +1,6 @@
 """What a task says of its tokens, for encoders that treat some of them apart.
 
-Legend: B batch, L tokens, Q questions, M segments.
+Legend: B batch, L tokens, N unpadded tokens of the whole batch, Q questions, M segments.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ class TokenAnnotations(NamedTuple):
     context_starts: Tensor | None = None  # <int64>[B], where the context begins; before it stands the question
     segments: Tensor | None = None  # <int64>[B, M, 2], first and last token of sentences or paragraphs; 0 for none
     global_tokens: Tensor | None = None  # <bool>[B, L], the tokens that attend to all and are attended to by all
+    unpadded: Tensor | None = None  # <int64>[N], which of the [B · L] tokens are not padding, if they are counted
     is_classification: bool = False  # whether token 0 stands for the whole sequence
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-MIN_PADDING_TO_UNPAD = 0.05  # share of padding from which moving tokens about costs less than computing with padding
+# share of padding from which moving tokens about costs less than computing with padding; accelerators compute faster
+MIN_PADDING_TO_UNPAD, MIN_PADDING_ON_ACCELERATORS = 0.05, 0.25
 
 
 class Unpadding:
@@ -16,11 +17,12 @@ class Unpadding:
 
     Args:
         padding_mask: <bool>[B, L], True = padding.
+        index: <int64>[N], which of the [B · L] tokens are not padding; None counts them.
     """
 
-    def __init__(self, padding_mask: Tensor) -> None:
+    def __init__(self, padding_mask: Tensor, index: Tensor | None = None) -> None:
         self.shape = padding_mask.shape
-        self.index = (~padding_mask).flatten().nonzero().squeeze(1)  # [N]
+        self.index = (~padding_mask).flatten().nonzero().squeeze(1) if index is None else index
 
     def unpad(self, x: Tensor) -> Tensor:
         """<float>[B, L, C] to [N, C]."""
@@ -42,12 +44,15 @@ class NoUnpadding:
         return x
 
 
-def unpadding_of(padding_mask: Tensor | None) -> Unpadding | NoUnpadding:
+def unpadding_of(padding_mask: Tensor | None, index: Tensor | None = None) -> Unpadding | NoUnpadding:
     """The cheaper of the two.
 
     Args:
         padding_mask: <bool>[B, L], True = padding, or None.
+        index: as :class:`Unpadding`'s.
     """
     if padding_mask is None or torch.compiler.is_compiling():  # how many are left would break the graph
         return NoUnpadding()
-    return Unpadding(padding_mask) if padding_mask.float().mean() >= MIN_PADDING_TO_UNPAD else NoUnpadding()
+    least = MIN_PADDING_TO_UNPAD if padding_mask.device.type == "cpu" else MIN_PADDING_ON_ACCELERATORS
+    padding = float(padding_mask.float().mean()) if index is None else 1 - len(index) / padding_mask.numel()
+    return Unpadding(padding_mask, index) if padding >= least else NoUnpadding()

@@ -8,10 +8,12 @@ from fairseq.data import Dictionary
 from fairseq.tasks import register_task
 from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
 
+from fairseq_littlebird.criterions.indexed_masked_lm import IndexedMaskedLmLoss
 from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.folder_kind import LINES, check_kind
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
+from fairseq_littlebird.data.place_index import PlaceIndexDataset
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of
 from fairseq_littlebird.data.unmasked_dataset import UnmaskedDataset
 from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
@@ -45,11 +47,19 @@ class LittleBirdMaskedLMTask(BundledFiles, TrainingMonitor, SplitUse, MaskedLMTa
 
     def _regular_dataset(self, src_dataset: Any, target_dataset: Any) -> Any:
         dataset = super()._regular_dataset(src_dataset, target_dataset)
+        # counted by the workers that load data, so that the device need not be asked
+        dataset.defn["unpadded"] = PlaceIndexDataset(src_dataset, self.dictionary.pad())
+        dataset.defn["masked"] = PlaceIndexDataset(target_dataset, self.dictionary.pad())
         if self.padding_insertion is not None:
             # a masked token ends its sentence, too
             text = UnmaskedDataset(src_dataset, target_dataset, self.dictionary.pad())
             dataset.defn["net_input.positions"] = PaddingInsertionDataset(text, self.padding_insertion)
         return dataset
+
+    def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        if getattr(cfg, "_name", None) == "masked_lm":
+            return IndexedMaskedLmLoss.build_criterion(cfg, self)
+        return super().build_criterion(cfg, from_checkpoint)
 
     def get_batch_iterator(self, *arguments: Any, **options: Any) -> Any:
         # fairseq loses the last batch where its size is not a multiple

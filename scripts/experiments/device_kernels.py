@@ -1,201 +1,230 @@
-"""The fused kernels on a CUDA device: held to the float64 oracle, then timed beside their floor and their rivals.
+"""The first ten minutes of the fused kernels on a CUDA device: needs torch and triton alone, installed or not.
 
-    python device_kernels.py [--csv FILE] [--runs 30]
-    TRITON_INTERPRET=1 python device_kernels.py --device cpu       the first part, small, without a device
+    python scripts/experiments/device_kernels.py [--out device_kernels.jsonl] [--minutes 10]
+    TRITON_INTERPRET=1 python scripts/experiments/device_kernels.py --device cpu     the checks, small, without a device
 
-First every backend against the oracle, result and gradients, by dtype; the exit status is 1 if one is off. Then the
-core of one base layer (12 heads of 64, S = b = 64) on 8 sequences of 8,192 tokens in bfloat16, forward, and forward
-and backward: medians of interleaved runs by CUDA events, and memory beyond the inputs. The floor is the larger of
-operations over --tflops and bytes over --terabytes; a full backward pass recomputes the scores.
+Every step runs in a process of its own, in the order of its worth, and appends what it finds to the file line by line:
+a kernel that hangs, a rival that fails and a clock that runs out lose no other step. The status is 1 if a result is off
+or a step of ``triton`` failed; rivals may fail.
+
+    time triton        one base layer (12 heads of 64, S = b = 64), 8 x 8,192 tokens, bfloat16, beside its floor
+    check DTYPE        result and every gradient against the float64 oracle, over sizes and kinds of arguments
+    time RIVAL         in turns with triton
+    stages             the same for numbers of pipeline stages
+    profile            microseconds a kernel
+    check flex         the rival's own errors
+
+The floor is the larger of operations over --tflops and bytes over --terabytes; a backward pass has five products.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # of a checkout that is not installed
 
 import torch
 import torch.nn.functional as F
+from device_checks import DTYPES, Notes, check, describe
 from torch import Tensor
 
-from fairseq_littlebird.attention import (
-    BiALiBi,
-    backend_fault,
-    dense_unpack_window_attention,
-    unpack_window_attention,
-)
+from fairseq_littlebird.attention import BiALiBi, backend_fault, unpack_window_attention
 
-TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-2}
-SIZES = [  # L, b, S, D
-    (1, 64, 64, 64),
-    (63, 32, 0, 64),
-    (65, 64, 1, 64),
-    (111, 32, 32, 32),
-    (300, 128, 128, 128),
-    (515, 64, 64, 80),
-    (1000, 64, 64, 64),
-]
 HEADS, WIDTH, PACK, BLOCK, BATCH, LENGTH = 12, 64, 64, 64, 8, 8192
-NAMES = ("q", "k", "v", "pack_k", "pack_v")
+RIVALS = ("triton with dropout", "flex", "unfolded", "full attention")
+STAGES = (1, 2, 3, 4)
+SLEEP = 5_000_000  # cycles the device is kept busy while the host enqueues what is timed
+WARM_UP = 3  # runs that compile
 
 
-def arguments(
-    L: int, b: int, S: int, D: int, dtype: torch.dtype, device: str, B: int = 2, H: int = 4
-) -> dict[str, Tensor]:
-    """Tensors as a layer makes them, [B, L, H, D] in memory, with padding on both sides and gaps in positions."""
-    rng = torch.Generator().manual_seed(L)
-    sizes = {"q": L, "k": L, "v": L, "pack_k": S, "pack_v": S}
-    given = {
-        n: torch.randn(B, size, H, D, generator=rng).to(device, dtype).transpose(1, 2) for n, size in sizes.items()
-    }
-    index = torch.arange(L)
-    padding = torch.stack([(index < L // 7 * row) | (index >= L - L // 5 * (1 - row)) for row in range(B)])
-    positions = torch.randint(1, 4, (B, L), generator=rng).cumsum(1)
-    return given | {"positions": positions.to(device), "padding_mask": padding.to(device)}
+def layer(device: str) -> tuple[dict[str, Callable[[], Tensor]], list[Tensor], Tensor]:
+    """Forward passes by name, the leaves that all of them see, and an upstream gradient."""
 
+    def random(length: int) -> Tensor:
+        return torch.randn(BATCH, length, HEADS, WIDTH, device=device, dtype=torch.bfloat16).transpose(1, 2)
 
-def values(
-    function: Callable[..., Tensor], given: dict[str, Tensor], slopes: BiALiBi, upstream: Tensor, b: int
-) -> list[Tensor]:
-    """The result and every gradient, padded queries left out."""
-    leaves = {n: given[n].detach().requires_grad_() for n in NAMES}
-    result = function(**given | leaves, slopes=slopes, block_size=b)
-    result = result.masked_fill(given["padding_mask"][:, None, :, None], 0.0)
-    return [result.detach(), *torch.autograd.grad(result, [*leaves.values(), *slopes.parameters()], upstream)]
-
-
-def errors(backend: str, size: tuple[int, ...], dtype: torch.dtype, device: str) -> list[float]:
-    """Relative distances from the oracle: of the result, of q, k, v, pack_k, pack_v, and of α, β, γ."""
-    _, b, _, _ = size
-    given = arguments(*size, dtype, device)
-    slopes = BiALiBi(given["q"].shape[1]).to(device)
-    slopes.alpha.data.fill_(0.3)
-    upstream = torch.randn_like(given["q"])
-    actual = values(lambda **a: unpack_window_attention(**a, backend=backend), given, slopes, upstream, b)
-    wide = given | {n: given[n].double() for n in NAMES}
-    exact = BiALiBi(len(slopes.alpha)).to(device).double()
-    exact.load_state_dict(slopes.state_dict())
-    expected = values(lambda **a: dense_unpack_window_attention(**a)[0], wide, exact, upstream.double(), b)
-    pairs = zip(actual, expected, strict=True)
-    return [float((got.double() - wanted).norm() / (wanted.norm() + 0.1)) for got, wanted in pairs]
-
-
-def check(backends: list[str], sizes: list[tuple[int, ...]], device: str) -> bool:
-    """Prints the largest errors over the sizes; whether all are within tolerance."""
-    good = True
-    print(f"{'backend':>10} {'dtype':>9} {'result':>9} {'gradients':>9} {'slopes':>9} {'tolerance':>9}")
-    for backend in backends:
-        for dtype, tolerance in TOLERANCES.items():
-            result, *of_inputs = map(max, zip(*(errors(backend, s, dtype, device) for s in sizes), strict=True))
-            worst = result, max(of_inputs[:5]), max(of_inputs[5:])
-            # the rounded result enters the slopes' gradients of FlexAttention, times distances
-            off = max(worst[: 2 if backend == "flex" else 3]) > tolerance
-            good &= not off
-            figures = " ".join(f"{value:>9.1e}" for value in (*worst, tolerance))
-            print(f"{backend:>10} {str(dtype)[6:]:>9} {figures}{'  OFF' if off else ''}", flush=True)
-    return good
-
-
-def rivals(device: str) -> tuple[dict[str, Callable[[], Tensor]], list[Tensor]]:
-    """Forward passes by name, and the leaves that all of them see."""
-    shape = BATCH, LENGTH, HEADS, WIDTH
-    q, k, v = (torch.randn(shape, device=device, dtype=torch.bfloat16).transpose(1, 2) for _ in range(3))
-    pack = (BATCH, PACK, HEADS, WIDTH)
-    pack_k, pack_v = (torch.randn(pack, device=device, dtype=torch.bfloat16).transpose(1, 2) for _ in range(2))
-    for t in (q, k, v, pack_k, pack_v):
-        t.requires_grad_()
+    q, k, v, pack_k, pack_v = leaves = [random(n).requires_grad_() for n in (LENGTH,) * 3 + (PACK,) * 2]
     slopes = BiALiBi(HEADS).to(device)
     given = (q, k, v, pack_k, pack_v, slopes, None, None, BLOCK)
-    cores: dict[str, Callable[[], Tensor]] = {
-        "triton": lambda: unpack_window_attention(*given, backend="triton"),
-        "triton, dropout": lambda: unpack_window_attention(*given, dropout_p=0.1, backend="triton"),
-        "flex": lambda: unpack_window_attention(*given, backend="flex"),
-        "unfolded": lambda: unpack_window_attention(*given, backend="unfolded"),
-        "full attention": lambda: F.scaled_dot_product_attention(q, k, v),
+    cores = {
+        name: lambda name=name: unpack_window_attention(*given, backend=name) for name in ("triton", "flex", "unfolded")
     }
-    return cores, [q, k, v, pack_k, pack_v, *slopes.parameters()]
+    cores["triton with dropout"] = lambda: unpack_window_attention(*given, dropout_p=0.1, backend="triton")
+    cores["full attention"] = lambda: F.scaled_dot_product_attention(q, k, v)
+    return cores, [*leaves, *slopes.parameters()], random(LENGTH)
 
 
 def floors(tflops: float, terabytes: float) -> dict[bool, float]:
     """Milliseconds, forward, and forward and backward."""
-    products = 2 * BATCH * HEADS * LENGTH * (PACK + 4 * BLOCK) * WIDTH  # of one matrix product
+    products = 2 * BATCH * HEADS * LENGTH * (PACK + 4 * BLOCK) * WIDTH  # operations of one matrix product
     tensor = 2 * BATCH * HEADS * LENGTH * WIDTH  # bytes of q
     forward = max(2 * products / tflops / 1e9, 4 * tensor / terabytes / 1e9)
-    # forward's and dP, dV, dQ, dK, with S and dP once more for keys whose queries are another program's
-    backward = max(6.2 * products / tflops / 1e9, 12 * tensor / terabytes / 1e9)
+    backward = max(5 * products / tflops / 1e9, 8 * tensor / terabytes / 1e9)  # S, dP, dV, dQ, dK
     return {False: forward, True: forward + backward}
 
 
-def time(options: argparse.Namespace) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    cores, leaves = rivals(options.device)
-    upstream = torch.randn(BATCH, LENGTH, HEADS, WIDTH, device=options.device, dtype=torch.bfloat16).transpose(1, 2)
+def timed(
+    cores: dict[str, Callable[[], Tensor]], leaves: list[Tensor], upstream: Tensor, backward: bool, runs: int
+) -> Iterator[tuple[str, list[float], float]]:
+    """Each core's times in milliseconds, in turns, and the MiB that it takes beyond its inputs."""
+    taken: dict[str, list[float]] = {name: [] for name in cores}
+    memory: dict[str, float] = {}
+    for run in range(runs + WARM_UP):
+        for name, core in cores.items():
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            torch.cuda._sleep(SLEEP)
+            begun.record()
+            with torch.set_grad_enabled(backward):
+                result: Any = core()
+                if backward:
+                    result = torch.autograd.grad(result, leaves, upstream, allow_unused=True)
+            ended.record()
+            torch.cuda.synchronize()
+            memory[name] = (torch.cuda.max_memory_allocated() - before) / 2**20
+            if run >= WARM_UP:
+                taken[name].append(begun.elapsed_time(ended))
+            del result
+    for name, times in taken.items():
+        yield name, times, memory[name]
+
+
+def time_cores(notes: Notes, names: list[str], options: argparse.Namespace, **about: Any) -> None:
+    cores, leaves, upstream = layer(options.device)
+    cores = {name: cores[name] for name in names}
     for backward, floor in floors(options.tflops, options.terabytes).items():
-        taken: dict[str, list[float]] = {name: [] for name in cores}
-        memory: dict[str, float] = {}
-        for run in range(options.runs + 3):  # the first three compile and warm up
-            for name, core in cores.items():
-                torch.cuda.reset_peak_memory_stats()
-                before = torch.cuda.memory_allocated()
-                begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-                begun.record()
-                with torch.set_grad_enabled(backward):
-                    result = core()
-                    if backward:
-                        result = torch.autograd.grad(result, leaves, upstream, allow_unused=True)
-                ended.record()
-                torch.cuda.synchronize()
-                memory[name] = (torch.cuda.max_memory_allocated() - before) / 2**20
-                if run >= 3:
-                    taken[name].append(begun.elapsed_time(ended))
-                del result
-        work = "forward + backward" if backward else "forward"
-        print(f"\n{work}; floor {floor:.3f} ms")
-        print(f"{'':>16} {'ms':>8} {'range':>16} {'x floor':>8} {'MiB':>7}")
-        for name, times in taken.items():
-            median = statistics.median(times)
-            spread = f"{min(times):.3f} - {max(times):.3f}"
-            print(f"{name:>16} {median:>8.3f} {spread:>16} {median / floor:>8.2f} {memory[name]:>7.0f}")
-            rows.append({"core": name, "work": work, "ms": median, "least": min(times), "most": max(times),
-                         "floor": floor, "MiB": memory[name]})  # fmt: skip
-    return rows
+        for name, times, mebibytes in timed(cores, leaves, upstream, backward, options.runs):
+            notes.add(
+                **about, core=name, work="forward and backward" if backward else "forward",
+                ms=round(statistics.median(times), 4), least=round(min(times), 4), most=round(max(times), 4),
+                floor=round(floor, 4), times_floor=round(statistics.median(times) / floor, 2), MiB=round(mebibytes, 1),
+            )  # fmt: skip
 
 
-def main() -> None:
+def time_stages(notes: Notes, options: argparse.Namespace) -> None:
+    from fairseq_littlebird.attention.littlebird import triton as fused
+
+    for stages in STAGES:
+        fused.STAGES = dict.fromkeys(fused.STAGES, stages)
+        try:
+            time_cores(notes, ["triton"], options, stages=stages)
+        except Exception as error:  # shared memory may not hold so many
+            notes.add(stages=stages, failed=describe(error))
+
+
+def profile(notes: Notes, options: argparse.Namespace) -> None:
+    cores, leaves, upstream = layer(options.device)
+    for name in ("triton", "triton with dropout"):
+        for _ in range(WARM_UP):
+            torch.autograd.grad(cores[name](), leaves, upstream)
+        torch.cuda.synchronize()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as trace:
+            for _ in range(options.runs):
+                torch.autograd.grad(cores[name](), leaves, upstream)
+            torch.cuda.synchronize()
+        for row in sorted(trace.key_averages(), key=lambda row: -row.device_time_total)[:20]:
+            notes.add(core=name, kernel=row.key[:80], us=round(row.device_time_total / options.runs, 1))
+
+
+def step(options: argparse.Namespace) -> bool:
+    """Does one step in this process; whether all was well."""
+    notes, (kind, _, of) = Notes(options.out, options.step), options.step.partition(" ")
+    if kind == "time":
+        time_cores(notes, list(dict.fromkeys(["triton", of])), options)
+    elif kind == "stages":
+        time_stages(notes, options)
+    elif kind == "profile":
+        profile(notes, options)
+    elif of in DTYPES:
+        return check(notes, "triton", of, options.device, options.longest)
+    else:
+        return all([check(notes, of, dtype, options.device, options.longest) for dtype in DTYPES])
+    return True
+
+
+def plan(device: str) -> list[list[str]]:
+    """Steps in their order; those of a list run at once, as compiling takes most of their time."""
+    checks = [f"check {dtype}" for dtype in DTYPES]
+    if device == "cpu":
+        return [[name] for name in checks]
+    rivals = [[f"time {name}"] for name in RIVALS]
+    return [["time triton"], checks, *rivals, ["stages"], ["profile"], ["check flex"], ["check unfolded"]]
+
+
+def is_required(name: str) -> bool:
+    """Rivals may fail."""
+    return name == "time triton" or name.removeprefix("check ") in DTYPES
+
+
+def run(options: argparse.Namespace) -> bool:
+    """Every step in a process of its own, until the time is over."""
+    begun, good = time.monotonic(), True
+    notes = Notes(options.out, "plan")
+    for names in plan(options.device):
+        left = 60 * options.minutes - (time.monotonic() - begun)
+        if left <= 0:
+            notes.add(left_out=names)
+            good &= not any(map(is_required, names))
+            continue
+        words = [sys.executable, __file__, *options.words, "--step"]
+        children = {name: subprocess.Popen([*words, name]) for name in names}
+        end = time.monotonic() + min(left, 60 * options.step_minutes)
+        for name, child in children.items():
+            try:
+                status: int | str = child.wait(max(1.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+                status = "out of time"
+            notes.add(finished=name, status=status, seconds=round(time.monotonic() - begun, 1))
+            good &= status == 0 or not is_required(name)
+    return good
+
+
+def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    parser.add_argument("--runs", type=int, default=30)
+    parser.add_argument("--out", type=Path, default=Path("device_kernels.jsonl"), help="findings are appended to it")
+    parser.add_argument("--minutes", type=float, default=10, help="no step begins after them")
+    parser.add_argument("--step-minutes", type=float, default=4, help="a step that takes longer is ended")
+    parser.add_argument("--longest", type=int, default=10**6, help="tokens of the sizes to check; on a cpu: 80")
+    parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--tflops", type=float, default=720, help="matrix products in bfloat16; default: an H200's")
-    parser.add_argument("--terabytes", type=float, default=4.8, help="memory bandwidth a second; default: an H200's")
-    parser.add_argument("--csv", type=Path, help="also write the timings there")
-    options = parser.parse_args()
+    parser.add_argument("--terabytes", type=float, default=4.8, help="a second; default: an H200's; an H100: 3.35")
+    parser.add_argument("--step", help="this step alone, in this process")
+    options = parser.parse_args(words)
+    options.words = words
+    if options.device == "cpu":
+        options.longest = min(options.longest, 80)
     if options.device == "cuda" and not torch.cuda.is_available():
         print(
             "device_kernels: no CUDA device here; --device cpu with TRITON_INTERPRET=1 checks without one",
             file=sys.stderr,
         )
-        raise SystemExit(2)
+        return 2
     fault = backend_fault("triton", WIDTH, BLOCK, 0.0, torch.device(options.device), torch.float32)
     if fault is not None:
         print(f"device_kernels: {fault}", file=sys.stderr)
-        raise SystemExit(2)
-    on_device = options.device == "cuda"
-    sizes = SIZES if on_device else [size for size in SIZES if size[0] < 100]
-    good = check(["triton", "blockwise", "unfolded"] + ["flex"] * on_device, sizes, options.device)
-    if on_device:
-        print(f"\n{torch.cuda.get_device_name()}, torch {torch.__version__}")
-        rows = time(options)
-        if options.csv:
-            with options.csv.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0].keys())
-                writer.writeheader()
-                writer.writerows(rows)
-    raise SystemExit(0 if good else 1)
+        return 2
+    if options.step:
+        try:
+            return 0 if step(options) else 1
+        except Exception as error:
+            Notes(options.out, options.step).add(failed=describe(error))
+            return 1
+    notes = Notes(options.out, "device")
+    device = torch.cuda.get_device_name() if options.device == "cuda" else "none, interpreted"
+    notes.add(device=device, torch=torch.__version__, arguments=words)
+    return 0 if run(options) else 1
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main(sys.argv[1:]))

@@ -78,6 +78,7 @@ def test_windows_that_share_a_normaliser_have_one_loss(known_model, rows):
         for row, places in zip(golds, starts, strict=True):
             row[places] = True
         sample["target"] |= {"owners": torch.tensor([0, 0]), "gold_starts": golds}
+        sample |= {"nsentences": 1, "questions": 1}
         loss, size, _ = criterion()(known_model(found, found), sample)
         assert size == 1 and float(loss) == pytest.approx(-math.log(mass), abs=1e-4)
 

@@ -4,9 +4,11 @@ import multiprocessing
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from fairseq_littlebird.launching import interruption
 from fairseq_littlebird.launching.interruption import SIGNALS, Interruption
 from fairseq_littlebird.signals import Ended
 
@@ -64,3 +66,14 @@ def test_a_process_that_inherits_the_handler_hears_nothing():
         os.kill(os.getpid(), signal.SIGUSR1)
         os._exit(interruption.signal)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_workers_hear_of_each_other_one_update_later(monkeypatch):
+    """All of them in the same: what is read was reduced an update ago, so that none waits for its device."""
+    monkeypatch.setattr(interruption.distributed_utils, "all_reduce", lambda told, group, op: told.clamp(min=others[0]))
+    monkeypatch.setattr(interruption.INTERRUPTION, "signal", 0)
+    trainer = SimpleNamespace(data_parallel_world_size=2, device="cpu", told=None, data_parallel_process_group=None)
+    others, number = [0], int(signal.SIGTERM)
+    assert interruption.InterruptibleTrainer.heard(trainer) == 0
+    others[0] = number  # another worker's signal
+    assert [interruption.InterruptibleTrainer.heard(trainer) for _ in range(2)] == [0, number]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fairseq_littlebird.input_error import InputError
 from fairseq_littlebird.modules.config import FullAttentionConfig
 from fairseq_littlebird.modules.embeddings import Embeddings
 
@@ -34,3 +35,9 @@ def test_a_text_without_question_has_none_of_it(embeddings):
     torch.testing.assert_close(x, embeddings.norm(embeddings.tokens(tokens) + embeddings.positions(torch.arange(9))))
     x.sum().backward()
     assert not embeddings.context.grad.any()
+
+
+@pytest.mark.parametrize("positions", [None, torch.arange(10)[None]])
+def test_a_position_past_the_learned_ones_is_told(embeddings, positions):
+    with pytest.raises(InputError, match="position 9 is past the 9 learned ones"):
+        embeddings(torch.full((1, 10), 3), positions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from fairseq_littlebird.modules.attention.context import checked_padding
 from fairseq_littlebird.modules.unpadding import NoUnpadding, Unpadding, unpadding_of
 
 
@@ -21,3 +22,13 @@ def test_a_little_padding_is_computed_with():
     assert isinstance(unpadding_of(mask), NoUnpadding) and isinstance(unpadding_of(None), NoUnpadding)
     mask[0, -50:] = True
     assert isinstance(unpadding_of(mask), Unpadding)
+
+
+def test_what_the_batch_knows_is_not_counted():
+    """Of tensors without numbers, as a device's would have to be waited for; accelerators compute with more padding."""
+    mask = torch.zeros(2, 100, dtype=torch.bool, device="meta")
+    for unpadded, kind in ((200, None), (170, NoUnpadding), (140, Unpadding)):
+        index = torch.zeros(unpadded, dtype=torch.int64, device="meta")
+        known_mask, known = checked_padding(mask, index)
+        assert (known_mask is None) == (kind is None) and isinstance(known, kind or NoUnpadding)
+    assert known.index is index

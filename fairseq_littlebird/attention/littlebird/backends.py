@@ -12,6 +12,7 @@ from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
 from fairseq_littlebird.attention.littlebird.blockwise import blockwise_unpack_window_attention
 from fairseq_littlebird.attention.littlebird.dense import dense_unpack_window_attention
 from fairseq_littlebird.attention.littlebird.distance_features import DistanceFeatures, distance_features
+from fairseq_littlebird.attention.littlebird.token_places import TokenPlaces
 from fairseq_littlebird.attention.littlebird.unfolded import unfolded_unpack_window_attention
 from fairseq_littlebird.exporting import is_exporting
 from fairseq_littlebird.input_error import InputError
@@ -36,7 +37,7 @@ def unpack_window_attention(
     block_size: int,
     dropout_p: float = 0.0,
     backend: str = "auto",
-    features: DistanceFeatures | None = None,
+    features: DistanceFeatures | TokenPlaces | None = None,
 ) -> Tensor:
     """One softmax over [pack; global block; left, own and right block], biased by BiALiBi.
 
@@ -72,7 +73,8 @@ def unpack_window_attention(
     if backend == "triton":
         from fairseq_littlebird.attention.littlebird.triton import triton_unpack_window_attention
 
-        return triton_unpack_window_attention(*arguments)
+        known = features if isinstance(features, TokenPlaces) else None
+        return triton_unpack_window_attention(*arguments, token_places=known)
     if backend == "flex":
         from fairseq_littlebird.attention.littlebird.flex import flex_unpack_window_attention
 
@@ -81,7 +83,8 @@ def unpack_window_attention(
         return dense_unpack_window_attention(*arguments)[0]
     if backend == "unfolded":
         return unfolded_unpack_window_attention(*arguments)
-    return blockwise_unpack_window_attention(*arguments, features=features)
+    shared = features if isinstance(features, DistanceFeatures) else None
+    return blockwise_unpack_window_attention(*arguments, features=shared)
 
 
 def window_features(
@@ -91,10 +94,16 @@ def window_features(
     block_size: int,
     pack_size: int,
     backend: str = "auto",
-) -> DistanceFeatures | None:
-    """What layers share of the bias, where the backend has a use for it; see :func:`distance_features`."""
-    if backend == "blockwise" or (backend == "auto" and like.device.type == "cpu" and not is_exporting()):
+) -> DistanceFeatures | TokenPlaces | None:
+    """What layers share of the bias, where the backend has a use for it; see :func:`distance_features`, and for
+    ``triton`` :func:`kernels.places.places`."""
+    chosen = backend == "auto" and not is_exporting()
+    if backend == "blockwise" or (chosen and like.device.type == "cpu"):
         return distance_features(like, positions, padding_mask, block_size, pack_size)
+    if HAS_TRITON and (backend == "triton" or (chosen and like.device.type == "cuda")):
+        from fairseq_littlebird.attention.littlebird.kernels.places import places
+
+        return places(like, positions, padding_mask)
     return None
 
 

@@ -14,8 +14,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fairseq_littlebird.attention.littlebird import triton_kernels as kernels
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
+from fairseq_littlebird.attention.littlebird.kernels.forward import forward_kernel
+from fairseq_littlebird.attention.littlebird.kernels.keys_backward import PACKED, WINDOW, ZERO, keys_backward_kernel
+from fairseq_littlebird.attention.littlebird.kernels.places import places
+from fairseq_littlebird.attention.littlebird.kernels.queries_backward import queries_backward_kernel
+from fairseq_littlebird.attention.littlebird.kernels.strides import alike, as_result, empty_as_result, in_units
+from fairseq_littlebird.attention.littlebird.token_places import TokenPlaces
 
 BLOCK_SIZES = (16, 32, 64, 128)
 MAX_HEAD_WIDTH = 128
@@ -26,8 +31,10 @@ TYPES = {
     torch.float64: tl.float64,  # in the interpreter alone
 }
 MIN_CAPABILITY = (8, 0)
-CHUNK = 1024  # queries a program sums gradients of far keys over
-INTERPRETED = not isinstance(kernels.forward_kernel, triton.JITFunction)  # TRITON_INTERPRET=1: on any device, slowly
+CHUNKS = (1024, 512, 256, 128)  # queries a program sums gradients of packed keys or of block 0 over
+STAGES = {"forward": 3, "queries": 3, "keys": 3}  # tiles in flight: with 2 the copy of one is waited for at once
+PROGRAMS = 4  # a multiprocessor: fewer leave some idle at the end
+INTERPRETED = not isinstance(forward_kernel, triton.JITFunction)  # TRITON_INTERPRET=1: on any device, slowly
 
 
 def triton_unpack_window_attention(
@@ -41,18 +48,22 @@ def triton_unpack_window_attention(
     padding_mask: Tensor | None,
     block_size: int,
     dropout_p: float = 0.0,
+    token_places: TokenPlaces | None = None,
 ) -> Tensor:
-    """Arguments as :func:`dense_unpack_window_attention`; returns its result alone, <float>[B, H, L, D].
+    """Arguments as :func:`dense_unpack_window_attention`, and its positions and mask as :func:`places` makes them where
+    the caller has that; returns its result alone, <float>[B, H, L, D].
 
     The result lies in memory as [B, L, H, D], and q, k and v are not copied if they share their strides. Rows of
     padded queries are 0 and give no gradient. What the kernels cannot take, :func:`unsupported` tells.
     """
     tensors = [t.to(q.dtype) for t in (q, k, v, pack_k, pack_v)]
     coefficients = None if slopes is None else torch.stack(slopes.coefficients())
-    places, extent = _places(q, positions, padding_mask)
-    # a tensor, so that the device is not waited for
-    seed = torch.randint(2**62, (1,), device=q.device) if dropout_p > 0 else None
-    result: Tensor = _forward(*tensors, coefficients, places, extent, seed, block_size, dropout_p)[0]
+    where, extent = places(q, positions, padding_mask) if token_places is None else token_places
+    # 64 bits a query, so that no two of a batch's hundreds of thousands drop alike
+    words = torch.randint(2**62, q.shape[:3], device=q.device) if dropout_p > 0 else None
+    learned = tensors if coefficients is None else [*tensors, coefficients]
+    keep = torch.is_grad_enabled() and any(t.requires_grad for t in learned)
+    result: Tensor = _forward(*tensors, coefficients, where, extent, words, block_size, dropout_p, keep)[0]
     return result
 
 
@@ -94,8 +105,9 @@ def tiles(width: int, block_size: int, itemsize: int) -> dict[str, Tiles]:
     return {name: Tiles(min(m, block_size), min(n, block_size)) for name, (m, n) in sizes.items()}
 
 
-def _constants(q: Tensor, block_size: int, dropout_p: float, tile: Tiles) -> dict[str, Any]:
-    """What a kernel is compiled for."""
+def _constants(q: Tensor, block_size: int, dropout_p: float, kernel: str, unit: int) -> dict[str, Any]:
+    """What a kernel is compiled for; ``kernel`` is a key of :func:`tiles`."""
+    tile = tiles(q.shape[3], block_size, q.dtype.itemsize)[kernel]
     D = q.shape[3]
     operand = torch.float32 if INTERPRETED and q.dtype == torch.bfloat16 else q.dtype
     return {
@@ -104,57 +116,50 @@ def _constants(q: Tensor, block_size: int, dropout_p: float, tile: Tiles) -> dic
         "M": tile.queries,
         "N": tile.keys,
         "WIDTH": max(16, triton.next_power_of_2(D)),
+        "UNIT": unit,
         "THRESHOLD": round(dropout_p * 2**32),
         "OPERAND": TYPES[operand],
         "PRECISION": "tf32x3" if q.dtype == torch.float32 else None,  # as exact as float32, on tensor cores
-        "WIDE": TYPES[torch.promote_types(q.dtype, torch.float32)],
+        "WIDE": TYPES[_wide(q)],
         "num_warps": 4,
-        "num_stages": 2,
+        "num_stages": STAGES[kernel],
         "enable_fp_fusion": True,
     }
 
 
-def _stride(positions: Tensor) -> int:
-    """From one sequence to the next; 0 where all share their positions."""
-    return positions.shape[1] if positions.shape[0] > 1 else 0
+def _wide(q: Tensor) -> torch.dtype:
+    """What scores and sums are computed in."""
+    return torch.promote_types(q.dtype, torch.float32)
 
 
-def _alike(q: Tensor, k: Tensor, v: Tensor) -> list[Tensor]:
-    """q, k and v with the same strides, and rows without gaps; copied only where they are not so already."""
-    if q.stride() == k.stride() == v.stride() and q.stride(-1) == 1:
-        return [q, k, v]
-    return [_as_result(t) for t in (q, k, v)]
+def _of_sequences(where: Tensor) -> int:
+    """From the places of one sequence to those of the next; 0 where all share them."""
+    return where.stride(0) if where.shape[0] > 1 else 0
 
 
-def _as_result(t: Tensor) -> Tensor:
-    """<float>[B, H, L, D], in memory [B, L, H, D]."""
-    return t.transpose(1, 2).contiguous().transpose(1, 2)
+def chunk_length(L: int, rows: int, device: torch.device) -> int:
+    """Queries a program sums over: as many as leave each multiprocessor its programs.
 
-
-def _empty_as_result(t: Tensor) -> Tensor:
-    B, H, L, D = t.shape
-    return t.new_empty(B, L, H, D).transpose(1, 2)
-
-
-def _places(q: Tensor, positions: Tensor | None, padding_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Where tokens stand, <float32 or wider>[B or 1, L], padding nowhere; and what is not padding, <int32>[B, 2].
-
-    The latter is the first unpadded token and one past the last, None if nothing is padded.
+    Args:
+        L: queries.
+        rows: programs a chunk.
     """
-    index = torch.arange(q.shape[2], device=q.device)[None]
-    places = (index if positions is None else positions).to(torch.promote_types(q.dtype, torch.float32))
-    if padding_mask is None:
-        return places.contiguous(), None
-    first = index.masked_fill(padding_mask, q.shape[2]).amin(dim=1)
-    end = (index + 1).masked_fill(padding_mask, 0).amax(dim=1)
-    return places.masked_fill(padding_mask, kernels.NOWHERE.value), torch.stack([first, end], dim=1).int()
+    if device.type != "cuda":
+        return CHUNKS[0]
+    wanted = PROGRAMS * torch.cuda.get_device_properties(device).multi_processor_count
+    return next((chunk for chunk in CHUNKS if rows * triton.cdiv(L, chunk) >= wanted), CHUNKS[-1])
+
+
+def _rest(q: Tensor, keep: bool) -> Tensor:
+    """Room for what rounding to half precision leaves out of the result; none where nobody asks."""
+    return empty_as_result(q) if keep and q.itemsize == 2 else q.new_empty(0)
 
 
 @torch.library.custom_op(
     "fairseq_littlebird::unpack_window",
     mutates_args=(),
-    schema="(Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, Tensor? slopes, Tensor positions, "
-    "Tensor? extent, Tensor? seed, int block_size, float dropout_p) -> (Tensor, Tensor)",
+    schema="(Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, Tensor? slopes, Tensor places, "
+    "Tensor? extent, Tensor? words, int block_size, float dropout_p, bool keep) -> (Tensor, Tensor, Tensor)",
 )
 def _forward(
     q: Tensor,
@@ -163,108 +168,120 @@ def _forward(
     pack_k: Tensor,
     pack_v: Tensor,
     slopes: Tensor | None,
-    positions: Tensor,
+    places: Tensor,
     extent: Tensor | None,
-    seed: Tensor | None,
+    words: Tensor | None,
     block_size: int,
     dropout_p: float,
-) -> tuple[Tensor, Tensor]:
-    """The result <float>[B, H, L, D] and log-sums of the scores, of base 2, <float32 or wider>[B, H, L]."""
-    B, H, L, D = q.shape
-    q, k, v = _alike(q, k, v)
-    far_k, far_v = torch.cat([pack_k, k[:, :, :block_size]], dim=2), torch.cat([pack_v, v[:, :, :block_size]], dim=2)
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The result <float>[B, H, L, D]; log-sums of the scores, of base 2, <float32 or wider>[B, H, L]; and the rest.
+
+    The latter, of the result's size, is what half precision leaves out of it; empty where ``keep`` is false.
+    """
+    (B, H, L, D), S = q.shape, pack_k.shape[2]
+    q, k, v = alike(q, k, v)
+    pack_k, pack_v = alike(pack_k, pack_v)
+    unit, strides = in_units(q, pack_k)
     tile = tiles(D, block_size, q.dtype.itemsize)["forward"]
-    result = _empty_as_result(q)
-    log_sum = q.new_empty(B, H, L, dtype=torch.promote_types(q.dtype, torch.float32))
+    result, rest = empty_as_result(q), _rest(q, keep)
+    log_sum = q.new_empty(B, H, L, dtype=_wide(q))
     with torch.cuda.device_of(q):
-        kernels.forward_kernel[(triton.cdiv(L, tile.queries), B * H)](
-            q, k, v, far_k, far_v, slopes, positions, extent, seed, result, log_sum,
-            *q.stride()[:3], _stride(positions), H, L, pack_k.shape[2], far_k.shape[2], D**-0.5, 1 / (1 - dropout_p),
-            **_constants(q, block_size, dropout_p, tile),
+        forward_kernel[(B * H * triton.cdiv(L, tile.queries),)](
+            q, k, v, pack_k, pack_v, slopes, places, extent, words, result, rest if rest.numel() else None, log_sum,
+            *strides, _of_sequences(places), H, L, S, D**-0.5, 1 / (1 - dropout_p),
+            **_constants(q, block_size, dropout_p, "forward", unit),
         )  # fmt: skip
-    return result, log_sum
+    return result, log_sum, rest
 
 
 @_forward.register_fake
-def _(q: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    return _empty_as_result(q), q.new_empty(q.shape[:3], dtype=torch.promote_types(q.dtype, torch.float32))
+def _(q: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return empty_as_result(q), q.new_empty(q.shape[:3], dtype=_wide(q)), _rest(q, others[-1])
 
 
 @torch.library.custom_op(
     "fairseq_littlebird::unpack_window_backward",
     mutates_args=(),
-    schema="(Tensor grad, Tensor result, Tensor log_sum, Tensor q, Tensor k, Tensor v, Tensor pack_k, Tensor pack_v, "
-    "Tensor? slopes, Tensor positions, Tensor? extent, Tensor? seed, int block_size, float dropout_p) "
+    schema="(Tensor grad, Tensor result, Tensor log_sum, Tensor rest, Tensor q, Tensor k, Tensor v, Tensor pack_k, "
+    "Tensor pack_v, Tensor? slopes, Tensor places, Tensor? extent, Tensor? words, int block_size, float dropout_p) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _backward(
     grad: Tensor,
     result: Tensor,
     log_sum: Tensor,
+    rest: Tensor,
     q: Tensor,
     k: Tensor,
     v: Tensor,
     pack_k: Tensor,
     pack_v: Tensor,
     slopes: Tensor | None,
-    positions: Tensor,
+    places: Tensor,
     extent: Tensor | None,
-    seed: Tensor | None,
+    words: Tensor | None,
     block_size: int,
     dropout_p: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, k, v, pack_k, pack_v and of the slopes, <float>[3, H] (of nothing, if there are none)."""
     (B, H, L, D), S, b = q.shape, pack_k.shape[2], block_size
-    F = S + min(b, L)
-    grad, result = _as_result(grad), _as_result(result)
-    q, k, v = _alike(q, k, v)
-    far_k, far_v = torch.cat([pack_k, k[:, :, :b]], dim=2), torch.cat([pack_v, v[:, :, :b]], dim=2)
+    grad = as_result(grad)
+    q, k, v = alike(q, k, v)
+    pack_k, pack_v = alike(pack_k, pack_v)
+    unit, strides = in_units(q, pack_k)
     tile = tiles(D, b, q.dtype.itemsize)
-    chunks, query_tiles = triton.cdiv(L, CHUNK), triton.cdiv(L, tile["queries"].queries)
-    dq, dk, dv = (_empty_as_result(t) for t in (q, k, v))
-    dfar_k, dfar_v = torch.empty(2, chunks, B, H, F, D, dtype=log_sum.dtype, device=q.device)
+    N, query_tiles = tile["keys"].keys, triton.cdiv(L, tile["queries"].queries)
+    chunk = chunk_length(L, B * H * triton.cdiv(b, N), q.device)
+    chunks = triton.cdiv(L, chunk)
+    dq, dk, dv = (empty_as_result(t) for t in (q, k, v))
+    dpack_k, dpack_v = log_sum.new_empty(2, chunks, B, H, S, D)
+    dzero_k, dzero_v = log_sum.new_empty(2, chunks, B, H, min(b, L), D)
     dslopes = log_sum.new_empty(B, H, query_tiles, 3)
     delta = torch.empty_like(log_sum)
-    given = (slopes, positions, extent, seed)
-    sizes = (*q.stride()[:3], _stride(positions), H, L, S, F, D**-0.5, 1 / (1 - dropout_p))
-    of_queries, of_keys = (_constants(q, b, dropout_p, tile[name]) for name in ("queries", "keys"))
-    with torch.cuda.device_of(q):
-        kernels.queries_backward_kernel[(query_tiles, B * H)](
-            q, k, v, far_k, far_v, *given, result, log_sum, grad, delta, dq, dslopes, *sizes, **of_queries
-        )
-        kernels.far_keys_backward_kernel[(triton.cdiv(F, tile["keys"].keys), chunks, B * H)](
-            q, far_k, far_v, *given, log_sum, grad, delta, dfar_k, dfar_v, *sizes, **of_keys, CHUNK=CHUNK
-        )
-        if b < L:
-            kernels.window_keys_backward_kernel[(triton.cdiv(L - b, tile["keys"].keys), B * H)](
-                q, k, v, *given, log_sum, grad, delta, dk, dv, *sizes, **of_keys
+    given = (slopes, places, extent, words)
+    sizes = (*strides, _of_sequences(places), H, L, S)
+    scales = (D**-0.5, 1 / (1 - dropout_p))
+    of_queries, of_keys = (_constants(q, b, dropout_p, name, unit) for name in ("queries", "keys"))
+
+    def keys_backward(programs: int, keys: int, k: Tensor, v: Tensor, dk: Tensor, dv: Tensor) -> None:
+        if programs:
+            keys_backward_kernel[(programs,)](
+                q, k, v, *given, log_sum, grad, delta, dk, dv, *sizes, chunk, *scales, **of_keys, KEYS=keys
             )
-    dpack_k, dglobal_k = dfar_k.sum(dim=0).split([S, F - S], dim=2)
-    dpack_v, dglobal_v = dfar_v.sum(dim=0).split([S, F - S], dim=2)
-    dk[:, :, :b], dv[:, :, :b] = dglobal_k, dglobal_v
+
+    with torch.cuda.device_of(q):
+        queries_backward_kernel[(B * H * query_tiles,)](
+            q, k, v, pack_k, pack_v, *given, result, rest if rest.numel() else None, log_sum, grad, delta, dq, dslopes,
+            *sizes, *scales, **of_queries,
+        )  # fmt: skip
+        keys_backward(chunks * B * H * triton.cdiv(S, N), PACKED.value, pack_k, pack_v, dpack_k, dpack_v)
+        keys_backward(chunks * B * H * triton.cdiv(min(b, L), N), ZERO.value, k, v, dzero_k, dzero_v)
+        keys_backward(B * H * triton.cdiv(max(L - b, 0), N), WINDOW.value, k, v, dk, dv)
+    dk[:, :, :b], dv[:, :, :b] = dzero_k.sum(dim=0), dzero_v.sum(dim=0)
     dslopes = dslopes.sum(dim=(0, 2)).T.contiguous()
     dslopes = dslopes.new_empty(0) if slopes is None else dslopes.to(slopes.dtype)
-    return dq, dk, dv, dpack_k.to(q.dtype).contiguous(), dpack_v.to(q.dtype).contiguous(), dslopes
+    return dq, dk, dv, dpack_k.sum(dim=0).to(q.dtype), dpack_v.sum(dim=0).to(q.dtype), dslopes
 
 
 @_backward.register_fake
-def _(grad: Tensor, result: Tensor, log_sum: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+def _(grad: Tensor, result: Tensor, log_sum: Tensor, rest: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
     q, k, v, pack_k, pack_v, slopes = inputs[:6]
     dpack = (torch.empty_like(t, memory_format=torch.contiguous_format) for t in (pack_k, pack_v))
     dslopes = log_sum.new_empty(0) if slopes is None else torch.empty_like(slopes)
-    return *(_empty_as_result(t) for t in (q, k, v)), *dpack, dslopes
+    return *(empty_as_result(t) for t in (q, k, v)), *dpack, dslopes
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, ctx.block_size, ctx.dropout_p = inputs
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    *tensors, ctx.block_size, ctx.dropout_p, _ = inputs
     ctx.save_for_backward(*output, *tensors)
-    ctx.mark_non_differentiable(output[1])
+    ctx.mark_non_differentiable(*output[1:])
 
 
-def _differentiate(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+def _differentiate(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
     gradients = _backward(grad, *ctx.saved_tensors, ctx.block_size, ctx.dropout_p)
-    dslopes = None if ctx.saved_tensors[7] is None else gradients[5]
-    return *gradients[:5], dslopes, None, None, None, None, None
+    dslopes = None if ctx.saved_tensors[8] is None else gradients[5]
+    return *gradients[:5], dslopes, None, None, None, None, None, None
 
 
 _forward.register_autograd(_differentiate, setup_context=_save)

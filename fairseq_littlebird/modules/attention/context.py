@@ -33,14 +33,22 @@ class AttentionContext:
         return self.unpadding.unpad(x)
 
 
-def checked_padding(padding_mask: Tensor) -> tuple[Tensor | None, Unpadding | NoUnpadding]:
+def checked_padding(
+    padding_mask: Tensor, unpadded: Tensor | None = None
+) -> tuple[Tensor | None, Unpadding | NoUnpadding]:
     """The first two fields of a context: no mask where nothing is padded.
 
     Raises ValueError where a sequence starts with padding.
 
     Args:
         padding_mask: <bool>[B, L], True = padding.
+        unpadded: <int64>[N], which of the [B · L] tokens are not padding; a batch that comes with it is padded on the
+            right, and its device is not asked.
     """
+    if unpadded is not None and not torch.compiler.is_compiling():
+        if len(unpadded) == padding_mask.numel():
+            return None, NoUnpadding()
+        return padding_mask, unpadding_of(padding_mask, unpadded)
     if not torch.compiler.is_compiling() and not padding_mask.any():
         return None, NoUnpadding()
     refuse_left_padding(padding_mask)

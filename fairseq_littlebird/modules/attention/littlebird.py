@@ -15,6 +15,7 @@ from fairseq_littlebird.attention.internals import FullAttentionInternals
 from fairseq_littlebird.attention.littlebird import (
     BiALiBi,
     DistanceFeatures,
+    TokenPlaces,
     absorbed_pack_attention,
     pack_attention,
     unpack_window_attention,
@@ -30,7 +31,7 @@ class LittleBirdContext(AttentionContext):
     """What all layers share of a batch."""
 
     positions: Tensor | None = None  # <integer>[B, L]; None for 0 … L-1
-    distance_features: DistanceFeatures | None = None  # see unpack_window_attention
+    distance_features: DistanceFeatures | TokenPlaces | None = None  # see unpack_window_attention
 
 
 class PackAttention(nn.Module):
