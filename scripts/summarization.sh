@@ -124,6 +124,8 @@ step "Train, $updates updates"
 arch="--arch ${to}_base" optimizer=adam insertion=()
 if [ -z "$source" ]; then
     arch="$arch ${positions[*]}"
+    # its two sides have one table of positions
+    [ "$to" != bigbird_roberta ] || [ "$max_tokens" -ge 1024 ] || arch="$arch --decoder-max-positions $max_tokens"
 elif [ -e "$out/start/model.args" ]; then
     arch=$(cat "$out/start/model.args")
 fi

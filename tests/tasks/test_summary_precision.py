@@ -26,7 +26,7 @@ STOCK = """--arch transformer --encoder-layers 1 --decoder-layers 1 --encoder-em
 @pytest.mark.parametrize("precision", ["bf16", "fp16", "amp"])
 @pytest.mark.parametrize("model", [*SIZES, *OTHER])
 def test_losses_and_parameters_are_finite(
-    forks: Any, summary_data: Path, logged: Callable[..., Any], model: str, precision: str, tmp_path: Path
+    forks: Any, summary_data: Path, model: str, precision: str, tmp_path: Path
 ) -> None:
     """Over an epoch whose batches are padded, with validation's beam search."""
     own = SIZES.get(model) or SIZES["led"].replace("--arch led_tiny", f"--arch {model}_tiny {OTHER[model]}")
@@ -41,6 +41,12 @@ def test_losses_and_parameters_are_finite(
     assert math.isfinite(float(valid["valid_loss"])) and 0 <= float(valid["valid_rouge1"]) <= 100
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["model"]
     assert all(torch.isfinite(tensor).all() for tensor in state.values())
+
+
+def logged(done: Any, kind: str) -> list[dict[str, Any]]:
+    """What in_precision.py logged under a name."""
+    lines = (line.split(f"| {kind} | ", 1)[1] for line in done.stdout.splitlines() if f"| {kind} | {{" in line)
+    return [json.loads(line) for line in lines]
 
 
 def predicted(data: Path, checkpoint: Path, output: Path, precision: str) -> list[dict[str, Any]]:

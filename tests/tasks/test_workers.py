@@ -59,7 +59,8 @@ CASES = {
     "bigbird_etc, hotpotqa": f"hotpotqa {QA} {ETC}",
     "summarization, LED": f"{SUMMARIES} --arch led_tiny --attention-window 16 --max-positions 64",
     "summarization, LittleBird": f"{SUMMARIES} --padding-insertion {LITTLEBIRD.replace('_tiny', '_seq2seq_tiny')}",
-    "summarization, BigBird-RoBERTa": f"{SUMMARIES} --arch bigbird_roberta_tiny --block-size 4 --max-positions 64",
+    "summarization, BigBird-RoBERTa": f"{SUMMARIES} --arch bigbird_roberta_tiny --block-size 4 --max-positions 64 "
+    "--decoder-max-positions 32",
     "summarization, BigBird-Pegasus": f"{SUMMARIES} --arch bigbird_pegasus_tiny --block-size 4 --max-positions 64",
 }
 EXACT = {"rtol": 1e-6, "atol": 1e-6}
