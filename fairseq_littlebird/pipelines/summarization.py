@@ -80,9 +80,6 @@ def summarize_texts(
     read = [" ".join(without_surrogates(text).split()) for text in texts]
     symbols, unknown = task.dictionary.indices, task.dictionary.unk()
     tokens = [torch.tensor([symbols.get(s, unknown) for s in task.tokenizer.tokenize(text)]) for text in read]
-    for n, ids in enumerate(tokens):
-        if not len(ids):
-            raise UserError("an empty document", f"document {n}", "give its text")
     end = torch.tensor([task.dictionary.eos()])
     items = [torch.cat([ids.long(), end]) for ids in tokens]
     dataset = task.build_dataset_for_inference(items, [len(item) for item in items])

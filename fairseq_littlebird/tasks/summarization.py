@@ -124,7 +124,14 @@ class SummarizationTask(BundledFiles, TrainingMonitor, SplitUse, FairseqTask):
     def build_dataset_for_inference(
         self, src_tokens: list[Any], src_lengths: list[int], constraints: Any = None
     ) -> SummarizationDataset:
-        """Documents without summaries: token ids <int>[L] from the first of the text to ``</s>``."""
+        """Documents without summaries: token ids <int>[L] from the first of the text to ``</s>``.
+
+        Raises:
+            UserError: one has no token but ``</s>``.
+        """
+        for n, length in enumerate(src_lengths):
+            if length < 2:
+                raise UserError("an empty document", f"document {n}", "give its text")
         start = torch.tensor([self.dictionary.bos()])
         documents = Tokens([torch.cat([start, t.long()]) for t in src_tokens], [len(t) + 1 for t in src_tokens])
         return SummarizationDataset(documents, None, self.dictionary, self.decoder_start, constraints=constraints)

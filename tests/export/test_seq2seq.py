@@ -96,6 +96,9 @@ def test_transformers_computes_the_same_and_it_comes_back(
     warm_start(["--from", str(tmp_path / "hf"), "--out", str(tmp_path / "again"), "--to", family])
     again, there = load(tmp_path / "again"), load_dictionary(tmp_path / "again").symbols
     assert there == symbols
+    assert theirs.get_output_embeddings().weight is theirs.get_input_embeddings().weight  # shared, there and back
+    assert again.decoder.embed_tokens.weight is again.encoder.embeddings.tokens.weight
+    assert again.decoder.output_projection.weight is again.encoder.embeddings.tokens.weight
     for (name, a), (_, b) in zip(again.named_parameters(), ours.named_parameters(), strict=True):
         assert torch.equal(a, b), name
 

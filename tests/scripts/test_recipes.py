@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers.processes import environment_with
 
 from fairseq_littlebird.cli.warm_start import main as warm_start
 from fairseq_littlebird.text.html import TOKENS
@@ -140,8 +141,26 @@ def test_summarization(tmp_path, to, positions):
     assert ("--padding-insertion" in train) == (to == "littlebird_seq2seq")
     assert value(predict, "--beam") == "2" and value(predict, "--max-length") == "89"
     assert value(evaluate, "--predictions") == f"{value(predict, '--output')}/predictions.jsonl"
+    text, tokenizer, prepare, train, *_ = commands(recipe("summarization", *given[:4], *given[6:], *more))
+    assert text[1] == "scripts/documents_text.py" and value(text, "--out") == value(tokenizer, "--input")
+    assert value(prepare, "--tokenizer") == value(tokenizer, "--destdir")
+    assert "--finetune-from-model" not in train and ("--max-positions" in train) == positions
+    assert value(train, "--arch") == f"{to}_base" and value(train, "--lr") == "5e-4"
     wrong = recipe("summarization", *given, "--to", "bert", "--out", tmp_path / "out")
     assert wrong.returncode == 2 and wrong.stderr == "summarization: --to bert: no such model; see --help\n"
+
+
+def test_text_of_documents(tmp_path):
+    """What a vocabulary is trained on: documents, then their summaries, a sentence a line."""
+    lines = [{"document": "One.", "summary": ["A.", "B."]}, {"article": "Two."}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = [sys.executable, ROOT / "scripts" / "documents_text.py", "--input", tmp_path / "a.jsonl", "--out"]
+    subprocess.run([*words, tmp_path / "text"], check=True, env=environment_with())
+    assert (tmp_path / "text").read_text() == "One.\nA.\nB.\n\nTwo.\n\n\n"
+    (tmp_path / "b.jsonl").write_text("{}\n")
+    words[3] = tmp_path / "b.jsonl"
+    done = subprocess.run([*words, tmp_path / "other"], capture_output=True, text=True, env=environment_with())
+    assert done.returncode == 2 and "no 'document' here" in done.stderr and not (tmp_path / "other").exists()
 
 
 def test_seeds(student, tmp_path):

@@ -188,6 +188,11 @@ def test_two_workers_equal_one(trained, name):
         torch.testing.assert_close(two[parameter], one[parameter], **EXACT)
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("summarization")])
+def test_every_parameter_of_an_encoder_decoder_has_a_gradient(trained, name):
+    assert [left(trained("legacy_ddp"), name, rank)[1]["unread"] for rank in (0, 1)] == [[], []]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_is_unread_with_pytorch_ddp(trained, name):
     """And the losses are the same, of which the later follow from the gradients of those before."""

@@ -1,7 +1,7 @@
 """Trainings one after another in this process: ``python workers.py CASES.json``, alone or by each of two workers.
 
 The file has a list of objects with ``words``, littlebird-launch's arguments. Beside each ``--save-dir`` FOLDER stands
-``FOLDER.RANK.json`` then: the ids of the examples of each update, and the losses.
+``FOLDER.RANK.json`` then: the ids of the examples of each update, the losses, and the parameters without any gradient.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ def step(self: Trainer, samples: Any, raise_oom: bool = False) -> Any:
     SEEN["ids"].append([sample["id"].tolist() for sample in samples if sample])
     output = train_step(self, samples, raise_oom)
     SEEN["losses"].append(output and round(output["loss"], 3))
+    unread = [name for name, p in self._model.named_parameters() if p.grad is None or not p.grad.any()]
+    SEEN["unread"] = [name for name in unread if name in SEEN.get("unread", unread)]
     return output
 
 
@@ -39,7 +41,8 @@ train_step, Trainer.train_step = Trainer.train_step, step
 if not torch.cuda.is_available():
     distributed_fairseq_model.DistributedDataParallel = without_devices
 for case in json.loads(Path(sys.argv[1]).read_text()):
-    SEEN |= {"ids": [], "losses": []}
+    SEEN.clear()
+    SEEN.update(ids=[], losses=[])
     launch(case["words"])
     folder = case["words"][case["words"].index("--save-dir") + 1]
     Path(f"{folder}.{os.environ.get('RANK', 0)}.json").write_text(json.dumps(SEEN))
