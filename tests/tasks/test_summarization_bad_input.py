@@ -55,13 +55,13 @@ def test_documents_given_to_interactive(
 
 
 def test_an_encoder_alone_given_to_fairseqs_commands(
-    fairseq: Callable[..., Any], summary_data: Path, span_model: Path, tmp_path: Path
+    fairseq: Callable[..., Any], tiny: Path, summary_data: Path, span_model: Path, tmp_path: Path
 ) -> None:
     common = [summary_data, "--task", "summarization", "--path", span_model, "--cpu"]
     (tmp_path / "input").write_text("stone bridge\n")
     for name, more in (("generate", ["--gen-subset", "test"]), ("interactive", ["--input", tmp_path / "input"])):
         one_line(fairseq(name, *common, *more, status=2), "is an encoder alone")
-    model = LittleBird.from_pretrained(span_model)
+    model = LittleBird.from_pretrained(span_model, tokenizer=tiny / "tokenizer")
     with pytest.raises(UserError, match="writes no summaries"):
         model.summarize("stone bridge")
 
