@@ -190,7 +190,10 @@ def test_two_workers_equal_one(trained, name):
 
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith("summarization")])
 def test_every_parameter_of_an_encoder_decoder_has_a_gradient(trained, name):
-    assert [left(trained("legacy_ddp"), name, rank)[1]["unread"] for rank in (0, 1)] == [[], []]
+    """But what is added to all keys alike, which changes no softmax."""
+    for rank in (0, 1):
+        unread = left(trained("legacy_ddp"), name, rank)[1]["unread"]
+        assert [parameter for parameter in unread if not parameter.endswith("pack_attention.k.bias")] == []
 
 
 @pytest.mark.parametrize("name", CASES)
