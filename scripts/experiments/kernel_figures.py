@@ -1,6 +1,6 @@
 """The fused kernels compiled for compute capability 9.0, which needs no device: what they take of it.
 
-    python scripts/experiments/kernel_figures.py
+    python scripts/experiments/kernel_figures.py [--only forward]
 
 For every kernel and kind of arguments: registers and bytes of stack a thread, bytes of shared memory a program, all
 instructions, and those of each loop that multiplies matrices, outer ones without their inner ones.
@@ -8,6 +8,7 @@ instructions, and those of each loop that multiplies matrices, outer ones withou
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -126,11 +127,14 @@ def instructions(binary: Any) -> tuple[int, list[int]]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="kernels whose names begin so")
+    options = parser.parse_args()
     print(f"triton {triton.__version__}")
     print(f"{'':>28} {'registers':>9} {'stack':>6} {'shared':>7} {'instructions':>12}  of loops")
     for kind in KINDS:
         print(f"{str(kind.dtype)[6:]}, D = {kind.D}, b = {kind.b}{', dropout' if kind.dropout_p else ''}")
-        for variant in VARIANTS:
+        for variant in (variant for variant in VARIANTS if variant.title.startswith(options.only)):
             binary = compiled(variant, kind)
             registers, stack = usage(binary)
             total, loops = instructions(binary)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +20,8 @@ pytest.importorskip("triton")
 import triton
 
 from fairseq_littlebird.attention.littlebird import backends
+from fairseq_littlebird.attention.littlebird import triton as fused
+from fairseq_littlebird.attention.littlebird.kernels.strides import in_units
 
 SHARED_MEMORY = 227 * 1024  # of a program on compute capability 9.0
 needs_compiler = pytest.mark.skipif("nvidia" not in triton.backends.backends, reason="no compiler for CUDA")
@@ -58,6 +62,25 @@ def test_compiles_for_a_device(figures, dtype, D, b, dropout_p, optional):
         assert figures.usage(binary)[1] <= 128, variant.title
         if dtype != torch.float32 and b >= 64:
             assert "wgmma" in binary.asm["ptx"]  # the tensor cores' own instructions
+
+
+@needs_compiler
+def test_heads_of_any_width_are_read_16_bytes_at_a_time(figures):
+    """Heads of 40 are 80 bytes apart, which no kernel knows by itself."""
+    q = torch.empty(2, 7, 3, 40, dtype=torch.float16).transpose(1, 2)
+    assert in_units(q, q) == (8, [105, 5, 15] * 2)
+    assert in_units(q[..., :1]) == (8, [105, 5, 15]) and in_units(torch.empty(1, 1, 1, 6)) == (2, [3, 3, 3])
+    binary = figures.compiled(figures.VARIANTS[0], figures.Kind(torch.float16, 40, 32, 0.0, False))
+    copies = re.findall(r"cp\.async\.c[ag]\.shared\.global.*?(0x\w+)", binary.asm["ptx"])
+    assert set(copies) == {"0x10", "0x4"}  # of rows, and of the tokens' places, each a number of its own
+
+
+def test_far_keys_gradients_fill_the_device(monkeypatch):
+    """A long batch sums over long chunks; one sequence over short ones, or most of the device would be idle."""
+    device = SimpleNamespace(multi_processor_count=132)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
+    cuda = torch.device("cuda")
+    assert [fused.chunk_length(8192, rows, cuda) for rows in (96, 48, 12)] == [1024, 512, 128]
 
 
 def test_no_length_or_stride_is_compiled_for(figures):

@@ -56,16 +56,16 @@ class Waits(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.found, self.of_host = [], set()
+        self.found, self.of_host = [], {}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = func._schema.name.split("::")[1]
         result = func(*args, **kwargs or {})
         if name in DRAWN and isinstance(result, torch.Tensor) and result.dim() == 0:
-            self.of_host.add(id(result))
-            self.kept = result  # its id is its own as long as it lives
+            self.of_host[result.data_ptr()] = result  # kept, so that no other number gets its place
         masks = [t for t in (args[1] if name in ("index", "index_put", "index_put_") else ()) if t is not None]
-        if name in WAITING and id(args[0]) not in self.of_host or any(t.dtype == torch.bool for t in masks):
+        waits = name in WAITING and args[0].data_ptr() not in self.of_host
+        if waits or any(t.dtype == torch.bool for t in masks):
             self.found.append(name)
         return result
 

@@ -98,6 +98,7 @@ READ = {
     r"python scripts/experiments/(overfit|reuse|insertion)\.py": "trains for tens of minutes to hours",
     r"python scripts/experiments/classification\.py": "trains for hours",
     r"python scripts/experiments/device_kernels\.py": "needs an accelerator",
+    r"python scripts/experiments/kernel_figures\.py": "compiles for minutes",
     r"python scripts/experiments/claims\.py": "trains for days",
     r"python scripts/experiments/summaries\.py": "trains for an hour",
 }

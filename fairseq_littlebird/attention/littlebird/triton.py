@@ -100,8 +100,10 @@ def tiles(width: int, block_size: int, itemsize: int) -> dict[str, Tiles]:
     wide = width > 64
     if itemsize == 2:
         sizes = {"forward": (64, 64), "queries": (64, 16 if wide else 32), "keys": (32, 64)}
+    elif wide:
+        sizes = dict.fromkeys(("forward", "queries", "keys"), (16, 16))
     else:
-        sizes = dict.fromkeys(("forward", "queries", "keys"), (16, 16) if wide else (32, 32))
+        sizes = {"forward": (32, 32), "queries": (16, 32), "keys": (32, 32)}
     return {name: Tiles(min(m, block_size), min(n, block_size)) for name, (m, n) in sizes.items()}
 
 
