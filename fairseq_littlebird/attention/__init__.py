@@ -1,6 +1,12 @@
 """Attention as functions on tensors, a folder a family: the linear path beside its dense oracle. Needs torch alone."""
 
 from fairseq_littlebird.attention.bigbird import bigbird_attention, dense_bigbird_attention
+from fairseq_littlebird.attention.causal_window import (
+    KeyBuffer,
+    alibi_bias,
+    causal_window_attention,
+    dense_causal_window_attention,
+)
 from fairseq_littlebird.attention.etc import dense_etc_attention, etc_attention
 from fairseq_littlebird.attention.littlebird import (
     BACKENDS,
@@ -19,10 +25,14 @@ __all__ = [
     "BACKENDS",
     "BackendError",
     "BiALiBi",
+    "KeyBuffer",
     "absorbed_pack_attention",
+    "alibi_bias",
     "backend_fault",
     "bigbird_attention",
+    "causal_window_attention",
     "dense_bigbird_attention",
+    "dense_causal_window_attention",
     "dense_etc_attention",
     "dense_longformer_attention",
     "dense_unpack_window_attention",

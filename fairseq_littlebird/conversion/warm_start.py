@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
+from fairseq_littlebird.attention.common.alibi_slopes import alibi_slopes
 from fairseq_littlebird.checkpoints.dictionary import MASK, QUESTION, SPECIAL
 from fairseq_littlebird.conversion.key_map import State
 from fairseq_littlebird.conversion.parameters import LM_HEAD, POSITIONS, TOKENS

@@ -1,9 +1,11 @@
-"""Encoders in plain PyTorch: attention, layers, the stack, embeddings."""
+"""Encoders and decoders in plain PyTorch: attention, layers, the stack, embeddings."""
 
 from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
 from fairseq_littlebird.modules.bigbird_pegasus_encoder import BigBirdPegasusEncoder
+from fairseq_littlebird.modules.causal_window_decoder import CausalWindowDecoder, DecodingState
 from fairseq_littlebird.modules.config import (
     BigBirdConfig,
+    CausalWindowConfig,
     EncoderConfig,
     ETCConfig,
     FullAttentionConfig,
@@ -25,6 +27,9 @@ __all__ = [
     "BigBirdConfig",
     "BigBirdEncoder",
     "BigBirdPegasusEncoder",
+    "CausalWindowConfig",
+    "CausalWindowDecoder",
+    "DecodingState",
     "ETCConfig",
     "ETCEncoder",
     "Encoder",

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_littlebird.attention import BiALiBi, dense_unpack_window_attention
+from fairseq_littlebird.attention.common.alibi_slopes import alibi_slopes
 from fairseq_littlebird.attention.common.patterns import block_window_pattern
-from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
 
 
 @settings(max_examples=40)

@@ -16,6 +16,7 @@ EMPTY = {
     "absorbed_pack_attention": (PACK, torch.zeros(1, 0, 8), *LINEAR, *LINEAR),
     "bigbird_attention": (Q, Q, Q, None, 4, BLOCKS),
     "longformer_attention": (Q, Q, Q, Q, Q, Q, None, None, 4, (1, 1)),
+    "causal_window_attention": (Q, Q, Q, None, (4, 4), (1, 1)),
     "etc_attention": (Q, Q, Q, PACK, OWNER, OWNER.bool(), 4),
 }
 EMPTY |= {f"dense_{name}": given for name, given in EMPTY.items() if hasattr(attention, f"dense_{name}")}

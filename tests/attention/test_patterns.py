@@ -7,7 +7,7 @@ import torch
 
 from fairseq_littlebird.attention.bigbird import random_blocks
 from fairseq_littlebird.attention.common.masked_softmax import masked_attention
-from fairseq_littlebird.attention.common.patterns import bigbird_pattern, sliding_window_pattern
+from fairseq_littlebird.attention.common.patterns import bigbird_pattern, causal_window_pattern, sliding_window_pattern
 
 
 def test_masked_attention_equals_a_softmax_over_what_is_seen():
@@ -78,6 +78,14 @@ def test_a_dilated_sliding_window():
         ".x.x.x.",
         "..x.x.x",
     ]
+
+
+def test_a_causal_window():
+    assert drawn(causal_window_pattern(5, 5, 2)) == ["x....", "xx...", "xxx..", ".xxx.", "..xxx"]
+
+
+def test_a_dilated_causal_window_of_the_last_tokens():
+    assert drawn(causal_window_pattern(3, 7, 2, 2)) == ["x.x.x..", ".x.x.x.", "..x.x.x"]
 
 
 def test_a_window_past_the_ends_is_everything():

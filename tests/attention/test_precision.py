@@ -9,6 +9,11 @@ import torch.nn.functional as F
 from fairseq_littlebird.attention import dense_unpack_window_attention, pack_attention, unpack_window_attention
 from fairseq_littlebird.attention.bigbird import bigbird_attention, dense_bigbird_attention, random_blocks
 from fairseq_littlebird.attention.bigbird.gathered import gathered_bigbird_attention
+from fairseq_littlebird.attention.causal_window import (
+    alibi_bias,
+    causal_window_attention,
+    dense_causal_window_attention,
+)
 from fairseq_littlebird.attention.etc import dense_etc_attention, etc_attention
 from fairseq_littlebird.attention.etc.labels import owners, without_tokens
 from fairseq_littlebird.attention.longformer import dense_longformer_attention, longformer_attention
@@ -142,6 +147,9 @@ def others(dtype, size):
     everywhere |= {"global_q": random(G, size), "global_k": random(L, size), "global_v": random(L)}
     longformer = {"q": q, "k": k, "v": v} | everywhere | at
     yield "longformer", longformer_attention, dense_longformer_attention, longformer
+    for bias in (None, alibi_bias(torch.tensor([8.0, 0.01]), (6, 6), (1, 2))):
+        causal = {"q": q, "k": k, "v": v, "windows": (6, 6), "dilations": (1, 2), "bias": bias} | at
+        yield "causal window", causal_window_attention, dense_causal_window_attention, causal
     owner = owners(padding, G)
     seen = torch.cat([without_tokens(owner, padding, G), padding], dim=1)
     etc = {"q": random(G + L, size), "k": random(G + L, size), "v": random(G + L), "owner": owner, "padding_mask": seen}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fairseq_littlebird.attention.littlebird.bialibi import alibi_slopes
+from fairseq_littlebird.attention.common.alibi_slopes import alibi_slopes
 from fairseq_littlebird.cli.warm_start import main
 from fairseq_littlebird.conversion.reading import read_source
 from fairseq_littlebird.conversion.source import Source

@@ -119,6 +119,8 @@ def smaller(words):
     for word, before in zip(given[1:], given, strict=False):
         if before == "--arch" and word.endswith("_base") and "_full_" not in word:  # a teacher is as small as MODEL
             words[-1:] = TINY_SEQ2SEQ if "seq2seq" in word else TINY
+        elif before == "--arch" and "_lm_" in word:
+            words.append(re.sub(r"_(small|large)$", "_tiny", word))
         elif before == "--user-dir" and Path(word).name == "fairseq_littlebird":
             words.append(str(ROOT / "fairseq_littlebird"))
         else:

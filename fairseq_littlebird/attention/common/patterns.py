@@ -19,6 +19,23 @@ def sliding_window_pattern(length: int, window: int, dilation: int = 1, device: 
     return (distance <= window // 2 * dilation) & (distance % dilation == 0)
 
 
+def causal_window_pattern(
+    queries: int, keys: int, window: int, dilation: int = 1, device: torch.device | None = None
+) -> Tensor:
+    """A window that looks back: token i sees the tokens i, i - d, …, i - w·d of a window w and a dilation d.
+
+    Args:
+        queries, keys: how many; the queries are the last of the keys' tokens.
+        window, dilation: w and d.
+        device: of the result.
+    Returns:
+        <bool>[queries, keys], True = visible.
+    """
+    index = torch.arange(keys, device=device)
+    distance = index[keys - queries :, None] - index
+    return (distance >= 0) & (distance <= window * dilation) & (distance % dilation == 0)
+
+
 def block_window_pattern(
     length: int, block_size: int, device: torch.device | None = None, queries: slice = slice(None)
 ) -> Tensor:

@@ -9,14 +9,14 @@ size, n blocks, W keys of a window.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from fairseq_littlebird.attention.common.blocks import block_size, split_blocks, window_band, windows
+from fairseq_littlebird.attention.common.dilation import join_residues, runs, split_residues
 from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import fused_masked_attention
 from fairseq_littlebird.attention.longformer.global_tokens import global_index
@@ -71,28 +71,14 @@ class GlobalKeys(NamedTuple):
         return GlobalKeys(*(x.repeat_interleave(times, dim=0) for x in self))
 
 
-def runs(dilations: Sequence[int]) -> Iterator[tuple[slice, int]]:
-    """Successive heads of one dilation."""
-    start = 0
-    for dilation, run in groupby(dilations):
-        stop = start + len(list(run))
-        yield slice(start, stop), dilation
-        start = stop
-
-
 def dilated(
     q: Tensor, k: Tensor, v: Tensor, hidden: Tensor, everywhere: GlobalKeys, radius: int, d: int, dropout_p: float
 ) -> Tensor:
     """Attention of heads of one dilation: q, k, v, result <float>[B, H, L, D], hidden <bool>[B, L]."""
-    B, _, L, _ = q.shape
+    L = q.shape[2]
     q, k, v = (split_residues(x.transpose(1, 2), d) for x in (q, k, v))  # [B·d, ⌈L/d⌉, H, D]
     result = windowed(q, k, v, split_residues(hidden, d, True), everywhere.repeat(d), radius, dropout_p)
-    return result.unflatten(0, (B, d)).transpose(1, 2).flatten(1, 2)[:, :L].transpose(1, 2)
-
-
-def split_residues(x: Tensor, d: int, fill: float = 0.0) -> Tensor:
-    """[B, L, …] to [B·d, ⌈L/d⌉, …]: the tokens i, i + d, i + 2d, … of each sequence, ``fill`` past the end."""
-    return split_blocks(x, d, dim=1, fill=fill).transpose(1, 2).flatten(0, 1)
+    return join_residues(result, d, L).transpose(1, 2)
 
 
 def windowed(

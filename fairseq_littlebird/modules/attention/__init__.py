@@ -1,17 +1,21 @@
 """Attention as modules that own their projections, one a family; each calls a function of ``attention``."""
 
 from fairseq_littlebird.modules.attention.bigbird import BigBirdAttention, BigBirdContext
+from fairseq_littlebird.modules.attention.causal_window import CausalWindowAttention, CausalWindowContext
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.attention.etc import ETCAttention, ETCContext
 from fairseq_littlebird.modules.attention.full import FullAttention
 from fairseq_littlebird.modules.attention.littlebird import LittleBirdContext, PackAttention, UnpackWindowAttention
 from fairseq_littlebird.modules.attention.longformer import LongformerAttention, LongformerContext
+from fairseq_littlebird.modules.attention.relative_sinusoids import RelativeSinusoids
 from fairseq_littlebird.modules.attention.self_attention import SelfAttention
 
 __all__ = [
     "AttentionContext",
     "BigBirdAttention",
     "BigBirdContext",
+    "CausalWindowAttention",
+    "CausalWindowContext",
     "ETCAttention",
     "ETCContext",
     "FullAttention",
@@ -19,6 +23,7 @@ __all__ = [
     "LongformerAttention",
     "LongformerContext",
     "PackAttention",
+    "RelativeSinusoids",
     "SelfAttention",
     "UnpackWindowAttention",
 ]

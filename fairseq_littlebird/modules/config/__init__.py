@@ -1,6 +1,7 @@
 """What fixes an encoder's shape: a dataclass a family, with what all of them have in common."""
 
 from fairseq_littlebird.modules.config.bigbird import BigBirdConfig
+from fairseq_littlebird.modules.config.causal_window import CAUSAL_POSITIONS, CausalWindowConfig
 from fairseq_littlebird.modules.config.encoder import ACTIVATIONS, EncoderConfig
 from fairseq_littlebird.modules.config.etc import ETCConfig
 from fairseq_littlebird.modules.config.full_attention import FullAttentionConfig
@@ -10,6 +11,8 @@ from fairseq_littlebird.modules.config.longformer import LongformerConfig
 __all__ = [
     "ACTIVATIONS",
     "BigBirdConfig",
+    "CAUSAL_POSITIONS",
+    "CausalWindowConfig",
     "ETCConfig",
     "EncoderConfig",
     "FullAttentionConfig",

@@ -1,0 +1,49 @@
+"""What fixes the shape of a language model with causal windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fairseq_littlebird.modules.config.encoder import EncoderConfig
+
+CAUSAL_POSITIONS = ("alibi", "relative_sinusoidal", "learned")
+
+
+@dataclass(frozen=True)
+class CausalWindowConfig(EncoderConfig):
+    """A decoder-only Longformer (Beltagy et al., 2020, section 4); other windows mean no other parameters.
+
+    Args:
+        attention_window: w of each layer, even: a token sees w tokens before it.
+        dilations: of each layer and head, steps from one token of the window to the next.
+        positions: ``alibi``, biases that are linear in the distance; ``relative_sinusoidal``, as in Transformer-XL, the
+            paper's; or ``learned``, absolute ones up to max_positions.
+    """
+
+    attention_window: tuple[int, ...] = (512,) * 12
+    dilations: tuple[tuple[int, ...], ...] = ((1,) * 12,) * 12
+    positions: str = "alibi"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.positions not in CAUSAL_POSITIONS:
+            raise ValueError(f"positions {self.positions!r} is not one of {', '.join(CAUSAL_POSITIONS)}")
+        if self.word_embed_dim not in (0, self.embed_dim):
+            raise ValueError(f"token embeddings of width {self.word_embed_dim}: the output layer has the model's width")
+        if len(self.attention_window) != self.layers:
+            raise ValueError(f"{len(self.attention_window)} attention windows do not fit {self.layers} layers")
+        if len(self.dilations) != self.layers:
+            raise ValueError(f"attention dilations of {len(self.dilations)} layers do not fit {self.layers} layers")
+        for window in self.attention_window:
+            if window < 2 or window % 2:
+                raise ValueError(f"attention window {window} is not an even number of at least 2")
+        for of_layer in self.dilations:
+            if len(of_layer) != self.heads:
+                raise ValueError(f"{len(of_layer)} attention dilations do not fit {self.heads} heads")
+            for dilation in of_layer:
+                if dilation < 1:
+                    raise ValueError(f"attention dilation {dilation} is not positive")
+
+    @property
+    def has_positions(self) -> bool:
+        return self.positions == "learned"
