@@ -83,8 +83,8 @@ def _one_window(
         if some.start < masked:
             visible = (band & ~unseen[:, some]).repeat(len(blocks) // len(unseen), 1, 1, 1, 1).flatten(0, 1)
         of_blocks = bias if bias is None or shared else bias[:, some].flatten(0, 1)
-        read = (x[:, some].flatten(0, 1) for x in (blocks, keys, values))
-        parts.append(attend(*read, visible, of_blocks, dropout_p).unflatten(0, (len(blocks), -1)))
+        query, key, value = (x[:, some].flatten(0, 1) for x in (blocks, keys, values))
+        parts.append(attend(query, key, value, visible, of_blocks, dropout_p).unflatten(0, (len(blocks), -1)))
     result = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)  # [B·d, n, H, b, D]
     return join_residues(result.transpose(2, 3).flatten(1, 2), d, Q).transpose(1, 2)
 
