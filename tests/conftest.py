@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import importlib.util
 import json
 import os
@@ -135,6 +136,7 @@ def commands() -> Path:
 def fork_server() -> Iterator[ForkServer]:
     server = ForkServer()
     yield server
+    gc.collect()  # workers that load data, forked after the server, would keep its pipe open
     server.close()
 
 
