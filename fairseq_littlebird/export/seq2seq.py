@@ -21,6 +21,7 @@ from fairseq_littlebird.data.model_folder import model_folder, model_tokenizer
 from fairseq_littlebird.errors import UserError, first_line
 from fairseq_littlebird.export.fast_tokenizer import FastTokenizer, fast_tokenizer
 from fairseq_littlebird.export.folder import check_export
+from fairseq_littlebird.modules.config.windows import dilations_of_layers, windows_of_layers
 from fairseq_littlebird.output import whole_folder
 from fairseq_littlebird.text.tokenizers import UNKNOWN
 
@@ -163,9 +164,10 @@ def _config(
         raise UserError(f"--layer-norm-eps {options['layer_norm_eps']}: transformers has 1e-5 there", where)
     notes: list[str] = []
     if family == "led":
-        windows = [int(number) for number in str(options["attention_window"]).split(",")]
-        windows = windows * layers if len(windows) == 1 else windows
-        if any(int(number) != 1 for number in str(options["attention_dilation"]).split(",")):
+        windows = list(windows_of_layers(options["attention_window"], layers))
+        heads = options["encoder_attention_heads"]
+        dilations = dilations_of_layers(options["attention_dilation"], layers, heads)
+        if any(dilation != 1 for of_layer in dilations for dilation in of_layer):
             raise UserError("--attention-dilation: transformers has no dilated windows", where, "train without it")
         if any(max(windows) % window for window in windows):
             raise UserError(

@@ -7,11 +7,11 @@ from fairseq.data import Dictionary
 from fairseq.models import register_model
 
 from fairseq_littlebird.models.architectures import TINY, architecture
-from fairseq_littlebird.models.longformer import numbers
 from fairseq_littlebird.models.seq2seq_config import Seq2SeqModelConfig
 from fairseq_littlebird.models.seq2seq_encoder import Seq2SeqEncoder
 from fairseq_littlebird.models.seq2seq_model import Seq2SeqModel
 from fairseq_littlebird.modules.config import LongformerConfig
+from fairseq_littlebird.modules.config.windows import dilations_of_layers, windows_of_layers
 from fairseq_littlebird.modules.longformer_encoder import LongformerEncoder
 
 
@@ -23,10 +23,17 @@ class LEDModelConfig(Seq2SeqModelConfig):
     max_positions: int = field(default=16384, metadata={"help": "number of learned positions of the encoder"})
     attention_window: str = field(
         default="1024",
-        metadata={"help": "window size in tokens, an even number, or a comma-separated list with one per layer"},
+        metadata={
+            "help": "window size in tokens, an even number; a comma-separated list with one per layer; or FIRST-LAST, "
+            "which doubles it from the first layer to the last"
+        },
     )
     attention_dilation: str = field(
-        default="1", metadata={"help": "distance between these tokens, or a comma-separated list with one per head"}
+        default="1",
+        metadata={
+            "help": "distance between these tokens; a comma-separated list with one per head; or such lists with one "
+            "per layer and / between them"
+        },
     )
 
 
@@ -47,8 +54,10 @@ class LEDModel(Seq2SeqModel):
             LongformerConfig(
                 len(dictionary),
                 dictionary.pad(),
-                attention_window=numbers("attention window", cfg.attention_window, cfg.encoder_layers),
-                dilations=numbers("attention dilation", cfg.attention_dilation, cfg.encoder_attention_heads),
+                attention_window=windows_of_layers(cfg.attention_window, cfg.encoder_layers),
+                dilations=dilations_of_layers(
+                    cfg.attention_dilation, cfg.encoder_layers, cfg.encoder_attention_heads
+                ),
                 **cfg.sizes(),
             ),
             dictionary,

@@ -10,6 +10,7 @@ from torch import Tensor
 from fairseq_littlebird.models.architectures import LARGE, TINY, EncoderModelConfig, architecture
 from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.modules.config import LongformerConfig
+from fairseq_littlebird.modules.config.windows import dilations_of_layers, windows_of_layers
 from fairseq_littlebird.modules.longformer_encoder import LongformerEncoder
 from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 
@@ -19,10 +20,17 @@ class LongformerModelConfig(EncoderModelConfig):
     max_positions: int = field(default=4096, metadata={"help": "number of learned positions"})
     attention_window: str = field(
         default="512",
-        metadata={"help": "window size in tokens, an even number, or a comma-separated list with one per layer"},
+        metadata={
+            "help": "window size in tokens, an even number; a comma-separated list with one per layer; or FIRST-LAST, "
+            "which doubles it from the first layer to the last"
+        },
     )
     attention_dilation: str = field(
-        default="1", metadata={"help": "distance between these tokens, or a comma-separated list with one per head"}
+        default="1",
+        metadata={
+            "help": "distance between these tokens; a comma-separated list with one per head; or such lists with one "
+            "per layer and / between them"
+        },
     )
 
 
@@ -39,8 +47,10 @@ class LongformerModel(EncoderModel):
             LongformerConfig(
                 vocab_size,
                 padding_idx,
-                attention_window=numbers("attention window", cfg.attention_window, cfg.encoder_layers),
-                dilations=numbers("attention dilation", cfg.attention_dilation, cfg.encoder_attention_heads),
+                attention_window=windows_of_layers(cfg.attention_window, cfg.encoder_layers),
+                dilations=dilations_of_layers(
+                    cfg.attention_dilation, cfg.encoder_layers, cfg.encoder_attention_heads
+                ),
                 **cfg.sizes(),
             )
         )
@@ -68,15 +78,6 @@ def global_tokens(tokens: Tensor, annotations: TokenAnnotations) -> Tensor | Non
         asked = torch.zeros_like(tokens, dtype=torch.bool).scatter(1, annotations.questions, True)
         return asked & (index > 0)  # token 0 is how a batch says that there is no question
     return (index == 0).expand_as(tokens) if annotations.is_classification else None
-
-
-def numbers(name: str, text: str, count: int) -> tuple[int, ...]:
-    """A comma list, or one number for all of ``count``. Raises ValueError where it is neither."""
-    try:
-        given = tuple(int(word) for word in str(text).split(","))
-    except ValueError:
-        raise ValueError(f"{name} {text!r} is neither a whole number nor a comma list of them") from None
-    return given * count if len(given) == 1 else given
 
 
 architecture("longformer", "longformer_base")

@@ -7,10 +7,10 @@ from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model
 
 from fairseq_littlebird.models.architectures import TINY, architecture
-from fairseq_littlebird.models.causal_windows import dilations_of_layers, windows_of_layers
 from fairseq_littlebird.models.language_model import LanguageModel, LanguageModelConfig
 from fairseq_littlebird.modules.causal_window_decoder import CausalWindowDecoder
 from fairseq_littlebird.modules.config import CAUSAL_POSITIONS, CausalWindowConfig
+from fairseq_littlebird.modules.config.windows import dilations_of_layers, windows_of_layers
 
 
 @dataclass

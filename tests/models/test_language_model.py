@@ -13,8 +13,8 @@ from fairseq.sequence_generator import SequenceGenerator
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models import LongformerLM, LongformerLMConfig
-from fairseq_littlebird.models.causal_windows import dilations_of_layers, windows_of_layers
 from fairseq_littlebird.modules.config import CAUSAL_POSITIONS
+from fairseq_littlebird.modules.config.windows import dilations_of_layers, windows_of_layers
 
 PAD, EOS = 1, 2
 SIZES = {"decoder_layers": 2, "decoder_embed_dim": 16, "decoder_ffn_embed_dim": 24, "decoder_attention_heads": 2}

@@ -72,9 +72,11 @@ def test_token_0_is_global_in_classification():
 
 def test_options_of_layers_and_heads():
     config = model(attention_window="4,10", attention_dilation="1, 2,3").encoder.config
-    assert config.attention_window == (4, 10) and config.dilations == (1, 2, 3)
+    assert config.attention_window == (4, 10) and config.dilations == ((1, 2, 3),) * 2
     config = model().encoder.config
-    assert config.attention_window == (4, 4) and config.dilations == (1, 1, 1)
+    assert config.attention_window == (4, 4) and config.dilations == ((1, 1, 1),) * 2
+    config = model(attention_window="4-8", attention_dilation="1/1,2,3").encoder.config
+    assert config.attention_window == (4, 8) and config.dilations == ((1, 1, 1), (1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,7 @@ def test_options_of_layers_and_heads():
         ({"attention_window": "7"}, "attention window 7 is not an even number"),
         ({"attention_dilation": "1,"}, "attention dilation '1,' is neither"),
         ({"attention_dilation": "1,2"}, "2 attention dilations do not fit 3 heads"),
+        ({"attention_dilation": "1/1/1"}, "attention dilations of 3 layers do not fit 2 layers"),
     ],
 )
 def test_options_that_do_not_fit_are_one_line(options, message):

@@ -45,7 +45,11 @@ ENCODERS = {
     "causal windows": (*CAUSAL_WINDOWS, {}),
     "causal windows with relative sinusoids": (*CAUSAL_WINDOWS, {"positions": "relative_sinusoidal"}),
     "causal windows with learned positions": (*CAUSAL_WINDOWS, {"positions": "learned"}),
-    "longformer": (LongformerEncoder, LongformerConfig, dict(attention_window=(4, 6, 4), dilations=(1, 2))),
+    "longformer": (
+        LongformerEncoder,
+        LongformerConfig,
+        dict(attention_window=(4, 6, 4), dilations=((1, 2), (1, 1), (2, 3))),
+    ),
 }
 
 

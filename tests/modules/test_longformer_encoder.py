@@ -19,10 +19,16 @@ SIZES = {
 }  # fmt: skip
 
 
+def each_layer(dilations, windows):
+    """The same dilations of the heads in all layers, where they are not given layer by layer."""
+    return dilations if isinstance(dilations[0], tuple) else (dilations,) * len(windows)
+
+
 def encoder(windows=(4, 6), dilations=(1, 2, 1), **options):
     """Every parameter random, in float64."""
     torch.manual_seed(0)
-    made = LongformerEncoder(LongformerConfig(**SIZES | options, attention_window=windows, dilations=dilations))
+    sizes = SIZES | options | {"attention_window": windows, "dilations": each_layer(dilations, windows)}
+    made = LongformerEncoder(LongformerConfig(**sizes))
     for parameter in made.layers.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return made.double().eval()
@@ -69,6 +75,12 @@ def test_each_layer_has_its_own_window():
     assert reads(encoder((2, 2), (3, 3, 3)), text(), 11) == [5, 8, 11, 14, 17]
 
 
+def test_each_layer_and_head_has_its_own_dilation():
+    model = encoder((2, 2), ((1, 1, 1), (1, 1, 5)))
+    assert reads(model, text(), 11) == [5, 6, 7, 9, 10, 11, 12, 13, 15, 16, 17]
+    assert [layer.attention.dilations for layer in model.layers] == [(1, 1, 1), (1, 1, 5)]
+
+
 def test_a_global_token_reads_and_is_read_by_all():
     tokens = text()
     model = encoder((2, 2), (1, 1, 1))
@@ -81,7 +93,7 @@ def test_a_global_token_reads_and_is_read_by_all():
 def test_a_wide_window_with_new_global_projections_is_full_attention():
     """These start as copies of the others, so a token's being global changes nothing but whom it sees."""
     torch.manual_seed(0)
-    sparse = LongformerEncoder(LongformerConfig(**SIZES, attention_window=(64, 64), dilations=(1, 1, 1))).eval()
+    sparse = LongformerEncoder(LongformerConfig(**SIZES, attention_window=(64, 64), dilations=((1, 1, 1),) * 2)).eval()
     full = FullAttentionEncoder(FullAttentionConfig(**SIZES)).eval()
     left_over = full.load_state_dict(sparse.state_dict(), strict=False)
     assert not left_over.missing_keys
@@ -157,10 +169,11 @@ def test_nothing_is_quadratic_in_the_length(largest_tensor):
         ({"attention_window": (4,)}, "1 attention windows do not fit 2 layers"),
         ({"attention_window": (4, 5)}, "attention window 5 is not an even number of at least 2"),
         ({"attention_window": (0, 4)}, "attention window 0 is not an even number of at least 2"),
-        ({"dilations": (1, 2)}, "2 attention dilations do not fit 3 heads"),
-        ({"dilations": (1, 0, 1)}, "attention dilation 0 is not positive"),
+        ({"dilations": ((1, 1, 1),)}, "attention dilations of 1 layers do not fit 2 layers"),
+        ({"dilations": ((1, 1, 1), (1, 2))}, "2 attention dilations do not fit 3 heads"),
+        ({"dilations": ((1, 1, 1), (1, 0, 1))}, "attention dilation 0 is not positive"),
     ],
 )
 def test_odd_sizes_are_named(sizes, message):
     with pytest.raises(ValueError, match=message):
-        LongformerConfig(**SIZES | {"attention_window": (4, 4), "dilations": (1, 1, 1)} | sizes)
+        LongformerConfig(**SIZES | {"attention_window": (4, 4), "dilations": ((1, 1, 1),) * 2} | sizes)

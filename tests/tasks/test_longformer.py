@@ -29,4 +29,4 @@ def test_trained_and_loaded(fairseq, logged, tiny, task, tmp_path):
         [str(tmp_path / "checkpoint_last.pt")], arg_overrides={"data": str(tiny / data)}
     )
     assert isinstance(model, LongformerModel)
-    assert model.encoder.config.attention_window == (16, 32) and model.encoder.config.dilations == (1, 2)
+    assert model.encoder.config.attention_window == (16, 32) and model.encoder.config.dilations == ((1, 2),) * 2

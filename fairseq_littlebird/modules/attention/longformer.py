@@ -29,13 +29,13 @@ class LongformerAttention(SelfAttention[LongformerContext]):
 
     Args:
         config: sizes.
-        layer: the number of its layer from 0, which decides its window.
+        layer: the number of its layer from 0, which decides its window and dilations.
     """
 
     def __init__(self, config: LongformerConfig, layer: int) -> None:
         super().__init__(config)
         C = config.embed_dim
-        self.window, self.dilations = config.attention_window[layer], config.dilations
+        self.window, self.dilations = config.attention_window[layer], config.dilations[layer]
         self.global_q, self.global_k, self.global_v = (nn.Linear(C, C) for _ in range(3))
 
     def copy_to_global(self) -> None:

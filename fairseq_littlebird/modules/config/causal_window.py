@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fairseq_littlebird.modules.config.encoder import EncoderConfig
+from fairseq_littlebird.modules.config.windows import check_windows
 
 CAUSAL_POSITIONS = ("alibi", "relative_sinusoidal", "learned")
 
@@ -30,19 +31,7 @@ class CausalWindowConfig(EncoderConfig):
             raise ValueError(f"positions {self.positions!r} is not one of {', '.join(CAUSAL_POSITIONS)}")
         if self.word_embed_dim not in (0, self.embed_dim):
             raise ValueError(f"token embeddings of width {self.word_embed_dim}: the output layer has the model's width")
-        if len(self.attention_window) != self.layers:
-            raise ValueError(f"{len(self.attention_window)} attention windows do not fit {self.layers} layers")
-        if len(self.dilations) != self.layers:
-            raise ValueError(f"attention dilations of {len(self.dilations)} layers do not fit {self.layers} layers")
-        for window in self.attention_window:
-            if window < 2 or window % 2:
-                raise ValueError(f"attention window {window} is not an even number of at least 2")
-        for of_layer in self.dilations:
-            if len(of_layer) != self.heads:
-                raise ValueError(f"{len(of_layer)} attention dilations do not fit {self.heads} heads")
-            for dilation in of_layer:
-                if dilation < 1:
-                    raise ValueError(f"attention dilation {dilation} is not positive")
+        check_windows(self.attention_window, self.dilations, self.layers, self.heads)
 
     @property
     def has_positions(self) -> bool:
