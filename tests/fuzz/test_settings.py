@@ -23,7 +23,7 @@ training:  # of both
 def whole(folder):
     quality = read(folder / "x.yaml")
     for run in runs(quality):
-        assert all(isinstance(word, str) for step in steps(quality, run) for word in step.words)
+        assert all(isinstance(word, str) for step in steps(quality, run) for word in step.command_line)
 
 
 def test_quality(hostile, tmp_path):

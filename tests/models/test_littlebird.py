@@ -160,7 +160,7 @@ class TestCheckpoints:
         """Whose layers had the projections themselves."""
         model = build()
         state = {key.replace(".attention.", "."): value for key, value in model.state_dict().items()}
-        says = "^checkpoint: .*older version.*littlebird-warm-start"
+        says = "^the checkpoint: .*older version.*littlebird-warm-start"
         with pytest.raises(UserError, match=says) as caught:
             model.load_state_dict(state)
         assert "\n" not in str(caught.value)

@@ -111,7 +111,7 @@ def test_a_run_that_goes_on_reads_what_is_left(runs, name, stopped):
     straight, again = (json.loads((runs / f"{name} {kind}.0.json").read_text()) for kind in ("straight", stopped))
     left = len(again["ids"])
     assert left == sum(UPDATES) - {"mid": 5, "end": 6}[stopped]
-    assert again == {"ids": straight["ids"][-left:], "losses": straight["losses"][-left:]}
+    assert all(again[kept] == straight[kept][-left:] for kept in ("ids", "losses"))
     one, two = (
         torch.load(runs / f"{name} {kind}" / "checkpoint_last.pt", weights_only=True)["model"]
         for kind in ("straight", stopped)
