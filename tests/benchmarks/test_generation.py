@@ -41,6 +41,7 @@ def test_both_write_the_same(transformers: Any, family: str, beam: int) -> None:
     torch.testing.assert_close(encoded, runs[THEIRS].encode().last_hidden_state, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_command(transformers: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(
         ["generation", "--models", "led", "--size", "tiny", "--layers", "1", "--lengths", "64", "--batches", "1",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 
+import pytest
+
 from fairseq_littlebird.cli.benchmark import main
 
 
+@pytest.mark.slow
 def test_every_part_in_the_file(tiny, tmp_path, capsys):
     main(
         ["pipeline", "--text", f"{tiny}/text", "--questions", f"{tiny}/questions", "--documents", f"{tiny}/train.json",

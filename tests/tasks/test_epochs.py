@@ -46,6 +46,7 @@ def one_epoch(task, epoch, workers):
     return rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_masks_and_gaps_change_with_the_epoch_in_data_workers(tiny, name):
     folder, options = TASKS[name]
@@ -67,6 +68,7 @@ def test_masks_and_gaps_change_with_the_epoch_in_data_workers(tiny, name):
                     assert torch.equal(draws[workers][epoch][i][kind], draws[0][epoch][i][kind])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_no_gaps_outside_training(tiny, name):
     folder, options = TASKS[name]
