@@ -90,6 +90,7 @@ ELSEWHERE = {
     r"littlebird-benchmark report": "tests/cli/test_benchmark.py::test_encoder",
     r"python scripts/experiments/(data_size\.py|soak\.py lengths)": "tests/benchmarks/test_data_size.py"
     "::test_tables_of_a_tiny_data_set",
+    r"python scripts/experiments/runtimes\.py": "tests/scripts/test_runtimes.py::test_a_small_comparison",
     r"python scripts/experiments/soak\.py watch": "tests/benchmarks/test_soak.py::test_a_command_that_grows",
     r"mkdocs": "tests/docs/test_site.py::test_the_site_builds_without_a_warning",
 }
