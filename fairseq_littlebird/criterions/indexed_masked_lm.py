@@ -1,16 +1,16 @@
-"""fairseq's masked_lm, told by the batch where its masked tokens are instead of asking the device."""
+"""fairseq's masked_lm with the indices of masked tokens from the batch, so that the device is not synchronised."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from fairseq.criterions.masked_lm import MaskedLmLoss
 from torch import Tensor
 
 from fairseq_littlebird.data.batch import model_inputs
 from fairseq_littlebird.models.encoder_model import EncoderModel
+from fairseq_littlebird.models.wrapped_model import unwrapped
 
 
 class IndexedMaskedLmLoss(MaskedLmLoss):
@@ -28,12 +28,4 @@ class IndexedMaskedLmLoss(MaskedLmLoss):
         return loss, len(index), log | {key: sample[key] for key in ("ntokens", "nsentences")}
 
 
-IndexedMaskedLmLoss.__name__ = MaskedLmLoss.__name__  # fairseq goes on with a checkpoint of a class so called alone
-
-
-def unwrapped(model: Any) -> torch.nn.Module:
-    """The model that is wrapped, once or twice, for several workers."""
-    while hasattr(model, "module"):
-        model = model.module
-    found: torch.nn.Module = model
-    return found
+IndexedMaskedLmLoss.__name__ = MaskedLmLoss.__name__  # fairseq resumes only with a criterion class of the same name

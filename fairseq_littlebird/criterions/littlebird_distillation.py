@@ -21,14 +21,14 @@ from fairseq_littlebird.attention.effective_attention import (
     pack_attention_probabilities,
 )
 from fairseq_littlebird.attention.internals import FullAttentionInternals, LittleBirdInternals
-from fairseq_littlebird.criterions.indexed_masked_lm import unwrapped
 from fairseq_littlebird.criterions.logging_sums import logged, logging_sums
 from fairseq_littlebird.criterions.recurring_span_selection import loss_of_logits
-from fairseq_littlebird.data.batch import SpanBatch, model_inputs, places_but
+from fairseq_littlebird.data.batch import SpanBatch, indices_not_equal, model_inputs
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.models.littlebird import LittleBirdModel
 from fairseq_littlebird.models.teacher import PRECISIONS, load_teacher
+from fairseq_littlebird.models.wrapped_model import unwrapped
 from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
 from fairseq_littlebird.objectives.attention_alignment import HEADS, chunked_attention_kl
 from fairseq_littlebird.objectives.chunked import chunk_length, chunked_sum
@@ -104,7 +104,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
         one)."""
         config = self.student_config(model)
         if "unpadded" not in sample:
-            sample = sample | {"unpadded": places_but(sample["net_input"]["src_tokens"], self.padding_idx)}
+            sample = sample | {"unpadded": indices_not_equal(sample["net_input"]["src_tokens"], self.padding_idx)}
         answers = self.spans(model, sample) if "selectable" in sample else self.tokens(model, sample)
         N = answers.targets
         W = len(sample["unpadded"]) if self.cfg.attention_weight else N
@@ -133,7 +133,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
         """Of masked tokens: the distributions over the vocabulary."""
         masked, soft = sample.get("masked"), self.cfg.soft_weight > 0
         if masked is None:
-            masked = places_but(sample["target"], self.padding_idx)
+            masked = indices_not_equal(sample["target"], self.padding_idx)
         hard = self.cfg.hard_weight > 0 or not model.training  # validation tells it in any case
         if soft and self.teacher.model.lm_head is None:
             raise self.headless("LM head", "fairseq-train --task littlebird_masked_lm --criterion masked_lm")
@@ -165,7 +165,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
 
         def soft(name: str) -> Tensor:
             ours, theirs = (
-                extra[name].masked_fill(blocked, float("-inf")).flatten(0, 1).index_select(0, sample["asked"])
+                extra[name].masked_fill(blocked, float("-inf")).flatten(0, 1).index_select(0, sample["question_index"])
                 for extra in (student, teacher)
             )
             return soft_target_kl(ours, theirs, self.cfg.temperature)

@@ -50,7 +50,7 @@ class SpanBatch(TypedDict, total=False):
     target: SpanTarget
     selectable: Tensor  # <bool>[B, L], tokens that may start or end a span
     unpadded: Tensor  # <int64>[N], which of the [B · L] tokens are not padding
-    asked: Tensor  # <int64>[N], which of the [B · Q] questions are there
+    question_index: Tensor  # <int64>[N], which of the [B · Q] questions are there
     questions: int  # how many a mean loss is of: those that are there; items, where windows share a normaliser
     examples: list[Any]  # at evaluation: the QAExample of each item
     windows: list[Any]  # at evaluation: the windows of each item, in the order of the batch
@@ -62,8 +62,8 @@ def model_inputs(sample: Any) -> dict[str, Any]:
     return {**sample["net_input"], **known}
 
 
-def places_but(values: Tensor, value: int) -> Tensor:
-    """Where another than ``value`` stands: <int64>[B, L] to <int64>[N] of the [B · L]."""
+def indices_not_equal(values: Tensor, value: int) -> Tensor:
+    """Indices of what differs from ``value``: <int64>[B, L] to <int64>[N] of the [B · L]."""
     return values.ne(value).flatten().nonzero().squeeze(1)
 
 
@@ -104,11 +104,11 @@ def span_batch(
     )
     if positions is not None:
         net_input["positions"] = pad(positions, 0, last=True)
-    asked = places_but(gold, NO_QUESTION)
+    question_index = indices_not_equal(gold, NO_QUESTION)
     return SpanBatch(
-        unpadded=places_but(net_input["src_tokens"], pad_id),
-        asked=asked,
-        questions=len(asked),
+        unpadded=indices_not_equal(net_input["src_tokens"], pad_id),
+        question_index=question_index,
+        questions=len(question_index),
         nsentences=len(tokens),
         ntokens=sum(map(len, tokens)),
         net_input=net_input,

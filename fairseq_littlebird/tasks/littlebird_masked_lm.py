@@ -13,8 +13,8 @@ from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.folder_kind import LINES, check_kind
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
-from fairseq_littlebird.data.place_index import PlaceIndexDataset
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of
+from fairseq_littlebird.data.token_index import TokenIndexDataset
 from fairseq_littlebird.data.unmasked_dataset import UnmaskedDataset
 from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
@@ -48,8 +48,8 @@ class LittleBirdMaskedLMTask(BundledFiles, TrainingMonitor, SplitUse, MaskedLMTa
     def _regular_dataset(self, src_dataset: Any, target_dataset: Any) -> Any:
         dataset = super()._regular_dataset(src_dataset, target_dataset)
         # counted by the workers that load data, so that the device need not be asked
-        dataset.defn["unpadded"] = PlaceIndexDataset(src_dataset, self.dictionary.pad())
-        dataset.defn["masked"] = PlaceIndexDataset(target_dataset, self.dictionary.pad())
+        dataset.defn["unpadded"] = TokenIndexDataset(src_dataset, self.dictionary.pad())
+        dataset.defn["masked"] = TokenIndexDataset(target_dataset, self.dictionary.pad())
         if self.padding_insertion is not None:
             # a masked token ends its sentence, too
             text = UnmaskedDataset(src_dataset, target_dataset, self.dictionary.pad())

@@ -331,7 +331,7 @@ def test_attention_is_learned_without_targets(criterion, student, teacher, sampl
             model.register_span_head("qass")
         batch = dict(spans)
         batch["target"] = {name: torch.full_like(spans["target"][name], NO_QUESTION) for name in ("starts", "ends")}
-        batch |= {"asked": torch.zeros(0, dtype=torch.int64), "questions": 0}
+        batch |= {"question_index": torch.zeros(0, dtype=torch.int64), "questions": 0}
     else:
         batch = {**sample, "target": torch.full_like(sample["target"], dictionary.pad())}
 

@@ -30,7 +30,7 @@ from fairseq_littlebird.criterions.recurring_span_selection import (
     RecurringSpanSelectionCriterion,
     RecurringSpanSelectionCriterionConfig,
 )
-from fairseq_littlebird.data.batch import places_but, span_batch
+from fairseq_littlebird.data.batch import indices_not_equal, span_batch
 from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.models.full_attention import FullAttentionModel, FullAttentionModelConfig
 from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdModelConfig
@@ -100,7 +100,7 @@ def masked(words):
     for n, i in ((0, 1), (0, 7), (0, 12), (1, 0), (1, 8)):
         target[n, i], tokens[n, i] = tokens[n, i], words.unk()
     positions = torch.randint(1, 9, (2, L), generator=rng).cumsum(1)
-    counted = {"unpadded": places_but(tokens, words.pad()), "masked": places_but(target, words.pad())}
+    counted = {"unpadded": indices_not_equal(tokens, words.pad()), "masked": indices_not_equal(target, words.pad())}
     net_input = {"src_tokens": tokens, "src_lengths": torch.tensor([L, 9]), "positions": positions}
     return {"net_input": net_input, "target": target, "ntokens": 22, "nsentences": 2} | counted
 
@@ -224,7 +224,7 @@ def test_no_step_waits_on_a_device(step):
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_masked_words_cost_what_fairseq_says(task, model, masked):
+def test_masked_tokens_cost_what_fairseq_says(task, model, masked):
     """The loss, its gradients and the log."""
     from fairseq.criterions.masked_lm import MaskedLmLoss
 
@@ -243,7 +243,7 @@ def test_masked_words_cost_what_fairseq_says(task, model, masked):
     assert IndexedMaskedLmLoss.__name__ == "MaskedLmLoss"  # fairseq's checkpoints go on with it
 
 
-def test_a_batch_without_masked_words_costs_nothing(task, model, masked, words):
+def test_a_batch_without_masked_tokens_costs_nothing(task, model, masked, words):
     empty = masked | {"masked": masked["masked"][:0], "target": torch.full_like(masked["target"], words.pad())}
     loss, size, _ = IndexedMaskedLmLoss(SimpleNamespace(tpu=False), task)(model, empty)
     loss.backward()

@@ -1,4 +1,4 @@
-"""A decoder with causal windows: who sees whom, positions, and reading on token by token."""
+"""A decoder with causal windows: attention pattern, positions and incremental decoding."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_steps_1_to_3(environment, bert, tiny, tmp_path):
     assert other.returncode == 2 and "other arguments" in other.stderr
 
 
-def test_masked_words_without_distillation(environment, bert, tiny, tmp_path):
+def test_masked_tokens_without_distillation(environment, bert, tiny, tmp_path):
     given = ["--from", bert, "--text", tiny / "text.train.txt", "--out", tmp_path / "out", "--objective", "mlm"]
     own = [*SHORT.split(), "--distil-updates", 0, "--lengths", 128, "--no-padding-insertion", "--", "--cpu"]
     done = reuse(environment, *given, *own)

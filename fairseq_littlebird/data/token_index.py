@@ -1,4 +1,4 @@
-"""Which places of a padded batch hold something, counted where the batch is made: a device need not be asked.
+"""Indices of the tokens of a padded batch, found by the collater on the host: the device is not synchronised.
 
 Legend: B sequences, L tokens of the longest.
 """
@@ -11,10 +11,10 @@ import numpy as np
 from fairseq.data import BaseWrapperDataset
 from torch import Tensor
 
-from fairseq_littlebird.data.batch import pad, places_but
+from fairseq_littlebird.data.batch import indices_not_equal, pad
 
 
-class PlaceIndexDataset(BaseWrapperDataset):
+class TokenIndexDataset(BaseWrapperDataset):
     """Where the items of a dataset of tokens are not padding.
 
     Args:
@@ -28,4 +28,4 @@ class PlaceIndexDataset(BaseWrapperDataset):
 
     def collater(self, samples: list[Any]) -> Tensor:
         """<int64>[N] of the batch's [B · L]."""
-        return places_but(pad([np.asarray(sample) for sample in samples], self.pad_id), self.pad_id)
+        return indices_not_equal(pad([np.asarray(sample) for sample in samples], self.pad_id), self.pad_id)
