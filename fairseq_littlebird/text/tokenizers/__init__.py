@@ -26,6 +26,7 @@ from fairseq_littlebird.text.tokenizers.base import (
 from fairseq_littlebird.text.tokenizers.library_tokenizer import LibraryTokenizer
 from fairseq_littlebird.text.tokenizers.loading import load_tokenizer
 from fairseq_littlebird.text.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
+from fairseq_littlebird.text.tokenizers.words import WordTokenizer
 
 __all__ = [
     "FILES",
@@ -36,6 +37,7 @@ __all__ = [
     "LibraryTokenizer",
     "SentencePieceTokenizer",
     "Tokenizer",
+    "WordTokenizer",
     "dictionary_text",
     "is_dictionary_symbol",
     "load_tokenizer",
