@@ -1,6 +1,14 @@
 """Attention as functions on tensors, a folder a family: the linear path beside its dense oracle. Needs torch alone."""
 
 from fairseq_littlebird.attention.bigbird import bigbird_attention, dense_bigbird_attention
+from fairseq_littlebird.attention.causal_littlebird import (
+    CausalBiALiBi,
+    TokenBuffer,
+    causal_pack_attention,
+    causal_unpack_window_attention,
+    dense_causal_pack_attention,
+    dense_causal_unpack_window_attention,
+)
 from fairseq_littlebird.attention.causal_window import (
     KeyBuffer,
     alibi_bias,
@@ -25,13 +33,19 @@ __all__ = [
     "BACKENDS",
     "BackendError",
     "BiALiBi",
+    "CausalBiALiBi",
     "KeyBuffer",
+    "TokenBuffer",
     "absorbed_pack_attention",
     "alibi_bias",
     "backend_fault",
     "bigbird_attention",
+    "causal_pack_attention",
+    "causal_unpack_window_attention",
     "causal_window_attention",
     "dense_bigbird_attention",
+    "dense_causal_pack_attention",
+    "dense_causal_unpack_window_attention",
     "dense_causal_window_attention",
     "dense_etc_attention",
     "dense_longformer_attention",

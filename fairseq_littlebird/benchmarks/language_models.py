@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fairseq_littlebird.attention.common.blocks import extend
 from fairseq_littlebird.modules.attention.causal_window import CausalWindowAttention, CausalWindowContext
-from fairseq_littlebird.modules.causal_window_decoder import DecodingState
+from fairseq_littlebird.modules.causal_decoder import DecodingState
 from fairseq_littlebird.modules.encoder_layer import EncoderLayer
 
 MODES = ("forward", "forward+backward", "generation")
@@ -218,7 +218,7 @@ class Generating:
         self.decoder, self.of = model.decoder, of
         self.tokens, self.state = of.text(), dict[str, Any]()
         if hasattr(self.decoder, "transformer"):
-            state: DecodingState = self.decoder.decoding_state(self.state)
+            state: DecodingState[Any] = self.decoder.decoding_state(self.state)
             self._read(state)
         else:
             shape = (of.batch, of.heads, of.length - 1, of.width // of.heads)
@@ -226,7 +226,7 @@ class Generating:
                 keys = {f"prev_{kind}": torch.randn(shape, device=of.device) for kind in ("key", "value")}
                 layer.self_attn._set_input_buffer(self.state, keys | {"prev_key_padding_mask": None})
 
-    def _read(self, state: DecodingState) -> None:
+    def _read(self, state: DecodingState[Any]) -> None:
         """All tokens but the last."""
         read: Any = state.buffers
         for buffer in read:

@@ -12,6 +12,7 @@ from fairseq_littlebird.models.full_attention import FullAttentionModel, FullAtt
 from fairseq_littlebird.models.language_model import LanguageModel, LanguageModelConfig
 from fairseq_littlebird.models.led import LEDModel, LEDModelConfig
 from fairseq_littlebird.models.littlebird import LittleBirdModel, LittleBirdModelConfig
+from fairseq_littlebird.models.littlebird_lm import LittleBirdLM, LittleBirdLMConfig
 from fairseq_littlebird.models.littlebird_seq2seq import LittleBirdSeq2SeqModel, LittleBirdSeq2SeqModelConfig
 from fairseq_littlebird.models.longformer import LongformerModel, LongformerModelConfig
 from fairseq_littlebird.models.longformer_lm import LongformerLM, LongformerLMConfig
@@ -31,6 +32,8 @@ __all__ = [
     "LEDModelConfig",
     "LanguageModel",
     "LanguageModelConfig",
+    "LittleBirdLM",
+    "LittleBirdLMConfig",
     "LittleBirdModel",
     "LittleBirdModelConfig",
     "LittleBirdSeq2SeqModel",

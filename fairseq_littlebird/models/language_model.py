@@ -15,7 +15,7 @@ from fairseq_littlebird.models.architectures import plain
 from fairseq_littlebird.models.language_model_decoder import LanguageModelDecoder
 from fairseq_littlebird.models.seq2seq_model import ENCODER_TASKS
 from fairseq_littlebird.models.worker_check import check_workers
-from fairseq_littlebird.modules.causal_window_decoder import CausalWindowDecoder
+from fairseq_littlebird.modules.causal_decoder import CausalDecoder
 from fairseq_littlebird.modules.config import ACTIVATIONS
 from fairseq_littlebird.modules.size_names import FAIRSEQ
 
@@ -61,7 +61,7 @@ class LanguageModel(FairseqLanguageModel):
         self.cfg = cfg
 
     @classmethod
-    def build_transformer(cls, cfg: Any, vocab_size: int, padding_idx: int) -> CausalWindowDecoder:
+    def build_transformer(cls, cfg: Any, vocab_size: int, padding_idx: int) -> CausalDecoder[Any]:
         """The decoder that ``cfg`` asks for. Raises ValueError where sizes do not fit together."""
         raise NotImplementedError
 

@@ -12,7 +12,7 @@ from fairseq.data import Dictionary
 from fairseq.models import FairseqIncrementalDecoder
 from torch import Tensor
 
-from fairseq_littlebird.modules.causal_window_decoder import CausalWindowDecoder, DecodingState
+from fairseq_littlebird.modules.causal_decoder import CausalDecoder, DecodingState
 
 STATE = "decoding"
 
@@ -25,7 +25,7 @@ class LanguageModelDecoder(FairseqIncrementalDecoder):
         dictionary: of its tokens.
     """
 
-    def __init__(self, transformer: CausalWindowDecoder, dictionary: Dictionary) -> None:
+    def __init__(self, transformer: CausalDecoder[Any], dictionary: Dictionary) -> None:
         super().__init__(dictionary)
         self.transformer = transformer
 
@@ -74,13 +74,13 @@ class LanguageModelDecoder(FairseqIncrementalDecoder):
         """Logits <float>[N, n, V] of hidden states <float>[N, n, C]."""
         return F.linear(features, self.transformer.embeddings.tokens.weight)
 
-    def decoding_state(self, incremental_state: dict[str, Any]) -> DecodingState:
+    def decoding_state(self, incremental_state: dict[str, Any]) -> DecodingState[Any]:
         """What is kept of earlier calls; of none before the first."""
         kept = self.get_incremental_state(incremental_state, STATE)
         if kept is None:
             kept = {STATE: self.transformer.decoding_state()}
             self.set_incremental_state(incremental_state, STATE, kept)
-        state: DecodingState = kept[STATE]
+        state: DecodingState[Any] = kept[STATE]
         return state
 
     def reorder_incremental_state(self, incremental_state: dict[str, Any], new_order: Tensor) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import register_model
-from torch import Tensor
+from torch import Tensor, nn
 
 from fairseq_littlebird.attention.littlebird import BACKENDS, BackendError, backend_fault
 from fairseq_littlebird.errors import UserError
@@ -74,7 +74,7 @@ class LittleBirdModel(EncoderModel):
         )
 
     @staticmethod
-    def mark_slopes(encoder: LittleBirdEncoder) -> None:
+    def mark_slopes(encoder: nn.Module) -> None:
         """The slopes of BiALiBi as a parameter group of their own, with the learning rate of ``littlebird_adam``."""
         for name, parameter in encoder.named_parameters():
             if ".slopes." in name:

@@ -2,9 +2,12 @@
 
 from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
 from fairseq_littlebird.modules.bigbird_pegasus_encoder import BigBirdPegasusEncoder
-from fairseq_littlebird.modules.causal_window_decoder import CausalWindowDecoder, DecodingState
+from fairseq_littlebird.modules.causal_decoder import CausalDecoder, DecodingState
+from fairseq_littlebird.modules.causal_littlebird_decoder import CausalLittleBirdDecoder
+from fairseq_littlebird.modules.causal_window_decoder import CausalWindowDecoder
 from fairseq_littlebird.modules.config import (
     BigBirdConfig,
+    CausalLittleBirdConfig,
     CausalWindowConfig,
     EncoderConfig,
     ETCConfig,
@@ -27,6 +30,9 @@ __all__ = [
     "BigBirdConfig",
     "BigBirdEncoder",
     "BigBirdPegasusEncoder",
+    "CausalDecoder",
+    "CausalLittleBirdConfig",
+    "CausalLittleBirdDecoder",
     "CausalWindowConfig",
     "CausalWindowDecoder",
     "DecodingState",

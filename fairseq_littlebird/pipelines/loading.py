@@ -10,13 +10,14 @@ import torch
 from fairseq import checkpoint_utils
 from fairseq.tasks import TASK_REGISTRY
 
-from fairseq_littlebird.attention import BiALiBi
+from fairseq_littlebird.attention import BiALiBi, CausalBiALiBi
 from fairseq_littlebird.checkpoints.dictionary import TrainedDictionary, carrying, members, trained_dictionary
 from fairseq_littlebird.checkpoints.tensors import find_checkpoint, load_tensors
 from fairseq_littlebird.data.shards import folder_of
 from fairseq_littlebird.data.summarization_metadata import is_summarization
 from fairseq_littlebird.errors import UserError, fault_line
 from fairseq_littlebird.models.encoder_model import EncoderModel
+from fairseq_littlebird.models.language_model import LanguageModel
 from fairseq_littlebird.models.seq2seq_model import Seq2SeqModel
 from fairseq_littlebird.pipelines.device import check_device
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
@@ -132,7 +133,7 @@ def set_precision(model: Any, dtype: torch.dtype) -> None:
     """
     if dtype == torch.float32:
         return
-    own = isinstance(model, (EncoderModel, Seq2SeqModel))
+    own = isinstance(model, (EncoderModel, Seq2SeqModel, LanguageModel))
     part = model.encoder if isinstance(model, EncoderModel) else model
     if dtype == torch.qint8:
         if not own:
@@ -147,7 +148,7 @@ def set_precision(model: Any, dtype: torch.dtype) -> None:
         model.to(dtype)  # with its buffers, such as those of sinusoids
         return
     for module in part.modules():
-        if not isinstance(module, BiALiBi):
+        if not isinstance(module, (BiALiBi, CausalBiALiBi)):
             for parameter in module.parameters(recurse=False):
                 parameter.data = parameter.data.to(dtype)
     if part is not model:

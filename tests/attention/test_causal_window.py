@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -16,7 +17,13 @@ from fairseq_littlebird.attention.causal_window import (
     causal_window_attention,
     dense_causal_window_attention,
 )
+from fairseq_littlebird.attention.causal_window.blockwise import blockwise_causal_window_attention
+from fairseq_littlebird.attention.causal_window.unfolded import unfolded_causal_window_attention
+from fairseq_littlebird.attention.common import window_blocks
 from fairseq_littlebird.attention.common.blocks import MAX_BLOCK_SIZE
+
+PATHS = [blockwise_causal_window_attention, unfolded_causal_window_attention]
+FUNCTIONS = [*PATHS, dense_causal_window_attention]
 
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 2e-2}
 SHAPES = {
@@ -76,8 +83,8 @@ def gradients(function, inputs, bias_learns=True, **options):
     return {"result": result.detach()} | {name: leaf.grad for name, leaf in leaves.items()}
 
 
-def compare(inputs, dtype, bias_learns):
-    actual = gradients(causal_window_attention, inputs, bias_learns)
+def compare(function, inputs, dtype, bias_learns):
+    actual = gradients(function, inputs, bias_learns)
     assert actual["result"].dtype == dtype
     wide = inputs | {name: inputs[name].double() for name in ("q", "k", "v", "bias") if inputs[name] is not None}
     for name, wanted in gradients(dense_causal_window_attention, wide, bias_learns).items():
@@ -105,7 +112,7 @@ def literal_attention(q, k, v, padding_mask, windows, dilations, bias=None):
     return result
 
 
-@pytest.mark.parametrize("function", [causal_window_attention, dense_causal_window_attention])
+@pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("bias", ["none", "alibi", "of distances", "of queries"])
 @pytest.mark.parametrize("padding", ["none", "anywhere"])
 @pytest.mark.parametrize("past", [0, 3])
@@ -115,64 +122,101 @@ def test_equals_the_definition(function, bias, padding, past):
 
 
 @settings(max_examples=60)
-@given(**SHAPES, learns=st.booleans(), dtype=st.sampled_from(list(TOLERANCES)))
-@example(63, (4, 4, 4), (1, 2, 3), "alibi", "none", 0, 0, True, torch.float64)
-@example(111, (50, 2, 50), (1, 1, 7), "of queries", "anywhere", 40, 0, True, torch.float64)
-@example(111, (32, 32, 32), (2, 2, 2), "of distances", "none", 0, 0, False, torch.float32)
-@example(150, (600, 600, 3), (1, 2, 3), "alibi", "all of a row", 1, 0, True, torch.bfloat16)
+@given(path=st.sampled_from(PATHS), **SHAPES, learns=st.booleans(), dtype=st.sampled_from(list(TOLERANCES)))
+@example(PATHS[0], 63, (4, 4, 4), (1, 2, 3), "alibi", "none", 0, 0, True, torch.float64)
+@example(PATHS[0], 111, (50, 2, 50), (1, 1, 7), "of queries", "anywhere", 40, 0, True, torch.float64)
+@example(PATHS[0], 111, (32, 32, 32), (2, 2, 2), "of distances", "none", 0, 0, False, torch.float32)
+@example(PATHS[0], 150, (600, 600, 3), (1, 2, 3), "alibi", "all of a row", 1, 0, True, torch.bfloat16)
+@example(PATHS[1], 111, (50, 2, 50), (1, 1, 7), "of queries", "anywhere", 40, 0, True, torch.float64)
 def test_blocks_equal_the_reference_with_every_gradient(
-    L, windows, dilations, bias, padding, past, seed, learns, dtype
+    path, L, windows, dilations, bias, padding, past, seed, learns, dtype
 ):
-    compare(make_inputs(L, windows, dilations, bias, padding, past, seed, dtype=dtype), dtype, learns)
+    compare(path, make_inputs(L, windows, dilations, bias, padding, past, seed, dtype=dtype), dtype, learns)
 
 
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("bias", ["none", "alibi", "of queries"])
-def test_blocks_of_their_largest_size_equal_the_reference(bias):
+def test_blocks_of_their_largest_size_equal_the_reference(path, bias):
     """Some blocks past the first window, some in it."""
     inputs = make_inputs(3 * MAX_BLOCK_SIZE + 7, (MAX_BLOCK_SIZE + 9,) * 2, (1, 2), bias, "none", B=1)
-    compare(inputs, torch.float64, bias_learns=False)
+    compare(path, inputs, torch.float64, bias_learns=False)
 
 
+@pytest.mark.parametrize("together", [1, 70 * 32 * 64, 2 * 70 * 32 * 64, 2**30])
+def test_however_many_blocks_are_computed_together(together, monkeypatch):
+    """Heads one by one, some of them, sequences one by one, all."""
+    monkeypatch.setattr(window_blocks, "STEP_SIZE", together)
+    compare(PATHS[0], make_inputs(200, (32, 32, 4), (1, 1, 2), "alibi", "right"), torch.float64, bias_learns=True)
+
+
+def test_dropout_and_its_gradient_have_the_same_mask():
+    inputs = make_inputs(100, (40, 8), (1, 1), "alibi", "none", B=1)
+
+    def dropped(q, k, v, bias):
+        torch.manual_seed(3)
+        return blockwise_causal_window_attention(
+            q, k, v, None, inputs["windows"], inputs["dilations"], bias, dropout_p=0.4
+        )
+
+    leaves = [inputs[name][..., -60:, :].clone().requires_grad_() for name in ("q", "k", "v")]
+    assert torch.autograd.gradcheck(dropped, (*leaves, inputs["bias"].clone().requires_grad_()), fast_mode=True)
+
+
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("bias", ["none", "alibi", "of queries"])
 @pytest.mark.parametrize(
     "L, windows, dilations", [(63, (4, 4), (1, 1)), (111, (6, 20), (3, 2)), (300, (40, 2), (1, 7))]
 )
-def test_the_receptive_field_is_the_window_and_no_more(bias, L, windows, dilations):
+def test_the_receptive_field_is_the_window_and_no_more(path, bias, L, windows, dilations):
     """What is before a token stays bit for bit as it was; it reaches w·d tokens on, and each of them is a multiple."""
     inputs = make_inputs(L, windows, dilations, bias, "none", B=1)
-    before, j = causal_window_attention(**inputs), 17
+    before, j = path(**inputs), 17
     changed = inputs | {name: inputs[name].clone() for name in ("k", "v")}
     for name in ("k", "v"):
         changed[name][:, :, j] += 1.0
-    after = causal_window_attention(**changed)
+    after = path(**changed)
     for h, (w, d) in enumerate(zip(windows, dilations, strict=True)):
         found = (before != after)[0, h].any(dim=1).nonzero().flatten().tolist()
         assert found == [i for i in range(j, L) if i - j <= w * d and (i - j) % d == 0]
 
 
-def test_the_content_of_padding_never_matters():
+@pytest.mark.parametrize("path", PATHS)
+def test_the_content_of_padding_never_matters(path):
     inputs = make_inputs(70, (6, 40), (1, 3), "alibi", "anywhere")
     other = inputs | {
         name: inputs[name].masked_fill(inputs["padding_mask"][:, None, :, None], 1e6) for name in ("k", "v")
     }
-    assert torch.equal(causal_window_attention(**inputs), causal_window_attention(**other))
+    assert torch.equal(path(**inputs), path(**other))
 
 
-def test_a_row_of_padding_is_zero_with_finite_gradients():
-    values = gradients(causal_window_attention, make_inputs(40, padding="all of a row"))
+@pytest.mark.parametrize("path", PATHS)
+def test_a_row_of_padding_is_zero_with_finite_gradients(path):
+    values = gradients(path, make_inputs(40, padding="all of a row"))
     assert all(t.isfinite().all() for t in values.values())
     assert (values["result"][0] == 0).all() and values["result"][1].any()
     assert all((values[name][0] == 0).all() for name in ("q", "k", "v"))
 
 
-def test_padding_on_the_right_needs_no_mask():
+@pytest.mark.parametrize("path", PATHS)
+def test_dilations_equal_an_explicit_mask(path):
+    inputs = make_inputs(50, (6, 3, 2), (1, 2, 5), "none", "none")
+    distance = torch.arange(50)[:, None] - torch.arange(50)
+    mask = torch.stack(
+        [(distance % d == 0) & (distance >= 0) & (distance <= w * d) for w, d in ((6, 1), (3, 2), (2, 5))]
+    )
+    expected = F.scaled_dot_product_attention(inputs["q"], inputs["k"], inputs["v"], mask)
+    torch.testing.assert_close(path(**inputs), expected)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_padding_on_the_right_needs_no_mask(path):
     inputs = make_inputs(70, (6, 40), (1, 3), "alibi", "right")
     tokens = ~inputs["padding_mask"][:, None, :, None].expand_as(inputs["q"])
-    masked, plain = causal_window_attention(**inputs), causal_window_attention(**inputs | {"padding_mask": None})
+    masked, plain = path(**inputs), path(**inputs | {"padding_mask": None})
     torch.testing.assert_close(masked[tokens], plain[tokens])
 
 
-@pytest.mark.parametrize("function", [causal_window_attention, dense_causal_window_attention])
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_each_probability_is_dropped_and_scaled_or_kept(function):
     """The matrix that v is multiplied by is visible with v = 1 (the identity) and L = D."""
     inputs = make_inputs(24, (12, 4), (1, 2), "alibi", "none", D=24)
@@ -193,20 +237,28 @@ class Operators(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("dropout_p", [0.0, 0.1])
 @pytest.mark.parametrize("bias", ["none", "alibi", "of queries"])
-def test_nothing_is_quadratic_in_the_length(largest_tensor, bias, dropout_p):
+def test_nothing_is_quadratic_in_the_length(largest_tensor, path, bias, dropout_p):
     largest, count = {}, {}
     for L in (1024, 2048):
         inputs = make_inputs(L, (32, 32), (1, 2), bias, "none", B=1, dtype=torch.float32)
         with largest_tensor() as mode:
-            gradients(causal_window_attention, inputs, bias == "of queries", dropout_p=dropout_p)
+            gradients(path, inputs, bias == "of queries", dropout_p=dropout_p)
         with Operators() as operators:
-            causal_window_attention(**inputs)
+            path(**inputs)
         largest[L], count[L] = mode.numel, operators.count
     assert largest[2048] <= 2.1 * largest[1024]
     assert largest[2048] < 2048 * 2048 / 8
-    assert count[2048] <= 2 * count[1024]
+    assert count[2048] <= 2.1 * count[1024]
+
+
+def test_a_cpu_goes_block_by_block_and_an_accelerator_unfolds():
+    inputs = make_inputs(40)
+    assert torch.equal(causal_window_attention(**inputs), blockwise_causal_window_attention(**inputs))
+    meta = {name: t.to("meta") if torch.is_tensor(t) else t for name, t in inputs.items()}
+    assert causal_window_attention(**meta | {"bias": None, "padding_mask": None}).shape == inputs["q"].shape
 
 
 @pytest.mark.parametrize(
@@ -218,13 +270,13 @@ def test_nothing_is_quadratic_in_the_length(largest_tensor, bias, dropout_p):
         ({"windows": (4, 8)}, "fits neither"),
     ],
 )
-@pytest.mark.parametrize("function", [causal_window_attention, dense_causal_window_attention])
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_arguments_that_do_not_fit_are_refused(function, changes, message):
     with pytest.raises(ValueError, match=message):
         function(**make_inputs() | changes)
 
 
-@pytest.mark.parametrize("function", [causal_window_attention, dense_causal_window_attention])
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_more_queries_than_tokens_are_refused(function):
     inputs = make_inputs(padding="none")
     with pytest.raises(ValueError, match="9 queries are the last of 8 tokens"):

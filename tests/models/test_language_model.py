@@ -12,12 +12,17 @@ from fairseq.models import ARCH_CONFIG_REGISTRY, ARCH_MODEL_REGISTRY, BaseFairse
 from fairseq.sequence_generator import SequenceGenerator
 
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.models import LongformerLM, LongformerLMConfig
+from fairseq_littlebird.models import LittleBirdLM, LongformerLM, LongformerLMConfig
 from fairseq_littlebird.modules.config import CAUSAL_POSITIONS
 from fairseq_littlebird.modules.config.windows import dilations_of_layers, windows_of_layers
 
 PAD, EOS = 1, 2
 SIZES = {"decoder_layers": 2, "decoder_embed_dim": 16, "decoder_ffn_embed_dim": 24, "decoder_attention_heads": 2}
+MODELS = {
+    **{kind: (LongformerLM, {"positions": kind, "attention_dilation": "1/1,3"}) for kind in CAUSAL_POSITIONS},
+    "littlebird": (LittleBirdLM, {}),
+    "littlebird with a pack": (LittleBirdLM, {"pack_size": 3, "causal_pack": True}),
+}
 
 
 def dictionary(symbols=20):
@@ -27,11 +32,12 @@ def dictionary(symbols=20):
     return made
 
 
-def build(task=None, **options):
+def build(task=None, kind=LongformerLM, **options):
     words = dictionary()
     torch.manual_seed(0)
     task = task or SimpleNamespace(source_dictionary=words, target_dictionary=words)
-    model = LongformerLM.build_model(SIZES | {"attention_window": "4", "dropout": 0.0} | options, task).eval()
+    own = {"attention_window": "4"} if kind is LongformerLM else {"block_size": 4}
+    model = kind.build_model(SIZES | own | {"dropout": 0.0} | options, task).eval()
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     return model
@@ -79,6 +85,9 @@ def test_dilations_of_layers_and_heads():
         ({"attention_dilation": "1/1/1"}, "attention dilations of 3 layers do not fit 2 layers"),
         ({"attention_dilation": "0"}, "attention dilation 0 is not positive"),
         ({"decoder_attention_heads": 3}, "3 attention heads do not divide a width of 16"),
+        ({"kind": LittleBirdLM, "pack_size": 8}, r"pack size 8: causal masking cannot .*Limitations.* --causal-pack"),
+        ({"kind": LittleBirdLM, "causal_pack": True}, "a causal pack of 0 vectors; add a pack size"),
+        ({"kind": LittleBirdLM, "block_size": -4}, "block size -4 is not positive"),
     ],
 )
 def test_options_that_do_not_fit_are_one_line(options, message):
@@ -112,12 +121,13 @@ def test_the_output_layer_is_the_table_of_embeddings():
     ]
 
 
-@pytest.mark.parametrize("positions", CAUSAL_POSITIONS)
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("beam", [1, 4])
-def test_beam_search_equals_the_whole_text(positions, beam):
+def test_beam_search_equals_the_whole_text(name, beam):
     """Prefixes of different lengths; each token's score is what the whole hypothesis gives it, in whatever order the
     beams went on."""
-    model, words = build(positions=positions, attention_dilation="1/1,3"), dictionary()
+    (kind, options), words = MODELS[name], dictionary()
+    model = build(kind=kind, **options)
     prefix = text(3, 12)
     prefix[1, 7:] = PAD
     generator = SequenceGenerator([model], words, beam_size=beam, max_len_a=0, max_len_b=40, normalize_scores=False)
@@ -171,6 +181,12 @@ def test_what_decoding_keeps_does_not_grow():
     assert sizes[-1] == [5, 9] and sizes[8:] == [[5, 9]] * 51
 
 
+def test_the_slopes_are_a_parameter_group_of_their_own():
+    model = build(kind=LittleBirdLM)
+    own = [name for name, p in model.named_parameters() if getattr(p, "param_group", "") == "slopes"]
+    assert own == [f"decoder.transformer.layers.{n}.attention.slopes.{s}" for n in range(2) for s in ("alpha", "beta")]
+
+
 def test_only_learned_positions_limit_the_length():
     assert build().max_positions() == build(positions="relative_sinusoidal").max_positions() == 2**31
     assert build(positions="learned", max_positions=77).max_decoder_positions() == 77
@@ -182,6 +198,7 @@ def test_the_papers_sizes(name, millions):
     assert ARCH_MODEL_REGISTRY[name] is LongformerLM
     options = Namespace(positions="relative_sinusoidal")
     ARCH_CONFIG_REGISTRY[name](options)
+    assert ARCH_MODEL_REGISTRY[name.replace("longformer", "littlebird")] is LittleBirdLM
     with torch.device("meta"):
         model = LongformerLM.build_transformer(LongformerLMConfig(**vars(options)), 205, 1)
     assert sum(p.numel() for p in model.parameters()) // 10**6 == millions

@@ -8,15 +8,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-SIZES = """--arch longformer_lm_tiny --decoder-layers 2 --decoder-embed-dim 32 --decoder-ffn-embed-dim 48
-    --decoder-attention-heads 2""".split()
+SIZES = "--decoder-layers 2 --decoder-embed-dim 32 --decoder-ffn-embed-dim 48 --decoder-attention-heads 2".split()
+LONGFORMER = ["--arch", "longformer_lm_tiny"]
+LITTLEBIRD = "--arch littlebird_lm_tiny --block-size 16".split()
 TASK = "text --task language_modeling --tokens-per-sample 64".split()
 TRAINING = """--criterion cross_entropy --cpu --optimizer adam --lr 5e-3 --batch-size 16 --no-epoch-checkpoints
     --log-format json --log-interval 1 --num-workers 1""".split()
 
 
 def train(fairseq, folder, updates, *more, **how):
-    own = [*TASK, *SIZES, *TRAINING, "--save-dir", folder, "--max-update", updates, *more]
+    own = [*TASK, *LONGFORMER, *SIZES, *TRAINING, "--save-dir", folder, "--max-update", updates, *more]
     return fairseq("train", *own, **how)
 
 
@@ -36,6 +37,17 @@ def test_learns(printed, logged):
     losses = [float(r["loss"]) for r in logged(printed, "train_inner")]
     assert losses[-1] < losses[0] - 0.5
     assert float(logged(printed, "valid")[-1]["valid_loss"]) < losses[0] - 0.5
+
+
+@pytest.mark.parametrize("pack", [(), ("--pack-size", "4", "--causal-pack")])
+def test_littlebird_learns(fairseq, logged, tmp_path, pack):
+    slopes = ["--optimizer", "littlebird_adam", "--slopes-lr-scale", 10]
+    done = train(fairseq, tmp_path, 6, *LITTLEBIRD, *pack, *slopes)
+    losses = [float(r["loss"]) for r in logged(done, "train_inner")]
+    assert losses[-1] < losses[0] - 0.3
+    weights = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["model"]
+    assert weights["decoder.transformer.layers.0.attention.slopes.alpha"].abs().max() > 1e-3
+    assert ("decoder.transformer.layers.1.attention.pack_attention.pack" in weights) == bool(pack)
 
 
 def test_a_checkpoint_holds_plain_values(trained):
@@ -85,6 +97,8 @@ def test_the_checkpoint_of_an_encoder_is_one_line(fairseq, span_model, tmp_path)
         ("--attention-window 5", "attention window 5 is not an even number of at least 2"),
         ("--attention-window 4,4,4", "3 attention windows do not fit 2 layers"),
         ("--output-dictionary-size 50", "leave out --output-dictionary-size"),
+        ("--arch littlebird_lm_tiny --pack-size 8", "(LittleBird's paper, Limitations); leave the pack size at 0, or"),
+        ("--arch littlebird_lm_tiny --attention-window 8", "unrecognized arguments: --attention-window 8"),
     ],
 )
 def test_bad_options_are_one_line(fairseq, tmp_path, options, message):

@@ -1,10 +1,10 @@
-"""Causal window attention in blocks: time and memory linear in L.
+"""Causal window attention, one group of blocks after another: time and memory linear in L, and no copy of the keys.
 
-A block of b queries reads the w keys before it and its own. Heads of one window and one dilation go together; those of
-dilation d as d sequences without dilation.
+A block of b queries reads the w keys before it and its own; see :func:`window_block_attention`. Heads of one window and
+one dilation go together; those of dilation d as d sequences without dilation.
 
-Legend: B batch, Q queries, K ≥ Q tokens with keys, H heads, D head width, w window in reach, d dilation, R = w + 1
-distances; after the residues are split B·d sequences of n blocks of b queries, each of W = w + b keys.
+Legend: B batch, Q queries, K ≥ Q tokens with keys, H heads, D head width, w window in reach, d dilation, b block size,
+W = w + b keys of a block, R distances.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fairseq_littlebird.attention.causal_window.arguments import check_arguments
-from fairseq_littlebird.attention.common.blocks import block_size, extend, split_blocks, window_band
+from fairseq_littlebird.attention.causal_window.distances import shifted
+from fairseq_littlebird.attention.common.blocks import block_size, extend, window_band
 from fairseq_littlebird.attention.common.dilation import join_residues, runs, split_residues
-from fairseq_littlebird.attention.common.masked_softmax import MASKED, fused_masked_attention, masked_attention
+from fairseq_littlebird.attention.common.masked_softmax import MASKED
+from fairseq_littlebird.attention.common.window_blocks import WindowBlocks, window_block_attention
 
 
 def blockwise_causal_window_attention(
@@ -55,73 +56,40 @@ def _one_window(
     dropout_p: float,
 ) -> Tensor:
     """Attention of heads of one window and one dilation."""
-    (_, _, Q, _), K = q.shape, k.shape[2]
+    (B, _, Q, _), K = q.shape, k.shape[2]
     w = min(window, (K - 1) // d)
-    absent = w * d - (K - Q)  # keys before the first token that the window of the first query would have
-    nothing = torch.zeros(1, K, dtype=torch.bool, device=q.device)
-    hidden = extend(nothing if padding_mask is None else padding_mask, absent, 0, dim=1, fill=True)
-    q, k, v = (
-        split_residues(x.transpose(1, 2), d) for x in (q, extend(k, absent, 0, dim=2), extend(v, absent, 0, dim=2))
-    )  # [B·d, ⌈Q/d⌉, H, D] and [B·d, w + ⌈Q/d⌉, H, D]
-    hidden = split_residues(hidden, d, fill=True)
-    b = block_size(q.shape[1], w)
-    blocks = split_blocks(q, b, dim=1).transpose(2, 3)  # [B·d, n, H, b, D]
-    n = blocks.shape[1]
-    keys, values = (_windows(x, n, b, w).transpose(2, 3) for x in (k, v))  # [B·d, n, H, W, D]
-    unseen = _windows(hidden, n, b, w, True)[:, :, None, None]  # [B·d or d, n, 1, 1, W]
-    shared = bias is not None and bias.shape[:3:2] == (1, 1)  # the same for every block
-    if bias is not None:
-        bias = bias[..., : w + 1]
-        bias = _shifted(bias.expand(-1, -1, b, -1)) if shared else _of_blocks(bias, d, b)
-
-    masked = n if padding_mask is not None else min(n, -(-max(absent, 0) // (d * b)))  # blocks that need a mask
-    band, parts = window_band(b, w, 0, q.device), []
-    for some in (slice(0, masked), slice(masked, n)):
-        if some.start == some.stop:
-            continue
-        visible = band
-        if some.start < masked:
-            visible = (band & ~unseen[:, some]).repeat(len(blocks) // len(unseen), 1, 1, 1, 1).flatten(0, 1)
-        of_blocks = bias if bias is None or shared else bias[:, some].flatten(0, 1)
-        query, key, value = (x[:, some].flatten(0, 1) for x in (blocks, keys, values))
-        parts.append(attend(query, key, value, visible, of_blocks, dropout_p).unflatten(0, (len(blocks), -1)))
-    result = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)  # [B·d, n, H, b, D]
-    return join_residues(result.transpose(2, 3).flatten(1, 2), d, Q).transpose(1, 2)
+    before = -(K - Q) % d  # the first query belongs to the first residue
+    hidden = padding_mask
+    if before:
+        nothing = torch.zeros(B, K, dtype=torch.bool, device=q.device)
+        hidden = extend(nothing if hidden is None else hidden, before, 0, dim=1, fill=True)
+        k, v = extend(k, before, 0, dim=2), extend(v, before, 0, dim=2)
+    shared = bias is not None and bias.shape[:3:2] == (1, 1)  # the same for every query
+    of_distances = None if bias is None or shared else _residues(bias[..., : w + 1], d)
+    q, k, v = (_residues(x, d) for x in (q, k, v))  # [B·d, H, ⌈Q/d⌉, D] and [B·d, H, ⌈K/d⌉, D]
+    hidden = None if hidden is None else split_residues(hidden, d)
+    b = block_size(q.shape[2], w)
+    of_keys = block_bias(bias if shared else None, b, w, q)
+    result = window_block_attention(WindowBlocks(q, k, v, of_keys, of_distances, hidden=hidden), dropout_p)
+    return join_residues(result.transpose(1, 2), d, Q).transpose(1, 2)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor, bias: Tensor | None, dropout_p: float = 0.0) -> Tensor:
-    """:func:`masked_attention`'s result, by torch's fused kernels where these have no gradient to give to the bias.
+def block_bias(bias: Tensor | None, b: int, w: int, like: Tensor) -> Tensor:
+    """What is added to every block's scores, <float32 or wider>[H or 1, b, W]; MASKED outside of the window.
 
     Args:
-        q: <float>[N, H, b, D].
-        k, v: <float>[N, H, W, D].
-        visible: <bool>, broadcasts to [N, H, b, W].
-        bias: <float>[1 or N, H, b, W], or None.
-        dropout_p: dropout of the attention probabilities.
-    Returns:
-        <float>[N, H, b, D].
+        bias: <float>[1, H, 1, R] of distances, or None.
+        b, w: block size and window.
+        like: says the device, and how wide.
     """
     if bias is None:
-        return fused_masked_attention(q, k, v, visible, dropout_p)
-    if bias.requires_grad or bias.dtype != q.dtype:
-        return masked_attention(q, k, v, visible, dropout_p, bias)[0]
-    result = F.scaled_dot_product_attention(q, k, v, bias.masked_fill(~visible, MASKED), dropout_p)
-    return result.masked_fill(~visible.any(dim=-1, keepdim=True), 0.0)
+        added = torch.zeros(1, b, w + b, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
+    else:
+        added = shifted(bias[0, :, :, : w + 1].expand(-1, b, -1))
+        added = added.to(torch.promote_types(like.dtype, torch.float32))
+    return added.masked_fill(~window_band(b, w, 0, like.device), MASKED)
 
 
-def _windows(x: Tensor, n: int, b: int, w: int, fill: float = 0.0) -> Tensor:
-    """The keys of n blocks, [B, n, W, …] of [B, w + L, …]: a view of one padded copy."""
-    return extend(x, 0, n * b + w - x.shape[1], dim=1, fill=fill).unfold(1, w + b, b).movedim(-1, 2)
-
-
-def _of_blocks(bias: Tensor, d: int, b: int) -> Tensor:
-    """The bias of each key of each block, [B·d, n, H, b, W] of [B, H, Q, R]."""
-    blocks = split_blocks(split_residues(bias.transpose(1, 2), d), b, dim=1)  # [B·d, n, b, H, R]
-    return _shifted(blocks.transpose(2, 3))
-
-
-def _shifted(bias: Tensor) -> Tensor:
-    """[…, b, R] of distances to […, b, W] of keys: query t has the key r before it in column t + w - r."""
-    *leading, b, R = bias.shape
-    rows = F.pad(bias.flip(-1), (0, b)).flatten(-2)  # row t starts at t · (W + 1)
-    return rows[..., : b * (R - 1 + b)].view(*leading, b, R - 1 + b)
+def _residues(x: Tensor, d: int) -> Tensor:
+    """[B, H, L, …] to [B·d, H, ⌈L/d⌉, …]."""
+    return x if d == 1 else split_residues(x.transpose(1, 2), d).transpose(1, 2)

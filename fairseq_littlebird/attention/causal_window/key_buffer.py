@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.attention.causal_window.arguments import check_arguments
-from fairseq_littlebird.attention.causal_window.blockwise import attend, blockwise_causal_window_attention
+from fairseq_littlebird.attention.causal_window.backends import causal_window_attention
+from fairseq_littlebird.attention.causal_window.distances import attend
 from fairseq_littlebird.attention.common.blocks import extend
 from fairseq_littlebird.attention.common.dilation import runs
 
@@ -48,7 +49,7 @@ class KeyBuffer:
         past_k, past_v = self._past(k), self._past(v, values=True)
         keys, values = torch.cat([past_k, k], dim=2), torch.cat([past_v, v], dim=2)
         self._put(k, v)
-        return blockwise_causal_window_attention(q, keys, values, None, self.windows, self.dilations, bias)
+        return causal_window_attention(q, keys, values, None, self.windows, self.dilations, bias)
 
     def reorder(self, order: Tensor) -> None:
         """Goes on with the sequences <int64>[N'], of which one may be named several times."""

@@ -47,6 +47,15 @@ def block_window_pattern(
     return (block[None, :] == 0) | ((block[queries, None] - block[None, :]).abs() <= 1)
 
 
+def causal_block_window_pattern(length: int, block_size: int, device: torch.device | None = None) -> Tensor:
+    """LittleBird's window where nothing to the right is seen: of block 0, the left and the own block what has come.
+
+    Returns <bool>[L, L], True = visible; queries by keys.
+    """
+    index = torch.arange(length, device=device)
+    return block_window_pattern(length, block_size, device) & (index <= index[:, None])
+
+
 def bigbird_pattern(length: int, block_size: int, random_blocks: Tensor, last: Tensor) -> Tensor:
     """How often each token sees each other in BigBird-ITC (Zaheer et al., 2020, appendix D).
 

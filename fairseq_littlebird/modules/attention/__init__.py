@@ -1,6 +1,11 @@
 """Attention as modules that own their projections, one a family; each calls a function of ``attention``."""
 
 from fairseq_littlebird.modules.attention.bigbird import BigBirdAttention, BigBirdContext
+from fairseq_littlebird.modules.attention.causal_littlebird import (
+    CausalLittleBirdAttention,
+    CausalLittleBirdContext,
+    CausalPackAttention,
+)
 from fairseq_littlebird.modules.attention.causal_window import CausalWindowAttention, CausalWindowContext
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.attention.etc import ETCAttention, ETCContext
@@ -14,6 +19,9 @@ __all__ = [
     "AttentionContext",
     "BigBirdAttention",
     "BigBirdContext",
+    "CausalLittleBirdAttention",
+    "CausalLittleBirdContext",
+    "CausalPackAttention",
     "CausalWindowAttention",
     "CausalWindowContext",
     "ETCAttention",

@@ -44,7 +44,7 @@ class RelativeSinusoids(nn.Module):
         """
         kinds, steps = sorted(set(dilations)), torch.arange(count, device=q.device)
         table = sinusoids(torch.stack([steps * d for d in kinds]), self.embed_dim)  # [kinds, R, C]
-        keys = split_heads(self.projection(table.to(self.projection.weight.dtype)), self.heads)  # [kinds, H, R, D]
+        keys = split_heads(self.projection(table.to(self.content.dtype)), self.heads)  # [kinds, H, R, D]
         heads = torch.arange(self.heads, device=q.device)
         keys = keys[[kinds.index(d) for d in dilations], heads]  # [H, R, D]
         wide = torch.promote_types(q.dtype, torch.float32)

@@ -1,6 +1,7 @@
 """What fixes an encoder's shape: a dataclass a family, with what all of them have in common."""
 
 from fairseq_littlebird.modules.config.bigbird import BigBirdConfig
+from fairseq_littlebird.modules.config.causal_littlebird import CausalLittleBirdConfig
 from fairseq_littlebird.modules.config.causal_window import CAUSAL_POSITIONS, CausalWindowConfig
 from fairseq_littlebird.modules.config.encoder import ACTIVATIONS, EncoderConfig
 from fairseq_littlebird.modules.config.etc import ETCConfig
@@ -12,6 +13,7 @@ __all__ = [
     "ACTIVATIONS",
     "BigBirdConfig",
     "CAUSAL_POSITIONS",
+    "CausalLittleBirdConfig",
     "CausalWindowConfig",
     "ETCConfig",
     "EncoderConfig",

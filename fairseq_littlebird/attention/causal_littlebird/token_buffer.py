@@ -1,0 +1,86 @@
+"""What tokens that follow need of those before: block 0, two blocks in a ring, and the pack; memory stays as it is.
+
+Legend: N sequences, H heads, S pack size, D head width, b block size, n new tokens, t tokens before them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from fairseq_littlebird.attention.causal_littlebird.running_pack import RunningPack
+from fairseq_littlebird.attention.causal_littlebird.slopes import CausalBiALiBi
+from fairseq_littlebird.attention.common.length import check_length
+from fairseq_littlebird.attention.common.masked_softmax import masked_attention
+
+
+class TokenBuffer:
+    """Of one layer: token i of block 0 stands in slot i, one of a later block in slot b + (i - b) mod 2b.
+
+    ``pack`` is of all tokens so far; ``pack_k`` and ``pack_v`` <float>[N, H, S, D] are what the current block reads of
+    it, as it was before that block; None for none.
+
+    Args:
+        block_size: b.
+    """
+
+    def __init__(self, block_size: int) -> None:
+        self.block_size = block_size
+        self.count = 0  # t
+        self.k: Tensor | None = None  # <float>[N, H, 3b, D]
+        self.v: Tensor | None = None
+        self.pack = RunningPack()
+        self.pack_k: Tensor | None = None
+        self.pack_v: Tensor | None = None
+
+    def pieces(self, n: int) -> Iterator[slice]:
+        """New tokens, each piece of one block, as long as each is given to :meth:`attend` before the next."""
+        check_length(n)
+        start = 0
+        while start < n:
+            stop = min(n, start + self.block_size - self.count % self.block_size)
+            yield slice(start, stop)
+            start = stop
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, slopes: CausalBiALiBi) -> Tensor:
+        """Causal unpack and window attention of new tokens of one block, which are kept for those that follow.
+
+        Args:
+            q, k, v: <float>[N, H, n, D].
+            slopes: the layer's.
+        Returns:
+            <float>[N, H, n, D], what attention over all t + n tokens gives the last n.
+        """
+        b, n, device = self.block_size, q.shape[2], q.device
+        queries = torch.arange(self.count, self.count + n, device=device)
+        self._put(k, v, queries)
+        assert self.k is not None and self.v is not None
+        slots, last, block = torch.arange(3 * b, device=device), self.count - 1, (self.count - 1) // b
+        tokens = torch.where(slots < b, slots, last - (last - slots) % (2 * b))  # the newest in each slot of the ring
+        visible = (tokens <= queries[:, None]) & ((slots < b) | (tokens >= max(b, (block - 1) * b)))
+        keys, values, bias = self.k.to(q.dtype), self.v.to(q.dtype), -slopes(queries, tokens)
+        if self.pack_k is not None and self.pack_v is not None:
+            keys, values = torch.cat([self.pack_k, keys], dim=2), torch.cat([self.pack_v, values], dim=2)
+            of_pack = -slopes.pack_distance(b)[:, None, None].expand(-1, n, self.pack_k.shape[2])
+            bias = torch.cat([of_pack, bias], dim=2)
+            visible = torch.cat([visible.new_ones(n, self.pack_k.shape[2]), visible], dim=1)
+        return masked_attention(q, keys, values, visible, 0.0, bias)[0]
+
+    def reorder(self, order: Tensor) -> None:
+        """Goes on with the sequences <int64>[N'], of which one may be named several times."""
+        for name in ("k", "v", "pack_k", "pack_v"):
+            kept = getattr(self, name)
+            if kept is not None:
+                setattr(self, name, kept.index_select(0, order))
+        self.pack.reorder(order)
+
+    def _put(self, k: Tensor, v: Tensor, tokens: Tensor) -> None:
+        b = self.block_size
+        slots = torch.where(tokens < b, tokens, b + (tokens - b) % (2 * b))
+        if self.k is None or self.v is None:
+            self.k, self.v = (x.new_zeros(*x.shape[:2], 3 * b, x.shape[3]) for x in (k, v))
+        for ring, new in ((self.k, k), (self.v, v)):
+            ring.index_copy_(2, slots, new.to(ring.dtype))
+        self.count += k.shape[2]
