@@ -15,7 +15,7 @@ from tqdm import tqdm
 from fairseq_littlebird.benchmarks import cells, language_model, rows
 from fairseq_littlebird.benchmarks.environment import environment
 from fairseq_littlebird.benchmarks.language_model import GIB, Limits, Row
-from fairseq_littlebird.benchmarks.language_models import MODELS, MODES, LanguageModelling
+from fairseq_littlebird.benchmarks.language_models import COMPARED, MODELS, MODES, LanguageModelling
 from fairseq_littlebird.benchmarks.processes import OutOfMemory, OutOfTime
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import positive as _positive
@@ -37,7 +37,7 @@ def add_parser(commands: Any) -> None:
         "and to see whether it keeps within the limits; then all run alternately in one process.",
     )
     parser.add_argument(
-        "--models", nargs="+", choices=MODELS, default=list(MODELS), metavar="NAME",
+        "--models", nargs="+", choices=MODELS, default=list(COMPARED), metavar="NAME",
         help=f"of {', '.join(MODELS)}; ratios are relative to the first",
     )  # fmt: skip
     parser.add_argument(

@@ -151,17 +151,18 @@ class LanguageModels(Bench):
         updates = part.updates(self.options.updates)
         rate, warmup = self.options.lr * (1.0 if part.rate is None else part.rate), max(1, updates // 10)
         falls = f"--lr-scheduler polynomial_decay --total-num-update {updates} --end-learning-rate 0"
-        often = max(1, updates // 6)
+        often, steps = max(1, updates // 6), max(1, VALID // (part.batch * part.tokens))
+        begin = "" if start is None else f"--finetune-from-model {start} "
+        schedule = falls if part.rate is None else "--lr-scheduler fixed"
         log = self.out / f"{name}.log"
         old, before = (len(log.read_text()) if log.exists() else 0), processor_seconds()
         text = self.run(
             f"fairseq-train {data} --user-dir fairseq_littlebird --task littlebird_language_modeling "
             f"--criterion cross_entropy {part.model} --tokens-per-sample {part.tokens} "
-            f"--batch-size {part.batch} --max-update {updates} --optimizer adam --lr {rate:g} --warmup-updates {warmup} "
-            f"{falls if part.rate is None else '--lr-scheduler fixed'} --weight-decay 0.01 --clip-norm 0.25 "
-            f"{'' if start is None else f'--finetune-from-model {start} '}--cpu --num-workers 0 --seed 1 "
+            f"--batch-size {part.batch} --max-update {updates} --optimizer adam --lr {rate:g} {schedule} "
+            f"--warmup-updates {warmup} --weight-decay 0.01 --clip-norm 0.25 {begin}--cpu --num-workers 0 --seed 1 "
             f"--required-batch-size-multiple 1 --validate-interval 1000000 --validate-interval-updates {often} "
-            f"--max-valid-steps {max(1, VALID // (part.batch * part.tokens))} --no-epoch-checkpoints --save-interval-updates {often} "
+            f"--max-valid-steps {steps} --no-epoch-checkpoints --save-interval-updates {often} "
             f"--keep-interval-updates 1 --log-format json --log-interval 5 --save-dir {self.out / name}",
             name,
             mode="a",

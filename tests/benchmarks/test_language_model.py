@@ -14,7 +14,15 @@ import torch
 
 from fairseq_littlebird.benchmarks import language_model, processes
 from fairseq_littlebird.benchmarks.language_model import Limits, Row, crossover
-from fairseq_littlebird.benchmarks.language_models import MODELS, MODES, Generating, LanguageModelling, build, ready
+from fairseq_littlebird.benchmarks.language_models import (
+    COMPARED,
+    MODELS,
+    MODES,
+    Generating,
+    LanguageModelling,
+    build,
+    ready,
+)
 from fairseq_littlebird.benchmarks.processes import OutOfMemory, OutOfTime
 from fairseq_littlebird.benchmarks.timing import Times
 from fairseq_littlebird.cli.benchmark import main
@@ -70,12 +78,18 @@ def test_full_attention_reads_every_token_before(monkeypatch: pytest.MonkeyPatch
         model = build(name, of)
         with torch.no_grad():
             differ[name] = (model(tokens)[0] - model(other)[0]).abs()[:, -1].max() > 0
-    assert differ == {OURS: False, "transformer_lm": True, FULL: True}
+    assert differ == {
+        OURS: False,
+        "transformer_lm": True,
+        FULL: True,
+        "littlebird_lm": True,  # whose first block is global
+        "littlebird_lm-pack": True,
+    }
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_training_gives_every_parameter_a_gradient(name: str) -> None:
-    of = dataclasses.replace(SMALL, mode="forward+backward", length=20)
+    of = dataclasses.replace(SMALL, mode="forward+backward", length=150)  # more than two blocks
     model = build(name, of)
     ready(model, of)()
     without = {n for n, p in model.named_parameters() if not (p.grad is not None and p.grad.abs().max() > 0)}
@@ -105,7 +119,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     )
     with (tmp_path / "rows.csv").open() as file:
         rows = list(csv.DictReader(file))
-    lengths = {(mode, name): [] for mode in MODES for name in MODELS}
+    lengths = {(mode, name): [] for mode in MODES for name in COMPARED}
     for row in rows:
         lengths[row["mode"], row["model"]].append(int(row["length"]))
         assert float(row["fastest_ms"]) <= float(row["median_ms"]) <= float(row["slowest_ms"]) and row["processor"]
