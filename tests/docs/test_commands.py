@@ -86,6 +86,7 @@ ELSEWHERE = {
     r"littlebird-benchmark quality": "tests/cli/test_benchmark.py::test_quality",
     r"littlebird-benchmark pipeline": "tests/benchmarks/test_pipeline.py::test_every_part_in_the_file",
     r"littlebird-benchmark generation": "tests/benchmarks/test_generation.py::test_the_command",
+    r"littlebird-benchmark language-model": "tests/benchmarks/test_language_model.py::test_the_command",
     r"littlebird-benchmark heatmap": "tests/pipelines/test_attribution.py::test_commands_of_the_page",
     r"littlebird-benchmark report": "tests/cli/test_benchmark.py::test_encoder",
     r"python scripts/experiments/(data_size\.py|soak\.py lengths)": "tests/benchmarks/test_data_size.py"
