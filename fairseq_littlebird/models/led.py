@@ -55,9 +55,7 @@ class LEDModel(Seq2SeqModel):
                 len(dictionary),
                 dictionary.pad(),
                 attention_window=windows_of_layers(cfg.attention_window, cfg.encoder_layers),
-                dilations=dilations_of_layers(
-                    cfg.attention_dilation, cfg.encoder_layers, cfg.encoder_attention_heads
-                ),
+                dilations=dilations_of_layers(cfg.attention_dilation, cfg.encoder_layers, cfg.encoder_attention_heads),
                 **cfg.sizes(),
             ),
             dictionary,

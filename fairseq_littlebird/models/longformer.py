@@ -48,9 +48,7 @@ class LongformerModel(EncoderModel):
                 vocab_size,
                 padding_idx,
                 attention_window=windows_of_layers(cfg.attention_window, cfg.encoder_layers),
-                dilations=dilations_of_layers(
-                    cfg.attention_dilation, cfg.encoder_layers, cfg.encoder_attention_heads
-                ),
+                dilations=dilations_of_layers(cfg.attention_dilation, cfg.encoder_layers, cfg.encoder_attention_heads),
                 **cfg.sizes(),
             )
         )

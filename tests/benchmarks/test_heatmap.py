@@ -76,9 +76,7 @@ def test_the_mean_over_texts_and_bins(models, texts, bins, elements, monkeypatch
     for model in models:
         seen = []
         found = heatmaps(model, texts, bins, "a", lambda seen=seen: seen.append(1))
-        rows, pack = (
-            torch.stack(parts).mean(0) for parts in zip(*(whole_rows(model, t) for t in texts), strict=True)
-        )
+        rows, pack = (torch.stack(parts).mean(0) for parts in zip(*(whole_rows(model, t) for t in texts), strict=True))
         parts = [[i for i in range(L) if i * min(bins, L) // L == n] for n in range(min(bins, L))]
         wanted = torch.stack(
             [torch.stack([rows[:, :, q][..., k].mean((-2, -1)) for k in parts], -1) for q in parts], -2

@@ -78,9 +78,7 @@ def queries_backward_kernel(
         slot = start + tl.arange(0, N)
         k = load_rows(pack_k_ptr + pack_base, slot, pack_stride, column, slot < S, D)
         v = load_rows(pack_v_ptr + pack_base, slot, pack_stride, column, slot < S, D)
-        scores = packed_scores(
-            dot(q, tl.trans(k), OPERAND, PRECISION), packed_cost(slot, S, pack)[None, :], scale
-        )
+        scores = packed_scores(dot(q, tl.trans(k), OPERAND, PRECISION), packed_cost(slot, S, pack)[None, :], scale)
         dp = dot(grad, tl.trans(v), OPERAND, PRECISION)
         p, dropped, ds = gradient_of_scores(
             scores, log_sum[:, None], dp, delta[:, None], low[:, None], factor[:, None], slot[None, :], keep_scale,
