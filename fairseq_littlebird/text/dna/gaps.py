@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from fairseq_littlebird.text.dna.fasta import Piece
 
+SHORTEST_GAP = 20
+"""N; single ones are bases that are not known, and stay."""
+
 
 def without_gaps(pieces: Iterable[Piece], run: int) -> Iterator[Piece]:
     """``pieces`` without runs of at least so many N, which may go over the ends of pieces.

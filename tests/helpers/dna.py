@@ -1,0 +1,24 @@
+"""Sequences and files of DNA."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import TextIO
+
+
+def random_bases(length: int, seed: int) -> str:
+    """Bases of which some follow others more often, so that there is something to learn."""
+    rng = random.Random(seed)
+    after = {"A": [5, 1, 1, 1], "C": [1, 1, 5, 1], "G": [1, 1, 1, 5], "T": [1, 5, 1, 1]}
+    bases = ["A"]
+    while len(bases) < length:
+        bases += rng.choices("ACGT", after[bases[-1]])
+    return "".join(bases[:length])
+
+
+def write_fasta(file: TextIO, records: Mapping[str, str], width: int = 60) -> None:
+    """A record a name, its bases on lines of ``width``."""
+    for name, bases in records.items():
+        file.write(f">{name} made up\n")
+        file.writelines(f"{bases[start : start + width]}\n" for start in range(0, len(bases), width))
