@@ -10,6 +10,7 @@ from pathlib import Path
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.cli.prepare_classification import add_classification
+from fairseq_littlebird.cli.prepare_dna import add_dna
 from fairseq_littlebird.cli.prepare_summarization import add_summarization
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.datasets import AUTO, DATASETS, PLAIN
@@ -29,12 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="littlebird-prepare", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="{tokenizer,text,qa,classification,summarization}")
+    commands = parser.add_subparsers(required=True, metavar="{tokenizer,text,qa,classification,summarization,dna}")
     _add_tokenizer(commands)
     _add_text(commands)
     _add_qa(commands)
     add_classification(commands)
     add_summarization(commands)
+    add_dna(commands)
     return parser
 
 

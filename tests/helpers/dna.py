@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TextIO
+
+from fairseq_littlebird.cli.prepare import main as prepare
 
 
 def random_bases(length: int, seed: int) -> str:
@@ -22,3 +25,11 @@ def write_fasta(file: TextIO, records: Mapping[str, str], width: int = 60) -> No
     for name, bases in records.items():
         file.write(f">{name} made up\n")
         file.writelines(f"{bases[start : start + width]}\n" for start in range(0, len(bases), width))
+
+
+def text_tokenizer(folder: Path) -> Path:
+    """The folder of a tokenizer of English."""
+    text = folder / "text.txt"
+    text.write_text("the cat sat on the mat and the dog ran after a ball\n" * 9)
+    prepare(["tokenizer", "--input", f"{text}", "--vocab-size", "280", "--destdir", f"{folder}/text"])
+    return folder / "text"

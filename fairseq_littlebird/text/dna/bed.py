@@ -77,7 +77,7 @@ class ChromosomeNames:
 
     def __init__(self, known: Mapping[str, object] | set[str], genome: str | Path) -> None:
         self._genome = genome
-        self._bare = {_bare(name): name for name in known}
+        self._bare = {bare_name(name): name for name in known}
         self._known = set(known)
         self.renamed: dict[str, str] = {}
         """Names that were given -> other names under which the genome has them."""
@@ -86,7 +86,7 @@ class ChromosomeNames:
         """The genome's name of a region's chromosome. Raises UserError where it has none."""
         if region.chromosome in self._known:
             return region.chromosome
-        found = self._bare.get(_bare(region.chromosome))
+        found = self._bare.get(bare_name(region.chromosome))
         if found is None:
             there = ", ".join(sorted(self._known)[:5])
             what = f"no chromosome {region.chromosome!r} in {self._genome}, which has {there}"
@@ -104,6 +104,7 @@ class ChromosomeNames:
         return f"chromosome {first} of the regions is {own} in {self._genome}{more}"
 
 
-def _bare(name: str) -> str:
+def bare_name(name: str) -> str:
+    """The name of a chromosome as all genomes have it: without ``chr``, and M for MT."""
     bare = name[3:] if name[:3].lower() == "chr" else name
     return "M" if bare == "MT" else bare

@@ -53,30 +53,46 @@ class Document(NamedTuple):
     sentences: tuple[bytes, ...]
 
 
-def documents(pieces: Iterable[Piece], cutting: Cutting) -> Iterator[Document]:
-    """The documents of all chromosomes; those of the passes over one come in turn.
+class DocumentCutter:
+    """Cuts the documents of all chromosomes; those of the passes over one come in turn.
 
     Only what the unfinished documents of the passes hold is in memory. Where a piece does not begin at the end of the
     one before, after a gap, all documents end.
 
     Args:
-        pieces: each chromosome's consecutive, see :func:`fairseq_littlebird.text.dna.gaps.without_gaps`.
         cutting: how.
     """
-    name, number, cutters = None, -1, list[_Cutter]()
+
+    def __init__(self, cutting: Cutting) -> None:
+        self._cutting = cutting
+        self._name, self._number, self._passes = "", -1, list[_Pass]()
+
+    def add(self, piece: Piece) -> Iterator[Document]:
+        """The documents that end with a piece; those of a chromosome are consecutive."""
+        if piece.name != self._name:
+            yield from self.end()
+            self._name, self._number = piece.name, self._number + 1
+            seeds = [(self._cutting.seed, self._number, n) for n in range(self._cutting.passes)]
+            self._passes = [_Pass(piece.name, self._cutting, seed) for seed in seeds]
+        for one in self._passes:
+            yield from one.add(piece)
+
+    def end(self) -> Iterator[Document]:
+        """The documents that the last chromosome ends."""
+        for one in self._passes:
+            yield from one.end()
+        self._passes = []
+
+
+def documents(pieces: Iterable[Piece], cutting: Cutting) -> Iterator[Document]:
+    """What :class:`DocumentCutter` makes of pieces."""
+    cutter = DocumentCutter(cutting)
     for piece in pieces:
-        if piece.name != name:
-            for cutter in cutters:
-                yield from cutter.end()
-            name, number = piece.name, number + 1
-            cutters = [_Cutter(piece.name, cutting, (cutting.seed, number, n)) for n in range(cutting.passes)]
-        for cutter in cutters:
-            yield from cutter.add(piece)
-    for cutter in cutters:
-        yield from cutter.end()
+        yield from cutter.add(piece)
+    yield from cutter.end()
 
 
-class _Cutter:
+class _Pass:
     """One pass over one chromosome."""
 
     def __init__(self, name: str, cutting: Cutting, seed: tuple[int, ...]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from helpers.dna import text_tokenizer
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.dna.fasta import Piece
@@ -50,9 +51,9 @@ def test_only_tokens_of_dna_have_bases():
     )
 
 
-def test_a_tokenizer_of_text_is_refused(tiny):
+def test_a_tokenizer_of_text_is_refused(tmp_path):
     with pytest.raises(UserError, match="x.model: this tokenizer does not spell .* --fasta FILE"):
-        check_dna_tokenizer(load_tokenizer(tiny / "tokenizer"), "x.model")
+        check_dna_tokenizer(load_tokenizer(text_tokenizer(tmp_path)), "x.model")
 
 
 def test_a_sample_is_drawn_evenly():
