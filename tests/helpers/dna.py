@@ -31,6 +31,6 @@ def text_tokenizer(folder: Path) -> Path:
     """The folder of a tokenizer of English."""
     text = folder / "text.txt"
     text.write_text("the cat sat on the mat and the dog ran after a ball\n" * 9)
-    options = ["--vocab-size", "40", "--no-byte-fallback", "--destdir", f"{folder}/text"]
+    options = ["--vocab-size", "22", "--no-byte-fallback", "--destdir", f"{folder}/text"]
     prepare(["tokenizer", "--input", f"{text}", *options])
     return folder / "text"
