@@ -163,7 +163,8 @@ class LanguageModels(Bench):
             f"--warmup-updates {warmup} --weight-decay 0.01 --clip-norm 0.25 {begin}--cpu --num-workers 0 --seed 1 "
             f"--required-batch-size-multiple 1 --validate-interval 1000000 --validate-interval-updates {often} "
             f"--max-valid-steps {steps} --no-epoch-checkpoints --save-interval-updates {often} "
-            f"--keep-interval-updates 1 --log-format json --log-interval 5 --save-dir {self.out / name}",
+            f"--keep-interval-updates 1 --log-format json --log-interval {max(1, updates // 60)} "
+            f"--save-dir {self.out / name}",
             name,
             mode="a",
         )
