@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import positive as _positive
+from fairseq_littlebird.cli.prepare_characters import add_characters
 from fairseq_littlebird.cli.prepare_classification import add_classification
 from fairseq_littlebird.cli.prepare_summarization import add_summarization
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
@@ -28,9 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="littlebird-prepare", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="{tokenizer,text,qa,classification,summarization}")
+    commands = parser.add_subparsers(
+        required=True, metavar="{tokenizer,text,characters,qa,classification,summarization}"
+    )
     _add_tokenizer(commands)
     _add_text(commands)
+    add_characters(commands)
     _add_qa(commands)
     add_classification(commands)
     add_summarization(commands)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from fairseq.data import Dictionary
@@ -14,22 +15,25 @@ from fairseq_littlebird.inputs import check_rereadable
 from fairseq_littlebird.text.vocabulary import Vocabulary
 
 
-def load_dictionary(folder: str | Path) -> Dictionary:
+def load_dictionary(folder: str | Path, added: Sequence[str] = ADDED) -> Dictionary:
     """``dict.txt`` of a data folder, with <mask>, and [QUESTION] where the file lacks it, at the end.
 
     Every task of the plugin gives the same tokens the same ids, so a checkpoint of one starts another.
 
+    Args:
+        folder: with the file.
+        added: symbols to append where the file lacks them; none for language models, as in fairseq's task.
     Raises:
         UserError: there is no dictionary, or it cannot be read.
     """
     path = Path(folder) / "dict.txt"
     try:
-        return read_dictionary(path)
+        return read_dictionary(path, added)
     except FileNotFoundError as error:
         raise UserError("not found", str(path), "make it with fairseq-preprocess or littlebird-prepare") from error
 
 
-def read_dictionary(path: Path) -> Dictionary:
+def read_dictionary(path: Path, added: Sequence[str] = ADDED) -> Dictionary:
     """A dict.txt as :func:`load_dictionary` has it, with or without a byte-order mark.
 
     The special symbols keep the ids that fairseq gives them, also where a line of the file overwrites one: fairseq
@@ -51,7 +55,7 @@ def read_dictionary(path: Path) -> Dictionary:
         raise UserError(f"not a dictionary ({error})", str(path), "one symbol and its count a line") from error
     for symbol, index in zip(SPECIAL, range(dictionary.nspecial), strict=True):
         dictionary.indices[symbol] = index
-    for symbol in ADDED:
+    for symbol in added:
         dictionary.add_symbol(symbol, n=0)
     return dictionary
 

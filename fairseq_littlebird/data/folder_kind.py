@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from fairseq_littlebird.data import classification_metadata, summarization_metadata
+from fairseq_littlebird.data import character_metadata, classification_metadata, summarization_metadata
 from fairseq_littlebird.data.shards import folders
 from fairseq_littlebird.errors import UserError
 
@@ -21,6 +21,7 @@ class Kind(NamedTuple):
 QUESTIONS = Kind("question answering", "littlebird-prepare qa")
 TEXTS = Kind("classification", "littlebird-prepare classification")
 SUMMARIES = Kind("summarization", "littlebird-prepare summarization")
+CHARACTERS = Kind("character-level language models", "littlebird-prepare characters")
 LINES = Kind("text", "fairseq-preprocess --only-source")
 
 
@@ -47,5 +48,9 @@ def _kind(folder: Path) -> Kind | None:
         return None
     if not isinstance(settings, dict) or not isinstance(settings.get("dataset"), str):
         return None
-    own = {classification_metadata.DATASET: TEXTS, summarization_metadata.DATASET: SUMMARIES}
+    own = {
+        character_metadata.DATASET: CHARACTERS,
+        classification_metadata.DATASET: TEXTS,
+        summarization_metadata.DATASET: SUMMARIES,
+    }
     return own.get(settings["dataset"], QUESTIONS)

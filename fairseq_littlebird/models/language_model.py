@@ -77,7 +77,9 @@ class LanguageModel(FairseqLanguageModel):
         name = str(getattr(getattr(task, "cfg", getattr(task, "args", None)), "_name", ""))
         if name in OTHER_TASKS:
             raise UserError(
-                f"--task {name} does not apply to a language model", cls.title, "train it with --task language_modeling"
+                f"--task {name} does not apply to a language model",
+                cls.title,
+                "train it with --task littlebird_language_modeling or language_modeling",
             )
         dictionary = task.source_dictionary
         if len(task.target_dictionary) != len(dictionary):

@@ -23,16 +23,21 @@ from fairseq_littlebird.text.tokenizers.base import (
     is_dictionary_symbol,
     without_surrogates,
 )
+from fairseq_littlebird.text.tokenizers.characters import BYTES, CHARACTERS, ByteTokenizer, CharacterTokenizer
 from fairseq_littlebird.text.tokenizers.library_tokenizer import LibraryTokenizer
 from fairseq_littlebird.text.tokenizers.loading import load_tokenizer
 from fairseq_littlebird.text.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
 
 __all__ = [
+    "BYTES",
+    "CHARACTERS",
     "FILES",
     "QUESTION",
     "RESERVED",
     "SPECIAL",
     "UNKNOWN",
+    "ByteTokenizer",
+    "CharacterTokenizer",
     "LibraryTokenizer",
     "SentencePieceTokenizer",
     "Tokenizer",

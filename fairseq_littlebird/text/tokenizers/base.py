@@ -25,6 +25,7 @@ FILES = (
     "vocab.json",
     "merges.txt",
     "tokenizer.json",
+    "characters.json",
 )
 """Every name in a tokenizer's folder."""
 
@@ -35,7 +36,7 @@ class Tokenizer(Protocol):
     """What every tokenizer here offers.
 
     Args:
-        kind: ``sentencepiece``, ``wordpiece``, ``gpt2_bpe`` or ``tokenizer_json``.
+        kind: ``sentencepiece``, ``wordpiece``, ``gpt2_bpe``, ``tokenizer_json``, ``characters`` or ``bytes``.
         files: name in a prepared folder -> file to copy there.
     """
 

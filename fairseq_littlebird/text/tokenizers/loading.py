@@ -8,6 +8,8 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inputs import check_rereadable
 from fairseq_littlebird.text.tokenizers.base import Tokenizer
 from fairseq_littlebird.text.tokenizers.byte_bpe import byte_bpe, gpt2_bpe
+from fairseq_littlebird.text.tokenizers.characters import NAME as CHARACTERS
+from fairseq_littlebird.text.tokenizers.characters import character_tokenizer
 from fairseq_littlebird.text.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
 from fairseq_littlebird.text.tokenizers.tokenizer_json import tokenizer_json
 from fairseq_littlebird.text.tokenizers.wordpiece import wordpiece
@@ -19,8 +21,8 @@ def load_tokenizer(path: str | Path, dictionary: str | Path | None = None) -> To
     Args:
         path: SentencePiece ``*.model``, WordPiece ``*.txt``, ``*.json`` of the tokenizers library, or a
             folder with ``sentencepiece.model``, ``encoder.json`` and ``vocab.bpe``, ``tokenizer.json``,
-            ``vocab.json`` and ``merges.txt``, ``vocab.txt`` or a single ``*.model`` (the first of these that is
-            there).
+            ``vocab.json`` and ``merges.txt``, ``vocab.txt``, ``characters.json`` or a single ``*.model`` (the first
+            of these that is there).
         dictionary: the dict.txt that the symbols will be looked up in (default: the one beside the files). It
             decides whether GPT-2 symbols are numbers, as in RoBERTa's dict.txt, or pieces.
 
@@ -40,6 +42,8 @@ def load_tokenizer(path: str | Path, dictionary: str | Path | None = None) -> To
         return wordpiece(path)
     if path.name == "encoder.json" or path.suffix == ".bpe":
         return gpt2_bpe(path.parent, dictionary)
+    if path.name == CHARACTERS:
+        return character_tokenizer(path)
     if path.suffix == ".json":
         return tokenizer_json(path)
     raise UserError(
@@ -62,6 +66,8 @@ def _load_from_folder(folder: Path, dictionary: str | Path | None) -> Tokenizer:
         return byte_bpe({name: folder / name for name in ("vocab.json", "merges.txt")}, numbers=False)
     if (folder / "vocab.txt").exists():
         return wordpiece(folder / "vocab.txt")
+    if (folder / CHARACTERS).exists():
+        return character_tokenizer(folder / CHARACTERS)
     if len(models) == 1:
         return SentencePieceTokenizer(models[0])
     raise UserError(
