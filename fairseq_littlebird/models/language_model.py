@@ -9,11 +9,13 @@ from typing import Any
 
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import FairseqLanguageModel
+from torch import Tensor
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.architectures import plain
 from fairseq_littlebird.models.language_model_decoder import LanguageModelDecoder
 from fairseq_littlebird.models.seq2seq_model import ENCODER_TASKS
+from fairseq_littlebird.models.start import Start
 from fairseq_littlebird.models.worker_check import check_workers
 from fairseq_littlebird.modules.causal_decoder import CausalDecoder
 from fairseq_littlebird.modules.config import ACTIVATIONS
@@ -21,6 +23,7 @@ from fairseq_littlebird.modules.size_names import FAIRSEQ
 
 OTHER_TASKS = (*ENCODER_TASKS, "summarization", "translation")
 """Tasks whose model has an encoder."""
+TABLE = "decoder.transformer.embeddings.tokens.weight"
 
 
 @dataclass
@@ -55,6 +58,7 @@ class LanguageModel(FairseqLanguageModel):
 
     title: str  # for messages
     config_class: type[LanguageModelConfig]
+    start: Start | None = None
 
     def __init__(self, cfg: Any, decoder: LanguageModelDecoder) -> None:
         super().__init__(decoder)
@@ -94,4 +98,21 @@ class LanguageModel(FairseqLanguageModel):
             transformer = cls.build_transformer(config, len(dictionary), dictionary.pad())
         except ValueError as error:
             raise UserError(str(error), "model options", "choose sizes that fit together") from error
-        return cls(config, LanguageModelDecoder(transformer, dictionary))
+        model = cls(config, LanguageModelDecoder(transformer, dictionary))
+        model.start = Start.of(cfg, task)
+        return model
+
+    def upgrade_state_dict_named(self, state_dict: dict[str, Tensor], name: str) -> None:
+        """fairseq's hook. Raises UserError where the checkpoint's dictionary is not that of the data."""
+        super().upgrade_state_dict_named(state_dict, name)
+        table, here = state_dict.get(TABLE), self.decoder.transformer.embeddings.tokens.weight
+        if table is None:
+            return
+        if len(table) != len(here):
+            raise UserError(
+                f"the checkpoint has {len(table)} tokens, the dictionary {len(here)}",
+                "checkpoint and dict.txt",
+                "use the dict.txt the checkpoint was trained with",
+            )
+        if self.start is not None:
+            self.start.check(TABLE, table)

@@ -77,6 +77,7 @@ def load_model(
     device: str | None = None,
     precision: str = "float32",
     own_files: bool = False,
+    task: Any = None,
 ) -> tuple[EncoderModel, Any]:
     """A model in evaluation mode on its device, and its task set to the folder ``data``.
 
@@ -86,6 +87,7 @@ def load_model(
         device: None takes the accelerator if there is one.
         precision: of ``PRECISIONS``, see :func:`set_precision`.
         own_files: the folder's dictionary is the checkpoint's own, as :func:`model_folder` has found it.
+        task: to load the model in; None for that of the checkpoint.
     Raises:
         UserError: the checkpoint is damaged, lacks a head that the folder needs, or its dictionary or labels are not
             the folder's; no such device or precision.
@@ -96,7 +98,9 @@ def load_model(
     try:
         state = checkpoint_utils.load_checkpoint_to_cpu(where, {"data": str(data)})
         trained = TrainedDictionary.of(Path(data)) if own_files else trained_dictionary(state, path)
-        models, _, task = checkpoint_utils.load_model_ensemble_and_task([where], state=carrying(state, trained))
+        models, _, task = checkpoint_utils.load_model_ensemble_and_task(
+            [where], task=task, state=carrying(state, trained)
+        )
     except UserError as error:
         raise UserError(str(error), where) from error
     except Exception as error:  # torch and fairseq raise every kind of error on a damaged file
@@ -125,7 +129,7 @@ def _device(device: str | None, precision: str) -> str:
 def set_precision(model: Any, dtype: torch.dtype) -> None:
     """The encoder's weights and activations as ``dtype``; its slopes, and the heads with what they read, as float32.
 
-    Of an encoder–decoder both parts are, and its generator reads logits as float32.
+    Of an encoder–decoder both parts are, and its generator reads logits as float32; so do scores of a language model.
     int8 is of the linear layers alone, quantized dynamically.
 
     Raises:

@@ -34,5 +34,12 @@ class CausalWindowConfig(EncoderConfig):
         check_windows(self.attention_window, self.dilations, self.layers, self.heads)
 
     @property
+    def receptive_field(self) -> int | None:
+        """How many tokens before a token can change its hidden state; None where positions count from the beginning."""
+        if self.has_positions:
+            return None
+        return sum(w * max(d) for w, d in zip(self.attention_window, self.dilations, strict=True))
+
+    @property
     def has_positions(self) -> bool:
         return self.positions == "learned"
