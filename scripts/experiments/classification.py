@@ -113,8 +113,8 @@ class Classifiers(Bench):
                 f"--adam-betas '(0.9,0.98)' --weight-decay 0.01 --clip-norm 1.0 --lr-scheduler polynomial_decay "
                 f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
                 f"--batch-size {options.batch_size} --batch-size-valid 8 --num-workers 0 --seed {seed} --cpu "
-                f"--validate-interval 1000000 --validate-interval-updates {max(1, updates // 4)} "
-                f"--save-interval-updates {max(1, updates // 4)} --keep-interval-updates 1 --no-epoch-checkpoints "
+                f"--validate-interval 1000000 --validate-interval-updates {max(1, updates // 2)} "
+                f"--save-interval-updates {max(1, updates // 2)} --keep-interval-updates 1 --no-epoch-checkpoints "
                 f"--best-checkpoint-metric {setting.metric} --maximize-best-checkpoint-metric --log-format json "
                 f"--log-interval 10 --save-dir {folder}",
                 name,
