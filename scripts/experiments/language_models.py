@@ -30,7 +30,7 @@ RISING, FALLING, FIXED = "16-128", "128-16", "60"  # of 60 tokens in the mean, e
 DILATED = "--attention-dilation 1/1/2,2,1,1/3,3,1,1"  # two heads of the upper half of the layers
 TRANSFORMER = (
     f"--arch transformer_lm {SIZES} --decoder-input-dim 128 --decoder-output-dim 128 --decoder-normalize-before "
-    "--share-decoder-input-output-embed --activation-fn gelu"
+    "--share-decoder-input-output-embed --activation-fn gelu --max-target-positions 16384"
 )
 LITTLEBIRD = f"--arch littlebird_lm_tiny {SIZES} --block-size 32"
 BATCH = 4096  # tokens of an update
@@ -163,7 +163,8 @@ class LanguageModels(Bench):
             f"--warmup-updates {warmup} --weight-decay 0.01 --clip-norm 0.25 {begin}--cpu --num-workers 0 --seed 1 "
             f"--required-batch-size-multiple 1 --validate-interval 1000000 --validate-interval-updates {often} "
             f"--max-valid-steps {steps} --no-epoch-checkpoints --save-interval-updates {often} "
-            f"--keep-interval-updates 1 --log-format json --log-interval 5 --save-dir {self.out / name}",
+            f"--keep-interval-updates 1 --log-format json --log-interval {max(1, updates // 60)} "
+            f"--save-dir {self.out / name}",
             name,
             mode="a",
         )

@@ -181,6 +181,15 @@ def test_a_process_that_takes_too_long_is_ended() -> None:
     assert processes.fresh_process(abs, -3, seconds=60.0) == 3
 
 
+@pytest.mark.slow
+def test_a_model_that_needs_too_much_memory_is_left_out() -> None:
+    """fairseq's makes masks of 256 MiB; ours has none."""
+    of = LanguageModelling("forward", length=8192, layers=1, width=64, ffn_width=64, windows="32")
+    rows, skipped = language_model.measure(of, [OURS, "transformer_lm"], 1, Limits(600 << 20, 120.0))
+    assert [row.model for row in rows] == [OURS] and skipped == {"transformer_lm": "it needed more than 0.6 GiB"}
+    assert 0 < rows[0].peak_mib < 150
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -104,6 +104,7 @@ READ = {
     r"python scripts/experiments/kernel_figures\.py": "compiles for minutes",
     r"python scripts/experiments/claims\.py": "trains for days",
     r"python scripts/experiments/summaries\.py": "trains for an hour",
+    r"python scripts/experiments/language_models\.py": "trains for an hour",
 }
 # a pattern of the whole command -> why its arguments are not read either
 SAID = {
@@ -112,7 +113,7 @@ SAID = {
     r"ruff|mypy|lint-imports": "scripts/test.sh runs it",
 }
 RECIPE = re.compile(
-    r"scripts/(hotpotqa|natural_questions|triviaqa|wikihop|korquad2|classification|glue|summarization|question_answering)\.sh"
+    r"scripts/(hotpotqa|natural_questions|triviaqa|wikihop|korquad2|classification|glue|summarization|language_model|question_answering)\.sh"
 )
 
 

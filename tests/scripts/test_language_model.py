@@ -210,20 +210,17 @@ def test_two_phases_that_are_cut_and_go_on(environment: dict[str, str], tmp_path
     assert [state["cfg"]["model"]["attention_window"] for state in (first, second)] == ["4-8", "8-16"]
     assert second["cfg"]["task"]["tokens_per_sample"] == 64
     assert {name: w.shape for name, w in first["model"].items()} == {n: w.shape for n, w in second["model"].items()}
-    assert "Loaded checkpoint" in (out / "phase-2" / "training.log").read_text() and scores
+    # four steps of Adam from the first phase's weights, and not from new ones
+    assert max((first["model"][name] - weight).abs().max() for name, weight in second["model"].items()) < 0.05 and scores
 
     # the second phase is cut after two updates: the first is not trained again, the second goes on
     before = (out / "phase-1" / "checkpoint_last.pt").stat().st_mtime_ns
     (out / "phase-2" / "done").unlink()
-    earlier = out / "phase-2" / "checkpoint_1_2.pt"
-    earlier = earlier if earlier.exists() else next((out / "phase-2").glob("checkpoint_*_2.pt"))
-    earlier.rename(out / "phase-2" / "checkpoint_last.pt")
-    (out / "phase-2" / "training.log").unlink()
+    (out / "phase-2" / "checkpoint_1_2.pt").rename(out / "phase-2" / "checkpoint_last.pt")
     again = recipe(*given, "--", "--cpu", environment=environment)
     assert [command[0] for command in commands(again)] == names[2:]
     assert before == (out / "phase-1" / "checkpoint_last.pt").stat().st_mtime_ns
-    log = (out / "phase-2" / "training.log").read_text()
-    assert "num_updates=3" in log or "@ 2 updates" in log
+    assert "phase-2/checkpoint_last.pt (epoch 1 @ 2 updates)" in again.stdout + again.stderr
     assert scores == again.stdout.split("== Score")[1].splitlines()[2:]
 
     # phases that were trained stay as they are; others may follow

@@ -316,6 +316,17 @@ def test_a_row_has_its_figures_and_its_command_beside_it(name):
     assert any(f"+table={name} " in line for line in comment)
 
 
+def test_a_phase_of_a_language_model_trains(fairseq, logged, tmp_path):
+    arguments = ["--config-dir", CONFIGS, "--config-name", "language_modeling", "model=longformer_lm_tiny"]
+    arguments += ["machine=cpu", "task.data=text", "task.tokens_per_sample=32", f"common.user_dir={PACKAGE}"]
+    arguments += ["optimization.max_update=2", "optimization.update_freq=[1]", "common.log_interval=1"]
+    done = fairseq("hydra-train", *arguments, f"checkpoint.save_dir={tmp_path}")
+    assert [int(record["num_updates"]) for record in logged(done, "train_inner")] == [1, 2]
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    assert state["cfg"]["task"]["_name"] == "littlebird_language_modeling"
+    assert (state["cfg"]["model"]["attention_window"], state["cfg"]["task"]["tokens_per_sample"]) == ("32", 32)
+
+
 def test_a_data_set_and_a_row_train(fairseq, logged, tmp_path):
     arguments = ["--config-dir", CONFIGS, "--config-name", "question_answering", "model=littlebird_tiny", "machine=cpu"]
     arguments += ["+data_set=hotpotqa", "+table=3_pack_32", "task.data=questions", f"common.user_dir={PACKAGE}"]
