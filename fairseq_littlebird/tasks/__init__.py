@@ -13,8 +13,8 @@ from fairseq_littlebird.tasks.recurring_span_selection import RecurringSpanSelec
 from fairseq_littlebird.tasks.summarization import SummarizationTask
 
 __all__ = [
-    "LittleBirdLanguageModelingTask",
     "DnaPretrainingTask",
+    "LittleBirdLanguageModelingTask",
     "LittleBirdMaskedLMTask",
     "LittleBirdSentencePredictionTask",
     "QuestionAnsweringTask",
