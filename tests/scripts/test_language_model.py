@@ -211,7 +211,9 @@ def test_two_phases_that_are_cut_and_go_on(environment: dict[str, str], tmp_path
     assert second["cfg"]["task"]["tokens_per_sample"] == 64
     assert {name: w.shape for name, w in first["model"].items()} == {n: w.shape for n, w in second["model"].items()}
     # four steps of Adam from the first phase's weights, and not from new ones
-    assert max((first["model"][name] - weight).abs().max() for name, weight in second["model"].items()) < 0.05 and scores
+    assert (
+        max((first["model"][name] - weight).abs().max() for name, weight in second["model"].items()) < 0.05 and scores
+    )
 
     # the second phase is cut after two updates: the first is not trained again, the second goes on
     before = (out / "phase-1" / "checkpoint_last.pt").stat().st_mtime_ns
