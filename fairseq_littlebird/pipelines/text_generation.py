@@ -53,7 +53,7 @@ class Generator:
                 more tokens than learned positions reach.
         """
         if not isinstance(self.model, FairseqLanguageModel):
-            remedy = "train one, such as longformer_lm_small, with --task language_modeling"
+            remedy = "train one, such as longformer_lm_small, with --task littlebird_language_modeling"
             raise UserError("this model is no language model", remedy=remedy)
         try:
             settings = GenerationSettings(max_new_tokens=max_new_tokens, **options)

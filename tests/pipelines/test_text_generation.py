@@ -10,8 +10,10 @@ import pytest
 import torch
 from fairseq.data import Dictionary
 from fairseq.models.transformer_lm import TransformerLanguageModel, TransformerLanguageModelConfig
+from helpers.training import TRAINING
 
 from fairseq_littlebird import LittleBird
+from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models import LittleBirdLM, LongformerLM
 from fairseq_littlebird.models.text_generation import truncated
@@ -207,6 +209,31 @@ class TestTrained:
         loaded = LittleBird.from_pretrained(tmp_path, tokenizer=tiny / "tokenizer")
         found = loaded.generate("Greta Holm founded", 20, beam=1)
         assert "\u2581" not in found.text and found.text
+
+    @pytest.mark.parametrize("unit", ["characters", "bytes"])
+    def test_characters_and_bytes(self, fairseq, once, unit):
+        """The checkpoint alone is enough."""
+
+        def train(folder):
+            text = "".join(f"The {n}th line, as all – others.\n" for n in range(60))
+            for split in ("input", "valid"):
+                (folder / split).write_text(text, "utf-8")
+            files = [f"--{split}={folder / split}" for split in ("input", "valid")]
+            prepare(["characters", *files, f"--destdir={folder / 'data'}", *["--bytes"] * (unit == "bytes")])
+            own = [folder / "data", "--task", "littlebird_language_modeling", "--tokens-per-sample", 64, *TRAINING]
+            own += ["--criterion", "cross_entropy", "--arch", "littlebird_lm_tiny", "--block-size", 16, "--lr", "1e-2"]
+            fairseq("train", *own, "--save-dir", folder / "model", "--max-update", 20, "--disable-validation")
+            shutil.rmtree(folder / "data")
+
+        loaded = LittleBird.from_pretrained(once(f"language_model-{unit}", train) / "model")
+        found = loaded.generate(["The 7th line – as", "", "\n"], 20, seed=0)
+        assert all(0 < len(f.text) <= 20 and f.tokens <= 20 for f in found)
+        assert " " in "".join(f.text for f in found) and "\u2581" not in "".join(f.text for f in found)
+        if unit == "characters":
+            with pytest.raises(UserError, match="prompt 1: unknown character 'ß' at 4; leave it out"):
+                loaded.generate(["The", "The ß"])
+        else:
+            assert loaded.generate("ß", 5, seed=0).tokens <= 5
 
     @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
     def test_other_precisions(self, language_model, tiny, precision):
