@@ -68,8 +68,9 @@ class Bench:
 
 
 def lower_priority() -> None:
-    """Of a process that is about to start."""
-    os.nice(10)
+    """Of a process that is about to start, where the experiment itself was not started with one."""
+    if os.nice(0) <= 0:
+        os.nice(10)
 
 
 def processor_seconds() -> float:

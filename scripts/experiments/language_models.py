@@ -34,7 +34,7 @@ TRANSFORMER = (
 )
 LITTLEBIRD = f"--arch littlebird_lm_tiny {SIZES} --block-size 32"
 BATCH = 4096  # tokens of an update
-VALID = 32768  # tokens of a validation in training
+VALID = 16384  # tokens of a validation in training
 NOVEL = "text_en/litbank/145_middlemarch.txt"
 
 
@@ -151,7 +151,7 @@ class LanguageModels(Bench):
         updates = part.updates(self.options.updates)
         rate, warmup = self.options.lr * (1.0 if part.rate is None else part.rate), max(1, updates // 10)
         falls = f"--lr-scheduler polynomial_decay --total-num-update {updates} --end-learning-rate 0"
-        often, steps = max(1, updates // 6), max(1, VALID // (part.batch * part.tokens))
+        often, steps = max(1, updates // 5), max(1, VALID // (part.batch * part.tokens))
         begin = "" if start is None else f"--finetune-from-model {start} "
         schedule = falls if part.rate is None else "--lr-scheduler fixed"
         log = self.out / f"{name}.log"
@@ -264,7 +264,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with char_lm/ and text_en/litbank/")
     names = [step.name for step in STEPS]
     parser.add_argument("--steps", nargs="+", choices=names, default=names, metavar="NAME", help="of these alone (all)")
-    parser.add_argument("--updates", type=int, default=300, help=f"of {BATCH:,} tokens (%(default)s)")
+    parser.add_argument("--updates", type=int, default=200, help=f"of {BATCH:,} tokens (%(default)s)")
     parser.add_argument("--lr", type=float, default=2e-3, help="(%(default)s)")
     options = parser.parse_args()
     bench = LanguageModels(options)
