@@ -5,16 +5,12 @@ Legend: B documents, T tokens to write of each.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from fairseq_littlebird.benchmarks.cells import check_folder
 from fairseq_littlebird.benchmarks.generation_models import (
     Generation,
     Runs,
@@ -57,7 +53,6 @@ class Row:
     peak_mib: float | None  # beyond weights and inputs, of reading and writing
 
 
-COLUMNS = [field.name for field in dataclasses.fields(Row)]
 HEADER = (
     f"{'family':16} {'model':13} {'tokens':>7} {'batch':>5} {'beam':>4} {'read, ms':>24} {'×':>6} "
     f"{'written, tokens/s':>24} {'×':>6} {'peak MiB':>9}"
@@ -171,37 +166,3 @@ def _theirs(of: Generation) -> Runs:
 
 
 RUNS = {OURS: _ours, THEIRS: _theirs}
-
-
-def check(path: Path, record: Mapping[str, str]) -> None:
-    """Raises the UserError of :func:`append` before the work that makes the rows."""
-    check_folder(path)
-    if path.exists():
-        with path.open(encoding="utf-8", newline="") as file:
-            if next(csv.reader(file), []) != [*COLUMNS, *record]:
-                raise UserError("not a file of this benchmark", str(path), "name a new file")
-
-
-def append(path: Path, rows: Sequence[Row], record: Mapping[str, str]) -> None:
-    """Adds rows with the environment to a CSV file, which may not be there yet.
-
-    Raises:
-        UserError: the file is there and has other columns.
-    """
-    check(path, record)
-    new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [*COLUMNS, *record])
-        if new:
-            writer.writeheader()
-        writer.writerows(dataclasses.asdict(row) | dict(record) for row in rows)
-
-
-def write_json(path: Path, rows: Sequence[Row], record: Mapping[str, str]) -> None:
-    """A list with an object for each row, under the names of the columns.
-
-    Raises:
-        UserError: there is no such folder.
-    """
-    check_folder(path)
-    path.write_text(json.dumps([dataclasses.asdict(row) | dict(record) for row in rows], indent=1) + "\n", "utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import multiprocessing
 import os
 import signal
@@ -34,8 +35,18 @@ class OutOfMemory(UserError):
         super().__init__(what, remedy="give it more memory or shorter --lengths")
 
 
+class OutOfTime(UserError):
+    """The process was ended, as it took longer than it may."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"took more than {seconds:g} s", remedy="give it more time or shorter --lengths")
+
+
 def fresh_process(
-    function: Callable[..., Result], *arguments: Any, variables: Mapping[str, str] | None = None
+    function: Callable[..., Result],
+    *arguments: Any,
+    variables: Mapping[str, str] | None = None,
+    seconds: float | None = None,
 ) -> Result:
     """Calls a module's function in a new process, and returns what it returns or raises what it raises.
 
@@ -43,8 +54,10 @@ def fresh_process(
         function: importable by its name.
         arguments: picklable.
         variables: of the environment, added to this process's.
+        seconds: after which the process is ended, its start included; None for no limit.
     Raises:
         OutOfMemory: the process was killed, or the function ran out of memory.
+        OutOfTime: it took longer.
     """
     before = dict(os.environ)
     os.environ.update(variables or {})
@@ -53,13 +66,18 @@ def fresh_process(
             with ignored_by_children(signal.SIGINT):  # a terminal sends it to all, and this process tells of it
                 future = pool.submit(function, *arguments)
             try:
-                return future.result()
-            except KeyboardInterrupt:
+                return future.result(seconds)
+            except (KeyboardInterrupt, concurrent.futures.TimeoutError) as error:
+                late = not future.done()  # a function can raise the latter, too
                 for process in list((pool._processes or {}).values()):
                     process.kill()
+                if late and not isinstance(error, KeyboardInterrupt):
+                    raise OutOfTime(seconds or 0.0) from error
                 raise
     except BrokenProcessPool as error:
         raise OutOfMemory("the measuring process was killed") from error
+    except MemoryError as error:
+        raise OutOfMemory from error
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             raise OutOfMemory from error

@@ -10,7 +10,17 @@ from itertools import product
 
 from tqdm import tqdm
 
-from fairseq_littlebird.benchmarks import architectures, cells, generation, heatmap, pipeline, plot, quality, table
+from fairseq_littlebird.benchmarks import (
+    architectures,
+    cells,
+    generation,
+    heatmap,
+    pipeline,
+    plot,
+    quality,
+    rows,
+    table,
+)
 from fairseq_littlebird.benchmarks.attention import ATTENTION, CHOICES, FULL, unavailable
 from fairseq_littlebird.benchmarks.comparison import Benchmark, compare
 from fairseq_littlebird.benchmarks.efficiency import EFFICIENCY
@@ -21,6 +31,7 @@ from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.processes import OutOfMemory, fresh_process
 from fairseq_littlebird.benchmarks.steps import Step
 from fairseq_littlebird.benchmarks.workload import SIZES, Workload
+from fairseq_littlebird.cli import benchmark_language_model, benchmark_needle
 from fairseq_littlebird.cli.benchmark_parser import DIMENSIONS
 from fairseq_littlebird.cli.benchmark_parser import parser as _parser
 from fairseq_littlebird.errors import UserError, exit_on_user_error
@@ -82,19 +93,19 @@ def _pipeline(options: argparse.Namespace) -> None:
     record = environment()
     print(", ".join(f"{key} {value}" for key, value in record.items() if value))
     print(pipeline.HEADER, flush=True)
-    rows = []
+    measured = []
     for row in pipeline.run(options):
         print(pipeline.line(row), flush=True)
-        rows.append(row)
+        measured.append(row)
     if options.csv:
-        pipeline.write_csv(options.csv, rows, record)
+        pipeline.write_csv(options.csv, measured, record)
 
 
 def _generation(options: argparse.Namespace) -> None:
     check_device(options.device)
     record = environment(options.device)
     if options.csv:
-        generation.check(options.csv, record)
+        rows.check(options.csv, generation.Row, record)
     if options.json:
         cells.check_folder(options.json)
     settings = [
@@ -106,7 +117,7 @@ def _generation(options: argparse.Namespace) -> None:
     ]  # fmt: skip
     print(", ".join(f"{key} {value}" for key, value in record.items() if value))
     print(generation.HEADER, flush=True)
-    rows: list[generation.Row] = []
+    written: list[generation.Row] = []
     with tqdm(total=len(settings), unit="setting", disable=None) as bar:
         for setting in settings:
             bar.set_postfix_str(f"{setting.family}, {setting.length:,} tokens", refresh=False)
@@ -119,11 +130,11 @@ def _generation(options: argparse.Namespace) -> None:
             bar.write("\n".join([*map(generation.line, new), *lines]))
             sys.stdout.flush()
             bar.update()
-            rows += new
+            written += new
             if options.csv:
-                generation.append(options.csv, new, record)
+                rows.append(options.csv, generation.Row, new, record)
             if options.json:
-                generation.write_json(options.json, rows, record)
+                rows.write_json(options.json, written, record)
 
 
 def _heatmap(options: argparse.Namespace) -> None:
@@ -233,7 +244,9 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "quality": _quality,
     "pipeline": _pipeline,
     "generation": _generation,
+    "language-model": benchmark_language_model.run,
     "heatmap": _heatmap,
+    "needle": benchmark_needle.run,
     "report": _report,
 }
 

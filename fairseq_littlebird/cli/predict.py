@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -22,18 +23,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # argument parsing and --help should not wait for fairseq
     from fairseq_littlebird.inference.prediction_files import FILES, NAMES, PAGES, write_predictions
     from fairseq_littlebird.output import check_folder
-    from fairseq_littlebird.pipelines.loading import load_trained
+    from fairseq_littlebird.pipelines.loading import load_ensemble
     from fairseq_littlebird.pipelines.question_answering import predictions
     from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
     from fairseq_littlebird.tasks.summarization import SummarizationTask
 
     check_folder(options.output, NAMES, options.overwrite)
-    model, task = load_trained(options.path, options.data, options.device, options.precision)
+    checkpoints = [path for path in options.path.split(os.pathsep) if path]
+    if not checkpoints:
+        raise UserError("no checkpoint", "--path", "give one, or several with : between them")
+    if len(checkpoints) > 1 and options.html:
+        raise UserError("the pages explain one model, not several", "--html", "give one checkpoint")
+    ensemble = load_ensemble(checkpoints, options.data, options.device, options.precision)
+    model, task = ensemble[0]
     if isinstance(task, SummarizationTask):
         predict_summaries(model, task, options)
         return
     if not isinstance(task, QuestionAnsweringTask):
-        _classify(options, model, task)
+        _classify(options, ensemble)
         return
     if options.glue_submission:
         raise UserError("a question-answering model", options.path, "leave out --glue-submission")
@@ -69,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
 
 
-def _classify(options: argparse.Namespace, model: Any, task: Any) -> None:
+def _classify(options: argparse.Namespace, ensemble: Sequence[tuple[Any, Any]]) -> None:
     """Writes the labels or scores of a split, and what else was asked for."""
     from fairseq_littlebird.data.classification_metadata import read_metadata
     from fairseq_littlebird.inference.glue_submission import GlueSubmission
@@ -77,6 +84,7 @@ def _classify(options: argparse.Namespace, model: Any, task: Any) -> None:
     from fairseq_littlebird.pipelines.classification import classifications
     from fairseq_littlebird.pipelines.text_attribution import explained_classifications
 
+    model, task = ensemble[0]
     submission = None
     if options.glue_submission:
         metadata = read_metadata(task.cfg.data)
@@ -86,7 +94,7 @@ def _classify(options: argparse.Namespace, model: Any, task: Any) -> None:
         found = explained_classifications(model, task, options.gen_subset)
     else:
         found = classifications(
-            model, task, options.gen_subset, max_tokens=options.max_tokens, workers=options.num_workers
+            ensemble, options.gen_subset, max_tokens=options.max_tokens, workers=options.num_workers
         )
     if submission is not None:
         found = submission.passing(found)
@@ -119,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         metavar="CHECKPOINT",
         help="checkpoint (question_answering, littlebird_sentence_prediction or summarization), or the --save-dir of a "
-        "training",
+        "training; several classifiers with : between them: their probabilities or scores are averaged",
     )
     add_user_dir(parser)
     parser.add_argument("--output", required=True, metavar="DIR", help="folder to write")

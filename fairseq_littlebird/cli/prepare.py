@@ -11,12 +11,14 @@ from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.cli.prepare_characters import add_characters
 from fairseq_littlebird.cli.prepare_classification import add_classification
+from fairseq_littlebird.cli.prepare_dna import add_dna
 from fairseq_littlebird.cli.prepare_summarization import add_summarization
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.datasets import AUTO, DATASETS, PLAIN
-from fairseq_littlebird.errors import exit_on_user_error
+from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.inputs import check_given_once
 from fairseq_littlebird.output import whole_file, whole_folder
+from fairseq_littlebird.text.dna.nucleotides import ALPHABET
 from fairseq_littlebird.text.tokenizers import FILES, dictionary_text, load_tokenizer
 
 
@@ -29,15 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="littlebird-prepare", description=__doc__)
-    commands = parser.add_subparsers(
-        required=True, metavar="{tokenizer,text,characters,qa,classification,summarization}"
-    )
+    names = ("tokenizer", "text", "characters", "qa", "classification", "summarization", "dna")
+    commands = parser.add_subparsers(required=True, metavar=f"{{{','.join(names)}}}")
     _add_tokenizer(commands)
     _add_text(commands)
     add_characters(commands)
     _add_qa(commands)
     add_classification(commands)
     add_summarization(commands)
+    add_dna(commands)
     return parser
 
 
@@ -50,6 +52,7 @@ def _add_tokenizer(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--input", nargs="+", metavar="FILE", help="UTF-8 text to train SentencePiece on")
+    source.add_argument("--fasta", metavar="FILE", help="DNA to train SentencePiece on, plain or compressed")
     source.add_argument(
         "--from",
         dest="existing",
@@ -59,7 +62,21 @@ def _add_tokenizer(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     parser.add_argument("--destdir", required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--vocab-size", type=_positive, default=32000, metavar="N", help="pieces")
-    parser.add_argument("--kind", choices=("unigram", "bpe"), default="unigram", help="SentencePiece's model")
+    parser.add_argument(
+        "--kind", choices=("unigram", "bpe"), help="SentencePiece's model (default: unigram; with --fasta bpe)"
+    )
+    parser.add_argument(
+        "--alphabet",
+        choices=(ALPHABET,),
+        help="letters of the vocabulary with --fasta, which has no bytes, no <unk> and no space before a text",
+    )
+    parser.add_argument(
+        "--sample-bases",
+        type=_positive,
+        default=20_000_000,
+        metavar="N",
+        help="with --fasta, train on so many bases, drawn evenly from all of the file",
+    )
     parser.add_argument(
         "--no-byte-fallback",
         dest="byte_fallback",
@@ -79,9 +96,16 @@ def _add_tokenizer(commands: argparse._SubParsersAction[argparse.ArgumentParser]
 
 def _tokenizer(options: argparse.Namespace) -> None:
     check_given_once(options.input or ())
+    if options.alphabet and not options.fasta:
+        raise UserError("--alphabet without --fasta", remedy="give --fasta FILE, or leave out --alphabet")
+    note = ""
     with whole_folder(options.destdir, FILES, options.overwrite) as folder:
         dictionary = None
-        if options.input:
+        if options.fasta:
+            model = folder / "sentencepiece.model"
+            note = _train_on_dna(options, model)
+            tokenizer = load_tokenizer(model)
+        elif options.input:
             from fairseq_littlebird.text.training import train_sentencepiece
 
             model = folder / "sentencepiece.model"
@@ -89,7 +113,7 @@ def _tokenizer(options: argparse.Namespace) -> None:
                 options.input,
                 options.vocab_size,
                 model,
-                options.kind,
+                options.kind or "unigram",
                 options.byte_fallback,
                 options.character_coverage,
             )
@@ -103,7 +127,24 @@ def _tokenizer(options: argparse.Namespace) -> None:
         text = dictionary_text(tokenizer, dictionary)
         (folder / "dict.txt").write_text(text, encoding="utf-8")
     lines = text.count("\n")
-    print(f"{options.destdir}: {tokenizer.kind}, {lines:,} symbols in dict.txt, [QUESTION] among them")
+    print(f"{options.destdir}: {tokenizer.kind}, {lines:,} symbols in dict.txt, [QUESTION] among them{note}")
+
+
+def _train_on_dna(options: argparse.Namespace, model: Path) -> str:
+    """Trains on a sample of a FASTA file, and returns what to say of it."""
+    from fairseq_littlebird.text.dna import vocabulary
+    from fairseq_littlebird.text.dna.fasta import FastaReader
+    from fairseq_littlebird.text.dna.gaps import SHORTEST_GAP, without_gaps
+
+    reader = FastaReader(options.fasta)
+    stretches = vocabulary.sample(without_gaps(reader, SHORTEST_GAP), options.sample_bases)
+    if not stretches:
+        raise UserError("nothing but N in it", options.fasta, "give DNA that is known")
+    vocabulary.train_vocabulary(stretches, options.fasta, options.vocab_size, model, options.kind or "bpe")
+    measured = stretches[:: -(-len(stretches) // vocabulary.MEASURED)]
+    average = vocabulary.bases_per_token(measured, load_tokenizer(model))
+    bases = sum(map(len, stretches))
+    return f"; trained on {bases:,} of {reader.bases:,} bases, {average:.2f} base pairs a token"
 
 
 def _add_text(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

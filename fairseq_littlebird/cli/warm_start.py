@@ -88,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
         "--random-seed", type=_count, metavar="N", help="BigBird: seed of the random blocks (default: 0)"
     )
     parser.add_argument(
+        "--global-blocks",
+        choices=("first_last", "first_two"),
+        help="BigBird: blocks that see, and are seen by, every token (default: first_last)",
+    )
+    parser.add_argument(
         "--attention-window",
         metavar="N[,N…]",
         help="Longformer: tokens per window, of all layers or of each (default: 512)",

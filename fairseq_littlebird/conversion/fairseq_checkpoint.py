@@ -40,7 +40,7 @@ OTHERS = {
 }
 """What only the parameters of some models of the plugin are called; such a model is not a source."""
 BIGBIRD = ("block_size", "random_blocks", "random_attention", "random_seed")
-"""Options that shape its attention; its parameters are those of full attention."""
+"""Options that shape its attention, ``global_blocks`` beside them; its parameters are those of full attention."""
 
 
 def read_fairseq(path: Path) -> Source:
@@ -83,7 +83,8 @@ def _full_attention(
     missing = [name for name in BIGBIRD if name not in settings]
     if missing:
         raise UserError(f"the checkpoint does not say its {', '.join(missing)}", str(path), "save it again")
-    return replace(source, kind="BigBird-ITC", model="bigbird_itc", options={n: settings[n] for n in BIGBIRD})
+    options = {n: settings[n] for n in BIGBIRD} | {"global_blocks": settings.get("global_blocks", "first_last")}
+    return replace(source, kind="BigBird-ITC", model="bigbird_itc", options=options)
 
 
 def _roberta(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: TrainedDictionary) -> Source:

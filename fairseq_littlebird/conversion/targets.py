@@ -22,6 +22,7 @@ class Target(NamedTuple):
     state: str
 
 
+BIGBIRD = ("block_size", "random_blocks", "random_attention", "random_seed", "global_blocks")
 TARGETS = {
     "littlebird": Target(
         "littlebird", ("pack_size", "block_size", "positions", "no_window", "max_positions"), "littlebird_state"
@@ -29,7 +30,7 @@ TARGETS = {
     "full": Target("full_attention", (), "full_attention_state"),
     "bigbird_itc": Target(
         "bigbird_itc",
-        ("block_size", "random_blocks", "random_attention", "random_seed", "max_positions"),
+        (*BIGBIRD, "max_positions"),
         "full_attention_state",
     ),
     "bigbird_etc": Target("bigbird_etc", ("global_tokens", "local_radius", "max_distance"), "bigbird_etc_state"),
@@ -42,7 +43,7 @@ TARGETS = {
     "bigbird_roberta": Target(
         "bigbird_roberta",
         (
-            *("block_size", "random_blocks", "random_attention", "random_seed"),
+            *BIGBIRD,
             *("max_positions", "decoder_max_positions"),
         ),
         "full_attention_state",
@@ -50,7 +51,7 @@ TARGETS = {
     "bigbird_pegasus": Target(
         "bigbird_pegasus",
         (
-            *("block_size", "random_blocks", "random_attention", "random_seed"),
+            *BIGBIRD,
             *("max_positions", "decoder_max_positions"),
         ),
         "full_attention_state",

@@ -6,7 +6,12 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from fairseq_littlebird.data import character_metadata, classification_metadata, summarization_metadata
+from fairseq_littlebird.data import (
+    character_metadata,
+    classification_metadata,
+    dna_metadata,
+    summarization_metadata,
+)
 from fairseq_littlebird.data.shards import folders
 from fairseq_littlebird.errors import UserError
 
@@ -22,21 +27,23 @@ QUESTIONS = Kind("question answering", "littlebird-prepare qa")
 TEXTS = Kind("classification", "littlebird-prepare classification")
 SUMMARIES = Kind("summarization", "littlebird-prepare summarization")
 CHARACTERS = Kind("character-level language models", "littlebird-prepare characters")
+DNA = Kind("pretraining on DNA", "littlebird-prepare dna")
 LINES = Kind("text", "fairseq-preprocess --only-source")
 
 
-def check_kind(data: str, task: str, wanted: Kind) -> None:
+def check_kind(data: str, task: str, wanted: Kind, *others: Kind) -> None:
     """Raises UserError where a folder was prepared for another task.
 
     Args:
         data: folders joined by colons.
         task: its name.
         wanted: what it reads.
+        others: what it reads, too.
     """
     for folder in folders(data):
         kind = _kind(folder)
-        if kind not in (None, wanted):
-            what = f"this folder was prepared for {kind.title}"  # type: ignore[union-attr]
+        if kind is not None and kind not in (wanted, *others):
+            what = f"this folder was prepared for {kind.title}"
             raise UserError(what, str(folder), f"--task {task} expects one of {wanted.command}")
 
 
@@ -52,5 +59,6 @@ def _kind(folder: Path) -> Kind | None:
         character_metadata.DATASET: CHARACTERS,
         classification_metadata.DATASET: TEXTS,
         summarization_metadata.DATASET: SUMMARIES,
+        dna_metadata.DATASET: DNA,
     }
     return own.get(settings["dataset"], QUESTIONS)

@@ -185,6 +185,8 @@ def _config(
     longest = max(len(state[POSITIONS]), len(state[DECODER_POSITIONS]))
     for key in (POSITIONS, DECODER_POSITIONS):
         state[key] = extended(state[key], longest)
+    if str(options.get("global_blocks", "first_last")) != "first_last":
+        raise UserError("--global-blocks first_two, which transformers' BigBird lacks", where, "train with first_last")
     if str(options["random_attention"]) != "first_block":
         notes.append(
             "Trained with random blocks, in whose place transformers reads block 0 again outside training: its results "

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fairseq.dataclass import ChoiceEnum, FairseqDataclass
 from fairseq.models import register_model
 
-from fairseq_littlebird.attention.bigbird import RANDOM_ATTENTION
+from fairseq_littlebird.attention.bigbird import GLOBAL_BLOCKS, RANDOM_ATTENTION
 from fairseq_littlebird.models.architectures import LARGE, TINY, EncoderModelConfig, architecture
 from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
@@ -24,6 +24,13 @@ class BigBirdOptions(FairseqDataclass):
         metadata={
             "help": "seeded: fixed random blocks drawn from --random-seed; first_block: as transformers "
             "computes outside training"
+        },
+    )
+    global_blocks: ChoiceEnum(GLOBAL_BLOCKS) = field(  # type: ignore[valid-type]
+        default="first_last",
+        metadata={
+            "help": "blocks that see, and are seen by, every token: first_last, as in the released code; first_two, as "
+            "in the paper's question answering (its first 128 tokens)"
         },
     )
     random_seed: int = field(default=0, metadata={"help": "seed of the random blocks"})
@@ -51,6 +58,7 @@ class BigBirdModel(EncoderModel):
                 random_blocks=cfg.random_blocks,
                 random_attention=str(cfg.random_attention),
                 seed=cfg.random_seed,
+                global_blocks=str(cfg.global_blocks),
                 **cfg.sizes(),
             )
         )

@@ -36,6 +36,7 @@ class BigBirdSeq2SeqModelConfig(BigBirdOptions, Seq2SeqModelConfig):
             random_blocks=self.random_blocks,
             random_attention=str(self.random_attention),
             seed=self.random_seed,
+            global_blocks=str(self.global_blocks),
             **self.sizes(),
         )
 

@@ -56,7 +56,7 @@ class BigBirdEncoder(OneStreamEncoder[BigBirdContext, FullAttentionInternals]):
     def random_blocks(self, blocks: int) -> Tensor:
         """Those of every layer for a sequence of so many blocks, <int64>[layers, H, n, R]."""
         c = self.config
-        return random_blocks(c.random_attention, blocks, c.random_blocks, c.heads, c.layers, c.seed)
+        return random_blocks(c.random_attention, blocks, c.random_blocks, c.heads, c.layers, c.seed, c.global_blocks)
 
 
 def padded(tables: list[Tensor], blocks: int) -> Tensor:

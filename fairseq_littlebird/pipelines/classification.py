@@ -1,4 +1,4 @@
-"""A trained classifier over a split."""
+"""A trained classifier, or several, over a split."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ from fairseq_littlebird.text.tokenizers import Tokenizer, without_surrogates
 
 @torch.inference_mode()
 def classifications(
-    model: EncoderModel,
-    task: LittleBirdSentencePredictionTask,
+    ensemble: Sequence[tuple[EncoderModel, LittleBirdSentencePredictionTask]],
     split: str,
     max_tokens: int = 32768,
     workers: int = 0,
@@ -36,23 +35,25 @@ def classifications(
     """The labels' probabilities, or the score, of every text of a split, in its order, with a progress bar.
 
     Args:
-        model, task: from :func:`fairseq_littlebird.pipelines.loading.load_trained`.
+        ensemble: one model and its task, or several whose outputs are averaged, each from
+            :func:`fairseq_littlebird.pipelines.loading.load_trained` for the same folder.
         split: the split's name.
         max_tokens: tokens encoded together.
         workers: processes that load data.
     Raises:
         UserError: the split is missing or truncated.
     """
+    first, task = ensemble[0]
     dataset = task.load_dataset(split)
     path = Path(task.cfg.data) / "id" / split
     ids = MappedItems(path) if path.parent.is_dir() else None  # fairseq-preprocess knows none: items are counted
     max_batch = max(max_tokens, int(dataset.sizes[0].max(initial=1)))
     outputs = torch.zeros(len(dataset), task.cfg.num_classes, dtype=torch.double)
     with tqdm(total=len(dataset), desc="classifying", unit=" texts", disable=not len(dataset)) as progress:
-        for batch in batches(model, dataset, max_batch, workers):
-            predicted = class_outputs(model, task, batch["net_input"])
-            outputs[batch["id"].cpu()] = predicted.cpu()
-            progress.update(len(predicted))
+        for batch in batches(first, dataset, max_batch, workers):
+            each = [class_outputs(model, own, batch["net_input"]) for model, own in ensemble]
+            outputs[batch["id"].cpu()] = torch.stack(each).mean(0).cpu()
+            progress.update(len(batch["id"]))
     for index, own in enumerate(outputs):
         name = str(index) if ids is None else ids[index].tobytes().decode()
         yield classification_of(task, name, own.tolist())
@@ -102,7 +103,7 @@ def class_outputs(model: EncoderModel, task: LittleBirdSentencePredictionTask, n
     """<float64>[B, K]: probabilities of the labels, or scores within the range of the training's.
 
     Args:
-        model, task: see :func:`classifications`.
+        model, task: one of those of :func:`classifications`.
         net_input: of a batch.
     """
     logits, _ = model(**net_input, features_only=True, classification_head_name=task.cfg.classification_head_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,23 @@ def load_trained(
     _device(device, precision)  # before what takes time
     check_task(find_checkpoint(checkpoint), is_summarization(folder_of(str(data))))
     return load_model(checkpoint, data, device, precision)
+
+
+def load_ensemble(
+    checkpoints: Sequence[str | Path], data: str | Path, device: str | None = None, precision: str = "float32"
+) -> list[tuple[EncoderModel, Any]]:
+    """One model and its task, or several classifiers with theirs, each as :func:`load_trained` gives it.
+
+    Raises:
+        UserError: as there; several checkpoints, one of which is no classifier.
+    """
+    loaded = []
+    for checkpoint in checkpoints:
+        loaded.append(load_trained(checkpoint, data, device, precision))
+        if len(checkpoints) > 1 and not isinstance(loaded[-1][1], LittleBirdSentencePredictionTask):
+            remedy = "give one checkpoint"
+            raise UserError("several checkpoints, but only classifiers are averaged", str(checkpoint), remedy)
+    return loaded
 
 
 def check_task(checkpoint: Path, summarized: bool) -> None:

@@ -11,7 +11,7 @@ from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
 from fairseq_littlebird.criterions.indexed_masked_lm import IndexedMaskedLmLoss
 from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.dictionary import load_dictionary
-from fairseq_littlebird.data.folder_kind import LINES, check_kind
+from fairseq_littlebird.data.folder_kind import DNA, LINES, check_kind
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of
 from fairseq_littlebird.data.token_index import TokenIndexDataset
@@ -35,7 +35,7 @@ class LittleBirdMaskedLMTask(BundledFiles, TrainingMonitor, SplitUse, MaskedLMTa
 
     @classmethod
     def load_dict(cls, cfg: LittleBirdMaskedLMConfig) -> Dictionary:
-        check_kind(cfg.data, "littlebird_masked_lm", LINES)
+        check_kind(cfg.data, "littlebird_masked_lm", LINES, DNA)
         check_dictionaries(cfg.data)
         return load_dictionary(folder_of(cfg.data))
 

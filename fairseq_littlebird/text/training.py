@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -40,39 +41,62 @@ def train_sentencepiece(
         UserError: no text, or too little for ``vocab_size``.
     """
     paths = [Path(file) for file in files]
-    model = interruptible(lambda: _trained(paths, vocab_size, model_type, byte_fallback, coverage))
+    train_on_sentences(
+        _sentences(paths),
+        ", ".join(map(str, paths)),
+        vocab_size,
+        destination,
+        model_type=model_type,
+        byte_fallback=byte_fallback,
+        character_coverage=coverage,
+    )
+
+
+def train_on_sentences(
+    sentences: Iterator[str], where: str, vocab_size: int, destination: Path, **settings: Any
+) -> None:
+    """Trains a model and writes it to ``destination``; the same sentences give the same model.
+
+    Args:
+        sentences: at most two million of them are drawn.
+        where: what an error calls their files.
+        vocab_size: pieces, the three control symbols included.
+        destination: the ``.model`` file.
+        settings: SentencePiece's own.
+
+    Raises:
+        UserError: no sentence, or too little text for ``vocab_size``.
+    """
+    model = interruptible(lambda: _trained(sentences, where, vocab_size, settings))
     destination.write_bytes(model)
 
 
-def _trained(paths: list[Path], vocab_size: int, model_type: str, byte_fallback: bool, coverage: float) -> bytes:
+def _trained(sentences: Iterator[str], where: str, vocab_size: int, settings: dict[str, Any]) -> bytes:
     """The content of a model file."""
     import sentencepiece
 
     sentencepiece.set_random_generator_seed(1)
     model = io.BytesIO()
-    sentences = _sentences(paths)
     first = next(sentences, None)  # a pipe is read once
     if first is None:
-        raise UserError("no text", where=", ".join(map(str, paths)), remedy="give files with text in them")
+        raise UserError("no text", where=where, remedy="give files with text in them")
     read = tqdm(itertools.chain([first], sentences), desc="reading text", unit=" sentences", mininterval=0.5)
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(read),
             model_writer=model,
             vocab_size=vocab_size,
-            model_type=model_type,
-            byte_fallback=byte_fallback,
-            character_coverage=coverage,
             input_sentence_size=_SENTENCES,
             shuffle_input_sentence=True,
             max_sentence_length=_SENTENCE * 4,
             train_extremely_large_corpus=False,
             minloglevel=2,
+            **settings,
         )
     except RuntimeError as error:
         raise UserError(
             f"SentencePiece cannot train ({_reason(str(error))})",
-            where=", ".join(map(str, paths)),
+            where=where,
             remedy=f"give more text or another --vocab-size than {vocab_size}",
         ) from error
     return model.getvalue()

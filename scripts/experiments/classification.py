@@ -15,19 +15,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import shlex
 import statistics
-import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
+from bench import Bench
+
 MODELS = {
     "full": "--to full",
     "littlebird": "--to littlebird",
@@ -65,50 +62,16 @@ REVIEWS = [Setting("reviews", tokens, "accuracy", "test") for tokens in (512, 10
 SETTINGS = {setting.name: setting for setting in [*PAIRS, *REVIEWS]}
 
 
-class Bench:
-    """A folder of runs and ``results.json``.
+class Classifiers(Bench):
+    """The trainings.
 
     Args:
         options: of the command line.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.options, self.out = options, options.out.resolve()
-        self.out.mkdir(parents=True, exist_ok=True)
-        self.environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-    def results(self) -> dict[str, Any]:
-        path = self.out / "results.json"
-        return json.loads(path.read_text()) if path.exists() else {}
-
-    def keep(self, key: str, value: Any) -> None:
-        """Adds one result, and shows it."""
-        new = self.out / "results.new"
-        new.write_text(json.dumps(self.results() | {key: value}, indent=1, sort_keys=True) + "\n")
-        new.replace(self.out / "results.json")
-        print(f"  {key}: {value}", flush=True)
-
-    def run(self, command: str, log: str) -> str:
-        """What the command prints; its last lines, and an end, where it fails."""
-        print("+", command, flush=True)
-        words = shlex.split(command)
-        words[:1] = [sys.executable, str(Path(sys.executable).parent / words[0])]
-        path = self.out / f"{log}.log"
-        with path.open("w") as file:
-            done = subprocess.run(
-                words, cwd=ROOT, env=self.environment, stdout=file, stderr=subprocess.STDOUT, preexec_fn=lower_priority
-            )
-        text = path.read_text()
-        if done.returncode:
-            sys.exit("\n".join(line[:300] for line in text.splitlines()[-15:]) + f"\n{path}: status {done.returncode}")
-        return text
-
-    def folder(self, name: str, command: str) -> Path:
-        """A folder that ``command`` makes; ``{}`` in it stands for the folder."""
-        path = self.out / name
-        if not path.exists():
-            self.run(command.replace("{}", str(path)), name)
-        return path
+        super().__init__(options.out)
+        self.options = options
 
     def data(self, setting: Setting) -> Path:
         """The prepared folder of a task."""
@@ -150,8 +113,8 @@ class Bench:
                 f"--adam-betas '(0.9,0.98)' --weight-decay 0.01 --clip-norm 1.0 --lr-scheduler polynomial_decay "
                 f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
                 f"--batch-size {options.batch_size} --batch-size-valid 8 --num-workers 0 --seed {seed} --cpu "
-                f"--validate-interval 1000000 --validate-interval-updates {max(1, updates // 4)} "
-                f"--save-interval-updates {max(1, updates // 4)} --keep-interval-updates 1 --no-epoch-checkpoints "
+                f"--validate-interval 1000000 --validate-interval-updates {max(1, updates // 2)} "
+                f"--save-interval-updates {max(1, updates // 2)} --keep-interval-updates 1 --no-epoch-checkpoints "
                 f"--best-checkpoint-metric {setting.metric} --maximize-best-checkpoint-metric --log-format json "
                 f"--log-interval 10 --save-dir {folder}",
                 name,
@@ -178,11 +141,6 @@ class Bench:
             f"evaluated-{name}",
         )
         self.keep(f"scores/{name}", json.loads(text[text.index("{") :]))
-
-
-def lower_priority() -> None:
-    """Of a process that is about to start."""
-    os.nice(10)
 
 
 def reviews(archive: Path, out: Path) -> dict[str, Path]:
@@ -243,7 +201,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16, help="(%(default)s)")
     parser.add_argument("--lr", type=float, default=5e-5, help="(%(default)s)")
     options = parser.parse_args()
-    bench = Bench(options)
+    bench = Classifiers(options)
     if options.what == "report":
         print(report(bench.results()))
         return

@@ -17,22 +17,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import shlex
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import Bench
+
 from fairseq_littlebird.formats.records import open_records
 from fairseq_littlebird.formats.sentences import sentence_spans
 from fairseq_littlebird.metrics.rouge import tokens_of
 
-ROOT = Path(__file__).resolve().parents[2]
 LEAD = 150  # words
 SUMMARY_TOKENS = 256
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -60,51 +57,8 @@ PACK = "--pack-size 16 --block-size 16"
 SHORT, SENTENCE = 64, 6  # tokens of the documents that quoting begins with, and of a sentence with its full stop
 
 
-class Bench:
-    """A folder of runs and ``results.json``.
-
-    Args:
-        out: the folder.
-    """
-
-    def __init__(self, out: Path) -> None:
-        self.out = out
-        out.mkdir(parents=True, exist_ok=True)
-        self.environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-    def results(self) -> dict[str, Any]:
-        path = self.out / "results.json"
-        return json.loads(path.read_text()) if path.exists() else {}
-
-    def keep(self, key: str, value: Any) -> None:
-        """Adds one figure, and shows it."""
-        new = self.out / "results.new"
-        new.write_text(json.dumps(self.results() | {key: value}, indent=1, sort_keys=True) + "\n")
-        new.replace(self.out / "results.json")
-        print(f"  {key}: {value}", flush=True)
-
-    def run(self, command: str, log: str) -> str:
-        """What the command prints; its last lines, and an end, where it fails."""
-        print("+", command, flush=True)
-        words = shlex.split(command)
-        own = Path(sys.executable).parent / words[0]
-        words[:1] = [sys.executable, str(ROOT / words[0])] if words[0].endswith(".py") else [str(own)]
-        path = self.out / f"{log}.log"
-        with path.open("w") as file:
-            done = subprocess.run(
-                words, cwd=ROOT, env=self.environment, stdout=file, stderr=subprocess.STDOUT, preexec_fn=lower_priority
-            )
-        text = path.read_text()
-        if done.returncode:
-            sys.exit("\n".join(line[:300] for line in text.splitlines()[-15:]) + f"\n{path}: status {done.returncode}")
-        return text
-
-    def folder(self, name: str, command: str) -> Path:
-        """A folder that ``command`` makes; ``{}`` in it stands for the folder."""
-        path = self.out / name
-        if not path.exists():
-            self.run(command.replace("{}", str(path)), name.replace("/", "-"))
-        return path
+class Summaries(Bench):
+    """The trainings."""
 
     def train(self, name: str, data: Path, updates: int, options: str, start: Path | None = None) -> Path:
         """The checkpoint of a training that goes on where it was stopped."""
@@ -130,17 +84,12 @@ class Bench:
         return float(re.findall(r'"valid_nll_loss": "([\d.]+)"', text)[-1])
 
 
-def lower_priority() -> None:
-    """Of a process that is about to start."""
-    os.nice(10)
-
-
 def records(path: Path) -> list[dict[str, Any]]:
     with open_records(path, "give JSON lines", whole=True) as found:
         return [record for _, record in found]
 
 
-def baselines(bench: Bench, data: Path) -> None:
+def baselines(bench: Summaries, data: Path) -> None:
     """What needs no training, on the test papers."""
     test = records(data / "scisumm.test.jsonl.gz")
     for name, extract in (("lead", lead), ("oracle", oracle)):
@@ -190,7 +139,7 @@ def f1(ours: Counter[Any], theirs: Counter[Any]) -> float:
     return 2 * (ours & theirs).total() / both if both else 0.0
 
 
-def score(bench: Bench, name: str, gold: Path, predictions: Path) -> None:
+def score(bench: Summaries, name: str, gold: Path, predictions: Path) -> None:
     text = bench.run(
         f"littlebird-evaluate --dataset rouge --gold {gold} --predictions {predictions} --stemmer --split-sentences "
         "--json",
@@ -200,7 +149,7 @@ def score(bench: Bench, name: str, gold: Path, predictions: Path) -> None:
     bench.keep(f"papers/{name}", {kind: [scores[kind], *scores[f"{kind}_interval"]] for kind in KINDS})
 
 
-def papers(bench: Bench, data: Path, source: Path, only: Sequence[str], options: argparse.Namespace) -> None:
+def papers(bench: Summaries, data: Path, source: Path, only: Sequence[str], options: argparse.Namespace) -> None:
     """Every model from ``source``, then from nothing."""
     tokenizer = bench.folder("tokenizer", f"littlebird-prepare tokenizer --from {source}/vocab.txt --destdir {{}}")
     splits = " ".join(f"--{split} {data}/scisumm.{split}.jsonl.gz" for split in ("train", "valid", "test"))
@@ -217,7 +166,7 @@ def papers(bench: Bench, data: Path, source: Path, only: Sequence[str], options:
 
 
 def paper_model(
-    bench: Bench, prepared: Path, source: Path, data: Path, model: str, warm: bool, options: argparse.Namespace
+    bench: Summaries, prepared: Path, source: Path, data: Path, model: str, warm: bool, options: argparse.Namespace
 ) -> None:
     tokens, own = MODELS[model]
     tokens = tokens or options.tokens
@@ -248,7 +197,7 @@ def paper_model(
     score(bench, name, data / "scisumm.test.jsonl.gz", predicted / "predictions.jsonl")
 
 
-def quote(bench: Bench, only: Sequence[str], options: argparse.Namespace) -> None:
+def quote(bench: Summaries, only: Sequence[str], options: argparse.Namespace) -> None:
     """Trained on short documents first, then on long ones; exact matches on long ones.
 
     The short ones have few different words: as in a long one, the word before does not tell which one follows, but how
@@ -311,7 +260,7 @@ def quarter(name: str, tokens: int) -> int:
     return min(3, 4 * int(name.rsplit("-", 1)[1]) // tokens)
 
 
-def quote_data(bench: Bench, tokens: int, words: int, count: int) -> Path:
+def quote_data(bench: Summaries, tokens: int, words: int, count: int) -> Path:
     text = bench.folder(
         f"quote-text-{tokens}",
         f"scripts/experiments/quoting.py --out {{}} --tokens {tokens} --words {words} --train {count} "
@@ -325,7 +274,7 @@ def quote_data(bench: Bench, tokens: int, words: int, count: int) -> Path:
     )
 
 
-def report(bench: Bench) -> None:
+def report(bench: Summaries) -> None:
     """The tables of docs/results.md."""
     found = bench.results()
     print(
@@ -365,7 +314,7 @@ def main() -> None:
     )
     parser.add_argument("--long-updates", type=int, default=100, help="of --quote-tokens (%(default)s)")
     options = parser.parse_args()
-    bench = Bench(options.out.resolve())
+    bench = Summaries(options.out)
     if options.what in ("baselines", "run") and not options.data:
         parser.error("--data is missing")
     if options.what == "baselines":

@@ -10,7 +10,13 @@ import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fairseq_littlebird.attention.bigbird import bigbird_attention, dense_bigbird_attention, last_blocks, random_blocks
+from fairseq_littlebird.attention.bigbird import (
+    GLOBAL_BLOCKS,
+    bigbird_attention,
+    dense_bigbird_attention,
+    last_blocks,
+    random_blocks,
+)
 from fairseq_littlebird.attention.bigbird.blockwise import _attend, blockwise_bigbird_attention
 from fairseq_littlebird.attention.bigbird.gathered import gathered_bigbird_attention
 from fairseq_littlebird.attention.bigbird.key_blocks import key_blocks
@@ -19,19 +25,24 @@ from fairseq_littlebird.attention.bigbird.random_blocks import hashed
 PATHS = {"blockwise": blockwise_bigbird_attention, "gathered": gathered_bigbird_attention}
 
 
-def tables(padding, L, b, R, H, kind="seeded"):
+def tables(padding, L, b, R, H, kind="seeded", global_blocks="first_last"):
     """Random blocks of each row for its own number of blocks, [B or 1, H, n, R]."""
-    rows = [random_blocks(kind, last + 1, R, H, 1)[0] for last in last_blocks(padding, L, b, "cpu").tolist()]
+    rows = [
+        random_blocks(kind, last + 1, R, H, 1, 0, global_blocks)[0]
+        for last in last_blocks(padding, L, b, "cpu").tolist()
+    ]
     width, n = max(t.shape[-1] for t in rows), -(-L // b)
     return torch.stack([F.pad(t, (0, width - t.shape[2], 0, n - t.shape[1]), value=-1) for t in rows])
 
 
-def inputs(B=2, H=2, L=7, D=4, b=4, R=3, padding=None, kind="seeded", seed=0, dtype=torch.float64):
+def inputs(
+    B=2, H=2, L=7, D=4, b=4, R=3, padding=None, kind="seeded", seed=0, dtype=torch.float64, global_blocks="first_last"
+):
     rng = torch.Generator().manual_seed(seed)
     q, k, v = torch.randn(3, B, H, L, D, generator=rng, dtype=torch.float64).to(dtype).unbind(0)
     return {
         "q": q, "k": k, "v": v, "padding_mask": padding, "block_size": b,
-        "random_blocks": tables(padding, L, b, R, H, kind),
+        "random_blocks": tables(padding, L, b, R, H, kind, global_blocks), "global_blocks": global_blocks,
     }  # fmt: skip
 
 
@@ -65,6 +76,25 @@ def test_a_layer_sees_at_each_number_of_blocks():
                 assert len(set(blocks)) == len(blocks), "a block is seen twice"
                 assert {0, row - 1, row, row + 1, n - 1} <= set(blocks) <= set(range(n))
                 assert len(blocks) == min(n, 7 if row in (1, n - 2) else 8)
+
+
+def test_the_first_two_blocks_are_global():
+    """Blocks 2 … n-1 see both, their own, their neighbours and R others, each once; 0 and 1 see everything."""
+    for n in range(1, 13):
+        table = random_blocks("seeded", n, 3, 2, 1, 0, "first_two")
+        seen = key_blocks(table, torch.tensor([n - 1]), "first_two")
+        assert (table[:, :, :2] == -1).all() and seen.shape[2] == max(0, n - 2)
+        for head in seen[0].tolist():
+            for row, blocks in enumerate(head, start=2):
+                blocks = [block for block in blocks if block >= 0]
+                assert len(set(blocks)) == len(blocks), "a block is seen twice"
+                assert {0, 1, row - 1, row, min(row + 1, n - 1)} <= set(blocks) <= set(range(n))
+                assert len(blocks) == min(n, 8 - (row == 2) - (row == n - 1))
+    q, k, v = torch.randn(3, 1, 2, 24, 4, dtype=torch.float64).unbind(0)
+    table = random_blocks("seeded", 12, 0, 2, 1, 0, "first_two")
+    _, p = dense_bigbird_attention(q, k, v, None, 2, table, global_blocks="first_two")
+    assert (p[:, :, :4] > 0).all() and (p[:, :, :, :4] > 0).all()
+    assert (p[0, 0, 12] > 0).nonzero().flatten().tolist() == [0, 1, 2, 3, 10, 11, 12, 13, 14, 15]
 
 
 def test_the_first_block_stands_in_for_random_ones():
@@ -134,10 +164,11 @@ SHAPES = {
     "kind": st.sampled_from(["seeded", "first_block"]),
     "padding": st.sampled_from(["none", "right", "left", "all of a row"]),
     "seed": st.integers(0, 2**16),
+    "global_blocks": st.sampled_from(GLOBAL_BLOCKS),
 }
 
 
-def draw(L, b, R, kind, padding, seed, dtype=torch.float64):
+def draw(L, b, R, kind, padding, seed, dtype=torch.float64, global_blocks="first_last"):
     rng, index = torch.Generator().manual_seed(seed), torch.arange(L)
     width = torch.randint(0, L, (3, 1), generator=rng)
     mask = {
@@ -146,20 +177,20 @@ def draw(L, b, R, kind, padding, seed, dtype=torch.float64):
         "left": (index < width) | (index >= L - width // 2) & (index != width),
         "all of a row": index >= torch.cat([torch.zeros(1, 1), L - width[:2]]),
     }[padding]
-    return inputs(3, 2, L, 4, b, R, mask, kind, seed, dtype)
+    return inputs(3, 2, L, 4, b, R, mask, kind, seed, dtype, global_blocks)
 
 
 @pytest.mark.parametrize("path", PATHS)
 @settings(max_examples=100)
 @given(**SHAPES)
-@example(L=1, b=8, R=3, kind="seeded", padding="all of a row", seed=0)
-@example(L=9, b=8, R=3, kind="seeded", padding="right", seed=1)
-@example(L=17, b=8, R=3, kind="first_block", padding="none", seed=2)
-@example(L=64, b=5, R=3, kind="first_block", padding="right", seed=3)
-@example(L=64, b=8, R=3, kind="seeded", padding="none", seed=4)
-@example(L=63, b=3, R=3, kind="seeded", padding="left", seed=5)
-def test_float64_equals_the_oracle(path, L, b, R, kind, padding, seed):
-    given = draw(L, b, R, kind, padding, seed)
+@example(L=1, b=8, R=3, kind="seeded", padding="all of a row", seed=0, global_blocks="first_two")
+@example(L=9, b=8, R=3, kind="seeded", padding="right", seed=1, global_blocks="first_two")
+@example(L=17, b=8, R=3, kind="first_block", padding="none", seed=2, global_blocks="first_last")
+@example(L=64, b=5, R=3, kind="first_block", padding="right", seed=3, global_blocks="first_two")
+@example(L=64, b=8, R=3, kind="seeded", padding="none", seed=4, global_blocks="first_last")
+@example(L=63, b=3, R=3, kind="seeded", padding="left", seed=5, global_blocks="first_last")
+def test_float64_equals_the_oracle(path, L, b, R, kind, padding, seed, global_blocks):
+    given = draw(L, b, R, kind, padding, seed, global_blocks=global_blocks)
     actual, expected = gradients(PATHS[path], given), gradients(dense_bigbird_attention, given)
     for name, wanted in expected.items():
         torch.testing.assert_close(actual[name], wanted, msg=lambda text, name=name: f"{name}: {text}")
@@ -194,12 +225,14 @@ def test_gradcheck():
 
 
 def test_the_operator_is_one():
-    given = inputs(2, 2, 19, 4, 2, 3, lengths(19, 19, 8))
+    given = inputs(2, 2, 19, 4, 2, 3, lengths(19, 19, 8), global_blocks="first_two")
     last = last_blocks(given["padding_mask"], 19, 2, "cpu")
-    seen = key_blocks(given["random_blocks"], last)
+    seen = key_blocks(given["random_blocks"], last, "first_two")
     leaves = [given[name].requires_grad_() for name in "qkv"]
     for dropout_p in (0.0, 0.3):
-        torch.library.opcheck(_attend, (*leaves, seen, last, given["padding_mask"], 2, dropout_p, torch.tensor(3)))
+        torch.library.opcheck(
+            _attend, (*leaves, seen, last, given["padding_mask"], 2, dropout_p, torch.tensor(3), "first_two")
+        )
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -212,14 +245,16 @@ def test_padding_content_never_matters(path):
     assert torch.equal(*results)
 
 
+@pytest.mark.parametrize("global_blocks", GLOBAL_BLOCKS)
 @pytest.mark.parametrize("kind", ["seeded", "first_block"])
 @pytest.mark.parametrize("path", PATHS)
-def test_batch_composition_never_matters(path, kind):
+def test_batch_composition_never_matters(path, kind, global_blocks):
     """A row alone, and in company that makes it longer: its random blocks and its last one are its own."""
     for n in (1, 2, 3, 4, 5, 8, 9, 15, 22, 34):
-        given = inputs(2, 2, 47, 4, 2, padding=lengths(47, n, 47), kind=kind)
+        given = inputs(2, 2, 47, 4, 2, padding=lengths(47, n, 47), kind=kind, global_blocks=global_blocks)
         alone = {name: given[name][:1, :, :n] for name in "qkv"}
-        alone |= {"padding_mask": None, "block_size": 2, "random_blocks": tables(None, n, 2, 3, 2, kind)}
+        alone |= {"padding_mask": None, "block_size": 2, "random_blocks": tables(None, n, 2, 3, 2, kind, global_blocks)}
+        alone |= {"global_blocks": global_blocks}
         torch.testing.assert_close(PATHS[path](**given)[:1, :, :n], PATHS[path](**alone))
 
 

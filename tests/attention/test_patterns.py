@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fairseq_littlebird.attention.bigbird import random_blocks
+from fairseq_littlebird.attention.bigbird import GLOBAL_BLOCKS, random_blocks
 from fairseq_littlebird.attention.common.masked_softmax import masked_attention
 from fairseq_littlebird.attention.common.patterns import bigbird_pattern, causal_window_pattern, sliding_window_pattern
 
@@ -27,26 +27,28 @@ def test_masked_attention_equals_a_softmax_over_what_is_seen():
     torch.testing.assert_close(probabilities.sum(-1), visible.any(-1).double().expand(2, 2, 5))
 
 
-def literal_bigbird(L: int, b: int, last: int, table: list[list[list[int]]], h: int) -> list[list[int]]:
-    """How often token i sees token j in a sequence that ends in block ``last``."""
+def literal_bigbird(L: int, b: int, second: int, table: list[list[list[int]]], h: int) -> list[list[int]]:
+    """How often token i sees token j where blocks 0 and ``second`` are global."""
     count = [[0] * L for _ in range(L)]
     for i in range(L):
         for j in range(L):
             row, block = i // b, j // b
-            if row in (0, last) or block in (0, last) or abs(row - block) <= 1:
+            if row in (0, second) or block in (0, second) or abs(row - block) <= 1:
                 count[i][j] = 1
-            if row not in (0, last):
+            if row not in (0, second):
                 count[i][j] += table[h][row].count(block)
     return count
 
 
+@pytest.mark.parametrize("global_blocks", GLOBAL_BLOCKS)
 @pytest.mark.parametrize("kind", ["seeded", "first_block"])
 @pytest.mark.parametrize(("L", "b"), [(1, 4), (4, 4), (5, 4), (26, 3), (23, 2), (12, 1)])
-def test_bigbird(kind, L, b):
+def test_bigbird(kind, L, b, global_blocks):
     H, n = 2, -(-L // b)
-    table = random_blocks(kind, n, 2, H, 1)[0]
-    count = bigbird_pattern(L, b, table[None], torch.tensor([n - 1]))
-    assert count.tolist() == [[literal_bigbird(L, b, n - 1, table.tolist(), h) for h in range(H)]]
+    table = random_blocks(kind, n, 2, H, 1, 0, global_blocks)[0]
+    second = n - 1 if global_blocks == "first_last" else min(1, n - 1)
+    count = bigbird_pattern(L, b, table[None], torch.tensor([second]))
+    assert count.tolist() == [[literal_bigbird(L, b, second, table.tolist(), h) for h in range(H)]]
 
 
 def test_bigbird_of_a_shorter_sequence_is_its_own():

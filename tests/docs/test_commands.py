@@ -87,7 +87,9 @@ ELSEWHERE = {
     r"littlebird-benchmark quality": "tests/cli/test_benchmark.py::test_quality",
     r"littlebird-benchmark pipeline": "tests/benchmarks/test_pipeline.py::test_every_part_in_the_file",
     r"littlebird-benchmark generation": "tests/benchmarks/test_generation.py::test_the_command",
+    r"littlebird-benchmark language-model": "tests/benchmarks/test_language_model.py::test_the_command",
     r"littlebird-benchmark heatmap": "tests/pipelines/test_attribution.py::test_commands_of_the_page",
+    r"littlebird-benchmark needle": "tests/benchmarks/test_needle.py::test_the_command",
     r"littlebird-benchmark report": "tests/cli/test_benchmark.py::test_encoder",
     r"python scripts/experiments/(data_size\.py|soak\.py lengths)": "tests/benchmarks/test_data_size.py"
     "::test_tables_of_a_tiny_data_set",
@@ -103,6 +105,7 @@ READ = {
     r"python scripts/experiments/kernel_figures\.py": "compiles for minutes",
     r"python scripts/experiments/claims\.py": "trains for days",
     r"python scripts/experiments/summaries\.py": "trains for an hour",
+    r"python scripts/experiments/language_models\.py": "trains for an hour",
 }
 # a pattern of the whole command -> why its arguments are not read either
 SAID = {
@@ -111,7 +114,7 @@ SAID = {
     r"ruff|mypy|lint-imports": "scripts/test.sh runs it",
 }
 RECIPE = re.compile(
-    r"scripts/(hotpotqa|natural_questions|triviaqa|wikihop|korquad2|classification|glue|summarization|question_answering)\.sh"
+    r"scripts/(hotpotqa|natural_questions|triviaqa|wikihop|korquad2|classification|glue|summarization|language_model|question_answering)\.sh"
 )
 
 

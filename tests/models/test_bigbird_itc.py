@@ -73,6 +73,7 @@ def test_keys_are_those_of_full_attention():
 def test_options_reach_the_encoder():
     config = build(block_size=4, random_blocks=1, random_attention="first_block", random_seed=9).encoder.config
     assert (config.block_size, config.random_blocks, config.random_attention, config.seed) == (4, 1, "first_block", 9)
+    assert build(global_blocks="first_two").encoder.config.global_blocks == "first_two"
 
 
 def test_what_comes_out():

@@ -39,17 +39,21 @@ def batch(*lengths):
     return tokens.masked_fill(torch.arange(max(lengths)) >= torch.tensor(lengths)[:, None], PAD)
 
 
-@pytest.mark.parametrize("kind", ["seeded", "first_block"])
-def test_each_layer_equals_the_equations(kind):
+@pytest.mark.parametrize(
+    ("kind", "ends"), [("seeded", "first_last"), ("first_block", "first_last"), ("seeded", "first_two")]
+)
+def test_each_layer_equals_the_equations(kind, ends):
     """With random blocks of its own."""
-    encoder, L = build(random_attention=kind), 58
+    encoder, L = build(random_attention=kind, global_blocks=ends), 58
     states, internals = [], []
     encoder(text(1, L), states=states, internals=internals)
     for n, layer in enumerate(encoder.layers):
         x, H, own = states[n], 2, layer.attention
         q, k, v = (project(x).view(1, L, H, 8).transpose(1, 2) for project in (own.q, own.k, own.v))
-        blocks = random_blocks(kind, 15, 3, H, 3)[n, None]
-        attended = dense_bigbird_attention(q, k, v, None, 4, blocks)[0].transpose(1, 2).reshape(1, L, 16)
+        blocks = random_blocks(kind, 15, 3, H, 3, 0, ends)[n, None]
+        attended = (
+            dense_bigbird_attention(q, k, v, None, 4, blocks, global_blocks=ends)[0].transpose(1, 2).reshape(1, L, 16)
+        )
         a = layer.attention_norm(layer.attention.out(attended) + x)
         torch.testing.assert_close(states[n + 1], layer.ffn_norm(layer.ffn.fc2(F.gelu(layer.ffn.fc1(a))) + a))
         torch.testing.assert_close(internals[n].q, q)
@@ -69,9 +73,9 @@ def test_short_inputs_are_full_attentions():
         assert not torch.allclose(other(text(1, 48)), full(text(1, 48)))
 
 
-@pytest.mark.parametrize("kind", ["seeded", "first_block"])
-def test_a_row_alone_equals_it_in_a_padded_batch(kind):
-    encoder, lengths = build(random_attention=kind), (70, 61, 60, 45, 17, 4, 1)
+@pytest.mark.parametrize(("kind", "ends"), [("seeded", "first_two"), ("first_block", "first_last")])
+def test_a_row_alone_equals_it_in_a_padded_batch(kind, ends):
+    encoder, lengths = build(random_attention=kind, global_blocks=ends), (70, 61, 60, 45, 17, 4, 1)
     tokens = batch(*lengths)
     together = encoder(tokens)
     for row, L in enumerate(lengths):

@@ -96,6 +96,37 @@ def test_texts_without_labels(classifiers, documents, tiny, tmp_path):
     assert list(json.loads((tmp_path / "out" / "predictions.json").read_text("utf-8"))) == ["new.jsonl:1"]
 
 
+def test_ensembles(classifiers, documents, tmp_path):
+    """Several checkpoints' probabilities are averaged, whatever their order."""
+    checkpoint, _ = classifiers["one"]
+    state = torch.load(checkpoint, weights_only=True)
+    for name in state["model"]:
+        if name.startswith("classification_heads"):
+            state["model"][name] *= -2
+    torch.save(state, tmp_path / "other.pt")
+
+    def predicted(name: str, path: str) -> dict[str, dict[str, float]]:
+        predict([f"{documents}/one", "--path", path, "--output", f"{tmp_path}/{name}", "--device", "cpu"])
+        found = json.loads((tmp_path / name / "predictions.json").read_text())
+        return {id_: one["probabilities"] for id_, one in found.items()}
+
+    first, second = predicted("first", f"{checkpoint}"), predicted("second", f"{tmp_path}/other.pt")
+    mean = {id_: {k: (p + second[id_][k]) / 2 for k, p in own.items()} for id_, own in first.items()}
+    assert max(abs(first[id_][k] - p) for id_, own in mean.items() for k, p in own.items()) > 0.01
+    for name, path in (("both", f"{checkpoint}:{tmp_path}/other.pt"), ("turned", f"{tmp_path}/other.pt:{checkpoint}")):
+        found = predicted(name, path)
+        assert all(found[id_] == pytest.approx(own, abs=1e-5) for id_, own in mean.items())
+
+
+def test_odd_ensembles(classifiers, documents, tmp_path, capsys):
+    checkpoint, _ = classifiers["one"]
+    for path, more in ((":", []), (f"{checkpoint}:{checkpoint}", ["--html"]), (f"{checkpoint}:{tmp_path}/gone.pt", [])):
+        with pytest.raises(SystemExit) as stop:
+            predict([f"{documents}/one", "--path", path, "--output", f"{tmp_path}/out", "--device", "cpu", *more])
+        assert stop.value.code == 2 and "littlebird-predict: " in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_checkpoint_with_other_labels(classifiers, documents, tiny, tmp_path, capsys):
     checkpoint, _ = classifiers["one"]
     own = ["--tokenizer", f"{tiny}/tokenizer", "--dict", f"{tiny}/tokenizer/dict.txt"]

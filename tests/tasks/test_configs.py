@@ -44,7 +44,7 @@ def hydra(fairseq, name, folder, *more, status=0):
 
 
 def test_every_file_is_tried():
-    assert {file.stem for file in CONFIGS.glob("*.yaml")} == RUNS.keys() | {"summarization"}
+    assert {file.stem for file in CONFIGS.glob("*.yaml")} == RUNS.keys() | {"summarization", "language_modeling"}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -99,7 +99,8 @@ def test_machines_hold_nothing_but_machines():
 def test_the_file_itself_comes_first(file):
     """Otherwise its own model section would hide the group's."""
     content = yaml.safe_load(file.read_text())
-    model = "led_base" if file.stem == "summarization" else "littlebird_base"
+    models = {"summarization": "led_base", "language_modeling": "longformer_lm_small"}
+    model = models.get(file.stem, "littlebird_base")
     assert content["defaults"] == ["_self_", {"model": model}, {"machine": "gpu"}]
 
 
@@ -138,6 +139,12 @@ SUMMARY_ROWS = {
     **{f"17_bigbird_pegasus_{data}": ("bigbird_pegasus_large", 128, 1e-4, 10000, "adafactor") for data in SUMMARIES},
     "longformer_7_led_base": ("led_base", 16, 3e-5, 1000, "adam"),
     "longformer_7_led_large": ("led_large", 16, 3e-5, 1000, "adam"),
+}
+# language models: the sizes, the text, and bits per character or byte
+LANGUAGE_MODEL_ROWS = {
+    "longformer_2_text8_small": ("small", "text8, bits per character: 1.10"),
+    "longformer_2_enwik8_small": ("small", "enwik8, bits per byte: 1.00"),
+    "longformer_3_enwik8_large": ("large", "enwik8, bits per byte: 0.99"),
 }
 CLASSIFICATION_ROWS = {
     "6_littlebird_512": (512, False),
@@ -186,9 +193,8 @@ def settings(content):
 
 def test_every_data_set_and_row_is_tried():
     assert {file.stem for file in (CONFIGS / "data_set").glob("*")} == DATA_SETS.keys()
-    assert {
-        file.stem for file in (CONFIGS / "table").glob("*")
-    } == ROWS.keys() | OTHER_MODELS.keys() | CLASSIFICATION_ROWS.keys() | BIGBIRD_ROWS.keys() | SUMMARY_ROWS.keys()
+    rows = {*ROWS, *OTHER_MODELS, *CLASSIFICATION_ROWS, *BIGBIRD_ROWS, *SUMMARY_ROWS, *LANGUAGE_MODEL_ROWS}
+    assert {file.stem for file in (CONFIGS / "table").glob("*")} == rows
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
@@ -256,6 +262,41 @@ def test_a_row_of_summaries(name):
     assert f"+table={name} " in comment and "littlebird-prepare summarization " in comment
 
 
+@pytest.mark.parametrize("name", LANGUAGE_MODEL_ROWS)
+def test_a_row_of_language_models_is_the_first_phase(name, script):
+    """And its comment gives the second one's values."""
+    size, figure = LANGUAGE_MODEL_ROWS[name]
+    first, second, *_ = script("scripts/phases.py").read(CONFIGS / "language_model" / f"longformer_lm_{size}.yaml")
+    content = composed("language_modeling", f"+table={name}")
+    sizes = yaml.safe_load((CONFIGS / "model" / f"longformer_lm_{size}.yaml").read_text())
+    assert {key: content.model[key] for key in sizes if key not in first.settings and key != "positions"} == {
+        key: value for key, value in sizes.items() if key not in first.settings and key != "positions"
+    }
+    assert content.model.positions == first.options[first.options.index("--positions") + 1]
+    for key, value in (
+        ("attention_window", content.model.attention_window),
+        ("attention_dilation", content.model.attention_dilation),
+        ("tokens_per_sample", content.task.tokens_per_sample),
+        ("lr", content.optimization.lr[0]),
+        ("updates", content.optimization.max_update),
+        ("warmup_updates", content.lr_scheduler.warmup_updates),
+        ("batch_size", content.dataset.batch_size),
+        ("update_freq", content.optimization.update_freq[0]),
+    ):
+        assert value == first.settings[key], key
+    comment = (CONFIGS / "table" / f"{name}.yaml").read_text()
+    assert f"#   {figure}\n" in comment and comment.count(f"+table={name} ") == 2
+    for key, option in (
+        ("attention_window", "model.attention_window={} "),
+        ("tokens_per_sample", "task.tokens_per_sample={} "),
+        ("updates", "optimization.max_update={} "),
+        ("warmup_updates", "lr_scheduler.warmup_updates={}\n"),
+    ):
+        assert option.format(second.settings[key]) in comment
+    rate = re.search(r"optimization\.lr=\[(\S+)\]", comment)
+    assert float(rate[1]) == second.settings["lr"]
+
+
 @pytest.mark.parametrize("name", BIGBIRD_ROWS)
 def test_a_row_of_bigbird_has_the_papers_settings(name):
     machine = "gpu4" if name.startswith("14") else "gpu"
@@ -273,6 +314,17 @@ def test_a_row_has_its_figures_and_its_command_beside_it(name):
     assert comment[0] == "# @package _global_" and re.match(rf"# Table {name.split('_')[0]}[,:] ", comment[1])
     assert any(re.match(r"#   .*\b\d\d\.\d", line) for line in comment)
     assert any(f"+table={name} " in line for line in comment)
+
+
+def test_a_phase_of_a_language_model_trains(fairseq, logged, tmp_path):
+    arguments = ["--config-dir", CONFIGS, "--config-name", "language_modeling", "model=longformer_lm_tiny"]
+    arguments += ["machine=cpu", "task.data=text", "task.tokens_per_sample=32", f"common.user_dir={PACKAGE}"]
+    arguments += ["optimization.max_update=2", "optimization.update_freq=[1]", "common.log_interval=1"]
+    done = fairseq("hydra-train", *arguments, f"checkpoint.save_dir={tmp_path}")
+    assert [int(record["num_updates"]) for record in logged(done, "train_inner")] == [1, 2]
+    state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
+    assert state["cfg"]["task"]["_name"] == "littlebird_language_modeling"
+    assert (state["cfg"]["model"]["attention_window"], state["cfg"]["task"]["tokens_per_sample"]) == ("32", 32)
 
 
 def test_a_data_set_and_a_row_train(fairseq, logged, tmp_path):

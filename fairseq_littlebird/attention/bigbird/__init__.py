@@ -7,11 +7,19 @@ from torch import Tensor
 from fairseq_littlebird.attention.bigbird.blockwise import blockwise_bigbird_attention
 from fairseq_littlebird.attention.bigbird.dense import dense_bigbird_attention
 from fairseq_littlebird.attention.bigbird.gathered import gathered_bigbird_attention
+from fairseq_littlebird.attention.bigbird.global_blocks import GLOBAL_BLOCKS
 from fairseq_littlebird.attention.bigbird.key_blocks import last_blocks
 from fairseq_littlebird.attention.bigbird.random_blocks import RANDOM_ATTENTION, random_blocks
 from fairseq_littlebird.attention.common.length import check_length
 
-__all__ = ["RANDOM_ATTENTION", "bigbird_attention", "dense_bigbird_attention", "last_blocks", "random_blocks"]
+__all__ = [
+    "GLOBAL_BLOCKS",
+    "RANDOM_ATTENTION",
+    "bigbird_attention",
+    "dense_bigbird_attention",
+    "last_blocks",
+    "random_blocks",
+]
 
 
 def bigbird_attention(
@@ -22,6 +30,7 @@ def bigbird_attention(
     block_size: int,
     random_blocks: Tensor,
     dropout_p: float = 0.0,
+    global_blocks: str = "first_last",
 ) -> Tensor:
     """Arguments as :func:`dense_bigbird_attention`; returns its result alone, <float>[B, H, L, D].
 
@@ -34,8 +43,10 @@ def bigbird_attention(
         seen by blocks 1 and n-2        all     7       7       7       7       7
         seen by others between them     all     8       8       8       8       8
 
+    With ``global_blocks="first_two"`` the second block has the part of the last.
+
     Any L ≥ 1; what stands at padded queries is undefined, though finite.
     """
     check_length(q.shape[2])
     attend = blockwise_bigbird_attention if q.device.type == "cpu" else gathered_bigbird_attention
-    return attend(q, k, v, padding_mask, block_size, random_blocks, dropout_p)
+    return attend(q, k, v, padding_mask, block_size, random_blocks, dropout_p, global_blocks)

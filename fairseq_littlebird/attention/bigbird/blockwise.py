@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fairseq_littlebird.attention.bigbird.global_blocks import local_blocks
 from fairseq_littlebird.attention.bigbird.key_blocks import key_blocks, last_blocks
 from fairseq_littlebird.attention.common.blocks import split_blocks
 from fairseq_littlebird.attention.common.dropout import keep_mask, random_seed
@@ -22,7 +23,7 @@ from fairseq_littlebird.attention.common.masked_softmax import MASKED
 CHUNK_SIZE = 2**19  # scores made at a time
 INPUTS = (  # of the operators
     "Tensor q, Tensor k, Tensor v, Tensor seen, Tensor last, Tensor? padding_mask, int block_size, float dropout_p, "
-    "Tensor seed"
+    "Tensor seed, str global_blocks"
 )
 
 
@@ -34,6 +35,7 @@ def blockwise_bigbird_attention(
     block_size: int,
     random_blocks: Tensor,
     dropout_p: float = 0.0,
+    global_blocks: str = "first_last",
 ) -> Tensor:
     """Arguments as :func:`dense_bigbird_attention`; returns its result alone, <float>[B, H, L, D].
 
@@ -41,11 +43,11 @@ def blockwise_bigbird_attention(
     undefined, though finite, and no gradient comes from blocks of padding alone.
     """
     last = last_blocks(padding_mask, q.shape[2], block_size, q.device)
-    seen = key_blocks(random_blocks, last)
+    seen = key_blocks(random_blocks, last, global_blocks)
     seed = random_seed() if dropout_p else torch.zeros((), dtype=torch.int64)
     k, v = k.to(q.dtype), v.to(q.dtype)  # autocast may leave them apart
     with torch.autocast(q.device.type, enabled=False):
-        result: Tensor = _attend(q, k, v, seen, last, padding_mask, block_size, dropout_p, seed)
+        result: Tensor = _attend(q, k, v, seen, last, padding_mask, block_size, dropout_p, seed, global_blocks)
     return result
 
 
@@ -54,6 +56,7 @@ class _Head:
 
     Args:
         seen: <int64>[n-2 or more, W], see :func:`key_blocks`.
+        global_blocks: see :func:`local_blocks`.
         last: the block the sequence ends in.
         padding: <bool>[L] or None.
         length: L.
@@ -62,11 +65,18 @@ class _Head:
     """
 
     def __init__(
-        self, seen: Tensor, last: int, padding: Tensor | None, length: int, block_size: int, dtype: torch.dtype
+        self,
+        seen: Tensor,
+        global_blocks: str,
+        last: int,
+        padding: Tensor | None,
+        length: int,
+        block_size: int,
+        dtype: torch.dtype,
     ) -> None:
         self.n, self.b, self.dtype = last + 1, block_size, dtype
         self.tokens = min(length, self.n * block_size)
-        self.seen = seen[: max(0, last - 1)]
+        self.seen, self.local = seen[: max(0, last - 1)], local_blocks(global_blocks, self.n)
         masked = torch.ones(self.n * block_size, dtype=torch.bool)
         masked[: self.tokens] = False if padding is None else padding[: self.tokens]
         self.bias = torch.zeros(masked.shape, dtype=dtype).masked_fill_(masked, MASKED).view(self.n, block_size)
@@ -78,13 +88,14 @@ class _Head:
 
     def pieces(self) -> Iterator[tuple[slice, Tensor | None, Tensor]]:
         """Query blocks, their key blocks <int64>[m, W] (None: all), and their keys' bias <float>[m, 1, K]."""
-        for end in sorted({0, self.n - 1}):
-            yield slice(end, end + 1), None, self.bias.view(1, 1, -1)
+        for block in sorted({*range(self.n)} - {*range(self.local.start, self.local.stop)}):
+            yield slice(block, block + 1), None, self.bias.view(1, 1, -1)
         m = max(1, CHUNK_SIZE // (self.b * self.b * self.seen.shape[1]))
         for start in range(0, len(self.seen), m):
             seen = self.seen[start : start + m]
             bias = self.bias[seen.clamp(min=0)].masked_fill_((seen < 0)[:, :, None], MASKED)
-            yield slice(start + 1, start + 1 + len(seen)), seen.clamp(min=0), bias.view(len(seen), 1, -1)
+            first = self.local.start + start
+            yield slice(first, first + len(seen)), seen.clamp(min=0), bias.view(len(seen), 1, -1)
 
 
 class _Inputs(NamedTuple):
@@ -99,6 +110,7 @@ class _Inputs(NamedTuple):
     block_size: int
     dropout_p: float
     seed: Tensor
+    global_blocks: str
 
     def generator(self) -> torch.Generator:
         """Of the dropout masks, which are the same in the backward pass."""
@@ -114,7 +126,7 @@ class _Inputs(NamedTuple):
             for head in range(H):
                 of_head = self.seen[sequence % len(self.seen), head]
                 last = ends[sequence % len(ends)]
-                yield (sequence, head), _Head(of_head, last, padding, L, self.block_size, dtype)
+                yield (sequence, head), _Head(of_head, self.global_blocks, last, padding, L, self.block_size, dtype)
 
 
 def _keys(x: Tensor, seen: Tensor | None) -> Tensor:
@@ -197,15 +209,15 @@ def _(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any) -> tuple[Tensor, .
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    *tensors, ctx.block_size, ctx.dropout_p, seed = inputs
+    *tensors, ctx.block_size, ctx.dropout_p, seed, ctx.global_blocks = inputs
     ctx.save_for_backward(*tensors, seed)
 
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     *tensors, seed = ctx.saved_tensors
     with torch.autocast(grad.device.type, enabled=False):
-        gradients = _attend_backward(grad, *tensors, ctx.block_size, ctx.dropout_p, seed)
-    return *gradients, None, None, None, None, None, None
+        gradients = _attend_backward(grad, *tensors, ctx.block_size, ctx.dropout_p, seed, ctx.global_blocks)
+    return *gradients, *[None] * 7
 
 
 _attend.register_autograd(_gradients, setup_context=_save)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fairseq_littlebird.attention.bigbird.global_blocks import second_global_block
 from fairseq_littlebird.attention.bigbird.key_blocks import last_blocks
 from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import masked_attention
@@ -21,6 +22,7 @@ def dense_bigbird_attention(
     block_size: int,
     random_blocks: Tensor,
     dropout_p: float = 0.0,
+    global_blocks: str = "first_last",
 ) -> tuple[Tensor, Tensor]:
     """σ(Q Kᵀ / √d + log c) V, c how often a key is seen.
 
@@ -30,6 +32,7 @@ def dense_bigbird_attention(
         block_size: b.
         random_blocks: <int64>[B or 1, H, n, R], -1 for none; 1 where all sequences have as many blocks.
         dropout_p: dropout of the attention probabilities.
+        global_blocks: one of ``GLOBAL_BLOCKS``.
     Returns:
         result <float>[B, H, L, D] and probabilities before dropout <float32 or wider>[B, H, L, L]; a query that sees
         nothing is 0 in both, and what stands at padded queries is undefined.
@@ -37,7 +40,7 @@ def dense_bigbird_attention(
     check_length(q.shape[2])
     L = q.shape[2]
     last = last_blocks(padding_mask, L, block_size, q.device)
-    count = bigbird_pattern(L, block_size, random_blocks, last)
+    count = bigbird_pattern(L, block_size, random_blocks, second_global_block(global_blocks, last))
     visible = count > 0
     if padding_mask is not None:
         visible = visible & ~padding_mask[:, None, None, :]

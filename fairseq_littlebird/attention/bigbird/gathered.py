@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fairseq_littlebird.attention.bigbird.global_blocks import local_blocks, second_global_block
 from fairseq_littlebird.attention.bigbird.key_blocks import key_blocks, last_blocks
 from fairseq_littlebird.attention.common.blocks import split_blocks
 from fairseq_littlebird.attention.common.masked_softmax import fused_masked_attention
@@ -24,6 +25,7 @@ def gathered_bigbird_attention(
     block_size: int,
     random_blocks: Tensor,
     dropout_p: float = 0.0,
+    global_blocks: str = "first_last",
 ) -> Tensor:
     """Arguments as :func:`dense_bigbird_attention`; returns its result alone, <float>[B, H, L, D]."""
     (B, H, L, D), b = q.shape, block_size
@@ -33,18 +35,20 @@ def gathered_bigbird_attention(
     real = torch.ones(1, L, dtype=torch.bool, device=q.device) if padding_mask is None else ~padding_mask
     real = split_blocks(real, b, dim=1)  # [B or 1, n, b]
 
-    seen = key_blocks(random_blocks, last)
+    seen, local = key_blocks(random_blocks, last, global_blocks), local_blocks(global_blocks, n)
     keep = (seen >= 0)[..., None] & _rows(real, seen)  # [B or 1, H, n-2, W, b]
     keys, values = (_blocks(x, seen).flatten(3, 4) for x in (k, v))  # [B, H, n-2, W·b, D]
-    middle = _attention(q[:, :, 1:-1], keys, values, keep.flatten(3)[:, :, :, None], dropout_p)
+    middle = _attention(q[:, :, local], keys, values, keep.flatten(3)[:, :, :, None], dropout_p)
 
-    ends = torch.stack([torch.zeros_like(last), last], dim=1)[:, None].expand(-1, H, -1)  # [B or 1, H, 2]
+    second = second_global_block(global_blocks, last)
+    ends = torch.stack([torch.zeros_like(last), second], dim=1)[:, None].expand(-1, H, -1)  # [B or 1, H, 2]
     both, keys, values = (x.flatten(2, 3)[:, :, None] for x in (_blocks(q, ends), k, v))  # [B, H, 1, 2b or n·b, D]
     first, end = _attention(both, keys, values, real.flatten(1)[:, None, None, None], dropout_p).chunk(2, dim=3)
 
-    result = torch.cat([first, F.pad(middle, (0, 0, 0, 0, 0, n - 1 - middle.shape[2]))], dim=2)
+    result = F.pad(middle, (0, 0, 0, 0, local.start, max(0, n - local.start - middle.shape[2])))[:, :, 1:n]
+    result = torch.cat([first, result], dim=2)
     # a sequence of one block has it overwritten with itself
-    where = (torch.arange(B * H, device=q.device) * n).view(B, H) + last[:, None]
+    where = (torch.arange(B * H, device=q.device) * n).view(B, H) + second[:, None]
     result = result.reshape(B * H * n, b * D).index_copy(0, where.flatten(), end.reshape(B * H, b * D))
     return result.view(B, H, n * b, D)[:, :, :L]
 

@@ -10,11 +10,15 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from fairseq_littlebird.attention.bigbird.global_blocks import local_blocks
+
 RANDOM_ATTENTION = ("seeded", "first_block")
 
 
 @lru_cache(maxsize=512)
-def random_blocks(kind: str, blocks: int, count: int, heads: int, layers: int, seed: int = 0) -> Tensor:
+def random_blocks(
+    kind: str, blocks: int, count: int, heads: int, layers: int, seed: int = 0, global_blocks: str = "first_last"
+) -> Tensor:
     """The tables of all layers for sequences of so many blocks.
 
     ``seeded``: drawn uniformly from the blocks outside the window of a query block, none twice; all if they are few.
@@ -29,21 +33,24 @@ def random_blocks(kind: str, blocks: int, count: int, heads: int, layers: int, s
         count: R.
         heads, layers: how many.
         seed: below 2³².
+        global_blocks: which blocks are global, see ``GLOBAL_BLOCKS``.
     Returns:
-        <int64>[layers, H, n, R], or wider (``first_block``); -1 for none. The global blocks 0 and n-1 have none.
+        <int64>[layers, H, n, R], or wider (``first_block``); -1 for none. The global blocks have none.
     """
     if kind == "first_block":
-        table = first_blocks(blocks, count).expand(layers, heads, -1, -1)
+        table = first_blocks(blocks, count, global_blocks).expand(layers, heads, -1, -1)
     else:
-        table = seeded_blocks(blocks, count, heads, layers, seed)
-    query = torch.arange(blocks)[:, None]
-    return table.masked_fill((query == 0) | (query == blocks - 1), -1)
+        table = seeded_blocks(blocks, count, heads, layers, seed, global_blocks)
+    local = torch.zeros(blocks, 1, dtype=torch.bool)
+    local[local_blocks(global_blocks, blocks)] = True
+    return table.masked_fill(~local, -1)
 
 
-def seeded_blocks(blocks: int, count: int, heads: int, layers: int, seed: int) -> Tensor:
+def seeded_blocks(blocks: int, count: int, heads: int, layers: int, seed: int, global_blocks: str) -> Tensor:
     """<int64>[layers, H, n, R], ascending, -1 for none; the global blocks are not yet taken out."""
     layer, head, query = torch.arange(layers)[:, None, None], torch.arange(heads)[:, None], torch.arange(blocks)
-    first, last = (query - 1).clamp(min=1), (query + 1).clamp(max=blocks - 2)  # of the window without the global blocks
+    local = local_blocks(global_blocks, blocks)
+    first, last = (query - 1).clamp(min=local.start), (query + 1).clamp(max=local.stop - 1)  # of the window, not global
     window = (last - first + 1).clamp(min=0)
     unseen = (blocks - 2 - window).expand(layers, heads, -1)
     chosen = unseen.new_empty(layers, heads, blocks, 0)  # places among the unseen, ascending
@@ -53,17 +60,18 @@ def seeded_blocks(blocks: int, count: int, heads: int, layers: int, seed: int) -
             place = place + (place >= earlier)
         place = place.masked_fill(unseen <= n, blocks)
         chosen = torch.cat([chosen, place[..., None]], dim=-1).sort(dim=-1).values
-    block = chosen + 1
+    block = chosen + local.start
     block = block + (block >= first[:, None]) * window[:, None]
     return block.masked_fill(chosen == blocks, -1)
 
 
-def first_blocks(blocks: int, count: int) -> Tensor:
+def first_blocks(blocks: int, count: int, global_blocks: str) -> Tensor:
     """<int64>[n, R or more], -1 for none; the global blocks are not yet taken out."""
     if blocks > 5 + 2 * count:
         return torch.zeros(blocks, count, dtype=torch.int64)
     query, other = torch.arange(blocks)[:, None], torch.arange(blocks)
-    seen = (other == 0) | (other == blocks - 1) | ((query - other).abs() <= 1)
+    local = local_blocks(global_blocks, blocks)
+    seen = (other < local.start) | (other >= local.stop) | ((query - other).abs() <= 1)
     return other.expand(blocks, -1).masked_fill(seen, -1)
 
 

@@ -56,26 +56,26 @@ def causal_block_window_pattern(length: int, block_size: int, device: torch.devi
     return block_window_pattern(length, block_size, device) & (index <= index[:, None])
 
 
-def bigbird_pattern(length: int, block_size: int, random_blocks: Tensor, last: Tensor) -> Tensor:
+def bigbird_pattern(length: int, block_size: int, random_blocks: Tensor, second: Tensor) -> Tensor:
     """How often each token sees each other in BigBird-ITC (Zaheer et al., 2020, appendix D).
 
-    Queries of the first and of the last block see everything once. Others see these two blocks, their own, its left and
-    its right one, all of them once, and then the random blocks as often as they stand in the table.
+    Queries of the global blocks, the first and one more, see everything once. Others see these two blocks, their own,
+    its left and its right one, all of them once, and then the random blocks as often as they stand in the table.
 
     Args:
         length: L.
         block_size: b.
         random_blocks: <int64>[B or 1, H, n, R], -1 for none.
-        last: <int64>[B or 1], the block each sequence ends in.
+        second: <int64>[B or 1], the global block beside block 0.
     Returns:
-        <int64>[B or 1, H, L, L]; queries by keys. Blocks past ``last`` are of padding.
+        <int64>[B or 1, H, L, L]; queries by keys.
     """
     n = random_blocks.shape[2]
-    query, block = torch.arange(n, device=last.device)[:, None], torch.arange(n, device=last.device)
-    last = last[:, None, None, None]
-    everything = (query == 0) | (query == last)
-    once = everything | (block == 0) | (block == last) | ((query - block).abs() <= 1)  # [B or 1, 1, n, n]
+    query, block = torch.arange(n, device=second.device)[:, None], torch.arange(n, device=second.device)
+    second = second[:, None, None, None]
+    everything = (query == 0) | (query == second)
+    once = everything | (block == 0) | (block == second) | ((query - block).abs() <= 1)  # [B or 1, 1, n, n]
     again = (random_blocks[..., None] == block).sum(dim=-2)  # [B or 1, H, n, n]
     count = once + again.masked_fill(everything, 0)
-    token = torch.arange(length, device=last.device) // block_size
+    token = torch.arange(length, device=second.device) // block_size
     return count[:, :, token[:, None], token]

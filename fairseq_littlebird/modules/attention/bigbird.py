@@ -33,8 +33,10 @@ class BigBirdAttention(SelfAttention[BigBirdContext]):
 
     def __init__(self, config: BigBirdConfig, layer: int, bias: bool = True) -> None:
         super().__init__(config, bias)
-        self.block_size, self.layer = config.block_size, layer
+        self.block_size, self.global_blocks, self.layer = config.block_size, config.global_blocks, layer
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, context: BigBirdContext) -> Tensor:
         blocks = context.random_blocks[self.layer]
-        return bigbird_attention(q, k, v, context.padding_mask, self.block_size, blocks, self.dropout_p())
+        return bigbird_attention(
+            q, k, v, context.padding_mask, self.block_size, blocks, self.dropout_p(), self.global_blocks
+        )

@@ -1,0 +1,260 @@
+"""Language models to compare, with random weights: this package's, fairseq's, and one with full attention.
+
+Legend: B sequences, L tokens, T tokens to write, H heads, D head width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from fairseq.data import Dictionary
+from fairseq.models import MODEL_REGISTRY
+from fairseq.models.transformer_lm import TransformerLanguageModelConfig
+from torch import Tensor
+
+from fairseq_littlebird.attention.common.blocks import extend
+from fairseq_littlebird.modules.attention.causal_window import CausalWindowAttention, CausalWindowContext
+from fairseq_littlebird.modules.causal_decoder import DecodingState
+from fairseq_littlebird.modules.encoder_layer import EncoderLayer
+
+MODES = ("forward", "forward+backward", "generation")
+FIRST_TOKEN = 4  # after the special ones
+CHUNK_SIZE = 512  # tokens of a beginning that are read at a time
+
+
+@dataclass(frozen=True)
+class LanguageModelling:
+    """What every model is given to do.
+
+    Args:
+        mode: one of ``MODES``; generation: T tokens after L.
+        length, batch: L and B.
+        layers, width, heads, ffn_width, vocabulary: sizes of every model.
+        windows, dilations: options of the models that have windows.
+        tokens: T.
+        threads: of the CPU.
+        device: a torch device.
+    """
+
+    mode: str
+    length: int
+    batch: int = 1
+    layers: int = 2
+    width: int = 512
+    heads: int = 8
+    ffn_width: int = 2048
+    vocabulary: int = 256
+    windows: str = "32-512"
+    dilations: str = "1"
+    tokens: int = 16
+    threads: int = 1
+    device: str = "cpu"
+
+    def sizes(self) -> dict[str, Any]:
+        """Under the names of fairseq's language models; without dropout."""
+        return {
+            "decoder_layers": self.layers,
+            "decoder_embed_dim": self.width,
+            "decoder_ffn_embed_dim": self.ffn_width,
+            "decoder_attention_heads": self.heads,
+            "dropout": 0.0,
+            "attention_dropout": 0.0,
+        }
+
+    def text(self) -> Tensor:
+        """<int64>[B, L], the same in every call."""
+        generator = torch.Generator().manual_seed(0)
+        shape = (self.batch, self.length)
+        return torch.randint(FIRST_TOKEN, self.vocabulary, shape, generator=generator).to(self.device)
+
+    def task(self) -> SimpleNamespace:
+        """What fairseq builds a model for: a dictionary."""
+        dictionary = Dictionary()
+        for n in range(self.vocabulary - len(dictionary)):
+            dictionary.add_symbol(f"w{n}")
+        return SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary)
+
+
+class GrowingKeys:
+    """Keys and values of all tokens so far, in place of a ring of those in reach.
+
+    Args:
+        heads, head_width: H and D.
+    """
+
+    def __init__(self, heads: int, head_width: int) -> None:
+        self.count, self.heads, self.head_width = 0, heads, head_width
+        self.k = self.v = torch.empty(0)
+
+    def fill(self, count: int, of: LanguageModelling) -> None:
+        """As if so many tokens had been read."""
+        shape = (of.batch, self.heads, count, self.head_width)
+        self.k, self.v = (torch.randn(shape, device=of.device) for _ in range(2))
+        self.count = count
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Attention of one new token <float>[B, H, 1, D] to itself and all before it."""
+        if self.count == self.k.shape[2]:
+            self.k, self.v = (extend(x, 0, max(16, self.count // 8), dim=2) for x in (self.k, self.v))
+        self.k[:, :, self.count], self.v[:, :, self.count] = k[:, :, 0], v[:, :, 0]
+        self.count += 1
+        return F.scaled_dot_product_attention(q, self.k[:, :, : self.count], self.v[:, :, : self.count])
+
+    def reorder(self, order: Tensor) -> None:
+        """Goes on with the sequences <int64>[N']."""
+        self.k, self.v = self.k.index_select(0, order), self.v.index_select(0, order)
+
+
+class FullCausalAttention(CausalWindowAttention):
+    """Every token sees itself and all before it, through torch's fused attention; without positions."""
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, context: CausalWindowContext) -> Tensor:
+        if context.buffers is not None:
+            return context.buffers[self.layer].attend(q, k, v)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+    def buffer(self) -> Any:
+        return GrowingKeys(self.heads, self.q.out_features // self.heads)
+
+
+class Model(Protocol):
+    """A fairseq language model."""
+
+    decoder: Any
+
+    def __call__(self, tokens: Tensor) -> tuple[Tensor, Any]: ...
+
+
+def longformer_lm(of: LanguageModelling) -> Any:
+    """``--arch longformer_lm`` of these sizes, with ALiBi."""
+    kind = MODEL_REGISTRY["longformer_lm"]
+    options = {"attention_window": of.windows, "attention_dilation": of.dilations}
+    return kind.build_model(vars(kind.config_class(**of.sizes(), **options)), of.task())
+
+
+def littlebird_lm(of: LanguageModelling) -> Any:
+    """``--arch littlebird_lm`` of these sizes, with its own block size."""
+    kind = MODEL_REGISTRY["littlebird_lm"]
+    return kind.build_model(vars(kind.config_class(**of.sizes())), of.task())
+
+
+def littlebird_lm_pack(of: LanguageModelling) -> Any:
+    """``littlebird_lm`` with a causal pack of 64 vectors."""
+    kind = MODEL_REGISTRY["littlebird_lm"]
+    return kind.build_model(vars(kind.config_class(**of.sizes(), causal_pack=True, pack_size=64)), of.task())
+
+
+def full_causal(of: LanguageModelling) -> Any:
+    """``longformer_lm`` with full attention in every layer."""
+    model = longformer_lm(of)
+    transformer = model.decoder.transformer
+    layers = [module for module in transformer.modules() if isinstance(module, EncoderLayer)]
+    for number, layer in enumerate(layers):
+        layer.attention = FullCausalAttention(transformer.config, number)
+    return model
+
+
+def transformer_lm(of: LanguageModelling) -> Any:
+    """fairseq's ``--arch transformer_lm`` of these sizes: norms before the sub-layers, GELU, shared embeddings."""
+    config = TransformerLanguageModelConfig(
+        **of.sizes(),
+        decoder_input_dim=of.width,
+        decoder_output_dim=of.width,
+        activation_fn="gelu",
+        decoder_normalize_before=True,
+        share_decoder_input_output_embed=True,
+        add_bos_token=False,
+        tokens_per_sample=of.length,
+        max_target_positions=of.length,
+        tpu=False,
+    )
+    return MODEL_REGISTRY["transformer_lm"].build_model(config, of.task())
+
+
+OURS = "longformer_lm"
+MODELS: dict[str, Callable[[LanguageModelling], Any]] = {
+    OURS: longformer_lm,
+    "transformer_lm": transformer_lm,
+    "full-sdpa": full_causal,
+    "littlebird_lm": littlebird_lm,
+    "littlebird_lm-pack": littlebird_lm_pack,
+}
+COMPARED = (OURS, "transformer_lm", "full-sdpa")
+
+
+def build(name: str, of: LanguageModelling) -> Any:
+    """A model of ``MODELS`` with random weights, and gradients where it is trained."""
+    torch.manual_seed(0)
+    model = MODELS[name](of).to(of.device).train(of.mode == "forward+backward")
+    if model.training:
+        for parameter in model.parameters():
+            parameter.grad = torch.empty_like(parameter).zero_()  # empty, then zero: its pages are touched
+    return model
+
+
+def ready(model: Any, of: LanguageModelling) -> Callable[[], object]:
+    """One pass of a model, or T tokens that it writes, ready to run; gradients add up."""
+    if of.mode == "generation":
+        return Generating(model, of).write
+    return partial(_forward if of.mode == "forward" else _backward, model, of.text())
+
+
+@torch.no_grad()
+def _forward(model: Model, tokens: Tensor) -> Tensor:
+    """Logits <float>[B, L, V]."""
+    return model(tokens)[0]
+
+
+def _backward(model: Model, tokens: Tensor) -> None:
+    """Cross-entropy of the next token, and its gradients."""
+    logits = model(tokens)[0]
+    F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).backward()
+
+
+class Generating:
+    """Writes token after token, greedily, through fairseq's incremental decoding.
+
+    The text before it has been read in chunks, so that memory is that of generation. fairseq's own model and full
+    attention get random keys in its place: the first reads one token at a time, and their time does not depend on them.
+
+    Args:
+        model: a fairseq language model.
+        of: with the length of the text before.
+    """
+
+    @torch.no_grad()
+    def __init__(self, model: Any, of: LanguageModelling) -> None:
+        self.decoder, self.of = model.decoder, of
+        self.tokens, self.state = of.text(), dict[str, Any]()
+        if hasattr(self.decoder, "transformer"):
+            state: DecodingState[Any] = self.decoder.decoding_state(self.state)
+            self._read(state)
+        else:
+            shape = (of.batch, of.heads, of.length - 1, of.width // of.heads)
+            for layer in self.decoder.layers:
+                keys = {f"prev_{kind}": torch.randn(shape, device=of.device) for kind in ("key", "value")}
+                layer.self_attn._set_input_buffer(self.state, keys | {"prev_key_padding_mask": None})
+
+    def _read(self, state: DecodingState[Any]) -> None:
+        """All tokens but the last."""
+        read: Any = state.buffers
+        for buffer in read:
+            if isinstance(buffer, GrowingKeys):
+                buffer.fill(self.of.length - 1, self.of)
+        for chunk in self.tokens[:, state.count : -1].split(CHUNK_SIZE, dim=1):
+            if chunk.shape[1]:
+                self.decoder.transformer.extend(chunk, state)
+
+    @torch.no_grad()
+    def write(self) -> Tensor:
+        """<int64>[B, L + T]; the next call goes on."""
+        for _ in range(self.of.tokens):
+            logits = self.decoder(self.tokens, incremental_state=self.state)[0]
+            self.tokens = torch.cat([self.tokens, logits[:, -1:].argmax(-1)], dim=1)
+        return self.tokens

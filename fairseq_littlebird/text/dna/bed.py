@@ -1,0 +1,110 @@
+"""BED files: regions of chromosomes, counted from 0, their ends not included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from fairseq_littlebird.errors import UserError, shown
+from fairseq_littlebird.formats.opening import open_text
+
+_OTHER_LINES = ("#", "track", "browser")
+_STRANDS = {"+": 1, "-": -1, ".": 0}
+
+
+class Region(NamedTuple):
+    """A line of a BED file.
+
+    Args:
+        chromosome: its name there.
+        start, end: from 0, ``end`` not included.
+        where: file and line, for messages.
+        name: of the region, "" where it has none.
+        strand: 1, -1, or 0 where it is not known.
+    """
+
+    chromosome: str
+    start: int
+    end: int
+    where: str
+    name: str = ""
+    strand: int = 0
+
+
+def read_bed(path: str | Path, stranded: bool = False) -> Iterator[Region]:
+    """The regions of a file, in its order; plain or compressed, ``-`` is standard input.
+
+    Args:
+        path: the file.
+        stranded: whether each region needs a strand.
+    Raises:
+        UserError: no BED, an empty region, or a strand that is missing, with the line; or no region at all.
+    """
+    count = 0
+    with open_text(path) as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip() and not line.startswith(_OTHER_LINES):
+                count += 1
+                yield _region(line.rstrip("\r\n"), f"{path}, line {number:,}", stranded)
+    if not count:
+        raise UserError("no region in it", str(path), "give BED: chromosome, start and end, with tabs between")
+
+
+def _region(line: str, where: str, stranded: bool) -> Region:
+    columns = line.split("\t") if "\t" in line else line.split()
+    if len(columns) < 3:
+        raise UserError(f"{len(columns)} columns, got {shown(line)}", where, "give BED: chromosome, start, end")
+    chromosome, first, last, name, _, sign = [*(column.strip() for column in columns[:6]), *[""] * 6][:6]
+    if not (first.isascii() and first.isdecimal() and last.isascii() and last.isdecimal()):
+        raise UserError(f"expected two whole numbers from 0, got {shown(first)} and {shown(last)}", where)
+    if not int(first) < int(last):
+        raise UserError(f"a region from {first} to {last} is empty", where, "BED counts from 0, without the end")
+    if sign not in (*_STRANDS, ""):
+        raise UserError(f"expected the strand + or -, got {shown(sign)}", where, "column 6 has the strand")
+    if stranded and not _STRANDS.get(sign, 0):
+        raise UserError("no strand", where, "give + or - in column 6")
+    return Region(chromosome, int(first), int(last), where, "" if name == "." else name, _STRANDS.get(sign, 0))
+
+
+class ChromosomeNames:
+    """Which chromosome of a genome a file of regions means: ``chr1`` and ``1`` are the same.
+
+    Args:
+        known: the names in the genome.
+        genome: its file, for messages.
+    """
+
+    def __init__(self, known: Mapping[str, object] | set[str], genome: str | Path) -> None:
+        self._genome = genome
+        self._bare = {bare_name(name): name for name in known}
+        self._known = set(known)
+        self.renamed: dict[str, str] = {}
+        """Names that were given -> other names under which the genome has them."""
+
+    def __call__(self, region: Region) -> str:
+        """The genome's name of a region's chromosome. Raises UserError where it has none."""
+        if region.chromosome in self._known:
+            return region.chromosome
+        found = self._bare.get(bare_name(region.chromosome))
+        if found is None:
+            there = ", ".join(sorted(self._known)[:5])
+            what = f"no chromosome {region.chromosome!r} in {self._genome}, which has {there}"
+            raise UserError(what + (" and others" if len(self._known) > 5 else ""), region.where, "use its names")
+        self.renamed[region.chromosome] = found
+        return found
+
+    @property
+    def note(self) -> str:
+        """What to say of names that differ; nothing where none do."""
+        if not self.renamed:
+            return ""
+        first, own = next(iter(self.renamed.items()))
+        more = f", and {len(self.renamed) - 1} more" if len(self.renamed) > 1 else ""
+        return f"chromosome {first} of the regions is {own} in {self._genome}{more}"
+
+
+def bare_name(name: str) -> str:
+    """The name of a chromosome as all genomes have it: without ``chr``, and M for MT."""
+    bare = name[3:] if name[:3].lower() == "chr" else name
+    return "M" if bare == "MT" else bare
