@@ -18,6 +18,7 @@ from fairseq_littlebird.checkpoints.dictionary import (
     bundled_file,
     check_symbols,
     dictionary_folders,
+    dictionary_lines,
     dictionary_symbols,
     members,
 )
@@ -29,7 +30,7 @@ from fairseq_littlebird.data.summarization_metadata import DATASET as SUMMARIZAT
 from fairseq_littlebird.datasets import PLAIN
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.problem_type import PROBLEM_TYPES, REGRESSION
-from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, load_tokenizer
+from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, WordTokenizer, load_tokenizer
 
 NAMES = ("prepared.json", *FILES)
 
@@ -210,7 +211,9 @@ def write_own_files(
             (folder / path.name).symlink_to(path.resolve())
 
 
-def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, remedy: str) -> Tokenizer:
+def model_tokenizer(
+    folder: Path, tokenizer: str | Path | None, where: str, remedy: str, words: bool = False
+) -> Tokenizer:
     """The tokenizer of a :func:`model_folder`.
 
     Args:
@@ -218,6 +221,7 @@ def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, reme
         tokenizer: file or folder to take instead.
         where: the model, for messages.
         remedy: how to give another, for messages.
+        words: where there is none, tokens are what stands between white space, as for ``fairseq-preprocess``.
     Raises:
         UserError: none there, a damaged one, or one of another vocabulary than the dictionary's.
     """
@@ -225,6 +229,8 @@ def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, reme
     try:
         found = load_tokenizer(tokenizer or folder, dictionary)
     except UserError as error:
+        if words and not has_tokenizer(Path(tokenizer or folder)):
+            return WordTokenizer([line[0] for line in dictionary_lines(dictionary.read_bytes(), str(dictionary))])
         if tokenizer:
             raise
         raise UserError("no tokenizer with this model", where, remedy) from error
@@ -235,6 +241,11 @@ def model_tokenizer(folder: Path, tokenizer: str | Path | None, where: str, reme
             "a tokenizer with another vocabulary than the model's", str(tokenizer or where), "give the model's own"
         )
     return found
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a file of a tokenizer is there, of whatever content; or it is no folder."""
+    return not folder.is_dir() or any(path.name in FILES[1:] or path.suffix == ".model" for path in folder.iterdir())
 
 
 def default_settings(dataset: str = PLAIN, max_answer_length: int | None = None) -> str:

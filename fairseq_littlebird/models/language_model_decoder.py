@@ -83,6 +83,10 @@ class LanguageModelDecoder(FairseqIncrementalDecoder):
         state: DecodingState[Any] = kept[STATE]
         return state
 
+    def begin(self, incremental_state: dict[str, Any], state: DecodingState[Any]) -> None:
+        """Goes on from tokens that were read outside of fairseq's search."""
+        self.set_incremental_state(incremental_state, STATE, {STATE: state})
+
     def reorder_incremental_state(self, incremental_state: dict[str, Any], new_order: Tensor) -> None:
         """fairseq's hook: goes on with the sequences <int64>[N']."""
         self.decoding_state(incremental_state).reorder(new_order)

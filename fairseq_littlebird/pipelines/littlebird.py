@@ -8,6 +8,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, overload
 
+from fairseq.models import FairseqLanguageModel
+
 from fairseq_littlebird.data.encoded_document import DocumentEncoder
 from fairseq_littlebird.data.in_memory_questions import InMemoryQuestions
 from fairseq_littlebird.data.model_folder import (
@@ -30,6 +32,7 @@ from fairseq_littlebird.pipelines.loading import load_model
 from fairseq_littlebird.pipelines.question_answering import predictions
 from fairseq_littlebird.pipelines.summarization import positions_of
 from fairseq_littlebird.pipelines.summarizer import Summarizer, texts_of
+from fairseq_littlebird.pipelines.text_generation import Generator
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 from fairseq_littlebird.tasks.summarization import SummarizationTask
 from fairseq_littlebird.text.answer_spec import EVIDENCE
@@ -47,7 +50,7 @@ def check_positive(value: Any, name: str) -> None:
         raise UserError(f"expected a whole number from 1, got {shown(value)}", name, "leave it out, or give one")
 
 
-class LittleBird(Summarizer, Classifier):
+class LittleBird(Summarizer, Classifier, Generator):
     """A model, its dictionary and its tokenizer.
 
     Args:
@@ -114,7 +117,8 @@ class LittleBird(Summarizer, Classifier):
                 settings.unlink(missing_ok=True)  # it may be a link to the user's own, of any version
                 settings.write_text(default_settings(trained.dataset, trained.max_answer_length), "utf-8")
             model, task = load_model(checkpoint, folder, device, precision, own_files=True)
-            own = model_tokenizer(folder, tokenizer, str(path), "give tokenizer=FILE or FOLDER")
+            words = isinstance(model, FairseqLanguageModel)
+            own = model_tokenizer(folder, tokenizer, str(path), "give tokenizer=FILE or FOLDER", words=words)
             if isinstance(task, SummarizationTask):
                 task.tokenizer = own  # the folder is gone when this returns
         return cls(model, task, own, max_tokens, stride)

@@ -107,6 +107,31 @@ def qa_model(train: Callable[..., Any], once: Callable[..., Path]) -> Path:
     return once("qa_model", lambda folder: train("question_answering", folder, 12)) / "checkpoint_last.pt"
 
 
+LANGUAGE_MODEL = """text --task language_modeling --tokens-per-sample 64 --criterion cross_entropy
+    --arch longformer_lm_tiny --decoder-layers 2 --decoder-embed-dim 32 --decoder-ffn-embed-dim 48
+    --decoder-attention-heads 2""".split()
+
+
+@pytest.fixture(scope="session")
+def train_language_model(fairseq: Callable[..., Any]) -> Callable[..., Any]:
+    """``train_language_model(save_dir, updates, *more)``: fairseq-train with fairseq's task and a small model."""
+
+    def train(folder: Path, updates: int, *more: Any, **how: Any) -> Any:
+        own = [*LANGUAGE_MODEL, *TRAINING, "--lr", "5e-3", "--save-dir", folder, "--max-update", updates, *more]
+        return fairseq("train", *own, **how)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def language_model(train_language_model: Callable[..., Any], once: Callable[..., Path]) -> Path:
+    """A folder with the checkpoint of a language model after a few updates, and what its training ``printed``."""
+    return once(
+        "language_model",
+        lambda folder: (folder / "printed").write_text(train_language_model(folder, 12).stdout, "utf-8"),
+    )
+
+
 TEACHER = """--arch roberta_full_tiny --encoder-layers 4 --encoder-embed-dim 32 --encoder-ffn-embed-dim 48
     --encoder-attention-heads 2 --max-positions 136 --disable-validation""".split()
 

@@ -27,6 +27,7 @@ from fairseq_littlebird.text.tokenizers.characters import BYTES, CHARACTERS, Byt
 from fairseq_littlebird.text.tokenizers.library_tokenizer import LibraryTokenizer
 from fairseq_littlebird.text.tokenizers.loading import load_tokenizer
 from fairseq_littlebird.text.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
+from fairseq_littlebird.text.tokenizers.words import WordTokenizer
 
 __all__ = [
     "BYTES",
@@ -41,6 +42,7 @@ __all__ = [
     "LibraryTokenizer",
     "SentencePieceTokenizer",
     "Tokenizer",
+    "WordTokenizer",
     "dictionary_text",
     "is_dictionary_symbol",
     "load_tokenizer",
