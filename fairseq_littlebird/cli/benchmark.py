@@ -31,7 +31,7 @@ from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.processes import OutOfMemory, fresh_process
 from fairseq_littlebird.benchmarks.steps import Step
 from fairseq_littlebird.benchmarks.workload import SIZES, Workload
-from fairseq_littlebird.cli import benchmark_language_model
+from fairseq_littlebird.cli import benchmark_language_model, benchmark_needle
 from fairseq_littlebird.cli.benchmark_parser import DIMENSIONS
 from fairseq_littlebird.cli.benchmark_parser import parser as _parser
 from fairseq_littlebird.errors import UserError, exit_on_user_error
@@ -246,6 +246,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "generation": _generation,
     "language-model": benchmark_language_model.run,
     "heatmap": _heatmap,
+    "needle": benchmark_needle.run,
     "report": _report,
 }
 

@@ -16,7 +16,7 @@ from fairseq_littlebird.benchmarks.generation_models import FAMILIES
 from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.processes import ALLOCATORS
 from fairseq_littlebird.benchmarks.workload import DTYPES, MODES, SIZES
-from fairseq_littlebird.cli import benchmark_language_model
+from fairseq_littlebird.cli import benchmark_language_model, benchmark_needle
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import count as _count
 from fairseq_littlebird.cli.numbers import positive as _positive
@@ -163,6 +163,7 @@ def parser() -> argparse.ArgumentParser:
     written.add_argument("--json", type=Path, metavar="FILE", help="write them to this file, after each row")
 
     benchmark_language_model.add_parser(commands)
+    benchmark_needle.add_parser(commands)
 
     drawn = commands.add_parser(
         "heatmap",

@@ -25,7 +25,7 @@ class NetInput(TypedDict, total=False):
     positions: Tensor  # <int64>[B, L], with padding insertion alone
     questions: Tensor  # <int64>[B, Q], where the [QUESTION] tokens stand; 0 where there is none
     starts: Tensor  # <int64>[B, Q], gold starts; 0 where there is no question
-    context_starts: Tensor  # <int64>[B], where the context begins after the question; of questions to a text alone
+    context_starts: Tensor  # <int64>[B], where the context begins after the question, or the second sequence of a pair
     segments: Tensor  # <int64>[B, M, 2], first and last token of sentences or candidates; 0 where there is none
 
 
@@ -54,6 +54,20 @@ class SpanBatch(TypedDict, total=False):
     questions: int  # how many a mean loss is of: those that are there; items, where windows share a normaliser
     examples: list[Any]  # at evaluation: the QAExample of each item
     windows: list[Any]  # at evaluation: the windows of each item, in the order of the batch
+
+
+class PairBatch(TypedDict, total=False):
+    """A batch of masked language modelling and next-sentence prediction."""
+
+    id: Tensor  # <int64>[B]
+    nsentences: int
+    ntokens: int
+    net_input: NetInput
+    target: Tensor  # <int64>[B, L], the tokens to predict, padding elsewhere
+    is_next: Tensor  # <int64>[B], 1 where the second sequence follows the first
+    unpadded: Tensor  # <int64>[N], which of the [B · L] tokens are not padding
+    masked: Tensor  # <int64>[N], which of the [B · L] tokens are to be predicted
+    bases: int  # of DNA, that the tokens to predict stand for
 
 
 def model_inputs(sample: Any) -> dict[str, Any]:

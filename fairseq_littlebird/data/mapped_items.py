@@ -78,6 +78,22 @@ class MappedItems:
             raise UserError("truncated while it was read", where=f"{self._path}.bin", remedy=_AGAIN)
         return np.frombuffer(read, self._dtype)
 
+    def start(self, index: int) -> int:
+        """How many numbers the items before one have."""
+        return int(self._starts[index]) // self._dtype.itemsize
+
+    def stretch(self, first: int, stop: int) -> np.ndarray:
+        """The numbers ``first`` to ``stop`` of all items, one after the other, read-only; no more than this is read.
+
+        Raises:
+            UserError: they are not in the file, or it was cut since it was opened.
+        """
+        width = self._dtype.itemsize
+        read = os.pread(self._file, (stop - first) * width, first * width)
+        if first < 0 or len(read) < (stop - first) * width:
+            raise UserError("truncated", where=f"{self._path}.bin", remedy=_AGAIN)
+        return np.frombuffer(read, self._dtype)
+
     def rows(self, width: int) -> np.ndarray:
         """[number of items, width], mapped: all items, of ``width`` numbers each."""
         data = self._path.with_name(f"{self._path.name}.bin")

@@ -93,7 +93,9 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
                 ``extra["start_logits"]`` and ``extra["end_logits"]`` <float>[B, Q, L] of the span head.
             segments: <int64>[B, M, 2], first and last token; adds ``extra["segment_logits"]`` <float>[B, M] where the
                 model has such a head. One for answer types adds ``extra["type_logits"]`` <float>[B, K].
-            context_starts: <int64>[B], where the context begins, after the question.
+            context_starts: <int64>[B], where the context begins, after the question; or the second sequence of a pair,
+                where the model has a head for next-sentence prediction, whose ``extra["next_sentence_logits"]``
+                <float>[B, 2] are added.
             unpadded: <int64>[N], which of the [B · L] tokens are not padding; given, no device is asked for it.
             return_attention_internals: put each layer's queries and keys into ``extra["attention_internals"]``.
         Returns:
@@ -105,12 +107,14 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
             raise no_gaps(self.title)
         internals: list[Any] | None = [] if return_attention_internals else None
         states: list[Tensor] | None = [] if return_all_hiddens else None
-        is_classification = classification_head_name is not None
+        is_classification = classification_head_name is not None or self.next_sentence_head is not None
         annotations = TokenAnnotations(
             questions, context_starts, segments, unpadded=unpadded, is_classification=is_classification
         )
         hidden = self.encode(src_tokens, positions, states, internals, self.annotated(src_tokens, annotations))
         extra: dict[str, Any] = {"inner_states": states, "attention_internals": internals}
+        if self.next_sentence_head is not None:
+            extra["next_sentence_logits"] = self.next_sentence_head(hidden)
         if questions is not None:
             extra["start_logits"] = self.span_head.start_logits(hidden, questions)  # type: ignore[union-attr,operator]
             if starts is not None:

@@ -19,7 +19,7 @@ from fairseq_littlebird.errors import UserError, fault_line
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.models.encoder_model import EncoderModel
 
-OTHER_HEADS = ("classification_heads.", "segment_head.", "answer_type_head.")
+OTHER_HEADS = ("classification_heads.", "segment_head.", "answer_type_head.", "next_sentence_head.")
 
 
 def load_encoder(

@@ -60,8 +60,8 @@ class LongformerModel(EncoderModel):
 def global_tokens(tokens: Tensor, annotations: TokenAnnotations) -> Tensor | None:
     """The tokens that a task's answer is about (section 3.1).
 
-    All of the question before a context, but for the </s> that ends it; [QUESTION] tokens without a context; token 0
-    where it stands for the sequence.
+    Token 0 where it stands for the sequence; otherwise all of the question before a context, but for the </s> that ends
+    it; [QUESTION] tokens without a context.
 
     Args:
         tokens: <int64>[B, L].
@@ -70,12 +70,14 @@ def global_tokens(tokens: Tensor, annotations: TokenAnnotations) -> Tensor | Non
         <bool>[B, L], or None for none.
     """
     index = torch.arange(tokens.shape[1], device=tokens.device)
+    if annotations.is_classification:
+        return (index == 0).expand_as(tokens)
     if annotations.context_starts is not None:
         return index < annotations.context_starts[:, None] - 1
     if annotations.questions is not None:
         asked = torch.zeros_like(tokens, dtype=torch.bool).scatter(1, annotations.questions, True)
         return asked & (index > 0)  # token 0 is how a batch says that there is no question
-    return (index == 0).expand_as(tokens) if annotations.is_classification else None
+    return None
 
 
 architecture("longformer", "longformer_base")

@@ -11,6 +11,7 @@ from fairseq_littlebird.heads.answer_type import AnswerTypeHead
 from fairseq_littlebird.heads.classification import ClassificationHead
 from fairseq_littlebird.heads.evidence import SegmentHead
 from fairseq_littlebird.heads.language_model import LanguageModelHead
+from fairseq_littlebird.heads.next_sentence import NextSentenceHead
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
 from fairseq_littlebird.models.architectures import EncoderModelConfig
 from fairseq_littlebird.modules.encoder import Encoder
@@ -21,6 +22,7 @@ HEADS = {
     SPAN_HEAD: "span head",
     "segment_head.": "head for sentences or paragraphs",
     "answer_type_head.": "head for answer types",
+    "next_sentence_head.": "head for next-sentence prediction",
 }
 """How the parameters of each begin, and what messages call it."""
 
@@ -35,6 +37,7 @@ class TaskHeads(nn.Module):
     span_head: nn.Module | None
     segment_head: SegmentHead | None
     answer_type_head: AnswerTypeHead | None
+    next_sentence_head: NextSentenceHead | None
 
     def build_heads(self, cfg: EncoderModelConfig, vocab_size: int) -> None:
         """
@@ -48,6 +51,7 @@ class TaskHeads(nn.Module):
         self.span_head = None
         self.segment_head = None
         self.answer_type_head = None
+        self.next_sentence_head = None
 
     def register_classification_head(
         self, name: str, num_classes: int = 2, inner_dim: int | None = None, **unused: Any
@@ -70,6 +74,10 @@ class TaskHeads(nn.Module):
     def register_answer_type_head(self, kinds: int) -> None:
         """Adds the head that chooses one of so many answer types."""
         self.answer_type_head = initialise(AnswerTypeHead(self.cfg.encoder_embed_dim, kinds))
+
+    def register_next_sentence_head(self) -> None:
+        """Adds the head that says whether a sequence follows another, beside the LM head."""
+        self.next_sentence_head = initialise(NextSentenceHead(self.cfg.encoder_embed_dim))
 
 
 def initialise(module: nn.Module) -> Any:

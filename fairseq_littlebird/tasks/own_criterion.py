@@ -11,10 +11,13 @@ class OwnCriterion:
     """A mixin for a task that has a criterion of its own name."""
 
     cfg: Any
+    own_criterion = ""
+    """Its name, where it is not the task's."""
 
     def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Raises UserError where it is fairseq's default, which is what a forgotten option gives."""
         if cfg._name == "cross_entropy":
-            own = self.cfg._name
-            raise UserError(f"cross_entropy is not a criterion for --task {own}", remedy=f"give --criterion {own}")
+            task = self.cfg._name
+            remedy = f"give --criterion {self.own_criterion or task}"
+            raise UserError(f"cross_entropy is not a criterion for --task {task}", remedy=remedy)
         return super().build_criterion(cfg, from_checkpoint)  # type: ignore[misc]

@@ -1,6 +1,7 @@
 """The paper's claims, measured by a training of days: docs/experiments/claims.md is its ledger.
 
     python scripts/experiments/claims.py run --out DIR [--source MODEL] [--hours H]   goes on where it stopped
+    python scripts/experiments/claims.py run --out DIR --scale small   in hours, without a pretrained model
     python scripts/experiments/claims.py status --out DIR   what is done, what runs, hours to go
     python scripts/experiments/claims.py report --out DIR   figures and curves into docs/experiments/
 
@@ -24,7 +25,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from claims_plan import PLAN, Step
+from claims_plan import PLANS, Step
 from claims_report import report
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -36,10 +37,11 @@ class Runner:
     Args:
         out: the folder.
         data: the real data, as in tests.
+        plan: the steps.
     """
 
-    def __init__(self, out: Path, data: Path) -> None:
-        self.out, self.data, self.code = out, data, out / "code"
+    def __init__(self, out: Path, data: Path, plan: Sequence[Step]) -> None:
+        self.out, self.data, self.code, self.plan = out, data, out / "code", plan
         self.child: subprocess.Popen[bytes] | None = None
         self.stopped = False
 
@@ -55,7 +57,7 @@ class Runner:
             signal.signal(number, self.stop)
         signal.signal(signal.SIGALRM, self.stop)
         signal.alarm(round(hours * 3600))
-        for step in PLAN:
+        for step in self.plan:
             if self.stopped:
                 break
             if not self.done(step):
@@ -116,12 +118,12 @@ class Runner:
 
     def status(self) -> None:
         spent = self.spent()
-        for step in PLAN:
+        for step in self.plan:
             state = "done" if self.done(step) else "begun" if step.name in spent else ""
             print(f"{step.name:40} {state:6} {spent.get(step.name, 0) / 3600:6.2f} h of some {step.hours:.1f}")
-        left = sum(max(0.0, step.hours - spent.get(step.name, 0) / 3600) for step in PLAN if not self.done(step))
-        done, hours = sum(map(self.done, PLAN)), sum(spent.values()) / 3600
-        print(f"{done} of {len(PLAN)} steps done; {hours:.1f} h spent, some {left:.0f} h to go")
+        left = sum(max(0.0, step.hours - spent.get(step.name, 0) / 3600) for step in self.plan if not self.done(step))
+        done, hours = sum(map(self.done, self.plan)), sum(spent.values()) / 3600
+        print(f"{done} of {len(self.plan)} steps done; {hours:.1f} h spent, some {left:.0f} h to go")
 
     def spent(self) -> dict[str, float]:
         """Seconds of each step so far, over all its runs."""
@@ -133,6 +135,16 @@ class Runner:
         return seconds
 
 
+def chosen_scale(out: Path, asked: str | None) -> str:
+    """The folder's scale, which its first run has written there."""
+    file = out / "scale"
+    scale = file.read_text().strip() if file.exists() else asked or "minilm"
+    if asked not in (None, scale):
+        sys.exit(f"{out}: a run at scale {scale}; name another folder for {asked}")
+    file.write_text(f"{scale}\n")
+    return scale
+
+
 def git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
@@ -141,6 +153,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("run", "status", "report"))
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--scale", choices=PLANS, help="of the models and trainings; that of DIR's first run from then on (minilm)"
+    )
     parser.add_argument("--source", type=Path, metavar="FOLDER", help="the source model, for the first run")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="(%(default)s)")
     parser.add_argument("--hours", type=float, default=1000.0, help="of work at most, by the clock")
@@ -148,7 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    runner = Runner(out, options.data.resolve())
+    scale = chosen_scale(out, options.scale)
+    runner = Runner(out, options.data.resolve(), PLANS[scale])
     if options.what == "status":
         runner.status()
     elif options.what == "report":
@@ -159,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 sys.exit(f"{out}: another run is at work there")
-            if not (out / "source").exists():
+            if scale == "minilm" and not (out / "source").exists():
                 if options.source is None or not options.source.is_dir():
                     parser.error("give the source model's folder with --source")
                 (out / "source").symlink_to(options.source.resolve())

@@ -1,18 +1,18 @@
 """The steps of claims.py, in their order: what comes first is needed by, or tells more than, what follows.
 
-Every training sees its tokens in one order (``--seed`` draws it), in batches of 4,096 tokens. ``@3M`` is the part of a
-training up to so many million tokens; the learning rate falls with the square root of the updates, so that a training
-can be made longer later.
+Every training sees its tokens in one order (``--seed`` draws it), in batches of so many tokens. ``@3M`` is the part of
+a training up to so many million tokens; where it may be made longer later, the learning rate falls with the square root
+of the updates.
+
+``minilm`` starts from MiniLM and needs some thirty hours of a core. ``small`` needs some four: its source model, of
+four layers of 128, is trained from nothing on the same text, so that every training sees ten times as many tokens for
+its size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
-
-BATCH = 4096  # tokens
-HOURS = {"full": 0.45, "student": 0.45, "distilled": 0.8, "ablation": 0.25}
-"""Of one thread per million tokens, measured on an AMD EPYC of 2.6 GHz beside other work."""
 
 DOCUMENTATION = (
     "/usr/share/doc /usr/share/man/man1 /usr/share/man/man2 /usr/share/man/man3 /usr/share/man/man4 "
@@ -25,6 +25,75 @@ MASKED_LM = "--task littlebird_masked_lm"
 SPANS = (
     "--task recurring_span_selection --criterion recurring_span_selection --sample-break-mode complete "
     "--shorten-method truncate"
+)
+
+
+class Scale(NamedTuple):
+    """How large everything is.
+
+    Args:
+        batch: tokens of an update.
+        layers: of the source model.
+        sizes: options of every model but their number of layers.
+        source: the vocabulary is that of a source model, which is given; otherwise both are made of the text.
+        lr: learning rates of masked language modelling, and of recurring spans.
+        head: million tokens that the source model, or its LM head, is trained on.
+        stages: of claim 1, million tokens.
+        spans: of recurring spans after each stage.
+        lengths: of each row of table 1.
+        ablations: of each row of table 8.
+        hours: of one thread per million tokens, by kind of training, beside other work.
+    """
+
+    batch: int
+    layers: int
+    sizes: str
+    source: bool
+    lr: tuple[str, str]
+    head: float
+    stages: tuple[float, ...]
+    spans: float
+    lengths: float
+    ablations: float
+    hours: dict[str, float]
+
+    def model(self, arch: str, layers: int | None = None, more: str = "") -> str:
+        """The options of one of the models."""
+        return f"--arch {arch} --encoder-layers {layers or self.layers} {self.sizes} {more}".strip()
+
+
+MINILM = Scale(
+    batch=4096,
+    layers=6,
+    sizes=(
+        "--encoder-embed-dim 384 --encoder-ffn-embed-dim 1536 --encoder-attention-heads 12 --layer-norm-eps 1e-12 "
+        "--activation gelu"
+    ),
+    source=True,
+    lr=("5e-4", "3e-4"),
+    head=6,
+    stages=(1, 3),
+    spans=1,
+    lengths=5,
+    ablations=2,
+    # measured on an AMD EPYC of 2.6 GHz
+    hours={"full": 0.45, "student": 0.45, "distilled": 0.8, "ablation": 0.25},
+)
+SMALL = Scale(
+    batch=8192,
+    layers=4,
+    sizes=(
+        "--encoder-embed-dim 128 --encoder-ffn-embed-dim 512 --encoder-attention-heads 4 --layer-norm-eps 1e-5 "
+        "--activation gelu"
+    ),
+    source=False,
+    lr=("2e-3", "1e-3"),
+    head=10,
+    stages=(1, 3),
+    spans=3,
+    lengths=5,
+    ablations=4,
+    hours={"full": 0.05, "student": 0.05, "distilled": 0.09, "ablation": 0.05},
 )
 
 
@@ -43,6 +112,7 @@ class Step(NamedTuple):
 
 
 def training(
+    scale: Scale,
     name: str,
     millions: float,
     options: str,
@@ -55,26 +125,28 @@ def training(
     """A training by littlebird-launch, up to so many million tokens.
 
     Args:
+        scale: its batches.
         options: task, criterion, model and learning rate.
-        kind: of :data:`HOURS`.
-        start: the checkpoint whose parameters it begins with.
+        kind: of ``Scale.hours``.
+        start: the checkpoint whose parameters it begins with; empty for none.
         decay: the learning rate ends at 0 after these tokens, instead of falling with the square root of the updates.
     """
-    updates = round(millions * 1e6 / BATCH)
+    updates, million = round(millions * 1e6 / scale.batch), round(1e6 / scale.batch)
     schedule = (
         f"--lr-scheduler polynomial_decay --warmup-updates {updates // 10} --total-num-update {updates}"
         if decay
-        else f"--lr-scheduler inverse_sqrt --warmup-updates {round(1e6 / BATCH)} --warmup-init-lr 1e-7"
+        else f"--lr-scheduler inverse_sqrt --warmup-updates {million} --warmup-init-lr 1e-7"
     )
+    start = f"--finetune-from-model {start} " if start else ""
     return Step(
         f"{name}@{millions:g}M",
-        f"littlebird-launch {{out}}/text-bin {options} --finetune-from-model {start} --tokens-per-sample {length} "
-        f"--batch-size {BATCH // length} --required-batch-size-multiple 1 --max-update {updates} {schedule} "
-        f"--adam-betas (0.9,0.98) --clip-norm 1.0 --dropout 0 --attention-dropout 0 --num-workers 1 --seed {seed} "
-        f"--validate-interval 1000000 --validate-interval-updates {round(1e6 / BATCH)} --max-valid-steps 24 "
+        f"littlebird-launch {{out}}/text-bin {options} {start}--tokens-per-sample {length} "
+        f"--batch-size {scale.batch // length} --required-batch-size-multiple 1 --max-update {updates} {schedule} "
+        f"--adam-betas '(0.9, 0.98)' --clip-norm 1.0 --dropout 0 --attention-dropout 0 --num-workers 1 --seed {seed} "
+        f"--validate-interval 1000000 --validate-interval-updates {million} --max-valid-steps 24 "
         "--no-epoch-checkpoints --save-interval-updates 122 --keep-interval-updates 1 --log-format json "
-        f"--log-interval 10 --save-dir {{out}}/{name}".replace("(0.9,0.98)", "'(0.9, 0.98)'"),
-        HOURS[kind] * millions,
+        f"--log-interval 10 --save-dir {{out}}/{name}",
+        scale.hours[kind] * millions,
     )
 
 
@@ -92,14 +164,19 @@ def measured(name: str, checkpoint: str, options: str) -> Step:
     )
 
 
-def text() -> Iterator[Step]:
-    """The corpus as numbers, and the source model, whose masked-LM head is trained first."""
+def text(scale: Scale) -> Iterator[Step]:
+    """The corpus as numbers, and the source model's vocabulary."""
     yield Step("documents", f"scripts/experiments/english_text.py --out {{out}}/documents --input {DOCUMENTATION}")
     yield Step(
         "corpus",
         "scripts/text_corpus.py --input {out}/documents {data}/text_en --out {out}/corpus --valid-share 0.01",
     )
-    yield Step("bare", "littlebird-warm-start --from {out}/source --to full --out {out}/bare")
+    if scale.source:
+        yield Step("bare", "littlebird-warm-start --from {out}/source --to full --out {out}/bare")
+    else:
+        yield Step(
+            "bare", "littlebird-prepare tokenizer --input {out}/corpus/train.txt --vocab-size 8000 --destdir {out}/bare"
+        )
     for split in ("train", "valid"):
         yield Step(
             f"{split}.tok",
@@ -113,48 +190,43 @@ def text() -> Iterator[Step]:
     )
 
 
-FULL = (
-    "--arch bert_full_base --encoder-layers 6 --encoder-embed-dim 384 --encoder-ffn-embed-dim 1536 "
-    "--encoder-attention-heads 12 --layer-norm-eps 1e-12 --activation gelu --max-positions 512"
-)
-STUDENT = (
-    "--arch littlebird_base --encoder-layers 6 --encoder-embed-dim 384 --encoder-ffn-embed-dim 1536 "
-    "--encoder-attention-heads 12 --layer-norm-eps 1e-12 --activation gelu"
-)
-BIGBIRD = STUDENT.replace("littlebird", "bigbird_itc") + " --max-positions 4096"
-
-
-def head() -> Iterator[Step]:
-    options = f"{MASKED_LM} --criterion masked_lm {FULL}"
-    yield training("head", 6, f"{options} --optimizer adam --lr 5e-4", "full", "{out}/bare/checkpoint.pt", decay=True)
+def head(scale: Scale) -> Iterator[Step]:
+    """The source model with an LM head, and the students that start from it."""
+    model = scale.model("bert_full_base", more="--max-positions 512")
+    options = f"{MASKED_LM} --criterion masked_lm {model} --optimizer adam --lr {scale.lr[0]}"
+    start = "{out}/bare/checkpoint.pt" if scale.source else ""
+    yield training(scale, "head", scale.head, options, "full", start, decay=True)
     yield measured("head", TEACHER, f"{options} --tokens-per-sample 512")
     yield Step("folders", "mkdir -p {out}/kept {out}/students")
-    yield Step("tokenizer", "cp {out}/bare/tokenizer.json {out}/bare/dict.txt {out}/head")
+    files = "{out}/bare/tokenizer.json" if scale.source else "{out}/bare/sentencepiece.model"
+    yield Step("tokenizer", f"cp {files} {{out}}/bare/dict.txt {{out}}/head")
     yield Step("student", "littlebird-warm-start --from {out}/head --out {out}/students/littlebird")
     yield Step("bigbird", "littlebird-warm-start --from {out}/head --to bigbird_itc --out {out}/students/bigbird_itc")
 
 
-def claim_1(seed: int) -> Iterator[Step]:
-    """Warm start alone and with distillation at equal tokens, then recurring spans from each for a million more."""
-    start = "{out}/students/littlebird/checkpoint.pt"
-    fast = "--optimizer littlebird_adam --lr 5e-4"
-    for millions in (1, 3):
+def claim_1(scale: Scale, seed: int) -> Iterator[Step]:
+    """Warm start alone and with distillation at equal tokens, then recurring spans from each."""
+    start, student = "{out}/students/littlebird/checkpoint.pt", scale.model("littlebird_base")
+    fast = f"--optimizer littlebird_adam --lr {scale.lr[0]}"
+    for millions in scale.stages:
         for arm, criterion, kind in (
             ("warm", "--criterion masked_lm", "student"),
             ("distilled", DISTILLATION, "distilled"),
         ):
             name = f"1-{arm}-{seed}"
-            stage = f"{name}@{millions}M"
-            yield training(name, millions, f"{MASKED_LM} {criterion} {STUDENT} {fast}", kind, start, seed=seed)
+            stage = f"{name}@{millions:g}M"
+            options = f"{MASKED_LM} {criterion} {student} {fast}"
+            yield training(scale, name, millions, options, kind, start, seed=seed)
             yield kept(name, millions)
-            compared = f"{MASKED_LM} {DISTILLATION} {STUDENT} --tokens-per-sample 512".replace(
+            compared = f"{MASKED_LM} {DISTILLATION} {student} --tokens-per-sample 512".replace(
                 "--attention-queries 128 ", ""
             )
             yield measured(stage, f"{{out}}/kept/{stage}.pt", compared)
-            spans = f"{name}-{millions}M-spans"
-            options = f"{SPANS} {STUDENT} --optimizer littlebird_adam --slopes-lr-scale 20 --lr 3e-4"
-            yield training(spans, 1, options, "student", f"{{out}}/kept/{stage}.pt", seed=seed, decay=True)
-            yield from by_length(spans, STUDENT, (512,))
+            spans = f"{name}-{millions:g}M-spans"
+            options = f"{SPANS} {student} --optimizer littlebird_adam --slopes-lr-scale 20 --lr {scale.lr[1]}"
+            begun = f"{{out}}/kept/{stage}.pt"
+            yield training(scale, spans, scale.spans, options, "student", begun, seed=seed, decay=True)
+            yield from by_length(spans, student, (512,))
 
 
 def by_length(name: str, model: str, lengths: tuple[int, ...] = (512, 2048, 4096)) -> Iterator[Step]:
@@ -164,21 +236,23 @@ def by_length(name: str, model: str, lengths: tuple[int, ...] = (512, 2048, 4096
         yield measured(f"{name}-{length}", f"{{out}}/{name}/checkpoint_last.pt", options)
 
 
-def claim_2(seed: int) -> Iterator[Step]:
+def claim_2(scale: Scale, seed: int) -> Iterator[Step]:
     """Table 1: A at 512 tokens, B at 2,048 and C at 4,096 from A, and BigBird-ITC, D, at 4,096."""
-    slow = "--optimizer littlebird_adam --slopes-lr-scale 20 --lr 3e-4"
-    distilled = f"{{out}}/kept/1-distilled-{seed}@3M.pt"
-    bigbird = "{out}/students/bigbird_itc/checkpoint.pt"
+    student = scale.model("littlebird_base")
+    bigbird = scale.model("bigbird_itc_base", more="--max-positions 4096")
+    slow = f"--optimizer littlebird_adam --slopes-lr-scale 20 --lr {scale.lr[1]}"
+    distilled = f"{{out}}/kept/1-distilled-{seed}@{scale.stages[-1]:g}M.pt"
+    bigbirds = "{out}/students/bigbird_itc/checkpoint.pt"
     a = f"{{out}}/2-A-{seed}/checkpoint_last.pt"
     for row, model, optimizer, start, length in (
-        ("A", STUDENT, slow, distilled, 512),
-        ("B", STUDENT, slow, a, 2048),
-        ("C", STUDENT, slow, a, 4096),
-        ("D", BIGBIRD, "--optimizer adam --lr 3e-4", bigbird, 4096),
+        ("A", student, slow, distilled, 512),
+        ("B", student, slow, a, 2048),
+        ("C", student, slow, a, 4096),
+        ("D", bigbird, f"--optimizer adam --lr {scale.lr[1]}", bigbirds, 4096),
     ):
         name = f"2-{row}-{seed}"
         options = f"{SPANS} {model} {optimizer}"
-        yield training(name, 5, options, "student", start, length=length, seed=seed, decay=True)
+        yield training(scale, name, scale.lengths, options, "student", start, length=length, seed=seed, decay=True)
         yield from by_length(name, model)
 
 
@@ -191,25 +265,36 @@ ABLATIONS = {
 """Table 8's rows: what the warm start and what the training are told."""
 
 
-def claim_4(millions: float) -> Iterator[Step]:
-    """Table 8 with every second layer of the source and without distillation, so that it needs no trained head."""
-    three = STUDENT.replace("--encoder-layers 6", "--encoder-layers 3")
+def claim_4(scale: Scale) -> Iterator[Step]:
+    """Table 8 without distillation: MiniLM's every second layer, so that it needs no trained head; or all layers."""
+    layers = scale.layers // 2 if scale.source else scale.layers
+    source = "bare" if scale.source else "head"
     for row, (warm_start, model) in ABLATIONS.items():
         student, name = f"{{out}}/students/4-{row}", f"4-{row}"
-        size = f"{model} --pack-size 0" if row == "no-pack" else model
+        options = f"{model} --pack-size 0" if row == "no-pack" else model
         optimizer = (
             "--optimizer adam"
             if row in ("no-bialibi", "no-window")
             else "--optimizer littlebird_adam --slopes-lr-scale 20"
         )
         yield Step(
-            f"student-{name}", f"littlebird-warm-start --from {{out}}/bare --layers 3 --out {student} {warm_start}"
+            f"student-{name}",
+            f"littlebird-warm-start --from {{out}}/{source} --layers {layers} --out {student} {warm_start}",
         )
-        options = f"{SPANS} {three} {size} {optimizer} --lr 3e-4"
+        own = scale.model("littlebird_base", layers, options)
         start = f"{student}/checkpoint.pt"
-        yield training(name, millions, options, "ablation", start, decay=True)
-        yield from by_length(name, f"{three} {size}", (512, 2048))
+        told = f"{SPANS} {own} {optimizer} --lr {scale.lr[1]}"
+        yield training(scale, name, scale.ablations, told, "ablation", start, decay=True)
+        yield from by_length(name, own, (512, 2048))
 
 
-# claim 4 comes first: it needs neither the trained head nor a distilled student, and ends within hours
-PLAN: tuple[Step, ...] = (*text(), *claim_4(2), *head(), *claim_1(1), *claim_2(1), *claim_1(2))
+# MiniLM's claim 4 comes first: it needs neither the trained head nor a distilled student, and ends within hours
+PLANS: dict[str, tuple[Step, ...]] = {
+    "minilm": (
+        *text(MINILM), *claim_4(MINILM), *head(MINILM), *claim_1(MINILM, 1), *claim_2(MINILM, 1), *claim_1(MINILM, 2),
+    ),
+    "small": (
+        *text(SMALL), *head(SMALL), *claim_1(SMALL, 1), *claim_2(SMALL, 1), *claim_4(SMALL), *claim_1(SMALL, 2),
+        *claim_2(SMALL, 2),
+    ),
+}  # fmt: skip

@@ -30,7 +30,7 @@ NEEDS = {
         f"docs/tasks/{name}.md": ["docs/tasks/question_answering.md"]
         for name in "squad korquad mrqa hotpotqa triviaqa natural_questions wikihop".split()
     },
-    **dict.fromkeys(["README.md", "CONTRIBUTING.md", "docs/data.md"], ()),
+    **dict.fromkeys(["README.md", "CONTRIBUTING.md", "docs/data.md", "docs/tasks/language_modeling.md"], ()),
 }
 PAGES = [str(path.relative_to(ROOT)) for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]]
 PAGES.remove("CHANGELOG.md")
@@ -88,6 +88,7 @@ ELSEWHERE = {
     r"littlebird-benchmark generation": "tests/benchmarks/test_generation.py::test_the_command",
     r"littlebird-benchmark language-model": "tests/benchmarks/test_language_model.py::test_the_command",
     r"littlebird-benchmark heatmap": "tests/pipelines/test_attribution.py::test_commands_of_the_page",
+    r"littlebird-benchmark needle": "tests/benchmarks/test_needle.py::test_the_command",
     r"littlebird-benchmark report": "tests/cli/test_benchmark.py::test_encoder",
     r"python scripts/experiments/(data_size\.py|soak\.py lengths)": "tests/benchmarks/test_data_size.py"
     "::test_tables_of_a_tiny_data_set",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
+
+import pytest
 
 from fairseq_littlebird.cli.prepare import main as prepare
 
@@ -34,3 +36,21 @@ def text_tokenizer(folder: Path) -> Path:
     options = ["--vocab-size", "22", "--no-byte-fallback", "--destdir", f"{folder}/text"]
     prepare(["tokenizer", "--input", f"{text}", *options])
     return folder / "text"
+
+
+@pytest.fixture(scope="session")
+def dna(once: Callable[..., Path]) -> Path:
+    """A folder with ``genome.fa``, ``tokenizer/`` of it, and ``data/``, prepared with both strands and two splits."""
+
+    def make(folder: Path) -> None:
+        with (folder / "genome.fa").open("w") as file:
+            write_fasta(file, {"chr1": random_bases(60_000, 1), "chr2": random_bases(30_000, 2), "chr3": "ACGT" * 9})
+        own = ["--fasta", f"{folder}/genome.fa", "--destdir"]
+        prepare(
+            ["tokenizer", *own, f"{folder}/tokenizer", "--alphabet", "ACGTN", "--kind", "bpe", "--vocab-size", "200"]
+        )
+        cut = "--passes 2 --sentences 3 9 --sentence-bases 40 90 --valid-share 0.2 --valid-block 5000".split()
+        known = ["--tokenizer", f"{folder}/tokenizer", "--dict", f"{folder}/tokenizer/dict.txt"]
+        prepare(["dna", *own, f"{folder}/data", *known, *cut, "--latest-start", "300", "--reverse-complement"])
+
+    return once("dna", make)

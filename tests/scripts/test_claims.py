@@ -29,8 +29,7 @@ def runner(module, tmp_path, monkeypatch):
 
     def make(*commands):
         steps = tuple(plan.Step(f"step-{n}", command) for n, command in enumerate(commands))
-        monkeypatch.setattr(claims, "PLAN", steps)
-        made = claims.Runner(tmp_path, tmp_path)
+        made = claims.Runner(tmp_path, tmp_path, steps)
         made.code = tmp_path
         return made
 
@@ -60,18 +59,19 @@ def test_a_step_that_the_clock_stops_is_not_done(runner, tmp_path):
     assert json.loads((tmp_path / "runs.jsonl").read_text())["status"] != 0
 
 
-def test_every_training_of_the_plan_is_one_that_fairseq_knows(module):
+@pytest.mark.parametrize(("scale", "batch"), [("minilm", 4096), ("small", 8192)])
+def test_every_training_of_the_plan_is_one_that_fairseq_knows(module, scale, batch):
     from fairseq import options
 
-    plan = module("claims_plan").PLAN
+    plan = module("claims_plan").PLANS[scale]
     assert len({step.name for step in plan}) == len(plan)
-    runner = module("claims").Runner(Path("/out"), Path("/data"))
+    runner = module("claims").Runner(Path("/out"), Path("/data"), plan)
     for step in plan:
         words = runner.words(step)
         if Path(words[0]).name == "littlebird-launch":
             parsed = options.parse_args_and_arch(options.get_training_parser(), words[1:])
-            assert parsed.max_update * 4096 == pytest.approx(1e6 * float(step.name.split("@")[1][:-1]), rel=1e-3)
-            assert parsed.batch_size * parsed.tokens_per_sample == 4096
+            assert parsed.max_update * batch == pytest.approx(1e6 * float(step.name.split("@")[1][:-1]), rel=1e-3)
+            assert parsed.batch_size * parsed.tokens_per_sample == batch
 
 
 def test_a_figure_has_the_interval_of_its_chunks(module):

@@ -1,0 +1,147 @@
+"""A paragraph among others: the documents, what is asked, and the command."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from fairseq_littlebird.benchmarks import needle
+from fairseq_littlebird.benchmarks.needle import Needle, Reading, Row
+from fairseq_littlebird.cli.benchmark import main
+from fairseq_littlebird.errors import UserError
+
+
+class Words:
+    """A tokenizer with a token a word."""
+
+    def tokenize(self, text):
+        return text.split()
+
+    def encode(self, text):
+        offsets, start = [], 0
+        for word in text.split():
+            start = text.index(word, start)
+            offsets.append((start, start + len(word)))
+            start += len(word)
+        return text.split(), offsets
+
+
+NEEDLE = Needle("Where is the mill?", ("Oslo",), "The mill is in Oslo by the river .", "mills")
+PARAGRAPHS = [(f"Paragraph {n} has these " + "words " * (n % 7 + 3) + f"end{n}", f"article {n % 9}") for n in range(60)]
+
+
+def test_documents():
+    haystack = needle.counted(PARAGRAPHS, Words())
+    for length in (9, 10, 50, 133, 400):
+        for depth in (0, 0.25, 0.5, 1):
+            text = needle.document(NEEDLE, haystack, Words(), length, depth)
+            assert len(text.split()) == length and text.count(NEEDLE.paragraph) == 1
+            before = len(text[: text.index(NEEDLE.paragraph)].split())
+            assert abs(before - depth * (length - 9)) <= 7 + 3  # half a paragraph, and the words of the longest
+            if depth in (0, 1):
+                assert before == depth * (length - 9)
+    short, long = (needle.document(NEEDLE, haystack, Words(), length, 0) for length in (100, 300))
+    assert long.startswith(short.rsplit("\n", 1)[0])
+    for length, depth in ((8, 0), (10_000, 0.5)):
+        with pytest.raises(UserError):
+            needle.document(NEEDLE, haystack, Words(), length, depth)
+
+
+def test_others_never_answer():
+    more = [*PARAGRAPHS, ("It rains in oslo, they say.", "rain"), ("Osloer Strasse", "streets"), ("The mill", "mills")]
+    chosen = needle.others(NEEDLE, needle.counted([*more, (NEEDLE.paragraph, "copy")], Words()), seed=1)
+    texts = [one.paragraph for one in chosen]
+    assert "Osloer Strasse" in texts and len(texts) == len(PARAGRAPHS) + 1
+    assert texts != [one.paragraph for one in needle.others(NEEDLE, needle.counted(more, Words()), seed=2)]
+
+
+def test_questions_are_of_different_paragraphs():
+    needles = [Needle(f"q{n}", ("a",), f"p{n % 4}", "x") for n in range(12)]
+    chosen = needle.drawn(needles, 6, seed=0)
+    assert len(chosen) == len({one.question for one in chosen}) == 6
+    assert len({one.paragraph for one in chosen[:4]}) == 4
+
+
+class Finder:
+    """Answers where it stands among the first so many words."""
+
+    tokenizer = Words()
+
+    def __init__(self, reach):
+        self.reach = reach
+
+    def answer(self, question, text, **_):
+        found = "Oslo" in text.split()[: self.reach]
+        return [type("Answer", (), {"text": "in Oslo" if found else "elsewhere"})]
+
+
+def test_scores(monkeypatch):
+    """A model that reads the first 60 words finds what stands there, at F1 2/3."""
+    monkeypatch.setattr(Reading, "of", lambda self, tokens: self.model)
+    monkeypatch.setattr(Reading, "reaches", lambda self, tokens: self.model.reach > 0 or tokens <= 70)
+    readings = [Reading("start", Finder(60)), Reading("short", Finder(0))]
+    done = []
+    haystack = needle.counted(PARAGRAPHS, Words())
+    rows = [*needle.measure(readings, [NEEDLE] * 2, haystack, [50, 200], [0, 1], 0, lambda: done.append(1))]
+    assert len(done) == 16 and [(row.model, row.length, row.depth) for row in rows] == [
+        ("start", 50, 0), ("short", 50, 0), ("start", 50, 1), ("short", 50, 1), ("start", 200, 0), ("start", 200, 1),
+    ]  # fmt: skip
+    assert [round(row.f1, 1) for row in rows] == [66.7, 0, 66.7, 0, 66.7, 0]
+    assert all(row.questions == 2 and row.exact_match == 0 for row in rows)
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory):
+    """Three articles of ten paragraphs with a question each."""
+    paragraphs = [
+        {
+            "context": f"The town number {n} has a mill built by Anna{n} long ago, " + "and the river runs by it " * 3,
+            "qas": [{"id": f"{n}", "question": f"Who built mill {n}?", "answers": [{"text": f"Anna{n}",
+                     "answer_start": f"The town number {n} has a mill built by Anna{n}".index("Anna")}]}],
+        }
+        for n in range(30)
+    ]  # fmt: skip
+    path = tmp_path_factory.mktemp("needle") / "questions.json"
+    data = [{"title": f"t{k}", "paragraphs": paragraphs[10 * k : 10 * k + 10]} for k in range(3)]
+    path.write_text(json.dumps({"version": "1.1", "data": data}))
+    return path
+
+
+def test_the_command(qa_model, questions, tmp_path, capsys):
+    out = tmp_path / "needle.csv"
+    main(
+        ["needle", "--path", f"{qa_model}", "--window", "64", "--peer", f"{qa_model}", "--peer-window", "48",
+         "--questions", f"{questions}", "--lengths", "128", "256", "--depths", "0", "1", "--count", "2", "--device",
+         "cpu", "--csv", f"{out}", "--plot", f"{tmp_path}/needle.png"]
+    )  # fmt: skip
+    rows = list(csv.DictReader(out.open()))
+    assert len(rows) == 12 and {row["questions"] for row in rows} == {"2"} and rows[0]["processor"]
+    assert len({row["model"] for row in rows}) == 3
+    assert (tmp_path / "needle.png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.count("windows of 64") == 4
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--lengths", "100000"],
+        ["--lengths", "8"],
+        ["--haystack", "gone.txt"],
+        ["--questions", "gone.json"],
+        ["--window", "3"],
+        ["--depths", "1.5"],
+        ["--path", "gone"],
+    ],
+)
+def test_odd_input(qa_model, questions, more, capsys):
+    given = ["needle", "--path", f"{qa_model}", "--questions", f"{questions}", "--count", "1", "--device", "cpu", *more]
+    with pytest.raises(SystemExit) as stop:
+        main(given)
+    assert stop.value.code == 2 and "Traceback" not in capsys.readouterr().err
+
+
+def test_rows_are_lines():
+    row = Row("one window", 4096, 0.5, 20, 50.0, 61.23, 1.5)
+    assert len(needle.line(row)) == len(needle.HEADER) and "61.2" in needle.line(row)
