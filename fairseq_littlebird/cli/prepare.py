@@ -10,6 +10,7 @@ from pathlib import Path
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.cli.prepare_characters import add_characters
+from fairseq_littlebird.cli.prepare_chromatin import add_chromatin
 from fairseq_littlebird.cli.prepare_classification import add_classification
 from fairseq_littlebird.cli.prepare_dna import add_dna
 from fairseq_littlebird.cli.prepare_promoter import add_promoter
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="littlebird-prepare", description=__doc__)
-    names = ("tokenizer", "text", "characters", "qa", "classification", "summarization", "dna", "promoter")
+    names = ("tokenizer", "text", "characters", "qa", "classification", "summarization", "dna", "promoter", "chromatin")
     commands = parser.add_subparsers(required=True, metavar=f"{{{','.join(names)}}}")
     _add_tokenizer(commands)
     _add_text(commands)
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     add_summarization(commands)
     add_dna(commands)
     add_promoter(commands)
+    add_chromatin(commands)
     return parser
 
 

@@ -98,14 +98,14 @@ def label_areas(gold: str | Path, predictions: str | Path, memory: int = MEMORY)
     for first in range(0, width, together):
         stop = min(width, first + together)
         own = scores.columns(first, stop, np.float32)
-        if not np.isfinite(own).all():
-            column, row = (int(found[0]) for found in np.nonzero(~np.isfinite(own)))
-            where = f"{predictions}, example {row:,}, label {first + column:,}"
-            raise UserError("a score that is not a finite number", where, "predict again")
         wanted = truth.columns(first, stop, np.uint8)
         if wanted.max(initial=0) > 1:
             raise UserError("expected 0 and 1 alone", str(gold), "give the labels that the examples have")
         for column in range(stop - first):
+            if not np.isfinite(own[column]).all():
+                row = int(np.flatnonzero(~np.isfinite(own[column]))[0])
+                where = f"{predictions}, example {row:,}, label {first + column:,}"
+                raise UserError("a score that is not a finite number", where, "predict again")
             positive = wanted[column].astype(bool)
             positives[first + column] = positive.sum()
             auroc[first + column], auprc[first + column] = areas_of(own[column], positive)
