@@ -85,9 +85,9 @@ def _other_blocks(
     b: int,
 ) -> WindowBlocks:
     """Those from the third on."""
-    packs = (None if pack is None else pack[:, :, 2:] for pack in (pack_k, pack_v))
-    tokens = (x[:, :, part] for x, part in ((q, slice(2 * b, None)), (k, slice(b, None)), (v, slice(b, None))))
-    given = later_blocks(*tokens, k[:, :, :b], v[:, :, :b], *packs, slopes, 2, b)
+    pack_k, pack_v = (None if pack is None else pack[:, :, 2:] for pack in (pack_k, pack_v))
+    tokens, block_0 = (q[:, :, 2 * b :], k[:, :, b:], v[:, :, b:]), (k[:, :, :b], v[:, :, :b])
+    given = later_blocks(*tokens, *block_0, pack_k, pack_v, slopes, 2, b)
     if padding_mask is None or given.own_k is None:
         return given
     n, S = given.own_k.shape[2], given.own_k.shape[3] - b

@@ -87,13 +87,14 @@ class TokenBuffer:
         """The same of whole blocks after the second."""
         assert self.k is not None and self.v is not None
         b, n = self.block_size, q.shape[2]
-        left = b + (self.count - 2 * b) % (2 * b)  # slot of the block before
-        tokens = (
-            torch.cat([x[:, :, left : left + b].to(q.dtype), new], dim=2) for x, new in ((self.k, k), (self.v, v))
+        left = slice(b + (self.count - 2 * b) % (2 * b), None)  # slots of the block before, and perhaps of another
+        keys, values = (
+            torch.cat([x[:, :, left][:, :, :b].to(q.dtype), new], dim=2) for x, new in ((self.k, k), (self.v, v))
         )
-        block_0 = (x[:, :, :b].to(q.dtype) for x in (self.k, self.v))
-        first = self.count // b
-        result = window_block_attention(later_blocks(q, *tokens, *block_0, self.pack_k, self.pack_v, slopes, first, b))
+        global_k, global_v = (x[:, :, :b].to(q.dtype) for x in (self.k, self.v))
+        packs, first = (self.pack_k, self.pack_v), self.count // b
+        given = later_blocks(q, keys, values, global_k, global_v, *packs, slopes, first, b)
+        result = window_block_attention(given)
         last = torch.arange(self.count + n - 2 * b, self.count + n, device=q.device)
         self.count += n - 2 * b
         self._put(k[:, :, -2 * b :], v[:, :, -2 * b :], last)
