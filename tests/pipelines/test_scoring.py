@@ -287,6 +287,12 @@ def test_a_checkpoint_of_fairseqs_task(characters, changed, loaded, capsys):
     same(figures["bits"], score_split(*loaded, "test", 64, 20, quiet=True).bits)
 
 
+def test_characters_are_one_text_for_a_model_of_lines_too(characters, changed, capsys):
+    path = changed(lambda content: content["cfg"]["task"].update(sample_break_mode="eos"))
+    score([f"{characters}/data", "--path", f"{path}", "--length", "64", "--stride", "20", "--json"])
+    assert json.loads(capsys.readouterr().out)["windows"] == 1 + -(-(611 - 64) // 20)
+
+
 def test_real_bytes(data_dir, tmp_path):
     """A short novel as bytes, in one pass: the same in any chunks, and more bits a character than a byte."""
     (file,) = (data_dir / "text_en" / "litbank").glob("876_*.txt")
