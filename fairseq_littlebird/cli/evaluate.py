@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fairseq_littlebird.cli.evaluate_chromatin import CHROMATIN, evaluate_chromatin
 from fairseq_littlebird.cli.evaluate_summaries import ROUGE, evaluate_summaries
 from fairseq_littlebird.cli.score_tables import bins_table, undefined_said
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
@@ -45,8 +46,13 @@ def main(argv: list[str] | None = None) -> None:
     import_user_dir(argv)
     args = _parser().parse_args(argv)
     check_given_once(path for path in (args.gold, args.predictions, args.null_odds) if path)
+    if args.groups and args.dataset != CHROMATIN:
+        raise UserError(f"--groups with --dataset {args.dataset}", remedy="leave it out, or give --dataset chromatin")
     if args.dataset == ROUGE:
         evaluate_summaries(args)
+        return
+    if args.dataset == CHROMATIN:
+        evaluate_chromatin(args)
         return
     if args.dataset in DATASETS:
         _check_format(args.gold, DATASETS[args.dataset])
@@ -143,9 +149,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dataset",
         required=True,
-        choices=[AUTO, *DATASETS, CLASSIFICATION, GLUE, ROUGE],
+        choices=[AUTO, *DATASETS, CLASSIFICATION, GLUE, ROUGE, CHROMATIN],
         help="format and official scores (squad: 1.1 and 2.0, and tables of questions and annotation exports); "
-        "rouge: summaries, as the package rouge-score; auto: recognised from the gold file",
+        "rouge: summaries, as the package rouge-score; chromatin: areas under the curves of many labels; auto: "
+        "recognised from the gold file",
     )
     parser.add_argument(
         "--gold",
@@ -158,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help=f"JSON, {{question id: answer text}}; {formats}"
         "classification and glue: {id: label}, {id: [label, ...]}, {id: score} or littlebird-predict's file; rouge: "
-        "JSON lines, {id, summary}; without it, only the gold file is checked",
+        "JSON lines, {id, summary}; chromatin: an .npy array, as its gold; without it, only the gold file is checked",
     )
     parser.add_argument("--null-odds", metavar="FILE", help="SQuAD 2.0: JSON, {question id: score of having no answer}")
     parser.add_argument(
@@ -183,6 +190,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N,N",
         help="classification and glue: also scores by length, in ranges up to these numbers of tokens; --gold is "
         "SPLIT.gold.json of a prepared folder",
+    )
+    parser.add_argument(
+        "--groups",
+        metavar="FILE",
+        help="chromatin: table of the labels with their groups (columns group, label), or DeepSEA's own",
     )
     add_user_dir(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object with the official keys")

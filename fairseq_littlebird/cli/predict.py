@@ -80,7 +80,13 @@ def _classify(options: argparse.Namespace, ensemble: Sequence[tuple[Any, Any]]) 
     """Writes the labels or scores of a split, and what else was asked for."""
     from fairseq_littlebird.data.classification_metadata import read_metadata
     from fairseq_littlebird.inference.glue_submission import GlueSubmission
-    from fairseq_littlebird.inference.prediction_files import FILES, PAGES, write_classifications
+    from fairseq_littlebird.inference.prediction_files import (
+        ARRAY,
+        FILES,
+        PAGES,
+        write_classifications,
+        write_probabilities,
+    )
     from fairseq_littlebird.pipelines.classification import classifications
     from fairseq_littlebird.pipelines.text_attribution import explained_classifications
 
@@ -96,6 +102,13 @@ def _classify(options: argparse.Namespace, ensemble: Sequence[tuple[Any, Any]]) 
         found = classifications(
             ensemble, options.gen_subset, max_tokens=options.max_tokens, workers=options.num_workers
         )
+    if options.array:
+        if options.html or submission is not None or not task.labels:
+            what = "--array with --html, with --glue-submission or of scores"
+            raise UserError(what, remedy="leave one of them out; of scores predictions.json has all")
+        count = write_probabilities(options.output, found, len(task.labels), options.overwrite)
+        print(f"{options.output}: {count:,} texts classified, in {ARRAY}, a column for each label")
+        return
     if submission is not None:
         found = submission.passing(found)
     count = write_classifications(options.output, found, options.threshold, options.overwrite, pages=options.html)
@@ -172,6 +185,12 @@ def _parser() -> argparse.ArgumentParser:
         "--glue-submission",
         metavar="DIR",
         help="also write the file that GLUE's leaderboard wants of this task, beside those of other tasks",
+    )
+    parser.add_argument(
+        "--array",
+        action="store_true",
+        help="classification: write DIR/probabilities.npy alone, a row a text and a column a label, which is what "
+        "littlebird-evaluate --dataset chromatin reads",
     )
     add_summary_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace earlier predictions in DIR")

@@ -10,8 +10,10 @@ from pathlib import Path
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.cli.prepare_characters import add_characters
+from fairseq_littlebird.cli.prepare_chromatin import add_chromatin
 from fairseq_littlebird.cli.prepare_classification import add_classification
 from fairseq_littlebird.cli.prepare_dna import add_dna
+from fairseq_littlebird.cli.prepare_promoter import add_promoter
 from fairseq_littlebird.cli.prepare_summarization import add_summarization
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.datasets import AUTO, DATASETS, PLAIN
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="littlebird-prepare", description=__doc__)
-    names = ("tokenizer", "text", "characters", "qa", "classification", "summarization", "dna")
+    names = ("tokenizer", "text", "characters", "qa", "classification", "summarization", "dna", "promoter", "chromatin")
     commands = parser.add_subparsers(required=True, metavar=f"{{{','.join(names)}}}")
     _add_tokenizer(commands)
     _add_text(commands)
@@ -40,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     add_classification(commands)
     add_summarization(commands)
     add_dna(commands)
+    add_promoter(commands)
+    add_chromatin(commands)
     return parser
 
 

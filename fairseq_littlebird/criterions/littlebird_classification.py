@@ -104,9 +104,9 @@ class LittleBirdClassificationCriterion(FairseqCriterion):
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
         """Logs ``loss`` in bits, as fairseq does, and in percent ``accuracy`` (all labels of a text at once); in
-        validation ``micro_f1``, ``macro_f1``, ``mcc`` of one label a text, and ``f1`` of the second of two labels, of
-        the whole split, as ``littlebird-evaluate`` counts them. Of regression ``loss``, the mean squared error, and in
-        validation ``pearson`` and ``spearman``, in percent."""
+        validation ``micro_f1``, ``macro_f1``, ``mcc`` of one label a text, and ``f1``, ``sensitivity`` and
+        ``specificity`` of the second of two labels, of the whole split, as ``littlebird-evaluate`` counts them. Of
+        regression ``loss``, the mean squared error, and in validation ``pearson`` and ``spearman``, in percent."""
         total: dict[str, Any] = logging_sums(logging_outputs)
         texts = total.get("sample_size", 0)
         if not texts:
@@ -131,6 +131,8 @@ class LittleBirdClassificationCriterion(FairseqCriterion):
                 metrics.log_derived("mcc", lambda meters: round(100 * meters["_labels"].mcc, 2))
                 if len(counts[0]) == 2:
                     metrics.log_derived("f1", lambda meters: round(100 * meters["_labels"].f1, 2))
+                    metrics.log_derived("sensitivity", lambda meters: round(100 * meters["_labels"].recall(-1), 2))
+                    metrics.log_derived("specificity", lambda meters: round(100 * meters["_labels"].recall(0), 2))
 
     def logging_outputs_can_be_summed(self) -> bool:
         """Not in regression: a rank needs every score."""
@@ -191,6 +193,10 @@ class LabelCounts(Meter):
     def f1(self) -> float:
         """Of the last label, the second of two."""
         return 2 * self.hits[-1] / max(self.sizes[-1], 1.0)
+
+    def recall(self, label: int) -> float:
+        """The share of a label's texts that are given it."""
+        return self.hits[label] / max(self.truths[label], 1.0)
 
     @property
     def mcc(self) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
 from fairseq_littlebird.inference.classifying import Classification
 from fairseq_littlebird.inference.final_answer import AnswerRule, best_span
 from fairseq_littlebird.inference.merging import Prediction
@@ -17,11 +19,13 @@ from fairseq_littlebird.inference.pages.text_index import TextPages
 from fairseq_littlebird.inference.prediction_format import N_BEST, NULL_ODDS, TEXTS, PredictionFormat
 from fairseq_littlebird.inference.summarizing import Summary
 from fairseq_littlebird.output import whole_folder
+from fairseq_littlebird.text.row_array import RowArray
 
 FILES = ("predictions.json", "nbest_predictions.json", "null_odds.json")
 PAGES = "html"
 SUMMARIES = "predictions.jsonl"
-NAMES = (*FILES, SUMMARIES, PAGES)
+ARRAY = "probabilities.npy"
+NAMES = (*FILES, SUMMARIES, ARRAY, PAGES)
 
 
 def write_predictions(
@@ -105,6 +109,27 @@ def write_classifications(
             stream.write(f"{',' if count else '{'}\n {key}: {record}")
             count += 1
         stream.write("\n}\n" if count else "{}\n")
+    return count
+
+
+def write_probabilities(
+    folder: str | Path, classifications: Iterable[Classification], width: int, overwrite: bool = False
+) -> int:
+    """Writes ``probabilities.npy`` into ``folder``, float32, a row a text and a column a label, and returns how many.
+
+    Args:
+        folder: made if need be.
+        classifications: one a text, of labels.
+        width: how many labels there are.
+        overwrite: replace a folder that is not empty.
+    Raises:
+        UserError: the folder is not empty.
+    """
+    count = 0
+    with whole_folder(folder, NAMES, overwrite) as temporary, RowArray(temporary / ARRAY, width, np.float32) as rows:
+        for one in classifications:
+            rows.add(np.fromiter(one.probabilities.values(), np.float32))
+            count += 1
     return count
 
 

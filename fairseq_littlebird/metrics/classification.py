@@ -17,6 +17,8 @@ from fairseq_littlebird.metrics.correlation import matthews
 from fairseq_littlebird.metrics.json_files import FORMAT_REMEDY, is_number, read_json
 
 PROBABILITIES = "probabilities"
+RATES = "sensitivity", "specificity"
+"""The shares of the examples of the second and of the first of two labels that are given theirs."""
 
 
 def read_predictions(path: str) -> dict[str, Any]:
@@ -60,7 +62,8 @@ def evaluate(
     """Accuracy, micro and macro F1, and AUROC where every example has a score for each label.
 
     In single-label classification also Matthews' correlation, and of two labels F1 of the second: of ``labels``, of
-    the scored ones, else of those that occur, sorted; so of 1 beside 0, and of pos beside neg.
+    the scored ones, else of those that occur, sorted; so of 1 beside 0, and of pos beside neg. Sensitivity is the share
+    of its examples that are given it, specificity that of the first label's.
 
     In single-label classification the highest score wins, of equal ones the first; macro F1 is over the labels
     that are true or predicted somewhere. In multi-label classification accuracy asks for all labels of an example
@@ -76,8 +79,8 @@ def evaluate(
         labels: all there are, in the order of their numbers, where they are known.
 
     Returns:
-        ``accuracy``, ``micro_f1``, ``macro_f1``, of one label an example ``mcc`` and of two labels ``f1``; where it is
-        defined, ``macro_auroc`` and ``micro_auroc``.
+        ``accuracy``, ``micro_f1``, ``macro_f1``, of one label an example ``mcc`` and of two labels ``f1``,
+        ``sensitivity`` and ``specificity``; where it is defined, ``macro_auroc`` and ``micro_auroc``.
 
     Raises:
         UserError: see `answers`; the predictions have another format, or lack the score of a label.
@@ -116,6 +119,7 @@ def evaluate(
         every = [*labels] or names or sorted(found, key=label_order)
         if len(every) == 2:
             result["f1"] = _ratio(2 * hits[every[1]], sizes[every[1]])
+            result |= {name: _ratio(hits[of], truths[of]) for name, of in zip(RATES, reversed(every), strict=True)}
     if names and len(scores) == len(truth):
         pairs = {name: [(scores[key][name], name in truth[key]) for key in truth] for name in names}
         each = [area for area in map(auroc, pairs.values()) if area is not None]

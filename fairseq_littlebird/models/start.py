@@ -82,7 +82,8 @@ class Start(NamedTuple):
         """
         if hasattr(task, "check_start") or not OmegaConf.is_config(cfg):
             return None
-        data = getattr(getattr(task, "cfg", None), "data", None)
+        settings = getattr(task, "cfg", None) or getattr(task, "args", None)  # the latter of fairseq's oldest tasks
+        data = getattr(settings, "data", None)
         checkpoint = start_of(sibling(cfg, "checkpoint"))
         if checkpoint is None or not isinstance(data, str):
             return None

@@ -10,7 +10,7 @@ from typing import Any
 from fairseq.tasks import TASK_REGISTRY
 from fairseq.tasks.language_modeling import LanguageModelingTask
 
-from fairseq_littlebird.checkpoints.dictionary import members
+from fairseq_littlebird.checkpoints.dictionary import check_trained_dictionary, members, trained_dictionary
 from fairseq_littlebird.checkpoints.tensors import find_checkpoint, load_tensors
 from fairseq_littlebird.data.model_folder import model_tokenizer, write_own_files
 from fairseq_littlebird.data.shards import folder_of
@@ -42,12 +42,17 @@ def load_language_model(
     if not folder_of(data).is_dir():
         raise UserError("no such folder", data, "give one of littlebird-prepare characters or fairseq-preprocess")
     path = find_checkpoint(checkpoint)
-    settings = _task_settings(load_tensors(path, mapped=True), path)
+    content = load_tensors(path, mapped=True)
+    settings = _task_settings(content, path)
     own = {name: settings[name] for name in ("tokens_per_sample", "max_target_positions") if settings.get(name)}
     mode = EOS if settings.get("sample_break_mode") == EOS else NONE
     cfg = LittleBirdLanguageModelingConfig(data=data, sample_break_mode=mode, **own)  # type: ignore[arg-type]
     cfg._name = TASK
-    return load_model(path, data, device, precision, task=LittleBirdLanguageModelingTask.setup_task(cfg))
+    task = LittleBirdLanguageModelingTask.setup_task(cfg)
+    trained, here = trained_dictionary(content, path), folder_of(data) / "dict.txt"
+    if trained is not None and trained.where.resolve() != here.resolve():
+        check_trained_dictionary(trained, task.dictionary.symbols, str(here), str(path))
+    return load_model(path, data, device, precision, task=task)
 
 
 def _task_settings(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:

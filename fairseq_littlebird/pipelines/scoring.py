@@ -110,10 +110,9 @@ def score_split(
     texts = dataset.stream.documents(dataset.lines)
     longest = int((texts[:, 1] - texts[:, 0] if cached else dataset.sizes).max())
     if longest > model.max_positions():
-        what = (
-            f"{'a text' if cached else 'windows'} of {longest:,} tokens, but the model has {model.max_positions():,} "
-        )
-        raise UserError(f"{what}positions", remedy="leave out --cached" if cached else "lower --length")
+        what = f"{'a text' if cached else 'windows'} of {longest:,} tokens, but the model has positions for"
+        remedy = "leave out --cached" if cached else "lower --length"
+        raise UserError(f"{what} {model.max_positions():,}", remedy=remedy)
     field = receptive_field(model)
     if cached:
         bits = _cached_bits(model, dataset, texts, max_tokens, quiet)

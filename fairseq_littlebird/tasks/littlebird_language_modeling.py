@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from fairseq.data import (
     AppendTokenDataset,
     Dictionary,
@@ -139,6 +141,16 @@ class LittleBirdLanguageModelingTask(BundledFiles, TrainingMonitor, SplitUse, La
             stride = self.cfg.tokens_per_sample  # fairseq-eval-lm has taken the context off
             dataset = dataset.strided(length=stride + context_window, stride=stride)
         return super().eval_lm_dataloader(dataset, *arguments, **options)
+
+    def inference_step(
+        self, generator: Any, models: Any, sample: Any, prefix_tokens: Any = None, constraints: Any = None
+    ) -> Any:
+        """fairseq's, where some rows of a batch begin with ``</s>`` and others, of blocks inside a text, do not."""
+        tokens = sample["net_input"]["src_tokens"]
+        if prefix_tokens is None and tokens.numel():
+            moved = F.pad(tokens[:, 1:], (0, 1), value=self.dictionary.pad())
+            prefix_tokens = torch.where(tokens[:, :1] == self.dictionary.eos(), moved, tokens)
+        return super().inference_step(generator, models, sample, prefix_tokens, constraints)
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Raises UserError for a model that is no language model."""

@@ -19,6 +19,8 @@ DOCUMENTATION = (
     "/usr/share/man/man5 /usr/share/man/man6 /usr/share/man/man7 /usr/share/man/man8 /usr/share/perl /usr/share/vim "
     "/usr/share/gimp /usr/lib/libreoffice /usr/lib/python3 /usr/share/common-licenses"
 )
+EVERYWHERE = "/usr/share/doc /usr/share/perl /usr/share/common-licenses"
+"""What a Debian machine has without further packages."""
 TEACHER = "{out}/head/checkpoint_last.pt"
 DISTILLATION = f"--criterion littlebird_distillation --attention-queries 128 --teacher-path {TEACHER}"
 MASKED_LM = "--task littlebird_masked_lm"
@@ -166,7 +168,8 @@ def measured(name: str, checkpoint: str, options: str) -> Step:
 
 def text(scale: Scale) -> Iterator[Step]:
     """The corpus as numbers, and the source model's vocabulary."""
-    yield Step("documents", f"scripts/experiments/english_text.py --out {{out}}/documents --input {DOCUMENTATION}")
+    folders = DOCUMENTATION if scale.source else EVERYWHERE
+    yield Step("documents", f"scripts/experiments/english_text.py --out {{out}}/documents --input {folders}")
     yield Step(
         "corpus",
         "scripts/text_corpus.py --input {out}/documents {data}/text_en --out {out}/corpus --valid-share 0.01",

@@ -105,11 +105,10 @@ class Classifiers(Bench):
         data, start, folder = self.data(setting), self.start(model, setting.tokens), self.out / name
         if not (folder / "done").exists():
             begun = time.monotonic()
-            optimizer = "littlebird_adam" if model == "littlebird" else "adam"
             self.run(
                 f"fairseq-train {data} --user-dir fairseq_littlebird {(start / 'model.args').read_text().strip()} "
                 f"--task littlebird_sentence_prediction --criterion littlebird_classification "
-                f"--finetune-from-model {start}/checkpoint.pt --optimizer {optimizer} --lr {options.lr} "
+                f"--finetune-from-model {start}/checkpoint.pt --optimizer adam --lr {options.lr} "
                 f"--adam-betas '(0.9,0.98)' --weight-decay 0.01 --clip-norm 1.0 --lr-scheduler polynomial_decay "
                 f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
                 f"--batch-size {options.batch_size} --batch-size-valid 8 --num-workers 0 --seed {seed} --cpu "

@@ -141,7 +141,9 @@ def test_a_binary_task_logs_f1_of_the_second_label():
     with metrics.aggregate(new_root=True) as values:
         log = own(Known().eval(), sample | {"ntokens": 4, "nsentences": 4})[2]
         LittleBirdClassificationCriterion.reduce_metrics([log])
-    assert values.get_smoothed_values()["f1"] == pytest.approx(100 * 2 / 3, abs=0.01)
+    logged = values.get_smoothed_values()
+    assert logged["f1"] == pytest.approx(100 * 2 / 3, abs=0.01)
+    assert logged["sensitivity"] == pytest.approx(100 * 2 / 3, abs=0.01) and logged["specificity"] == 0
 
 
 def test_regression():

@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from fairseq_littlebird.data.folder_kind import LINES, QUESTIONS, SUMMARIES, TEXTS, check_kind
+from fairseq_littlebird.data.folder_kind import CHARACTERS, LINES, QUESTIONS, SUMMARIES, TEXTS, check_kind
 from fairseq_littlebird.errors import UserError
 
-KINDS = {"squad": QUESTIONS, "classification": TEXTS, "summarization": SUMMARIES}
+KINDS = {"squad": QUESTIONS, "characters": CHARACTERS, "classification": TEXTS, "summarization": SUMMARIES}
 
 
 @pytest.mark.parametrize("dataset", KINDS)
 def test_only_the_task_of_a_folder_takes_it(tmp_path, dataset):
     (tmp_path / "prepared.json").write_text(json.dumps({"dataset": dataset}))
-    for wanted in (QUESTIONS, TEXTS, SUMMARIES, LINES):
+    for wanted in (QUESTIONS, CHARACTERS, TEXTS, SUMMARIES, LINES):
         if wanted == KINDS[dataset]:
             check_kind(str(tmp_path), "task", wanted)
             continue

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (ROOT / "setup.cfg").read_text("utf-8")
 # whose files a page needs is visited before it; all others come in the order of their names
 NEEDS = {
+    "docs/python.md": ["docs/data.md", "docs/models.md"],
     "docs/tables.md": ["docs/tasks/hotpotqa.md"],
     "docs/export.md": ["docs/data.md", "docs/tasks/classification.md"],
     "docs/tasks/classification.md": ["docs/data.md", "docs/long_documents.md"],

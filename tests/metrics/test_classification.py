@@ -19,7 +19,7 @@ VECTORS = json.loads((Path(__file__).parent / "vectors" / "classification.json")
 def test_equals_scikit_learn(case):
     scores = classification.evaluate(case["gold"], case["predictions"])
     assert [name for name in scores if name in case["figures"]] == list(case["figures"])
-    assert scores.keys() - case["figures"].keys() <= {"mcc", "f1"}
+    assert scores.keys() - case["figures"].keys() <= {"mcc", "f1", "sensitivity", "specificity"}
     assert {name: scores[name] for name in case["figures"]} == pytest.approx(case["figures"], abs=1e-14)
 
 
@@ -62,12 +62,21 @@ def test_auroc_is_left_out_where_it_is_not_defined():
         "macro_f1",
         "mcc",
         "f1",
+        "sensitivity",
+        "specificity",
         "micro_auroc",
     ]
     gold["b"] = "y"
     assert classification.evaluate(gold, scores)["macro_auroc"] == 0.0
     del scores["b"]  # an example without scores cannot be ranked
-    assert list(classification.evaluate(gold, scores)) == ["accuracy", "micro_f1", "macro_f1", "mcc", "f1"]
+    assert list(classification.evaluate(gold, scores)) == [
+        "accuracy",
+        "micro_f1",
+        "macro_f1",
+        "mcc",
+        "f1",
+        *classification.RATES,
+    ]
 
 
 @given(st.lists(st.tuples(st.sampled_from([-1.0, 0.0, 0.5, 2.0]), st.booleans()), max_size=30))

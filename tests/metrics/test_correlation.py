@@ -72,6 +72,8 @@ def test_scores_equal_scikit_learn(pair):
         }
         if len(every) == 2:
             wanted["f1"] = oracle.f1_score(truth, guess, zero_division=0)
+            for name, positive in (("sensitivity", 1), ("specificity", 0)):
+                wanted[name] = oracle.recall_score(truth, guess, pos_label=positive, zero_division=0)
     scores = classification.evaluate(gold, predictions, labels=every)
     assert {name: scores[name] for name in wanted} == pytest.approx(wanted, abs=1e-12)
 

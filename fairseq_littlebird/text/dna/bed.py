@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,43 +65,6 @@ def _region(line: str, where: str, stranded: bool) -> Region:
     if stranded and not _STRANDS.get(sign, 0):
         raise UserError("no strand", where, "give + or - in column 6")
     return Region(chromosome, int(first), int(last), where, "" if name == "." else name, _STRANDS.get(sign, 0))
-
-
-class ChromosomeNames:
-    """Which chromosome of a genome a file of regions means: ``chr1`` and ``1`` are the same.
-
-    Args:
-        known: the names in the genome.
-        genome: its file, for messages.
-    """
-
-    def __init__(self, known: Mapping[str, object] | set[str], genome: str | Path) -> None:
-        self._genome = genome
-        self._bare = {bare_name(name): name for name in known}
-        self._known = set(known)
-        self.renamed: dict[str, str] = {}
-        """Names that were given -> other names under which the genome has them."""
-
-    def __call__(self, region: Region) -> str:
-        """The genome's name of a region's chromosome. Raises UserError where it has none."""
-        if region.chromosome in self._known:
-            return region.chromosome
-        found = self._bare.get(bare_name(region.chromosome))
-        if found is None:
-            there = ", ".join(sorted(self._known)[:5])
-            what = f"no chromosome {region.chromosome!r} in {self._genome}, which has {there}"
-            raise UserError(what + (" and others" if len(self._known) > 5 else ""), region.where, "use its names")
-        self.renamed[region.chromosome] = found
-        return found
-
-    @property
-    def note(self) -> str:
-        """What to say of names that differ; nothing where none do."""
-        if not self.renamed:
-            return ""
-        first, own = next(iter(self.renamed.items()))
-        more = f", and {len(self.renamed) - 1} more" if len(self.renamed) > 1 else ""
-        return f"chromosome {first} of the regions is {own} in {self._genome}{more}"
 
 
 def bare_name(name: str) -> str:

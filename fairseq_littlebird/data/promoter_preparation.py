@@ -1,0 +1,104 @@
+"""Promoters and negatives made of them become a folder of labelled texts; see ``classification_metadata.py``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fairseq_littlebird.data.classification_preparation import prepare_texts
+from fairseq_littlebird.data.prepared import SPLITS
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.text.dna.promoters import PARTS, REPLACED, fingerprint, negative
+from fairseq_littlebird.text.dna.sequences import Sequence
+from fairseq_littlebird.text.dna.vocabulary import check_dna_tokenizer
+from fairseq_littlebird.text.tokenizers import Tokenizer
+
+NEGATIVE, POSITIVE = "non-promoter", "promoter"
+"""The labels, in the order of their numbers."""
+
+
+def prepare_promoters(
+    positives: Iterable[Sequence],
+    tokenizer: Tokenizer,
+    dictionary: str | Path,
+    destination: str | Path,
+    *,
+    shares: Mapping[str, float],
+    parts: int = PARTS,
+    replaced: int = REPLACED,
+    seed: int = 1,
+    max_tokens: int | None = None,
+    workers: int = 1,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Writes a folder for ``--task littlebird_sentence_prediction``.
+
+    A negative is in the split of the promoter that it is made of. The split and the negative of a promoter depend on
+    its bases and the seed alone; the same promoter, on either strand, is taken once.
+
+    Args:
+        positives: promoters.
+        tokenizer: of the letters A, C, G, T and N; its symbols are the dictionary's.
+        dictionary: dict.txt, copied as it is.
+        destination: the folder.
+        shares: of the promoters in each of ``SPLITS``; they sum to 1.
+        parts, replaced: see :func:`fairseq_littlebird.text.dna.promoters.negative`.
+        seed: of all that is drawn.
+        max_tokens: the most tokens of a sequence, ``<s>`` and ``</s>`` included; what is longer is cut at its end.
+        workers: processes that tokenize; 0 or 1 for none.
+        overwrite: whether to replace a prepared folder.
+    Returns:
+        the summary of each split, see ``classification_preparation.summary_lines``; and ``repeated``, the promoters
+        that were left out as they were there before.
+    Raises:
+        UserError: bad input, named by file and line, or a split without a promoter.
+    """
+    check_dna_tokenizer(tokenizer, next(iter(tokenizer.files.values()), dictionary))
+    wanted = {split: share for split, share in shares.items() if share}
+    bounds = np.cumsum([*wanted.values()])
+    seen: set[int] = set()
+    count: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        files = {split: Path(name) / f"{split}.jsonl" for split in wanted}
+        streams = {split: stack.enter_context(path.open("w", encoding="utf-8")) for split, path in files.items()}
+        for positive in positives:
+            if len(positive.bases) < parts:
+                raise UserError(f"{len(positive.bases)} bases, fewer than {parts} parts", positive.where)
+            bits = fingerprint(positive.bases, seed)
+            if bits in seen:
+                count["repeated"] += 1
+                continue
+            seen.add(bits)
+            split = [*wanted][min(int(np.searchsorted(bounds, bits / 2**64, side="right")), len(wanted) - 1)]
+            count[split] += 1
+            other = negative(positive.bases, np.random.default_rng([seed, bits]), parts, replaced)
+            for id, bases, label in (
+                (positive.name, positive.bases, POSITIVE),
+                (f"{positive.name}.negative", other, NEGATIVE),
+            ):
+                record = {"id": id, "text": bases.decode("ascii"), "label": label}
+                streams[split].write(json.dumps(record) + "\n")
+        for split, stream in streams.items():
+            stream.close()
+            if not count[split]:
+                raise UserError(f"no promoter in the split {split!r}", remedy="give more promoters, or other shares")
+        labels = Path(name) / "labels.txt"
+        labels.write_text(f"{NEGATIVE}\n{POSITIVE}\n", "utf-8")
+        summaries: dict[str, Any] = prepare_texts(
+            {split: [files[split]] if split in files else [] for split in SPLITS},
+            tokenizer,
+            dictionary,
+            destination,
+            labels=labels,
+            max_tokens=max_tokens,
+            workers=workers,
+            overwrite=overwrite,
+        )
+    return {"splits": summaries, "repeated": count["repeated"]}
