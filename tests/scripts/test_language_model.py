@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -218,10 +219,16 @@ def test_two_phases_that_are_cut_and_go_on(environment: dict[str, str], tmp_path
     before = (out / "phase-1" / "checkpoint_last.pt").stat().st_mtime_ns
     (out / "phase-2" / "done").unlink()
     (out / "phase-2" / "checkpoint_1_4.pt").rename(out / "phase-2" / "checkpoint_last.pt")
+    (out / "phase-2" / "checkpoint_best.pt").unlink()  # of the fifth update, which a cut training has not
     again = recipe(*given, "--", "--cpu", environment=environment)
     assert [command[0] for command in commands(again)] == names[2:]
     assert before == (out / "phase-1" / "checkpoint_last.pt").stat().st_mtime_ns
-    assert "phase-2/checkpoint_last.pt (epoch 1 @ 4 updates)" in again.stdout + again.stderr
+    log = (out / "phase-2" / "training.log").read_text()
+    assert len(re.findall(r"\bnum_updates 2\b", log)) == 1 and log.count("done training") == 2
+    assert (
+        torch.load(out / "phase-2" / "checkpoint_last.pt", weights_only=True)["optimizer_history"][-1]["num_updates"]
+        == 5
+    )
     assert scores == again.stdout.split("== Score")[1].splitlines()[2:]
 
     # phases that were trained stay as they are; others may follow
