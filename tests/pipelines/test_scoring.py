@@ -79,7 +79,7 @@ def same(a, b):
 
 @pytest.mark.parametrize(
     "length, stride, max_tokens",
-    [(64, 64, 1), (50, 20, 300), (30, 7, 10**6), (700, 7, 10**6), (611, 611, 1), (610, 1, 1), (2, 1, 99)],
+    [(64, 64, 1), (50, 20, 300), (30, 7, 10**6), (700, 7, 10**6), (611, 611, 1), (610, 1, 1), (4, 2, 99)],
 )
 def test_a_score_is_the_sum_over_windows(characters, loaded, length, stride, max_tokens):
     found = score_split(*loaded, "test", length, stride, max_tokens=max_tokens, quiet=True)
