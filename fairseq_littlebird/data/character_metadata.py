@@ -9,10 +9,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fairseq_littlebird.data.prepared import SPLITS
-from fairseq_littlebird.data.prepared_json import NAME
+from fairseq_littlebird.data.prepared_json import NAME, read_prepared_json
+from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.tokenizers.characters import NAME as TOKENIZER
 
 VERSION = 1
 DATASET = "characters"
 NAMES = (NAME, "dict.txt", TOKENIZER, *(f"{split}.{end}" for split in SPLITS for end in ("bin", "idx")))
+
+
+def is_characters(folder: Path) -> bool:
+    """Whether a folder is of characters or bytes."""
+    path = folder / NAME
+    try:
+        return path.exists() and bool(read_prepared_json(path, DATASET, VERSION, UserError("of another kind")))
+    except UserError:
+        return False

@@ -12,6 +12,7 @@ from fairseq.tasks.language_modeling import LanguageModelingTask
 
 from fairseq_littlebird.checkpoints.dictionary import check_trained_dictionary, members, trained_dictionary
 from fairseq_littlebird.checkpoints.tensors import find_checkpoint, load_tensors
+from fairseq_littlebird.data.character_metadata import is_characters
 from fairseq_littlebird.data.model_folder import model_tokenizer, write_own_files
 from fairseq_littlebird.data.shards import folder_of
 from fairseq_littlebird.errors import UserError
@@ -45,8 +46,8 @@ def load_language_model(
     content = load_tensors(path, mapped=True)
     settings = _task_settings(content, path)
     own = {name: settings[name] for name in ("tokens_per_sample", "max_target_positions") if settings.get(name)}
-    mode = EOS if settings.get("sample_break_mode") == EOS else NONE
-    cfg = LittleBirdLanguageModelingConfig(data=data, sample_break_mode=mode, **own)  # type: ignore[arg-type]
+    lines = settings.get("sample_break_mode") == EOS and not is_characters(folder_of(data))
+    cfg = LittleBirdLanguageModelingConfig(data=data, sample_break_mode=EOS if lines else NONE, **own)  # type: ignore[arg-type]
     cfg._name = TASK
     task = LittleBirdLanguageModelingTask.setup_task(cfg)
     trained, here = trained_dictionary(content, path), folder_of(data) / "dict.txt"

@@ -26,6 +26,7 @@ from fairseq.tasks.language_modeling import LanguageModelingTask
 from omegaconf import II, MISSING
 
 from fairseq_littlebird.data.binarized_text import check_text
+from fairseq_littlebird.data.character_metadata import is_characters
 from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.folder_kind import CHARACTERS, check_kind
 from fairseq_littlebird.data.language_modeling_dataset import LanguageModelingDataset
@@ -82,6 +83,12 @@ class LittleBirdLanguageModelingTask(BundledFiles, TrainingMonitor, SplitUse, La
         check_dictionaries(cfg.data)
         if cfg.add_bos_token:
             raise UserError("--add-bos-token: a text begins with </s>, as it does in generation", remedy="leave it out")
+        if str(cfg.sample_break_mode) == EOS and is_characters(folder_of(cfg.data)):
+            raise UserError(
+                "--sample-break-mode eos: a split of characters is one text, whose line ends are characters",
+                str(folder_of(cfg.data)),
+                "leave it out, or binarize lines: littlebird-prepare text, then fairseq-preprocess --only-source",
+            )
         if cfg.tokens_per_sample < 1:
             raise UserError(
                 f"blocks of {cfg.tokens_per_sample} tokens",

@@ -202,11 +202,15 @@ class TestTokenBuffer:
         q, k, v, packing_k, packing_v = (inputs[n][:, :, tokens] for n in ("q", "k", "v", "packing_k", "packing_v"))
         parts = []
         for piece in buffer.pieces(q.shape[2]):
-            if buffer.pack.value is not None and buffer.count % buffer.block_size == 0:
-                buffer.pack_k, buffer.pack_v = 1.3 * buffer.pack.value, buffer.pack.value.sin()
+            c_p, before, arguments = None, buffer.pack.value, (packing_k[:, :, piece], packing_v[:, :, piece])
+            if inputs["S"] and piece.stop - piece.start > buffer.block_size:
+                c_p = buffer.pack.add_blocks(inputs["pack_q"], *arguments, buffer.block_size)
+            elif inputs["S"]:
+                c_p = before[:, :, None] if before is not None and buffer.count % buffer.block_size == 0 else None
+                buffer.pack.add(inputs["pack_q"], *arguments)
+            if c_p is not None:
+                buffer.pack_k, buffer.pack_v = 1.3 * c_p, c_p.sin()
             parts.append(buffer.attend(q[:, :, piece], k[:, :, piece], v[:, :, piece], inputs["slopes"]))
-            if inputs["S"]:
-                buffer.pack.add(inputs["pack_q"], packing_k[:, :, piece], packing_v[:, :, piece])
         return torch.cat(parts, dim=2).detach()
 
     @settings(max_examples=20)
@@ -219,6 +223,9 @@ class TestTokenBuffer:
     )
     @example(70, 8, 3, 0, [1])
     @example(70, 8, 0, 0, [40, 1, 7])
+    @example(80, 8, 3, 0, [24, 40, 1])
+    @example(80, 8, 0, 0, [24, 40, 16])
+    @example(80, 2, 3, 0, [40, 40])
     def test_any_pieces_equal_the_whole(self, L, b, S, seed, pieces):
         inputs, buffer, parts, start, turn = make_inputs(L, b, S, seed=seed), TokenBuffer(b), [], 0, 0
         while start < L:

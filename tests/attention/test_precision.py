@@ -9,6 +9,13 @@ import torch.nn.functional as F
 from fairseq_littlebird.attention import dense_unpack_window_attention, pack_attention, unpack_window_attention
 from fairseq_littlebird.attention.bigbird import bigbird_attention, dense_bigbird_attention, random_blocks
 from fairseq_littlebird.attention.bigbird.gathered import gathered_bigbird_attention
+from fairseq_littlebird.attention.causal_littlebird import (
+    CausalBiALiBi,
+    causal_pack_attention,
+    causal_unpack_window_attention,
+    dense_causal_pack_attention,
+    dense_causal_unpack_window_attention,
+)
 from fairseq_littlebird.attention.causal_window import (
     alibi_bias,
     causal_window_attention,
@@ -150,6 +157,13 @@ def others(dtype, size):
     for bias in (None, alibi_bias(torch.tensor([8.0, 0.01]), (6, 6), (1, 2))):
         causal = {"q": q, "k": k, "v": v, "windows": (6, 6), "dilations": (1, 2), "bias": bias} | at
         yield "causal window", causal_window_attention, dense_causal_window_attention, causal
+    slopes = CausalBiALiBi(2)
+    pack_k, pack_v = (torch.stack([random(3) for _ in range(8)], dim=2) for _ in range(2))  # of each of the 8 blocks
+    for packs in ({"pack_k": None, "pack_v": None}, {"pack_k": pack_k, "pack_v": pack_v}):
+        causal = {"q": q, "k": k, "v": v, "slopes": slopes, "block_size": 8} | packs | at
+        yield "causal littlebird", causal_unpack_window_attention, dense_causal_unpack_window_attention, causal
+    packing = {"pack_q": random(5, size)[0], "k": k, "v": v, "block_size": 8} | at
+    yield "causal pack", causal_pack_attention, dense_causal_pack_attention, packing
     owner = owners(padding, G)
     seen = torch.cat([without_tokens(owner, padding, G), padding], dim=1)
     etc = {"q": random(G + L, size), "k": random(G + L, size), "v": random(G + L), "owner": owner, "padding_mask": seen}

@@ -8,6 +8,7 @@ and why. A command in none of them fails.
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.dna import random_bases, write_fasta
 
 from fairseq_littlebird.datasets import DATASETS
 
@@ -31,7 +33,10 @@ NEEDS = {
         f"docs/tasks/{name}.md": ["docs/tasks/question_answering.md"]
         for name in "squad korquad mrqa hotpotqa triviaqa natural_questions wikihop".split()
     },
-    **dict.fromkeys(["README.md", "CONTRIBUTING.md", "docs/data.md", "docs/tasks/language_modeling.md"], ()),
+    **dict.fromkeys(
+        ["README.md", "CONTRIBUTING.md", "docs/data.md", "docs/tasks/language_modeling.md", "docs/tasks/genomics.md"],
+        (),
+    ),
 }
 PAGES = [str(path.relative_to(ROOT)) for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]]
 PAGES.remove("CHANGELOG.md")
@@ -245,6 +250,7 @@ def tour(tour_of, handle, tiny, pretrained_model):
         shutil.copy(tiny / name, folder / "books")
     pretrained_model(folder / "MODEL", "xlm-roberta")
     pretrained_model(folder / "longformer-qa", "longformer")
+    _dna(folder)
     # the data sets' own files, which a recipe finds before it prints its commands
     for name in (
         "hotpot_train_v1.1.json hotpot_dev_distractor_v1.json korquad2.1_train_00.json korquad2.1_dev_00.json "
@@ -283,6 +289,17 @@ def tour(tour_of, handle, tiny, pretrained_model):
     for name in ("qa-512", "qa-8k", "qa-model", "tokenizer"):
         (folder / "quickstart" / name).symlink_to(folder / name)
     return tour
+
+
+def _dna(folder):
+    """A genome, promoters, and bins with labels."""
+    with gzip.open(folder / "genome.fa.gz", "wt") as file:
+        write_fasta(file, {"chr1": random_bases(60_000, 1), "chr21": random_bases(40_000, 2)})
+    (folder / "promoters.txt").write_text("".join(f"{random_bases(200, n)}\n" for n in range(40)))
+    bins = [(name, start) for name in ("chr1", "chr21") for start in range(4000, 24_000, 2000)]
+    (folder / "bins.bed").write_text("".join(f"{name}\t{start}\t{start + 200}\n" for name, start in bins))
+    (folder / "labels.txt").write_text("CTCF DNase H3K4me3\n" + "".join(f"{n % 2} {n // 2 % 2} 0\n" for n in range(20)))
+    (folder / "groups.tsv").write_text("label\tgroup\nCTCF\tTF\nDNase\tDHS\nH3K4me3\tHM\n")
 
 
 @pytest.fixture(scope="session")

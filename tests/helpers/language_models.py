@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from fairseq_littlebird.cli.prepare import main as prepare
 
@@ -58,3 +60,34 @@ def character_model(characters: Path, train_lm: Callable[..., Any], once: Callab
         (folder / "printed").write_text(done.stdout, "utf-8")
 
     return once("character_model", make)
+
+
+@pytest.fixture
+def changed(character_model: Path, tmp_path: Path) -> Callable[..., Path]:
+    """``changed(change)``: a checkpoint after ``change(content)``."""
+
+    def changed(change: Callable[[dict[str, Any]], Any]) -> Path:
+        content = torch.load(character_model / "checkpoint_last.pt", weights_only=True)
+        change(content)
+        torch.save(content, tmp_path / "changed.pt")
+        return tmp_path / "changed.pt"
+
+    return changed
+
+
+def bare(characters: Path, folder: Path) -> Path:
+    """The data without its tokenizer and prepared.json."""
+    folder.mkdir()
+    for name in ("dict.txt", "test.bin", "test.idx"):
+        shutil.copyfile(characters / "data" / name, folder / name)
+    return folder
+
+
+def as_fairseqs(data: Path) -> Callable[[dict[str, Any]], None]:
+    """What makes a checkpoint look as if fairseq's own task had trained it on a folder."""
+
+    def change(content: dict[str, Any]) -> None:
+        del content["task_state"]
+        content["cfg"]["task"] = {"_name": "language_modeling", "data": f"{data}", "tokens_per_sample": 64}
+
+    return change

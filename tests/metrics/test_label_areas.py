@@ -89,7 +89,7 @@ def test_the_command_reports_groups_and_what_is_undefined(files, capsys):
 
 
 def test_deepseas_published_medians(data_dir):
-    """95.8 for transcription factors, 85.6 for histone marks, 92.3 for DNase (table 6 of BigBird's paper)."""
+    """95.8 for transcription factors, 85.6 for histone marks, 92.3 for DNase, as in BigBird's paper."""
     labels = read_label_groups(data_dir / "genomics" / "deepsea_metadata.tsv")
     numbers = [row["AUC"].replace(",", ".") for row in labels.rows]
     areas = [float(number) if re.fullmatch(r"[\d.]+", number) else math.nan for number in numbers]

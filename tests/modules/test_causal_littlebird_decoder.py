@@ -37,7 +37,7 @@ def test_what_is_before_a_token_stays_bit_for_bit(own, j):
 
 
 @pytest.mark.parametrize("own", [{}, PACK])
-@pytest.mark.parametrize("pieces", [[1], [7, 1, 1], [50, 1], [4]])
+@pytest.mark.parametrize("pieces", [[1], [7, 1, 1], [50, 1], [4], [8, 24, 1]])
 def test_reading_on_equals_reading_everything(own, pieces):
     decoder, tokens = build(**own), text(3, 71)
     state, parts = decoder.decoding_state(), []
@@ -65,6 +65,7 @@ def test_memory_does_not_grow_with_what_was_read(own):
     with torch.no_grad():
         for _ in range(4):
             decoder.extend(text(1, 60), state)
+            decoder.extend(text(1, 1), state)  # what whole blocks read of the pack is gone when the next begins
             kept = [(b.k, b.v, b.pack.value, b.pack.total, b.pack_k, b.pack_v) for b in state.buffers]
             sizes.append([t.untyped_storage().nbytes() for of_layer in kept for t in of_layer if t is not None])
     assert sizes[0] == sizes[-1] and len(sizes[0]) == 3 * (6 if own else 2)

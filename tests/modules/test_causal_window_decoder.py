@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from fairseq_littlebird.attention.causal_window import alibi_bias
 from fairseq_littlebird.input_error import InputError
 from fairseq_littlebird.modules import CausalWindowConfig, CausalWindowDecoder
+from fairseq_littlebird.modules.attention import causal_window
 from fairseq_littlebird.modules.config import CAUSAL_POSITIONS
 
 SIZES = dict(vocab_size=30, layers=3, embed_dim=16, ffn_embed_dim=24, heads=2, max_positions=300)
@@ -109,6 +111,16 @@ def test_finite_at_eight_times_the_length(positions):
     out = decoder(text(1, 8 * 128))
     out.square().mean().backward()
     assert out.isfinite().all() and all(p.grad.isfinite().all() for p in decoder.parameters())
+
+
+def test_biases_are_made_once_for_all_layers_alike(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        causal_window, "alibi_bias", lambda *arguments: made.append(arguments) or alibi_bias(*arguments)
+    )
+    decoder = build(attention_window=(4, 6, 4), dilations=((1, 2),) * 3)
+    decoder(text(1, 30))
+    assert [windows for _, windows, _ in made] == [(4, 4), (6, 6)]
 
 
 def test_positions_past_the_learned_ones_are_one_line():

@@ -44,7 +44,11 @@ def hydra(fairseq, name, folder, *more, status=0):
 
 
 def test_every_file_is_tried():
-    assert {file.stem for file in CONFIGS.glob("*.yaml")} == RUNS.keys() | {"summarization", "language_modeling"}
+    assert {file.stem for file in CONFIGS.glob("*.yaml")} == RUNS.keys() | {
+        "summarization",
+        "language_modeling",
+        "dna_pretraining",
+    }
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -167,7 +171,10 @@ BIGBIRD_ROWS = {
     "16_bigbird_sts_b": (512, 16, 2e-5, 3598, 214, "spearman"),
     "16_bigbird_mrpc": (512, 16, 1e-5, 2296, 137, "f1"),
     "16_bigbird_rte": (512, 16, 2e-5, 2036, 122, "accuracy"),
+    "21_bigbird_promoter": (4096, 256, 1e-4, 711, 71, "f1"),
+    "21_bigbird_chromatin": (4096, 256, 1e-4, 500000, 10000, "loss"),
 }
+DNA_ROWS = ("21_bigbird_pretraining",)
 
 
 def composed(name, *overrides):
@@ -193,7 +200,7 @@ def settings(content):
 
 def test_every_data_set_and_row_is_tried():
     assert {file.stem for file in (CONFIGS / "data_set").glob("*")} == DATA_SETS.keys()
-    rows = {*ROWS, *OTHER_MODELS, *CLASSIFICATION_ROWS, *BIGBIRD_ROWS, *SUMMARY_ROWS, *LANGUAGE_MODEL_ROWS}
+    rows = {*ROWS, *OTHER_MODELS, *CLASSIFICATION_ROWS, *BIGBIRD_ROWS, *SUMMARY_ROWS, *LANGUAGE_MODEL_ROWS, *DNA_ROWS}
     assert {file.stem for file in (CONFIGS / "table").glob("*")} == rows
 
 
@@ -299,13 +306,41 @@ def test_a_row_of_language_models_is_the_first_phase(name, script):
 
 @pytest.mark.parametrize("name", BIGBIRD_ROWS)
 def test_a_row_of_bigbird_has_the_papers_settings(name):
-    machine = "gpu4" if name.startswith("14") else "gpu"
+    machine = "gpu" if name.startswith("16") else "gpu4"
     content = composed("littlebird_sentence_prediction", f"machine={machine}", f"+table={name}")
     own = content.optimization.max_update, content.lr_scheduler.warmup_updates
     assert (*settings(content), *own, content.checkpoint.best_checkpoint_metric) == BIGBIRD_ROWS[name]
-    assert content.lr_scheduler.total_num_update == own[0] and content.checkpoint.maximize_best_checkpoint_metric
+    assert content.lr_scheduler.total_num_update == own[0]
+    assert content.checkpoint.maximize_best_checkpoint_metric == (BIGBIRD_ROWS[name][-1] != "loss")
+    assert content.criterion.get("class_weights", "") == ("8" if name.endswith("chromatin") else "")
     assert (content.model._name, content.model.encoder_layers) == ("bigbird_itc", 12)
     assert content.criterion._name == "littlebird_classification" and not content.task.padding_insertion
+
+
+def test_bigbirds_pretraining_on_dna():
+    content = composed("dna_pretraining", "machine=gpu4", "+table=21_bigbird_pretraining")
+    batch = content.dataset.batch_size * content.optimization.update_freq[0]
+    assert (content.task.tokens_per_sample, content.task.mask_prob, content.optimization.lr[0]) == (4096, 0.15, 1e-4)
+    assert batch * content.distributed_training.distributed_world_size == 256
+    assert (content.optimization.max_update, content.lr_scheduler.warmup_updates) == (1_000_000, 10_000)
+    assert (content.model._name, content.model.context_type, content.task.padding_insertion) == (
+        "bigbird_itc",
+        True,
+        False,
+    )
+    comment = (CONFIGS / "table" / "21_bigbird_pretraining.yaml").read_text()
+    assert "# Table 21, " in comment and "1.12" in comment and "+table=21_bigbird_pretraining " in comment
+
+
+@pytest.mark.slow
+def test_pretraining_on_dna_trains(fairseq, dna, logged, tmp_path):
+    arguments = ["--config-dir", CONFIGS, "--config-name", "dna_pretraining", "model=littlebird_tiny", "machine=cpu"]
+    arguments += [f"task.data={dna}/data", "task.tokens_per_sample=96", f"common.user_dir={PACKAGE}", *SMALL]
+    arguments += ["optimization.max_update=2", "optimization.update_freq=[1]", "common.log_interval=1"]
+    done = fairseq("hydra-train", *arguments, f"checkpoint.save_dir={tmp_path}")
+    assert [int(record["num_updates"]) for record in logged(done, "train_inner")] == [1, 2]
+    assert "valid_bits_per_base" in logged(done, "valid")[-1]
+    assert torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["cfg"]["task"]["padding_insertion"]
 
 
 @pytest.mark.parametrize("name", [*ROWS, *OTHER_MODELS, *CLASSIFICATION_ROWS, *BIGBIRD_ROWS])

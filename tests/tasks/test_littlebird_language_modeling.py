@@ -230,6 +230,7 @@ def test_scoring_data_of_another_dictionary_is_one_line(fairseq, characters, cha
         ("--tokens-per-sample 5000 --max-tokens 1000", "blocks of 5,000 tokens, but the model or --max-tokens allows"),
         ("--positions learned --max-positions 63", "blocks of 64 tokens, but the model or --max-tokens allows 63"),
         ("--train-subset other", "other: no such split; name one of test, train, valid"),
+        ("--sample-break-mode eos", "data: --sample-break-mode eos: a split of characters is one text"),
         ("--add-bos-token", "--add-bos-token: a text begins with </s>"),
         ("--attention-window 5", "attention window 5 is not an even number of at least 2"),
     ],

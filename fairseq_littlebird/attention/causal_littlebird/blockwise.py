@@ -84,33 +84,58 @@ def _other_blocks(
     padding_mask: Tensor | None,
     b: int,
 ) -> WindowBlocks:
-    """Those from the third on, whose own keys are [C_P; block 0]."""
+    """Those from the third on."""
+    packs = (None if pack is None else pack[:, :, 2:] for pack in (pack_k, pack_v))
+    tokens = (x[:, :, part] for x, part in ((q, slice(2 * b, None)), (k, slice(b, None)), (v, slice(b, None))))
+    given = later_blocks(*tokens, k[:, :, :b], v[:, :, :b], *packs, slopes, 2, b)
+    if padding_mask is None or given.own_k is None:
+        return given
+    n, S = given.own_k.shape[2], given.own_k.shape[3] - b
+    own_hidden = padding_mask[:, None, :b].expand(-1, n, -1)
+    if S:
+        own_hidden = torch.cat([_empty_packs(padding_mask, b, S)[:, 2:], own_hidden], dim=2)
+    return given._replace(hidden=padding_mask[:, b:], own_hidden=own_hidden)
+
+
+def later_blocks(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    global_k: Tensor,
+    global_v: Tensor,
+    pack_k: Tensor | None,
+    pack_v: Tensor | None,
+    slopes: CausalBiALiBi,
+    first: int,
+    block_size: int,
+) -> WindowBlocks:
+    """Blocks from ``first`` ≥ 2 on, whose own keys are [C_P; block 0].
+
+    Args:
+        q: <float>[B, H, L, D], from the first token of that block on.
+        k, v: <float>[B, H, b + L, D], with the block before it.
+        global_k, global_v: <float>[B, H, b, D], of block 0.
+        pack_k, pack_v: <float>[B, H, ⌈L / b⌉, S, D], of each block, or None.
+        slopes: the layer's.
+        first: number of the block.
+        block_size: b.
+    """
+    b, n = block_size, -(-q.shape[2] // block_size)
     index = torch.arange(3 * b, device=q.device)
     queries = index[2 * b :]
     bias = (-slopes(queries, index)).masked_fill(index > queries[:, None], MASKED)  # [H, b, 3b], of block 2
     beta = slopes.coefficients()[1]
     growth = (-beta[:, None] * b).expand(-1, b).masked_fill(index[:b] == 0, 0.0)  # α stays as it is
-    n = -(-q.shape[2] // b) - 2
-    own_k, own_v = (x[:, :, None, :b].expand(-1, -1, n, -1, -1) for x in (k, v))
-    own_hidden = None if padding_mask is None else padding_mask[:, None, :b].expand(-1, n, -1)
-    if pack_k is not None and pack_v is not None:
+    of_global = bias[:, :, :b] + growth[:, None] * (first - 2)
+    own_k, own_v = (x[:, :, None].expand(-1, -1, n, -1, -1) for x in (global_k, global_v))
+    if pack_k is None or pack_v is None:
+        bias = torch.cat([of_global, bias[:, :, b:]], dim=2)
+    else:
         S = pack_k.shape[3]
-        own_k = torch.cat([pack_k[:, :, 2:].to(k.dtype), own_k], dim=3)
-        own_v = torch.cat([pack_v[:, :, 2:].to(v.dtype), own_v], dim=3)
-        bias, growth = torch.cat([_of_pack(slopes, b, b, S), bias], dim=2), F.pad(growth, (S, 0))
-        if padding_mask is not None and own_hidden is not None:
-            own_hidden = torch.cat([_empty_packs(padding_mask, b, S)[:, 2:], own_hidden], dim=2)
-    return WindowBlocks(
-        q[:, :, 2 * b :],
-        k[:, :, b:],
-        v[:, :, b:],
-        bias,
-        own_k=own_k,
-        own_v=own_v,
-        growth=growth,
-        hidden=None if padding_mask is None else padding_mask[:, b:],
-        own_hidden=own_hidden,
-    )
+        own_k = torch.cat([pack_k.to(k.dtype), own_k], dim=3)
+        own_v = torch.cat([pack_v.to(v.dtype), own_v], dim=3)
+        bias, growth = torch.cat([_of_pack(slopes, b, b, S), of_global, bias[:, :, b:]], dim=2), F.pad(growth, (S, 0))
+    return WindowBlocks(q, k, v, bias, own_k=own_k, own_v=own_v, growth=growth)
 
 
 def _of_pack(slopes: CausalBiALiBi, b: int, queries: int, S: int) -> Tensor:

@@ -61,11 +61,7 @@ def causal_pack_attention(
     packing, blocks = (n - 1) * block_size, (n - 1, block_size)  # the last block packs nothing
     hidden = None if padding_mask is None else padding_mask[:, :packing].unflatten(1, blocks)
     keys, values = (x[:, :, :packing].unflatten(2, blocks) for x in (k, v))  # [B, H, n - 1, b, D]
-    states, weights = packed(pack_q[:, None], keys, values, hidden, dropout_p)
-    total = weights.logcumsumexp(dim=2)  # Z
-    before = torch.cat([torch.full_like(total[:, :, :1], MASKED), total[:, :, :-1]], dim=2)
-    kept, added = (before - total).exp(), (weights - total).exp()
-    packs: Tensor = _Recurrence.apply(kept[..., None], added[..., None] * states)
+    packs, _ = prefixes(*packed(pack_q[:, None], keys, values, hidden, dropout_p))
     return F.pad(packs, (0, 0, 0, 0, 1, 0)).to(v.dtype)
 
 
@@ -94,6 +90,15 @@ def packed(
             probabilities = probabilities.masked_fill(nothing[..., None], 0.0)
             weights = weights.masked_fill(nothing, MASKED)
         return dropout(probabilities, dropout_p) @ v.to(wide), weights
+
+
+def prefixes(states: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """C and Z of each block and those before it, of o and z of each alone; in their shapes."""
+    total = weights.logcumsumexp(dim=2)
+    before = torch.cat([torch.full_like(total[:, :, :1], MASKED), total[:, :, :-1]], dim=2)
+    kept, added = (before - total).exp(), (weights - total).exp()
+    packs: Tensor = _Recurrence.apply(kept[..., None], added[..., None] * states)
+    return packs, total
 
 
 class _Recurrence(torch.autograd.Function):

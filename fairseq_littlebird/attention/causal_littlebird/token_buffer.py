@@ -1,6 +1,6 @@
 """What tokens that follow need of those before: block 0, two blocks in a ring, and the pack; memory stays as it is.
 
-Legend: N sequences, H heads, S pack size, D head width, b block size, n new tokens, t tokens before them.
+Legend: N sequences, H heads, S pack size, D head width, b block size, n new tokens of m blocks, t tokens before them.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from fairseq_littlebird.attention.causal_littlebird.blockwise import later_blocks
 from fairseq_littlebird.attention.causal_littlebird.running_pack import RunningPack
 from fairseq_littlebird.attention.causal_littlebird.slopes import CausalBiALiBi
 from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import masked_attention
+from fairseq_littlebird.attention.common.window_blocks import window_block_attention
 
 
 class TokenBuffer:
     """Of one layer: token i of block 0 stands in slot i, one of a later block in slot b + (i - b) mod 2b.
 
-    ``pack`` is of all tokens so far; ``pack_k`` and ``pack_v`` <float>[N, H, S, D] are what the current block reads of
-    it, as it was before that block; None for none.
+    ``pack`` is of all tokens so far; ``pack_k`` and ``pack_v`` <float>[N, H, m, S, D] are what the blocks of a piece
+    read of it, as it was before each; None for none. The block that is not yet full goes on with its own.
 
     Args:
         block_size: b.
@@ -36,16 +38,18 @@ class TokenBuffer:
         self.pack_v: Tensor | None = None
 
     def pieces(self, n: int) -> Iterator[slice]:
-        """New tokens, each piece of one block, as long as each is given to :meth:`attend` before the next."""
+        """New tokens, each piece of one block or of several whole ones, if each is given to :meth:`attend` in turn."""
         check_length(n)
-        start = 0
+        b, start = self.block_size, 0
         while start < n:
-            stop = min(n, start + self.block_size - self.count % self.block_size)
+            stop, whole = min(n, start + b - self.count % b), (n - start) // b * b
+            if self.count % b == 0 and self.count >= 2 * b and whole > b:
+                stop = start + whole
             yield slice(start, stop)
             start = stop
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, slopes: CausalBiALiBi) -> Tensor:
-        """Causal unpack and window attention of new tokens of one block, which are kept for those that follow.
+        """Causal unpack and window attention of a piece of new tokens, which are kept for those that follow.
 
         Args:
             q, k, v: <float>[N, H, n, D].
@@ -54,6 +58,8 @@ class TokenBuffer:
             <float>[N, H, n, D], what attention over all t + n tokens gives the last n.
         """
         b, n, device = self.block_size, q.shape[2], q.device
+        if n > b:
+            return self._attend_blocks(q, k, v, slopes)
         queries = torch.arange(self.count, self.count + n, device=device)
         self._put(k, v, queries)
         assert self.k is not None and self.v is not None
@@ -62,10 +68,11 @@ class TokenBuffer:
         visible = (tokens <= queries[:, None]) & ((slots < b) | (tokens >= max(b, (block - 1) * b)))
         keys, values, bias = self.k.to(q.dtype), self.v.to(q.dtype), -slopes(queries, tokens)
         if self.pack_k is not None and self.pack_v is not None:
-            keys, values = torch.cat([self.pack_k, keys], dim=2), torch.cat([self.pack_v, values], dim=2)
-            of_pack = -slopes.pack_distance(b)[:, None, None].expand(-1, n, self.pack_k.shape[2])
-            bias = torch.cat([of_pack, bias], dim=2)
-            visible = torch.cat([visible.new_ones(n, self.pack_k.shape[2]), visible], dim=1)
+            S = self.pack_k.shape[3]
+            keys = torch.cat([self.pack_k[:, :, 0].to(q.dtype), keys], dim=2)
+            values = torch.cat([self.pack_v[:, :, 0].to(q.dtype), values], dim=2)
+            bias = torch.cat([-slopes.pack_distance(b)[:, None, None].expand(-1, n, S), bias], dim=2)
+            visible = torch.cat([visible.new_ones(n, S), visible], dim=1)
         return masked_attention(q, keys, values, visible, 0.0, bias)[0]
 
     def reorder(self, order: Tensor) -> None:
@@ -75,6 +82,22 @@ class TokenBuffer:
             if kept is not None:
                 setattr(self, name, kept.index_select(0, order))
         self.pack.reorder(order)
+
+    def _attend_blocks(self, q: Tensor, k: Tensor, v: Tensor, slopes: CausalBiALiBi) -> Tensor:
+        """The same of whole blocks after the second."""
+        assert self.k is not None and self.v is not None
+        b, n = self.block_size, q.shape[2]
+        left = b + (self.count - 2 * b) % (2 * b)  # slot of the block before
+        tokens = (
+            torch.cat([x[:, :, left : left + b].to(q.dtype), new], dim=2) for x, new in ((self.k, k), (self.v, v))
+        )
+        block_0 = (x[:, :, :b].to(q.dtype) for x in (self.k, self.v))
+        first = self.count // b
+        result = window_block_attention(later_blocks(q, *tokens, *block_0, self.pack_k, self.pack_v, slopes, first, b))
+        last = torch.arange(self.count + n - 2 * b, self.count + n, device=q.device)
+        self.count += n - 2 * b
+        self._put(k[:, :, -2 * b :], v[:, :, -2 * b :], last)
+        return result
 
     def _put(self, k: Tensor, v: Tensor, tokens: Tensor) -> None:
         b = self.block_size

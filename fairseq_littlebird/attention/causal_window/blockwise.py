@@ -16,10 +16,12 @@ from torch import Tensor
 
 from fairseq_littlebird.attention.causal_window.arguments import check_arguments
 from fairseq_littlebird.attention.causal_window.distances import shifted
-from fairseq_littlebird.attention.common.blocks import block_size, extend, window_band
+from fairseq_littlebird.attention.common.blocks import extend, window_band
 from fairseq_littlebird.attention.common.dilation import join_residues, runs, split_residues
 from fairseq_littlebird.attention.common.masked_softmax import MASKED
 from fairseq_littlebird.attention.common.window_blocks import WindowBlocks, window_block_attention
+
+MIN_BLOCK_SIZE, MAX_BLOCK_SIZE = 32, 128  # of w + b keys a query sees w + 1
 
 
 def blockwise_causal_window_attention(
@@ -68,7 +70,7 @@ def _one_window(
     of_distances = None if bias is None or shared else _residues(bias[..., : w + 1], d)
     q, k, v = (_residues(x, d) for x in (q, k, v))  # [B·d, H, ⌈Q/d⌉, D] and [B·d, H, ⌈K/d⌉, D]
     hidden = None if hidden is None else split_residues(hidden, d)
-    b = block_size(q.shape[2], w)
+    b = min(q.shape[2], max(MIN_BLOCK_SIZE, min(w // 2, MAX_BLOCK_SIZE)))
     of_keys = block_bias(bias if shared else None, b, w, q)
     result = window_block_attention(WindowBlocks(q, k, v, of_keys, of_distances, hidden=hidden), dropout_p)
     return join_residues(result.transpose(1, 2), d, Q).transpose(1, 2)

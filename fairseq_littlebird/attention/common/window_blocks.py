@@ -20,7 +20,7 @@ from torch import Tensor
 from fairseq_littlebird.attention.common.dropout import keep_mask, random_seed
 from fairseq_littlebird.attention.common.masked_softmax import MASKED
 
-STEP_SIZE = 2**18  # scores computed together on a CPU
+STEP_SIZE = 2**19  # scores computed together on a CPU
 STEP_SIZE_ELSEWHERE = 2**26
 
 

@@ -93,13 +93,28 @@ class CausalLittleBirdAttention(SelfAttention[CausalLittleBirdContext]):
         if self.pack_attention is not None:
             packing = self.pack_attention.projections(x)
         for piece in buffer.pieces(q.shape[2]):
-            if buffer.pack.value is not None and buffer.count % self.block_size == 0:
-                c_p = buffer.pack.value.to(x.dtype)[:, :, None]
-                buffer.pack_k, buffer.pack_v = (t.squeeze(2) for t in self.unpack(c_p))
-            parts.append(buffer.attend(q[:, :, piece], k[:, :, piece], v[:, :, piece], self.slopes))
             if packing is not None:
-                buffer.pack.add(packing[0], packing[1][:, :, piece], packing[2][:, :, piece])
+                self.pack_piece(buffer, packing[0], packing[1][:, :, piece], packing[2][:, :, piece])
+            parts.append(buffer.attend(q[:, :, piece], k[:, :, piece], v[:, :, piece], self.slopes))
         return torch.cat(parts, dim=2)
+
+    def pack_piece(self, buffer: TokenBuffer, pack_q: Tensor, k: Tensor, v: Tensor) -> None:
+        """Adds a piece's tokens to the running pack; what its blocks read is as it was before each.
+
+        Args:
+            buffer: which has not yet read the piece.
+            pack_q: <float>[H, S, D], queries of P.
+            k, v: <float>[N, H, n, D], of the piece.
+        """
+        c_p = None
+        if k.shape[2] > self.block_size:
+            c_p = buffer.pack.add_blocks(pack_q, k, v, self.block_size)
+        else:
+            if buffer.pack.value is not None and buffer.count % self.block_size == 0:
+                c_p = buffer.pack.value[:, :, None]
+            buffer.pack.add(pack_q, k, v)
+        if c_p is not None:
+            buffer.pack_k, buffer.pack_v = self.unpack(c_p.to(k.dtype))
 
     def buffer(self) -> TokenBuffer:
         """An empty one for tokens that are read one after another."""
