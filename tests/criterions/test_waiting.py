@@ -22,6 +22,7 @@ from fairseq_littlebird.criterions.littlebird_distillation import (
     LittleBirdDistillationCriterion,
     LittleBirdDistillationCriterionConfig,
 )
+from fairseq_littlebird.criterions.masked_lm_nsp import MaskedLMNSPCriterion, MaskedLMNSPCriterionConfig
 from fairseq_littlebird.criterions.question_answering import (
     QuestionAnsweringCriterion,
     QuestionAnsweringCriterionConfig,
@@ -147,10 +148,15 @@ def steps(task, model, masked, words):
     texts = {key: value for key, value in masked.items() if key != "masked"}
     several = torch.tensor([[1.0, 0, 1], [0, 1, 0]])
     tokens_teacher = FullAttentionModel.build_model(OmegaConf.structured(FullAttentionModelConfig(**SIZES)), task)
+    pairs_task = MaskedLMTask(SimpleNamespace(seed=1), words)
+    pairs_task.predicts_next_sentence = True
+    starts = {"context_starts": torch.tensor([4, 3])}
+    pairs = masked | {"net_input": masked["net_input"] | starts, "is_next": torch.tensor([1, 0]), "bases": 31}
     of_tokens = distillation(attention_queries=5)
     of_tokens.teacher = Teacher(tokens_teacher)
     return {
         "masked_lm": (IndexedMaskedLmLoss(SimpleNamespace(tpu=False), task), masked, None),
+        "pairs of DNA": (MaskedLMNSPCriterion(MaskedLMNSPCriterionConfig(), pairs_task), pairs, "next sentence"),
         "recurring spans": (
             RecurringSpanSelectionCriterion(RecurringSpanSelectionCriterionConfig(), task), spans(), "qass",
         ),
@@ -167,8 +173,8 @@ def steps(task, model, masked, words):
 
 
 NAMES = [
-    "masked_lm", "recurring spans", "questions", "noisy questions", "questions with evidence", "long answers",
-    "distillation of words", "distillation of spans", "one label", "several labels", "scores",
+    "masked_lm", "pairs of DNA", "recurring spans", "questions", "noisy questions", "questions with evidence",
+    "long answers", "distillation of words", "distillation of spans", "one label", "several labels", "scores",
 ]  # fmt: skip
 
 
@@ -179,6 +185,8 @@ def step(request, task, model, masked, words):
     criterion, sample, head = made[request.param]
     if head == "labels":
         model.register_classification_head("sentence_classification_head", num_classes=C)
+    elif head == "next sentence":
+        model.register_next_sentence_head()
     elif head:
         model.register_span_head(head)
     if "segments" in sample["net_input"]:
