@@ -77,8 +77,12 @@ def one_line_errors() -> None:
         return
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print what it thinks of the error, and exit
     usual = sys.excepthook
+    over = False
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        nonlocal over
+        if over:  # a thread that serves the data workers loses them meanwhile
+            return
         line, status = fault_line(error), 2
         if isinstance(error, KeyboardInterrupt):
             line, status = ended(error)
@@ -87,6 +91,7 @@ def one_line_errors() -> None:
         if line is None:
             usual(kind, error, trace)
             return
+        over = True
         print(f"{program}: {line}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()

@@ -113,3 +113,20 @@ def test_one_version():
     cited = re.search(r"^version: (.*)$", (root / "CITATION.cff").read_text("utf-8"), flags=re.M)[1]
     assert cited == fairseq_littlebird.__version__
     assert (PACKAGE / "py.typed").is_file()
+
+
+def test_nothing_follows_the_line_of_an_error():
+    """Threads that lose their data workers while a command ends say nothing more."""
+    run("""
+import io, os, sys
+sys.argv[0] = "fairseq-train"
+import fairseq_littlebird
+from fairseq_littlebird.errors import UserError
+fairseq_littlebird.register()
+statuses, sys.stderr = [], io.StringIO()
+os._exit = statuses.append
+sys.excepthook(UserError, UserError("too long", "a file"), None)
+sys.excepthook(EOFError, EOFError(), None)
+said, sys.stderr = sys.stderr.getvalue(), sys.__stderr__
+assert said == "fairseq-train: a file: too long\\n" and statuses == [2], (said, statuses)
+""")

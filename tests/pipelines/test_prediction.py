@@ -222,8 +222,9 @@ def test_less_precision_gives_the_same_answers(squad, tmp_path):
     for precision, tolerance in (("bfloat16", 0.05), ("float16", 0.01), ("int8", 0.2)):
         best = {name: (candidates[0], found[precision][name][0]) for name, candidates in exact.items()}
         assert 0 < max(abs(one["probability"] - half["probability"]) for one, half in best.values()) < tolerance
-        # two candidates that are closer to each other may change places
-        assert sum(one["text"] != half["text"] for one, half in best.values()) <= 1
+        for name, (one, half) in best.items():  # two candidates that are closer to each other may change places
+            same = max(other["probability"] for other in exact[name] if other["text"] == half["text"])
+            assert one["probability"] - same < 2 * tolerance
 
 
 def test_a_folder_that_is_not_there_is_named_first(tmp_path):

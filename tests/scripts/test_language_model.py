@@ -97,7 +97,7 @@ def test_what_a_phase_takes_over_and_says(phases: ModuleType, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"arch": None}, "{}, arch: None is not a language model with windows; use longformer_lm_large, "),
+        ({"arch": None}, "{}, arch: None is not a language model with windows; use littlebird_lm_large, "),
         ({"arch": "littlebird_base"}, "{}, arch: 'littlebird_base' is not a language model with windows"),
         ({"phases": []}, "{}, phases: expected a list of phases"),
         ({"phase": [PHASE]}, "{}: unknown key 'phase'; use arch, options, phases"),
