@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -77,12 +78,10 @@ def one_line_errors() -> None:
         return
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print what it thinks of the error, and exit
     usual = sys.excepthook
-    over = False
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        nonlocal over
-        if over:  # a thread that serves the data workers loses them meanwhile
-            return
+        if isinstance(error, (EOFError, ConnectionError)) and multiprocessing.parent_process() is not None:
+            return  # a data worker lost the command, which has said why it ended
         line, status = fault_line(error), 2
         if isinstance(error, KeyboardInterrupt):
             line, status = ended(error)
@@ -91,7 +90,6 @@ def one_line_errors() -> None:
         if line is None:
             usual(kind, error, trace)
             return
-        over = True
         print(f"{program}: {line}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
