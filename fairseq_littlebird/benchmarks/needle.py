@@ -145,8 +145,8 @@ def cut(text: str, tokenizer: Tokenizer, tokens: int) -> str:
     _, offsets = tokenizer.encode(text)
     if tokens >= len(offsets):
         return text
-    end = offsets[tokens][0]
-    return text[:end].rsplit(maxsplit=1)[0] if not text[end - 1 : end].isspace() and text[:end].split() else text[:end]
+    kept = text[: offsets[tokens][0]]
+    return kept if not kept or kept[-1].isspace() else kept.rpartition(" ")[0]
 
 
 def others(needle: Needle, haystack: Sequence[Haystack], seed: int) -> list[Haystack]:

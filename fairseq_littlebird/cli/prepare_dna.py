@@ -52,7 +52,7 @@ def add_dna(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--reverse-complement", action="store_true", help="write half of the documents as the opposite strand"
     )
-    parser.add_argument("--seed", type=count, default=1, metavar="N", help="of all that is drawn")
+    parser.add_argument("--seed", type=count, default=1, metavar="N", help="random seed")
     parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
     parser.set_defaults(run=_dna)

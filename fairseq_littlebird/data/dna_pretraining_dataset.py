@@ -46,7 +46,7 @@ class DnaPretrainingDataset(EveryItemBatched):
         chunks: of a split.
         dictionary: of the tokens.
         masking: which tokens are masked.
-        seed: of all that is drawn.
+        seed: random seed.
         padding_insertion: gaps after sentences, whose boundary is [no, yes]; or None.
     Raises:
         UserError: all chunks lie in one place, so that there is no random sequence.

@@ -50,7 +50,7 @@ def prepare_promoters(
         destination: the folder.
         shares: of the promoters in each of ``SPLITS``; they sum to 1.
         parts, replaced: see :func:`fairseq_littlebird.text.dna.promoters.negative`.
-        seed: of all that is drawn.
+        seed: random seed.
         max_tokens: the most tokens of a sequence, ``<s>`` and ``</s>`` included; what is longer is cut at its end.
         workers: processes that tokenize; 0 or 1 for none.
         overwrite: whether to replace a prepared folder.

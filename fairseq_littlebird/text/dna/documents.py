@@ -24,7 +24,7 @@ class Cutting:
         min_sentences, max_sentences: of a document, inclusive.
         min_bases, max_bases: of a sentence, inclusive.
         reverse_complement: write half of the documents, drawn at random, as the opposite strand.
-        seed: of all that is drawn.
+        seed: random seed.
     """
 
     passes: int = 10
