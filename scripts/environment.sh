@@ -8,7 +8,7 @@
 #   LITTLEBIRD_VENV     where the environment is (.venv in the repository)
 #   LITTLEBIRD_PYTHON   the Python to make it with (the first python3 from 3.10 to 3.13 that has venv)
 #   LITTLEBIRD_TORCH    the requirement for PyTorch, e.g. torch==2.13.0 (see choose_torch)
-#   LITTLEBIRD_FAIRSEQ  fairseq to compile it, fairseq_wheel for the build without a compiler (see choose_fairseq)
+#   LITTLEBIRD_FAIRSEQ  fairseq to compile it, fairseq-wheel for the build without a compiler (see choose_fairseq)
 
 if [[ ${BASH_SOURCE[0]} != "$0" ]]; then
     "${BASH_SOURCE[0]}" "$@" || return
@@ -111,13 +111,13 @@ choose_fairseq() {
     if [[ -n $(version_of fairseq-fixed) ]]; then
         echo fairseq
     elif [[ -n $(version_of ve-fairseq) ]]; then
-        echo fairseq_wheel
+        echo fairseq-wheel
     elif [[ -n ${LITTLEBIRD_FAIRSEQ:-} ]]; then
         echo "$LITTLEBIRD_FAIRSEQ"
     elif can_compile; then
         echo fairseq
     else
-        echo fairseq_wheel
+        echo fairseq-wheel
     fi
 }
 
@@ -180,7 +180,7 @@ make_environment() {
     if [[ $fairseq == fairseq && -z $(version_of fairseq-fixed) ]]; then
         if ! step "fairseq (compiles, half a minute)" compile_fairseq; then
             echo "fairseq did not compile ($log says why); taking the compiled build instead"
-            fairseq=fairseq_wheel
+            fairseq=fairseq-wheel
         fi
     fi
     must "fairseq_littlebird and its dependencies" install_project "$fairseq" tokenizers

@@ -48,7 +48,7 @@ COMMANDS = {*re.findall(r"^    (littlebird-[\w-]+) =", SETTINGS, re.M)}
 OURS = sorted(COMMANDS - {"littlebird-benchmark", "littlebird-launch"})
 OTHERS = ("littlebird-benchmark", "littlebird-launch", "python", "pip", "torchrun", "srun", "sbatch", "bash", "pytest")
 TOOLS = ("ruff", "mypy", "lint-imports", "mkdocs")
-EXTRAS = re.findall(r"^(\w+) =", SETTINGS.split("[options.extras_require]")[1], re.M)
+EXTRAS = re.findall(r"^([\w-]+) =", SETTINGS.split("[options.extras_require]")[1], re.M)
 SCRIPTS = sorted(f"scripts/{path.name}" for path in (ROOT / "scripts").glob("*.sh"))
 
 # what a page says -> what runs instead; a model of base size becomes a tiny one
