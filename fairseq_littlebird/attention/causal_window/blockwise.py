@@ -70,10 +70,15 @@ def _one_window(
     of_distances = None if bias is None or shared else _residues(bias[..., : w + 1], d)
     q, k, v = (_residues(x, d) for x in (q, k, v))  # [B·d, H, ⌈Q/d⌉, D] and [B·d, H, ⌈K/d⌉, D]
     hidden = None if hidden is None else split_residues(hidden, d)
-    b = min(q.shape[2], max(MIN_BLOCK_SIZE, min(w // 2, MAX_BLOCK_SIZE)))
+    b = query_block_size(w, q.shape[2])
     of_keys = block_bias(bias if shared else None, b, w, q)
     result = window_block_attention(WindowBlocks(q, k, v, of_keys, of_distances, hidden=hidden), dropout_p)
     return join_residues(result.transpose(1, 2), d, Q).transpose(1, 2)
+
+
+def query_block_size(window: int, length: int) -> int:
+    """b of a window w and a sequence of so many queries."""
+    return min(length, max(MIN_BLOCK_SIZE, min(window // 2, MAX_BLOCK_SIZE)))
 
 
 def block_bias(bias: Tensor | None, b: int, w: int, like: Tensor) -> Tensor:
