@@ -16,8 +16,9 @@ from fairseq.models.transformer_lm import TransformerLanguageModelConfig
 from torch import Tensor
 
 from fairseq_littlebird.attention.common.blocks import extend
-from fairseq_littlebird.benchmarks.language_model_floor import ATTENTIONS, FLOOR, Run, floor
+from fairseq_littlebird.benchmarks.language_model_floor import ATTENTIONS, Run, floor
 from fairseq_littlebird.benchmarks.language_model_workload import PARTS, LanguageModelling
+from fairseq_littlebird.benchmarks.timing import FLOOR
 from fairseq_littlebird.modules.attention.causal_window import CausalWindowAttention, CausalWindowContext
 from fairseq_littlebird.modules.causal_decoder import DecodingState
 from fairseq_littlebird.modules.encoder_layer import EncoderLayer
