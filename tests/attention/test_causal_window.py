@@ -145,10 +145,13 @@ def test_blocks_of_their_largest_size_equal_the_reference(path, bias):
 
 
 @pytest.mark.parametrize("together", [1, 32 * 64, 4 * 32 * 64, 10 * 32 * 64, 2**30])
-def test_however_many_blocks_are_computed_together(together, monkeypatch):
-    """Heads one by one, some of them, sequences one by one, all."""
+@pytest.mark.parametrize("viewed", [0, 2**30])
+@pytest.mark.parametrize("bias", ["alibi", "of queries"])
+def test_however_many_blocks_are_computed_together(together, bias, viewed, monkeypatch):
+    """Heads one by one, without a copy of their keys or with one, some of them, sequences one by one, all."""
     monkeypatch.setattr(window_blocks, "STEP_SIZE", together)
-    compare(PATHS[0], make_inputs(200, (32, 32, 4), (1, 1, 2), "alibi", "right"), torch.float64, bias_learns=True)
+    monkeypatch.setattr(window_blocks, "MIN_VIEWED_STEP_SIZE", viewed)
+    compare(PATHS[0], make_inputs(200, (32, 32, 4), (1, 1, 2), bias, "right"), torch.float64, bias_learns=True)
 
 
 @pytest.mark.parametrize("bias", ["none", "alibi"])

@@ -23,8 +23,8 @@ from fairseq_littlebird.attention.common.dilation import join_residues, runs, sp
 from fairseq_littlebird.attention.common.masked_softmax import MASKED
 from fairseq_littlebird.attention.common.window_blocks import WindowBlocks, window_block_attention
 
-MIN_BLOCK_SIZE, MAX_BLOCK_SIZE = 32, 128  # of w + b keys a query sees w + 1
-MAX_FUSED_BLOCK_SIZE = 64  # keys need not be copied for every block
+MIN_BLOCK_SIZE, MAX_BLOCK_SIZE = 32, 64  # of w + b keys a query sees w + 1
+MAX_HALF_BLOCK_SIZE = 128  # of half types, whose keys are copied for every block
 
 
 def blockwise_causal_window_attention(
@@ -74,7 +74,7 @@ def _one_window(
     q, k, v = (_residues(x, d) for x in (q, k, v))  # [B·d, H, ⌈Q/d⌉, D] and [B·d, H, ⌈K/d⌉, D]
     hidden = None if hidden is None else split_residues(hidden, d)
     fused = hidden is None and of_distances is None and is_fused(q, bias, dropout_p)
-    b = query_block_size(w, q.shape[2], fused)
+    b = query_block_size(w, q.shape[2], half=q.dtype.itemsize < 4)
     of_keys = block_bias(bias if shared else None, b, w, q)
     if fused:
         result = fused_window_attention(q, k.to(q.dtype), v.to(q.dtype), of_keys)
@@ -83,9 +83,9 @@ def _one_window(
     return join_residues(result.transpose(1, 2), d, Q).transpose(1, 2)
 
 
-def query_block_size(window: int, length: int, fused: bool = True) -> int:
-    """b of a window w and a sequence of so many queries, for the fused kernel or another."""
-    most = MAX_FUSED_BLOCK_SIZE if fused else MAX_BLOCK_SIZE
+def query_block_size(window: int, length: int, half: bool = False) -> int:
+    """b of a window w and a sequence of so many queries, of a half type or a wider one."""
+    most = MAX_HALF_BLOCK_SIZE if half else MAX_BLOCK_SIZE
     return min(length, max(MIN_BLOCK_SIZE, min(window // 2, most)))
 
 
