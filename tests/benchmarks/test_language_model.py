@@ -102,6 +102,8 @@ class Multiplied(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if name in ("mm", "addmm", "bmm", "baddbmm_"):
             self.flops += 2 * result.numel() * args[name in ("addmm", "baddbmm_")].shape[-1]
+        elif name == "_scaled_dot_product_flash_attention_for_cpu":
+            self.flops += 4 * args[0].numel() * args[1].shape[2]
         return result
 
 
