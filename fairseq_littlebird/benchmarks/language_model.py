@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import torch
 
-from fairseq_littlebird.benchmarks.language_models import LanguageModelling, build, ready
+from fairseq_littlebird.benchmarks.language_model_workload import PARTS, LanguageModelling
+from fairseq_littlebird.benchmarks.language_models import build, ready
 from fairseq_littlebird.benchmarks.memory import added_peak
 from fairseq_littlebird.benchmarks.processes import ALLOCATORS, OutOfMemory, OutOfTime, fresh_process
 from fairseq_littlebird.benchmarks.timing import Times, interleaved
@@ -55,6 +56,7 @@ class Row:
     tokens_per_s: float  # read by a pass, or written
     times_ours: float  # this median over that of the model named first
     peak_mib: float  # beyond weights, gradients and inputs; in generation with the keys of what was read
+    part: str = PARTS[0]  # what was measured
 
 
 HEADER = (
@@ -135,6 +137,7 @@ def measure(
             tokens_per_s=1e3 * of.batch * (of.tokens if generation else of.length) / times[name].median,
             times_ours=times[name].median / times[fitting[0]].median,
             peak_mib=peaks[name] / 2**20,
+            part=of.part,
         )
         for name in fitting
     ]
@@ -153,7 +156,7 @@ def peak(of: LanguageModelling, name: str, memory: int) -> int:
     _prepare(of, memory)
     twin = LanguageModelling(
         of.mode, length=64, layers=1, width=64, heads=2, ffn_width=64, windows="32", tokens=2, threads=of.threads,
-        device=of.device,
+        device=of.device, part=of.part,
     )  # fmt: skip
     ready(build(name, twin), twin)()  # loads libraries and starts threads, which stay
     model = build(name, of)

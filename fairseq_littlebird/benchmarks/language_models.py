@@ -6,79 +6,24 @@ Legend: B sequences, L tokens, T tokens to write, H heads, D head width.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from types import SimpleNamespace
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from fairseq.data import Dictionary
 from fairseq.models import MODEL_REGISTRY
 from fairseq.models.transformer_lm import TransformerLanguageModelConfig
 from torch import Tensor
 
 from fairseq_littlebird.attention.common.blocks import extend
+from fairseq_littlebird.benchmarks.language_model_floor import ATTENTIONS, Run, floor
+from fairseq_littlebird.benchmarks.language_model_workload import PARTS, LanguageModelling
+from fairseq_littlebird.benchmarks.timing import FLOOR
 from fairseq_littlebird.modules.attention.causal_window import CausalWindowAttention, CausalWindowContext
 from fairseq_littlebird.modules.causal_decoder import DecodingState
 from fairseq_littlebird.modules.encoder_layer import EncoderLayer
 
-MODES = ("forward", "forward+backward", "generation")
-FIRST_TOKEN = 4  # after the special ones
 CHUNK_SIZE = 512  # tokens of a beginning that are read at a time
-
-
-@dataclass(frozen=True)
-class LanguageModelling:
-    """What every model is given to do.
-
-    Args:
-        mode: one of ``MODES``; generation: T tokens after L.
-        length, batch: L and B.
-        layers, width, heads, ffn_width, vocabulary: sizes of every model.
-        windows, dilations: options of the models that have windows.
-        tokens: T.
-        threads: of the CPU.
-        device: a torch device.
-    """
-
-    mode: str
-    length: int
-    batch: int = 1
-    layers: int = 2
-    width: int = 512
-    heads: int = 8
-    ffn_width: int = 2048
-    vocabulary: int = 256
-    windows: str = "32-512"
-    dilations: str = "1"
-    tokens: int = 16
-    threads: int = 1
-    device: str = "cpu"
-
-    def sizes(self) -> dict[str, Any]:
-        """Under the names of fairseq's language models; without dropout."""
-        return {
-            "decoder_layers": self.layers,
-            "decoder_embed_dim": self.width,
-            "decoder_ffn_embed_dim": self.ffn_width,
-            "decoder_attention_heads": self.heads,
-            "dropout": 0.0,
-            "attention_dropout": 0.0,
-        }
-
-    def text(self) -> Tensor:
-        """<int64>[B, L], the same in every call."""
-        generator = torch.Generator().manual_seed(0)
-        shape = (self.batch, self.length)
-        return torch.randint(FIRST_TOKEN, self.vocabulary, shape, generator=generator).to(self.device)
-
-    def task(self) -> SimpleNamespace:
-        """What fairseq builds a model for: a dictionary."""
-        dictionary = Dictionary()
-        for n in range(self.vocabulary - len(dictionary)):
-            dictionary.add_symbol(f"w{n}")
-        return SimpleNamespace(source_dictionary=dictionary, target_dictionary=dictionary)
 
 
 class GrowingKeys:
@@ -184,14 +129,16 @@ MODELS: dict[str, Callable[[LanguageModelling], Any]] = {
     "full-sdpa": full_causal,
     "littlebird_lm": littlebird_lm,
     "littlebird_lm-pack": littlebird_lm_pack,
+    FLOOR: floor,
 }
 COMPARED = (OURS, "transformer_lm", "full-sdpa")
 
 
 def build(name: str, of: LanguageModelling) -> Any:
-    """A model of ``MODELS`` with random weights, and gradients where it is trained."""
+    """A model of ``MODELS``, or of ``ATTENTIONS``, with random weights, and gradients where it is trained."""
     torch.manual_seed(0)
-    model = MODELS[name](of).to(of.device).train(of.mode == "forward+backward")
+    make = MODELS[name] if of.part == PARTS[0] else ATTENTIONS[name]
+    model = make(of).to(of.device).train(of.backward)
     if model.training:
         for parameter in model.parameters():
             parameter.grad = torch.empty_like(parameter).zero_()  # empty, then zero: its pages are touched
@@ -200,6 +147,8 @@ def build(name: str, of: LanguageModelling) -> Any:
 
 def ready(model: Any, of: LanguageModelling) -> Callable[[], object]:
     """One pass of a model, or T tokens that it writes, ready to run; gradients add up."""
+    if isinstance(model, Run):
+        return model.once
     if of.mode == "generation":
         return Generating(model, of).write
     return partial(_forward if of.mode == "forward" else _backward, model, of.text())

@@ -15,8 +15,11 @@ from tqdm import tqdm
 from fairseq_littlebird.benchmarks import cells, language_model, rows
 from fairseq_littlebird.benchmarks.environment import environment
 from fairseq_littlebird.benchmarks.language_model import GIB, Limits, Row
-from fairseq_littlebird.benchmarks.language_models import COMPARED, MODELS, MODES, LanguageModelling
+from fairseq_littlebird.benchmarks.language_model_floor import ATTENTIONS
+from fairseq_littlebird.benchmarks.language_model_workload import MODES, PARTS, LanguageModelling
+from fairseq_littlebird.benchmarks.language_models import COMPARED, MODELS
 from fairseq_littlebird.benchmarks.processes import OutOfMemory, OutOfTime
+from fairseq_littlebird.benchmarks.timing import FLOOR
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.errors import UserError
@@ -37,15 +40,20 @@ def add_parser(commands: Any) -> None:
         "and to see whether it keeps within the limits; then all run alternately in one process.",
     )
     parser.add_argument(
-        "--models", nargs="+", choices=MODELS, default=list(COMPARED), metavar="NAME",
-        help=f"of {', '.join(MODELS)}; ratios are relative to the first",
+        "--models", nargs="+", choices=MODELS, metavar="NAME",
+        help=f"of {', '.join(MODELS)} (the matrix products of longformer_lm alone), by default {', '.join(COMPARED)}; "
+        "ratios are relative to the first",
     )  # fmt: skip
     parser.add_argument(
-        "--modes", nargs="+", choices=MODES, default=list(MODES), metavar="MODE", help="what to measure"
+        "--modes", nargs="+", choices=MODES, metavar="MODE", help=f"what to measure: {', '.join(MODES)} (default: all)"
     )
     parser.add_argument(
         "--lengths", type=_positive, nargs="+", default=[1024, 2048, 4096, 8192, 16384, 32768], metavar="L",
         help="tokens of a text",
+    )  # fmt: skip
+    parser.add_argument(
+        "--part", choices=PARTS, default=PARTS[0],
+        help=f"whole models, or the attention of their layers alone: of {', '.join(ATTENTIONS)}, without generation",
     )  # fmt: skip
     parser.add_argument("--batch", type=_positive, default=1, metavar="B", help="texts at once")
     for option, default, what in (
@@ -79,6 +87,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Prints every row as it comes, then from which length on the first model is faster."""
     check_device(options.device)
+    options.models, options.modes = _compared(options)
     settings = _settings(options)
     record = environment(options.device)
     if options.csv:
@@ -113,8 +122,23 @@ def run(options: argparse.Namespace) -> None:
             if options.json:
                 rows.write_json(options.json, found, record)
     for mode, peer in product(options.modes, options.models[1:]):
-        if found:
+        if found and FLOOR not in (options.models[0], peer):
             print(language_model.crossover(found, mode, peer))
+
+
+def _compared(options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Models and modes: those that were named, or what the part has by default.
+
+    Raises:
+        UserError: one that the part does not have.
+    """
+    whole = options.part == PARTS[0]
+    models, modes = (list(COMPARED), list(MODES)) if whole else (list(ATTENTIONS), list(MODES[:2]))
+    for option, given, known in (("--models", options.models, models), ("--modes", options.modes, modes)):
+        unknown = [name for name in given or () if name not in known]
+        if unknown and not whole:
+            raise UserError(f"{option} {unknown[0]}", "--part attention", f"choose of {', '.join(known)}")
+    return options.models or models, options.modes or modes
 
 
 def _settings(options: argparse.Namespace) -> list[LanguageModelling]:
@@ -149,6 +173,7 @@ def _settings(options: argparse.Namespace) -> list[LanguageModelling]:
             tokens=options.tokens,
             threads=options.threads,
             device=options.device,
+            part=options.part,
         )
         for mode, length in product(options.modes, sorted(options.lengths))
     ]

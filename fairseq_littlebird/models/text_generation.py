@@ -9,7 +9,6 @@ Legend: B beginnings, k beams of each, n tokens of a beginning, V vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -18,14 +17,14 @@ import torch
 from fairseq.data import Dictionary
 from fairseq.models import FairseqLanguageModel
 from fairseq.search import BeamSearch, Sampling
-from fairseq.sequence_generator import EnsembleModel, SequenceGenerator
+from fairseq.sequence_generator import SequenceGenerator
 from torch import Tensor
 
 from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.models.language_model import LanguageModel
+from fairseq_littlebird.models.text_model import TextModel
 
 CHUNK_SIZE = 512  # tokens of a beginning that are read together
-NOT_TEXT = "madeupword"  # what fills a dictionary up to a multiple
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +75,18 @@ class TextGenerator(SequenceGenerator):
         model: in evaluation mode.
         dictionary: its own.
         settings: how texts go on.
+        ends: whether texts may end with ``</s>``; otherwise each has as many tokens as there may be.
     """
 
-    def __init__(self, model: FairseqLanguageModel, dictionary: Dictionary, settings: GenerationSettings) -> None:
+    def __init__(
+        self, model: FairseqLanguageModel, dictionary: Dictionary, settings: GenerationSettings, ends: bool = True
+    ) -> None:
         search = BeamSearch(dictionary)
         if settings.beam is None:
             search = TruncatedSampling(dictionary, settings.top_k, settings.top_p)
         self.settings = settings
         super().__init__(
-            _Continued(model, dictionary),
+            _Continued(model, dictionary, ends),
             dictionary,
             beam_size=settings.beam or 1,
             max_len_b=settings.max_new_tokens,
@@ -111,7 +113,7 @@ class TextGenerator(SequenceGenerator):
             given = beginnings.shape[1] - 1
             self.max_len_b += given
             options["prefix_tokens"] = beginnings[:, 1:] if given else None
-        model.last = self.max_len_b
+        model.between(given, self.max_len_b)
         sample = {"net_input": {"src_tokens": beginnings[:, :1], "src_lengths": torch.ones_like(beginnings[:, 0])}}
         try:
             found = self.generate([model.single_model], sample, **options)
@@ -157,19 +159,16 @@ def truncated(lprobs: Tensor, top_k: int | None, top_p: float) -> Tensor:
     return torch.full_like(lprobs, -math.inf).scatter(-1, tokens, values)
 
 
-class _Continued(EnsembleModel):
+class _Continued(TextModel):
     """One language model, which may have read the beginnings already.
 
     Args:
         model: of the plugin or of fairseq.
-        dictionary: its own.
+        dictionary, ends: see :class:`TextModel`.
     """
 
-    def __init__(self, model: FairseqLanguageModel, dictionary: Dictionary) -> None:
-        super().__init__([model])
-        self.end = dictionary.eos()
-        self.banned = unwritten(dictionary.symbols, dictionary)
-        self.last = 0  # step at which a text may only end
+    def __init__(self, model: FairseqLanguageModel, dictionary: Dictionary, ends: bool) -> None:
+        super().__init__([model], dictionary, ends)
         self.state: Any = None  # of the beginnings, until the search takes it over
         self.read_tokens = 0
 
@@ -182,34 +181,16 @@ class _Continued(EnsembleModel):
         if tokens.shape[1]:
             self.state.reorder(torch.arange(len(tokens), device=tokens.device).repeat_interleave(beams))
 
-    def forward_decoder(
-        self, tokens: Tensor, encoder_outs: Any, incremental_states: list[dict[str, Any]], temperature: float = 1.0
-    ) -> tuple[Tensor, None]:
-        """Log-probabilities <float>[B · k, V] of the token after ``tokens`` <int64>[B · k, step + 1]."""
-        if tokens.shape[1] > self.last:
-            lprobs = torch.full((len(tokens), self.single_model_size()), -math.inf, device=tokens.device)
-            lprobs[:, self.end] = 0.0
-            return lprobs, None
-        if isinstance(self.single_model, LanguageModel):
-            decoder = self.single_model.decoder
-            if self.state is not None:
-                decoder.begin(incremental_states[0], self.state)
-                self.state = None
-            state = decoder.decoding_state(incremental_states[0])
-            hidden = decoder.transformer.extend(tokens[:, state.count - self.read_tokens :], state)
-            logits = decoder.output_layer(hidden[:, -1])
-            lprobs = (logits.float() / temperature).log_softmax(dim=-1)
-        else:
-            lprobs, _ = super().forward_decoder(tokens, encoder_outs, incremental_states, temperature)
-        lprobs[:, self.banned] = -math.inf
-        return lprobs, None
-
-    def single_model_size(self) -> int:
-        """V."""
-        return len(self.single_model.decoder.dictionary)
-
-
-def unwritten(symbols: Sequence[str], dictionary: Dictionary) -> list[int]:
-    """Tokens that are no text, which no search writes: all special ones but ``</s>``."""
-    special = {dictionary.bos(), dictionary.pad(), dictionary.unk()}
-    return sorted(special | {n for n, symbol in enumerate(symbols) if symbol.startswith(NOT_TEXT)})
+    def log_probabilities(
+        self, tokens: Tensor, encoder_outs: Any, incremental_states: list[dict[str, Any]], temperature: float
+    ) -> Tensor:
+        if not isinstance(self.single_model, LanguageModel):
+            return super().log_probabilities(tokens, encoder_outs, incremental_states, temperature)
+        decoder = self.single_model.decoder
+        if self.state is not None:
+            decoder.begin(incremental_states[0], self.state)
+            self.state = None
+        state = decoder.decoding_state(incremental_states[0])
+        hidden = decoder.transformer.extend(tokens[:, state.count - self.read_tokens :], state)
+        logits = decoder.output_layer(hidden[:, -1])
+        return (logits.float() / temperature).log_softmax(dim=-1)

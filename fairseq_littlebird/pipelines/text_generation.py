@@ -16,7 +16,7 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inference.continuation import Continuation
 from fairseq_littlebird.models.text_generation import GenerationSettings, TextGenerator
 from fairseq_littlebird.pipelines.summarizer import texts_of
-from fairseq_littlebird.text.tokenizers import UNKNOWN, Tokenizer, without_surrogates
+from fairseq_littlebird.text.tokenizers import BYTES, CHARACTERS, UNKNOWN, Tokenizer, without_surrogates
 
 MAX_TEXTS = 64  # that are generated together
 
@@ -93,7 +93,8 @@ def continuations(
         if len(tokens) + settings.max_new_tokens > most:
             what = f"{len(tokens) - 1:,} tokens and {settings.max_new_tokens:,} new ones"
             raise UserError(what, f"prompt {n}", f"shorten it, or lower max_new_tokens: the model reads {most - 1:,}")
-    generator = TextGenerator(model, dictionary, settings)
+    # of characters or bytes a training text has no </s>
+    generator = TextGenerator(model, dictionary, settings, ends=tokenizer.kind not in (CHARACTERS, BYTES))
     found: dict[int, Continuation] = {}
     with _seeded(settings.seed, device):
         for numbers in (part for same in of_length.values() for part in _parts(same)):
@@ -110,7 +111,7 @@ def _symbols(tokenizer: Tokenizer, prompt: str, where: str) -> list[str]:
     """A beginning as dictionary symbols. Raises UserError for a character that a model of characters does not know."""
     text = without_surrogates(prompt)
     symbols = tokenizer.tokenize(text)
-    if tokenizer.kind == "characters" and UNKNOWN in symbols:
+    if tokenizer.kind == CHARACTERS and UNKNOWN in symbols:
         at = symbols.index(UNKNOWN)
         raise UserError(f"unknown character {text[at]!r} at {at}", where, "leave it out: the model was trained without")
     return symbols

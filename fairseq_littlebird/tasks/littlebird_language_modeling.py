@@ -21,9 +21,11 @@ from fairseq.data import (
 )
 from fairseq.dataclass import ChoiceEnum
 from fairseq.models import FairseqLanguageModel
+from fairseq.sequence_generator import SequenceGenerator
 from fairseq.tasks import register_task
 from fairseq.tasks.language_modeling import LanguageModelingTask
 from omegaconf import II, MISSING
+from torch import Tensor
 
 from fairseq_littlebird.data.binarized_text import check_text
 from fairseq_littlebird.data.character_metadata import is_characters
@@ -33,6 +35,7 @@ from fairseq_littlebird.data.language_modeling_dataset import LanguageModelingDa
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of
 from fairseq_littlebird.data.token_stream import TokenStream
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.models.text_model import TextModel
 from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
 from fairseq_littlebird.tasks.line_tokenizer import LineTokenizer
 from fairseq_littlebird.tasks.split_use import SplitUse
@@ -76,6 +79,7 @@ class LittleBirdLanguageModelingTask(BundledFiles, TrainingMonitor, SplitUse, La
     def __init__(self, cfg: LittleBirdLanguageModelingConfig, dictionary: Dictionary) -> None:
         super().__init__(cfg, dictionary)
         self.cfg = cfg
+        self.ends = not is_characters(folder_of(cfg.data))  # whether texts have </s>
 
     @classmethod
     def setup_task(cls, cfg: LittleBirdLanguageModelingConfig, **kwargs: Any) -> "LittleBirdLanguageModelingTask":
@@ -149,6 +153,12 @@ class LittleBirdLanguageModelingTask(BundledFiles, TrainingMonitor, SplitUse, La
             dataset = dataset.strided(length=stride + context_window, stride=stride)
         return super().eval_lm_dataloader(dataset, *arguments, **options)
 
+    def build_generator(self, models: Any, args: Any, *others: Any, **options: Any) -> Any:
+        """fairseq's; texts of characters or bytes, which have no ``</s>``, become as long as they may."""
+        if self.ends or getattr(args, "print_alignment", False):
+            return super().build_generator(models, args, *others, **options)
+        return super().build_generator(TextModel(models, self.dictionary, ends=False), args, *others, **options)
+
     def inference_step(
         self, generator: Any, models: Any, sample: Any, prefix_tokens: Any = None, constraints: Any = None
     ) -> Any:
@@ -157,6 +167,9 @@ class LittleBirdLanguageModelingTask(BundledFiles, TrainingMonitor, SplitUse, La
         if prefix_tokens is None and tokens.numel():
             moved = F.pad(tokens[:, 1:], (0, 1), value=self.dictionary.pad())
             prefix_tokens = torch.where(tokens[:, :1] == self.dictionary.eos(), moved, tokens)
+        if isinstance(getattr(generator, "model", None), TextModel):
+            given = 0 if prefix_tokens is None else prefix_tokens.shape[1]
+            generator.model.between(given, _longest(generator, tokens))
         return super().inference_step(generator, models, sample, prefix_tokens, constraints)
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
@@ -181,3 +194,10 @@ class LittleBirdLanguageModelingTask(BundledFiles, TrainingMonitor, SplitUse, La
             return LineTokenizer(load_tokenizer(self.folder, self.folder / "dict.txt"))
         except UserError:
             return None
+
+
+def _longest(generator: SequenceGenerator, tokens: Tensor) -> int:
+    """With how many tokens fairseq's search ends a text of the batch <int64>[B, L], those that it is given included."""
+    if generator.match_source_len:
+        return tokens.shape[1]
+    return min(int(generator.max_len_a * tokens.shape[1] + generator.max_len_b), generator.max_len - 1)

@@ -14,8 +14,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fairseq_littlebird.attention.causal_window import (
     KeyBuffer,
     alibi_bias,
+    blockwise,
     causal_window_attention,
     dense_causal_window_attention,
+    fused,
 )
 from fairseq_littlebird.attention.causal_window.blockwise import blockwise_causal_window_attention
 from fairseq_littlebird.attention.causal_window.unfolded import unfolded_causal_window_attention
@@ -143,10 +145,37 @@ def test_blocks_of_their_largest_size_equal_the_reference(path, bias):
 
 
 @pytest.mark.parametrize("together", [1, 32 * 64, 4 * 32 * 64, 10 * 32 * 64, 2**30])
-def test_however_many_blocks_are_computed_together(together, monkeypatch):
-    """Heads one by one, some of them, sequences one by one, all."""
+@pytest.mark.parametrize("viewed", [0, 2**30])
+@pytest.mark.parametrize("bias", ["alibi", "of queries"])
+def test_however_many_blocks_are_computed_together(together, bias, viewed, monkeypatch):
+    """Heads one by one, without a copy of their keys or with one, some of them, sequences one by one, all."""
     monkeypatch.setattr(window_blocks, "STEP_SIZE", together)
-    compare(PATHS[0], make_inputs(200, (32, 32, 4), (1, 1, 2), "alibi", "right"), torch.float64, bias_learns=True)
+    monkeypatch.setattr(window_blocks, "MIN_VIEWED_STEP_SIZE", viewed)
+    compare(PATHS[0], make_inputs(200, (32, 32, 4), (1, 1, 2), bias, "right"), torch.float64, bias_learns=True)
+
+
+@pytest.mark.parametrize("bias", ["none", "alibi"])
+@pytest.mark.parametrize("together", [1, 3 * 64 * 12, 2**21])
+@pytest.mark.parametrize(
+    "L, B, past", [(200, 1, 0), (200, 2, 40), (97, 5, 0), (64, 9, 0), (31, 2, 64), (130, 2, 7), (1, 3, 50)]
+)
+def test_the_fused_kernel_equals_the_reference(monkeypatch, L, B, past, together, bias):
+    """However many blocks or sequences are computed together; of these arguments it takes all that it can."""
+    monkeypatch.setattr(fused, "STEP_SIZE", together)
+    monkeypatch.setattr(blockwise, "window_block_attention", None)
+    inputs = make_inputs(L, (32, 32, 32), (1, 1, 1), bias, "none", past, B=B)
+    compare(blockwise_causal_window_attention, inputs, torch.float64, bias_learns=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"bias": "of queries"}, {"padding": "right"}, {"dtype": torch.bfloat16}, {"learns": True}, {"dropout_p": 0.1}],
+)
+def test_the_fused_kernel_is_not_asked_for_what_it_cannot(monkeypatch, change):
+    monkeypatch.setattr(blockwise, "fused_window_attention", None)
+    given = {"bias": "alibi", "padding": "none", "learns": False, "dropout_p": 0.0} | change
+    learns, dropout_p = given.pop("learns"), given.pop("dropout_p")
+    gradients(PATHS[0], make_inputs(**given), learns, dropout_p=dropout_p)
 
 
 def test_dropout_and_its_gradient_have_the_same_mask():

@@ -11,20 +11,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fairseq_littlebird.benchmarks import language_model, processes
 from fairseq_littlebird.benchmarks.language_model import Limits, Row, crossover
-from fairseq_littlebird.benchmarks.language_models import (
-    COMPARED,
-    MODELS,
-    MODES,
-    Generating,
-    LanguageModelling,
-    build,
-    ready,
-)
+from fairseq_littlebird.benchmarks.language_model_floor import products
+from fairseq_littlebird.benchmarks.language_model_workload import MODES, LanguageModelling
+from fairseq_littlebird.benchmarks.language_models import COMPARED, MODELS, Generating, build, ready
 from fairseq_littlebird.benchmarks.processes import OutOfMemory, OutOfTime
-from fairseq_littlebird.benchmarks.timing import Times
+from fairseq_littlebird.benchmarks.timing import FLOOR, Times
 from fairseq_littlebird.cli.benchmark import main
 
 SMALL = LanguageModelling(
@@ -32,6 +27,7 @@ SMALL = LanguageModelling(
 )  # fmt: skip
 OURS, FULL = "longformer_lm", "full-sdpa"
 LIMITS = Limits(8 << 30, 60.0)
+NAMES = [name for name in MODELS if name != FLOOR]  # that predict
 
 
 def greedy(model: Any, tokens: torch.Tensor, count: int) -> torch.Tensor:
@@ -42,7 +38,7 @@ def greedy(model: Any, tokens: torch.Tensor, count: int) -> torch.Tensor:
     return tokens
 
 
-@pytest.mark.parametrize(("name", "length"), [*((name, 1) for name in MODELS), (OURS, 30)])
+@pytest.mark.parametrize(("name", "length"), [*((name, 1) for name in NAMES), (OURS, 30)])
 def test_what_is_written_is_what_whole_passes_write(name: str, length: int) -> None:
     """Nothing or a text before it; the next call goes on."""
     of = dataclasses.replace(SMALL, length=length)
@@ -74,7 +70,7 @@ def test_full_attention_reads_every_token_before(monkeypatch: pytest.MonkeyPatch
     other = tokens.clone()
     other[:, 0] = 4 + (other[:, 0] - 3) % 20
     differ = {}
-    for name in MODELS:
+    for name in NAMES:
         model = build(name, of)
         with torch.no_grad():
             differ[name] = (model(tokens)[0] - model(other)[0]).abs()[:, -1].max() > 0
@@ -87,13 +83,57 @@ def test_full_attention_reads_every_token_before(monkeypatch: pytest.MonkeyPatch
     }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NAMES)
 def test_training_gives_every_parameter_a_gradient(name: str) -> None:
     of = dataclasses.replace(SMALL, mode="forward+backward", length=150)  # more than two blocks
     model = build(name, of)
     ready(model, of)()
     without = {n for n, p in model.named_parameters() if not (p.grad is not None and p.grad.abs().max() > 0)}
     assert not {n for n in without if "k.bias" not in n and "k_proj.bias" not in n}  # softmax does not see it
+
+
+class Multiplied(TorchDispatchMode):
+    """Counts the floating-point operations of matrix products."""
+
+    flops = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name in ("mm", "addmm", "bmm", "baddbmm_"):
+            self.flops += 2 * result.numel() * args[name in ("addmm", "baddbmm_")].shape[-1]
+        elif name == "_scaled_dot_product_flash_attention_for_cpu":
+            self.flops += 4 * args[0].numel() * args[1].shape[2]
+        return result
+
+
+@pytest.mark.parametrize("part", ["model", "attention"])
+@pytest.mark.parametrize(
+    ("length", "windows", "dilations"),
+    [(1, "4-8", "1"), (150, "4-8", "1"), (150, "4-8", "1,3"), (333, "90,200", "1"), (70, "90,200", "2/1")],
+)
+def test_the_floor_is_what_the_model_multiplies(part: str, length: int, windows: str, dilations: str) -> None:
+    """Of a pass; the floor itself multiplies as much, and three times as much with gradients."""
+    of = dataclasses.replace(
+        SMALL, mode="forward", part=part, length=length, windows=windows, dilations=dilations, width=24
+    )
+    counted = {}
+    for name, mode in ((OURS, "forward"), (FLOOR, "forward"), (FLOOR, "forward+backward")):
+        of_mode = dataclasses.replace(of, mode=mode)
+        once = ready(build(name, of_mode), of_mode)
+        with Multiplied() as multiplied:
+            once()
+        counted[name, mode] = multiplied.flops
+    assert counted[OURS, "forward"] == counted[FLOOR, "forward"] == sum(p.flops for p in products(of))
+    assert counted[FLOOR, "forward+backward"] == 3 * counted[FLOOR, "forward"]
+
+
+def test_the_floor_of_generation() -> None:
+    """Of each of 20 tokens of two texts: 4 + 2 products of its width, its window's keys and values, the output."""
+    of = dataclasses.replace(SMALL, length=30)
+    of_width = 4 * 16 * 16 + 2 * 16 * 24
+    of_windows = 2 * 16 * (5 + 9)
+    assert sum(p.flops for p in products(of)) == 2 * 20 * 2 * (2 * of_width + of_windows + 16 * 30)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,6 +235,8 @@ def test_a_model_that_needs_too_much_memory_is_left_out() -> None:
     [
         (["--heads", "3"], "3 attention heads do not divide a width of 512"),
         (["--attention-window", "7"], "attention window 7 is not an even number"),
+        (["--part", "attention", "--models", "transformer_lm"], "--models transformer_lm; choose of longformer_lm,"),
+        (["--part", "attention", "--modes", "generation"], "--modes generation; choose of forward, forward+backward"),
         (["--csv", "no/such/rows.csv"], "cannot be written"),
     ],
 )

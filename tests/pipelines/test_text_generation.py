@@ -17,7 +17,7 @@ from fairseq_littlebird.cli.prepare import main as prepare
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models import LittleBirdLM, LongformerLM
 from fairseq_littlebird.models.text_generation import truncated
-from fairseq_littlebird.text.tokenizers import WordTokenizer
+from fairseq_littlebird.text.tokenizers import CharacterTokenizer, WordTokenizer
 
 SIZES = {"decoder_layers": 2, "decoder_embed_dim": 16, "decoder_ffn_embed_dim": 24, "decoder_attention_heads": 2}
 MODELS = {
@@ -26,7 +26,7 @@ MODELS = {
     "littlebird with a pack": (LittleBirdLM, {"block_size": 4, "pack_size": 3, "causal_pack": True}),
     "fairseq": None,
 }
-PROMPTS = ["w1 w2 w3 w4 w5 w6 w7", "", "w9", "w1 w2 w3 w4 w5 w6 w7"]
+PROMPTS = ["w1 w2 w3 w4 w5 w6 w7", "", "w9 unknown w3", "w1 w2 w3 w4 w5 w6 w7"]
 
 
 def make(name, **changes):
@@ -95,6 +95,19 @@ def test_several_equal_each_alone(loaded, options):
         assert (found.prompt, found.text, found.tokens) == (prompt, alone.text, alone.tokens)
         assert found.score == pytest.approx(alone.score, abs=1e-3)
         assert options.get("beam") == 3 or alone.text == loaded.generate(prompt, 8, beam=1).text
+
+
+@pytest.mark.parametrize("options", [{"seed": 0}, {"beam": 3}])
+def test_characters_and_bytes_have_no_end(loaded, options):
+    """There is no </s> in their texts, whatever an untrained model says."""
+    words = loaded.task.source_dictionary
+    words.symbols[words.nspecial : words.nspecial + 20] = "abcdefghijklmnopqrst"
+    words.indices = {symbol: n for n, symbol in enumerate(words.symbols)}
+    ends = loaded.generate([""] * 64, 20, **options)
+    loaded.tokenizer = CharacterTokenizer(words.symbols[words.nspecial : -1])
+    found = loaded.generate(["ab", *[""] * 64], 20, **options)
+    assert any(f.ended for f in ends) or "beam" in options
+    assert all(f.tokens == len(f.text) == 20 and not f.ended for f in found)
 
 
 def test_a_search_of_all_beams_finds_the_most_probable_text():

@@ -1,6 +1,7 @@
 """Causal window attention, one group of blocks after another: time and memory linear in L, and no copy of the keys.
 
-A block of b queries reads the w keys before it and its own; see :func:`window_block_attention`. Heads of one window and
+A block of b queries reads the w keys before it and its own; see :func:`window_block_attention`, and
+:func:`fused_window_attention` for what torch has a kernel for. Heads of one window and
 one dilation go together; those of dilation d as d sequences without dilation.
 
 Legend: B batch, Q queries, K ≥ Q tokens with keys, H heads, D head width, w window in reach, d dilation, b block size,
@@ -16,12 +17,14 @@ from torch import Tensor
 
 from fairseq_littlebird.attention.causal_window.arguments import check_arguments
 from fairseq_littlebird.attention.causal_window.distances import shifted
+from fairseq_littlebird.attention.causal_window.fused import fused_window_attention, is_fused
 from fairseq_littlebird.attention.common.blocks import extend, window_band
 from fairseq_littlebird.attention.common.dilation import join_residues, runs, split_residues
 from fairseq_littlebird.attention.common.masked_softmax import MASKED
 from fairseq_littlebird.attention.common.window_blocks import WindowBlocks, window_block_attention
 
-MIN_BLOCK_SIZE, MAX_BLOCK_SIZE = 32, 128  # of w + b keys a query sees w + 1
+MIN_BLOCK_SIZE, MAX_BLOCK_SIZE = 32, 64  # of w + b keys a query sees w + 1
+MAX_HALF_BLOCK_SIZE = 128  # of half types, whose keys are copied for every block
 
 
 def blockwise_causal_window_attention(
@@ -70,10 +73,20 @@ def _one_window(
     of_distances = None if bias is None or shared else _residues(bias[..., : w + 1], d)
     q, k, v = (_residues(x, d) for x in (q, k, v))  # [B·d, H, ⌈Q/d⌉, D] and [B·d, H, ⌈K/d⌉, D]
     hidden = None if hidden is None else split_residues(hidden, d)
-    b = min(q.shape[2], max(MIN_BLOCK_SIZE, min(w // 2, MAX_BLOCK_SIZE)))
+    fused = hidden is None and of_distances is None and is_fused(q, bias, dropout_p)
+    b = query_block_size(w, q.shape[2], half=q.dtype.itemsize < 4)
     of_keys = block_bias(bias if shared else None, b, w, q)
-    result = window_block_attention(WindowBlocks(q, k, v, of_keys, of_distances, hidden=hidden), dropout_p)
+    if fused:
+        result = fused_window_attention(q, k.to(q.dtype), v.to(q.dtype), of_keys)
+    else:
+        result = window_block_attention(WindowBlocks(q, k, v, of_keys, of_distances, hidden=hidden), dropout_p)
     return join_residues(result.transpose(1, 2), d, Q).transpose(1, 2)
+
+
+def query_block_size(window: int, length: int, half: bool = False) -> int:
+    """b of a window w and a sequence of so many queries, of a half type or a wider one."""
+    most = MAX_HALF_BLOCK_SIZE if half else MAX_BLOCK_SIZE
+    return min(length, max(MIN_BLOCK_SIZE, min(window // 2, most)))
 
 
 def block_bias(bias: Tensor | None, b: int, w: int, like: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ from fairseq_littlebird.attention.common.masked_softmax import MASKED
 
 STEP_SIZE = 2**19  # scores computed together on a CPU
 STEP_SIZE_ELSEWHERE = 2**26
+MIN_VIEWED_STEP_SIZE = 2**16  # scores of one head's blocks, from which on its keys are not copied
 
 
 class WindowBlocks(NamedTuple):
@@ -81,6 +83,7 @@ class _Steps:
         self.E = 0 if given.own_k is None else given.own_k.shape[3]
         self.b, self.w = given.bias.shape[1], given.bias.shape[2] - given.bias.shape[1] - self.E
         self.scale, self.wide = self.D**-0.5, torch.promote_types(given.q.dtype, torch.float32)
+        self.views = self.E == 0 and given.q.dtype == self.wide  # whether the windows of one head need no copy
         self.generator = torch.Generator(given.q.device).manual_seed(int(seed)) if dropout_p else None
         self.buffers: dict[str, Tensor] = {}
 
@@ -93,14 +96,21 @@ class _Steps:
         together = max(most // (heads * sequences), 1)
         whole, rest = divmod(self.Q, b)
         clipped = min(whole, -(-max(self.w - past, 0) // b))  # whose windows begin before the first token
+        # heads one by one if their steps are large enough
+        apart = self.views and min(whole - clipped, most) * size >= MIN_VIEWED_STEP_SIZE
         groups = [(block, 1, b) for block in range(clipped)]
-        groups += [(block, min(together, whole - block), b) for block in range(clipped, whole, together)]
+        groups += (
+            [] if apart else [(block, min(together, whole - block), b) for block in range(clipped, whole, together)]
+        )
         groups += [(whole, 1, rest)] if rest else []
         for n in range(0, self.B, sequences):
             for h in range(0, self.H, heads):
                 of = slice(n, min(n + sequences, self.B)), slice(h, min(h + heads, self.H))
                 for first, blocks, m in groups:
                     yield _Step(*of, first, blocks, m, max(self.w - past - first * b, 0))
+        for n, h in product(range(self.B), range(self.H)) if apart else ():
+            for first in range(clipped, whole, most):
+                yield _Step(slice(n, n + 1), slice(h, h + 1), first, min(most, whole - first), b, 0)
 
     def buffer(self, name: str, *shape: int) -> Tensor:
         """Memory that every step uses again, <float32 or wider>."""
@@ -139,6 +149,8 @@ class _Steps:
         width = self.w + step.m - absent
         of_step = step.of(x)
         G, J = of_step.shape[:2]
+        if self.views and G == J == 1 and not absent:
+            return self.window(x, step, 0, width).flatten(0, 2)  # as they are
         buffer = self.buffer(name, G, J, step.blocks, self.E + self.w + step.m - out, self.D)
         if own is not None:
             buffer[..., : self.E, :] = step.of(own)[:, :, step.first : step.first + step.blocks]
