@@ -74,8 +74,7 @@ def build(arch, words, side="encoder", **options):
     model = ARCH_MODEL_REGISTRY[arch]
     task = SimpleNamespace(source_dictionary=words, target_dictionary=words)
     torch.manual_seed(2)
-    dataclass = getattr(model, "config_class", None) or model.__dataclass
-    return model.build_model(vars(dataclass(**vars(chosen))), task).train()
+    return model.build_model(vars(model.config_class(**vars(chosen))), task).train()
 
 
 def texts(words):

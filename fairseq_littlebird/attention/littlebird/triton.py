@@ -87,6 +87,42 @@ def unsupported(
     return None
 
 
+def warm_up(
+    heads: int,
+    head_width: int,
+    pack_size: int,
+    block_size: int,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    dropout_p: float = 0.0,
+    has_slopes: bool = True,
+) -> None:
+    """Compiles all that layers of such sizes run in training and validation, with and without padding.
+
+    A kernel takes seconds; later batches, of whatever lengths, compile nothing, as must be where a graph is captured.
+
+    Args:
+        heads, head_width, pack_size, block_size: H, D, S and b.
+        dtype, device: of the queries.
+        dropout_p: in training.
+        has_slopes: whether the layers have a BiALiBi.
+    """
+
+    def random(length: int) -> Tensor:  # as layers lay them out
+        t = torch.randn(1, length, heads, head_width, dtype=dtype, device=device)
+        return t.transpose(1, 2).requires_grad_()
+
+    L = block_size + 1  # with keys past block 0
+    leaves = [random(length) for length in (L, L, L, pack_size, pack_size)]
+    slopes = BiALiBi(heads).to(device) if has_slopes else None
+    nothing = torch.zeros(1, L, dtype=torch.bool, device=device)
+    for padding_mask in (None, nothing):
+        given = (*leaves, slopes, None, padding_mask, block_size)
+        with torch.no_grad():
+            triton_unpack_window_attention(*given)
+        triton_unpack_window_attention(*given, dropout_p=dropout_p).sum().backward()
+
+
 def _rest(q: Tensor, keep: bool) -> Tensor:
     """Room for what rounding to half precision leaves out of the result; none where nobody asks."""
     return empty_as_result(q) if keep and q.itemsize == 2 else q.new_empty(0)
