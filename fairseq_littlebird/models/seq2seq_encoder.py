@@ -65,8 +65,9 @@ class Seq2SeqEncoder(FairseqEncoder):
             lengths: B tokens up to the last unpadded one, as numbers of the host; likewise.
         Returns:
             fairseq's dictionary of lists: ``encoder_out`` <float>[L, B, C], ``encoder_padding_mask`` <bool>[B, L] or
-            nothing where it is known that nothing is padded, ``encoder_embedding`` <float>[B, L, C] and ``encoder_states`` if asked for,
-            ``src_tokens``, ``src_lengths``; and ``positions``, and ``beams`` of :meth:`reorder_encoder_out`.
+            nothing where it is known that nothing is padded, ``encoder_embedding`` <float>[B, L, C] and
+            ``encoder_states`` if asked for, ``src_tokens``, ``src_lengths``; and ``positions``, and ``beams`` of
+            :meth:`reorder_encoder_out`.
         """
         mask = src_tokens.eq(self.config.padding_idx)
         is_counted = unpadded is not None or not self.training or counts_at_once(src_tokens.device)

@@ -56,13 +56,13 @@ class BigBirdEncoder(OneStreamEncoder[BigBirdContext, FullAttentionInternals]):
         table = padded(tables, -(-L // self.config.block_size)).to(padding_mask.device, non_blocking=True)
         return BigBirdContext(mask, unpadding, random_blocks=table)
 
-    def blocks_of(
-        self, mask: Tensor | None, L: int, device: torch.device, lengths: Sequence[int] | None
-    ) -> list[int]:
+    def blocks_of(self, mask: Tensor | None, L: int, device: torch.device, lengths: Sequence[int] | None) -> list[int]:
         """How many blocks each sequence has, or all; waits for a device only where lengths are not told."""
         b = self.config.block_size
-        if mask is None or lengths is None:
-            return [last + 1 for last in last_blocks(mask, L, b, torch.device("cpu") if mask is None else device).tolist()]
+        if mask is None:
+            return [-(-L // b)]
+        if lengths is None:
+            return [last + 1 for last in last_blocks(mask, L, b, device).tolist()]
         return [max(1, -(-n // b)) for n in lengths]
 
     def random_blocks(self, blocks: int) -> Tensor:

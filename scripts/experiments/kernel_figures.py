@@ -79,7 +79,7 @@ def compiled(variant: Variant, kind: Kind) -> Any:
     of_inputs = {torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.float32: "*fp32"}[kind.dtype]
     types = dict.fromkeys(("slopes_ptr", "places_ptr", "log_sum_ptr", "delta_ptr", "dslopes_ptr"), "*fp32")
     types |= {"extent_ptr": "*i32", "words_ptr": "*i64", "scale": "fp32", "keep_scale": "fp32"}
-    of_shares = ("far_dq_ptr", "sums_ptr", "dpack_k_ptr", "dpack_v_ptr", "dzero_k_ptr", "dzero_v_ptr")
+    of_shares = ("wide_dq_ptr", "sums_ptr", "dpack_k_ptr", "dpack_v_ptr", "dzero_k_ptr", "dzero_v_ptr")
     types |= dict.fromkeys(of_shares, "*fp32")
     if variant.constants.get("KEYS") in (PACKED.value, ZERO.value):
         types |= {"dk_ptr": "*fp32", "dv_ptr": "*fp32"}

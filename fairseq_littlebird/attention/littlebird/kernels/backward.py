@@ -101,19 +101,17 @@ def fused_backward(
     chunk = chunk_length(L, B * H, q.device)
     chunks = triton.cdiv(L, chunk)
     dq, dk, dv = (empty_as_result(t) for t in (q, k, v))
-    delta, far_dq = torch.empty_like(log_sum), log_sum.new_empty(B, L, H, D)
+    delta, wide_dq = torch.empty_like(log_sum), log_sum.new_empty(B, L, H, D)
     sums = None if slopes is None else log_sum.new_empty(B, H, 4, L)
     dpack_k, dpack_v = log_sum.new_empty(2, chunks, B, H, S, D)
-    dzero_k, dzero_v = log_sum.new_empty(2, chunks + 1, B, H, min(b, L), D)
+    dzero_k, dzero_v = log_sum.new_empty(2, chunks, B, H, min(b, L), D)
     dslopes = log_sum.new_empty(B, H, chunks, 3)
     kept = constants(q, b, dropout_p, "fused", unit)
     rows = {name: kept[name] for name in ("D", "M", "WIDTH", "WIDE")}
     with torch.cuda.device_of(q):
-        delta_kernel[(B * H * triton.cdiv(L, b),)](
-            result, rest if rest.numel() else None, grad, delta, H, L, **rows
-        )
+        delta_kernel[(B * H * triton.cdiv(L, b),)](result, rest if rest.numel() else None, grad, delta, H, L, **rows)
         fused_backward_kernel[(B * H * chunks,)](
-            q, k, v, pack_k, pack_v, slopes, places, extent, words, log_sum, grad, delta, far_dq, sums, dq, dk, dv,
+            q, k, v, pack_k, pack_v, slopes, places, extent, words, log_sum, grad, delta, wide_dq, sums, dq, dk, dv,
             dpack_k, dpack_v, dzero_k, dzero_v, dslopes, *strides, of_sequences(places), H, L, S, chunk,
             D**-0.5, 1 / (1 - dropout_p), **kept,
         )  # fmt: skip

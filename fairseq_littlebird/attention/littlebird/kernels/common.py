@@ -100,14 +100,6 @@ def places_of(pointer, token, L):
 
 
 @triton.jit
-def places_within(pointer, token, L):
-    """The same of tokens that may be past all that is padded."""
-    inside = token < L
-    position = tl.load(pointer + token, mask=inside, other=NOWHERE)
-    return position, tl.load(pointer + tl.cdiv(L, WHOLE) * WHOLE + token, mask=inside, other=MASKED_COST)
-
-
-@triton.jit
 def is_token(token, position, L, PADDED: tl.constexpr):
     """Which tokens are there and not padding."""
     if PADDED:
