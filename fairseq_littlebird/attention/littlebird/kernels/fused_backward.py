@@ -141,11 +141,11 @@ def walk(
             q_ptr, grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, query, stride, out_stride, column, L, D,
             PADDED, THRESHOLD,
         )  # fmt: skip
-        is_own = (query < L) & (start >= begin) & (start < stop)
+        is_own = (query >= begin) & (query < stop)
         is_begun = is_own & (query >= fresh)
         products = dot(q, tl.trans(k), OPERAND, PRECISION)
         r = p_query[:, None] - position[None, :]
-        is_first, is_zero, is_left = query == 0, (token == 0)[None, :], start > own
+        is_first, is_zero, is_left = query == 0, (token == 0)[None, :], query >= own + BLOCK
         is_edge = is_zero
         if KEYS == PACKED:
             scores = packed_scores(products, cost[None, :], scale)
@@ -267,16 +267,18 @@ def fused_backward_kernel(
         fresh = tl.where(at == 0, last, 0)  # of the first walk
         dk, dv = tl.zeros((N, WIDTH), WIDE), tl.zeros((N, WIDTH), WIDE)
         dk, dv, d_alpha, d_beta, d_gamma = walk(
-            k, v, token, position, cost, S + token, first, tl.minimum(last, BLOCK), 0, begin, stop,
-            fresh, dk, dv, d_alpha, d_beta, d_gamma, q_ptr, grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride,
-            out_stride, column, L, alpha, beta, gamma, scale, keep_scale, FIRST, HAS_SLOPES, PADDED, D, BLOCK, M,
-            THRESHOLD, OPERAND, PRECISION, WIDE,
+            k, v, token, position, cost, S + token, first, tl.minimum(last, BLOCK), 0,
+            begin, stop, fresh, dk, dv, d_alpha, d_beta, d_gamma, q_ptr,
+            grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride, out_stride, column, L,
+            alpha, beta, gamma, scale, keep_scale, FIRST, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND, PRECISION,
+            WIDE,
         )  # fmt: skip
         dk, dv, d_alpha, d_beta, d_gamma = walk(
-            k, v, token, position, cost, S + token, tl.maximum(first, BLOCK), last, 0, begin, stop,
-            fresh, dk, dv, d_alpha, d_beta, d_gamma, q_ptr, grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride,
-            out_stride, column, L, alpha, beta, gamma, scale, keep_scale, ZERO, HAS_SLOPES, PADDED, D, BLOCK, M,
-            THRESHOLD, OPERAND, PRECISION, WIDE,
+            k, v, token, position, cost, S + token, tl.maximum(first, BLOCK), last, 0,
+            begin, stop, fresh, dk, dv, d_alpha, d_beta, d_gamma, q_ptr,
+            grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride, out_stride, column, L,
+            alpha, beta, gamma, scale, keep_scale, ZERO, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND, PRECISION,
+            WIDE,
         )  # fmt: skip
         store_rows(dzero_k_ptr + share, token, D, column, token < keys, D, dk * scale)
         store_rows(dzero_v_ptr + share, token, D, column, token < keys, D, dv * keep_scale)
@@ -291,10 +293,11 @@ def fused_backward_kernel(
         position = cost
         dk, dv = tl.zeros((N, WIDTH), WIDE), tl.zeros((N, WIDTH), WIDE)
         dk, dv, d_alpha, d_beta, d_gamma = walk(
-            k, v, slot, position, cost, slot, first, last, 0, begin, stop,
-            0, dk, dv, d_alpha, d_beta, d_gamma, q_ptr, grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride,
-            out_stride, column, L, alpha, beta, gamma, scale, keep_scale, PACKED, HAS_SLOPES, PADDED, D, BLOCK, M,
-            THRESHOLD, OPERAND, PRECISION, WIDE,
+            k, v, slot, position, cost, slot, first, last, 0,
+            begin, stop, 0, dk, dv, d_alpha, d_beta, d_gamma, q_ptr,
+            grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride, out_stride, column, L,
+            alpha, beta, gamma, scale, keep_scale, PACKED, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND, PRECISION,
+            WIDE,
         )  # fmt: skip
         store_rows(dpack_k_ptr + share, slot, D, column, slot < S, D, dk * scale)
         store_rows(dpack_v_ptr + share, slot, D, column, slot < S, D, dv * keep_scale)
@@ -313,17 +316,19 @@ def fused_backward_kernel(
         until = tl.where((at < end) & (at + N > live), until, since)
         dk, dv = tl.zeros((N, WIDTH), WIDE), tl.zeros((N, WIDTH), WIDE)
         dk, dv, d_alpha, d_beta, d_gamma = walk(
-            k, v, token, position, cost, S + token, tl.maximum(since, own),
-            tl.minimum(until, own + BLOCK), own, begin, stop, 0, dk, dv, d_alpha, d_beta, d_gamma, q_ptr, grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride,
-            out_stride, column, L, alpha, beta, gamma, scale, keep_scale, OWN, HAS_SLOPES, PADDED, D, BLOCK, M,
-            THRESHOLD, OPERAND, PRECISION, WIDE,
+            k, v, token, position, cost, S + token, tl.maximum(since, own), tl.minimum(until, own + BLOCK), own,
+            begin, stop, 0, dk, dv, d_alpha, d_beta, d_gamma, q_ptr,
+            grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride, out_stride, column, L,
+            alpha, beta, gamma, scale, keep_scale, OWN, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND, PRECISION,
+            WIDE,
         )  # fmt: skip
         tl.debug_barrier()
         dk, dv, d_alpha, d_beta, d_gamma = walk(
-            k, v, token, position, cost, S + token, without_own(since, own, BLOCK),
-            without_own(until, own, BLOCK), own, begin, stop, 0, dk, dv, d_alpha, d_beta, d_gamma, q_ptr, grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride,
-            out_stride, column, L, alpha, beta, gamma, scale, keep_scale, SIDE, HAS_SLOPES, PADDED, D, BLOCK, M,
-            THRESHOLD, OPERAND, PRECISION, WIDE,
+            k, v, token, position, cost, S + token, without_own(since, own, BLOCK), without_own(until, own, BLOCK), own,
+            begin, stop, 0, dk, dv, d_alpha, d_beta, d_gamma, q_ptr,
+            grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride, out_stride, column, L,
+            alpha, beta, gamma, scale, keep_scale, SIDE, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND, PRECISION,
+            WIDE,
         )  # fmt: skip
         if is_own:
             store_rows(dk_ptr + out, token, out_stride, column, token < L, D, dk * scale)
@@ -332,7 +337,7 @@ def fused_backward_kernel(
     tl.debug_barrier()
     for start in tl.range(begin, stop, M, num_stages=1):
         query = start + tl.arange(0, M)
-        is_begun = (query < L) & (start >= first) & (start < last)
+        is_begun = (query >= first) & (query < last)
         dq = load_rows(wide_dq_ptr, query, out_stride, column, is_begun, D)
         store_rows(dq_ptr + out, query, out_stride, column, query < L, D, dq * scale)
         if HAS_SLOPES:
