@@ -27,7 +27,7 @@ SIZES = [  # L, b, S, D
 ]
 KINDS = ("padding", "plain", "no slopes", "all padding", "one projection")
 NAMES = ("q", "k", "v", "pack_k", "pack_v")
-FUSED_BLOCKS = 64  # the longest that the fused backward kernel has room for
+BACKWARDS = ("separate", "fused")  # of triton
 
 
 class Notes:
@@ -43,19 +43,11 @@ class Notes:
         print(line, flush=True)
 
 
-def take_backward(way: str | None) -> None:
-    """Which of its backward passes ``triton`` runs from now on; None for its own choice."""
+def take_backward(way: str) -> None:
+    """Which of its backward passes ``triton`` runs from now on."""
     from fairseq_littlebird.attention.littlebird import triton as fused
 
     fused.BACKWARD = way
-
-
-def ways(backend: str, size: tuple[int, ...]) -> tuple[str | None, ...]:
-    """The backward passes of a backend for a size."""
-    _, b, _, _ = size
-    if backend != "triton":
-        return (None,)
-    return ("separate", "fused") if b <= FUSED_BLOCKS else ("separate",)
 
 
 def arguments(size: tuple[int, ...], dtype: torch.dtype, device: str, kind: str) -> dict[str, Any]:
@@ -131,11 +123,12 @@ def check(notes: Notes, backend: str, dtype: str, device: str, longest: int) -> 
     good = True
     for size in (size for size in SIZES if size[0] <= longest):
         for kind in KINDS if backend == "triton" else KINDS[:2]:
-            for way in ways(backend, size):
+            for way in BACKWARDS if backend == "triton" else ("",):
                 where = {"backend": backend, "dtype": dtype, "L, b, S, D": size, "kind": kind}
                 where |= {"backward": way} if way else {}
                 try:
-                    take_backward(way) if way else None
+                    if way:
+                        take_backward(way)
                     torch.compiler.reset()  # past a few shapes dynamo falls back to eager, with all scores in memory
                     far = errors(backend, size, DTYPES[dtype], device, kind)
                 except Exception as error:

@@ -38,8 +38,8 @@ from torch import Tensor
 from fairseq_littlebird.attention import BiALiBi, backend_fault, unpack_window_attention
 
 HEADS, WIDTH, PACK, BLOCK, BATCH, LENGTH = 12, 64, 64, 64, 8, 8192
-WAYS = {"triton, separate backward": "separate", "triton, fused backward": "fused"}
-RIVALS = (*WAYS, "triton with dropout", "flex", "unfolded", "full attention")
+FUSED = "triton, fused backward"
+RIVALS = (FUSED, "triton with dropout", "triton, fused, with dropout", "flex", "unfolded", "full attention")
 STAGES = (1, 2, 3, 4)
 SLEEP = 5_000_000  # cycles the device is kept busy while the host enqueues what is timed
 WARM_UP = 3  # runs that compile
@@ -55,13 +55,14 @@ def layer(device: str) -> tuple[dict[str, Callable[[], Tensor]], list[Tensor], T
     slopes = BiALiBi(HEADS).to(device)
     given = (q, k, v, pack_k, pack_v, slopes, None, None, BLOCK)
 
-    def fused_kernels(way: str | None, dropout_p: float = 0.0) -> Tensor:
+    def fused_kernels(way: str, dropout_p: float = 0.0) -> Tensor:
         take_backward(way)  # of the gradients that are asked for next
         return unpack_window_attention(*given, dropout_p=dropout_p, backend="triton")
 
     cores = {name: lambda name=name: unpack_window_attention(*given, backend=name) for name in ("flex", "unfolded")}
-    cores |= {name: lambda way=way: fused_kernels(way) for name, way in {"triton": None, **WAYS}.items()}
-    cores["triton with dropout"] = lambda: fused_kernels(None, 0.1)
+    cores |= {name: lambda way=way: fused_kernels(way) for name, way in {"triton": "separate", FUSED: "fused"}.items()}
+    cores["triton, fused, with dropout"] = lambda: fused_kernels("fused", 0.1)
+    cores["triton with dropout"] = lambda: fused_kernels("separate", 0.1)
     cores["full attention"] = lambda: F.scaled_dot_product_attention(q, k, v)
     return cores, [*leaves, *slopes.parameters()], random(LENGTH)
 
@@ -120,14 +121,14 @@ def time_stages(notes: Notes, options: argparse.Namespace) -> None:
     for stages in STAGES:
         launch.STAGES = dict.fromkeys(launch.STAGES, stages)
         try:
-            time_cores(notes, list(WAYS), options, stages=stages)
+            time_cores(notes, ["triton", FUSED], options, stages=stages)
         except Exception as error:  # shared memory may not hold so many
             notes.add(stages=stages, failed=describe(error))
 
 
 def profile(notes: Notes, options: argparse.Namespace) -> None:
     cores, leaves, upstream = layer(options.device)
-    for name in (*WAYS, "triton with dropout"):
+    for name in ("triton", FUSED, "triton with dropout", "triton, fused, with dropout"):
         for _ in range(WARM_UP):
             torch.autograd.grad(cores[name](), leaves, upstream)
         torch.cuda.synchronize()

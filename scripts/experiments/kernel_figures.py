@@ -46,8 +46,10 @@ VARIANTS = (
     Variant("packed keys, backward", keys_backward_kernel, "keys", {"KEYS": PACKED.value}),
     Variant("keys of block 0, backward", keys_backward_kernel, "keys", {"KEYS": ZERO.value}),
     Variant("window keys, backward", keys_backward_kernel, "keys", {"KEYS": WINDOW.value}),
-    Variant("fused, backward", fused_backward_kernel, "fused"),
-    Variant("fused, backward: delta", delta_kernel, "fused"),
+)
+FUSED = (
+    Variant("fused backward", fused_backward_kernel, "fused"),
+    Variant("fused backward, delta", delta_kernel, "fused"),
 )
 
 
@@ -140,7 +142,8 @@ def main() -> None:
     print(f"{'':>28} {'registers':>9} {'stack':>6} {'shared':>7} {'instructions':>12}  of loops")
     for kind in KINDS:
         print(f"{str(kind.dtype)[6:]}, D = {kind.D}, b = {kind.b}{', dropout' if kind.dropout_p else ''}")
-        for variant in (variant for variant in VARIANTS if variant.title.startswith(options.only)):
+        variants = VARIANTS + (FUSED if kind.dtype.itemsize == 2 and kind.D <= 64 else ())
+        for variant in (variant for variant in variants if variant.title.startswith(options.only)):
             binary = compiled(variant, kind)
             registers, stack = usage(binary)
             total, loops = instructions(binary)

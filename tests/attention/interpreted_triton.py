@@ -82,14 +82,12 @@ def test_float64_equals_the_oracle(tools, name):
     compare(tools, *case(tools, name))
 
 
-@BACKWARDS
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", SHORT)
 def test_narrow_types_stay_within_their_tolerance(tools, name, dtype):
     compare(tools, *case(tools, name, dtype), dtype)
 
 
-@BACKWARDS
 @pytest.mark.parametrize("slope", [8.0, 100.0])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_gaps_of_100_000_positions_and_large_slopes(tools, dtype, slope):
@@ -100,7 +98,6 @@ def test_gaps_of_100_000_positions_and_large_slopes(tools, dtype, slope):
     compare(tools, inputs, 16, dtype)
 
 
-@BACKWARDS
 @pytest.mark.parametrize(("D", "b"), [(16, 64), (24, 16), (64, 32), (96, 64), (128, 128)])
 def test_head_widths(tools, D, b):
     compare(tools, tools.make_inputs(1, 2, 70, D, 3, max_gap=4, dtype=torch.float32), b, torch.float32)
@@ -121,6 +118,27 @@ def test_without_slopes(tools):
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("backward", ["fused"], indirect=True)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("far saturated keys", torch.bfloat16),
+        ("equal positions", torch.bfloat16),
+        ("less than a block", torch.float16),
+        ("two blocks", torch.float32),
+    ],
+)
+def test_narrow_types_by_the_fused_kernel(tools, backward, name, dtype):
+    compare(tools, *case(tools, name, dtype), dtype)
+
+
+@pytest.mark.parametrize("backward", ["fused"], indirect=True)
+@pytest.mark.parametrize(("D", "b"), [(24, 16), (128, 128)])
+def test_head_widths_of_the_fused_kernel(tools, backward, D, b):
+    """The second in several tiles of a block."""
+    compare(tools, tools.make_inputs(1, 2, 150, D, 3, max_gap=4, dtype=torch.float32), b, torch.float32)
+
+
 @BACKWARDS
 def test_many_chunks_of_queries_are_summed(tools, monkeypatch):
     monkeypatch.setattr(launch, "CHUNKS", (32,))
@@ -137,7 +155,6 @@ def test_rows_without_a_key_are_zero_with_finite_gradients(tools):
     assert all((values[name][0] == 0).all() for name in ("q", "k", "v"))
 
 
-@BACKWARDS
 def test_padding_content_never_matters(tools):
     inputs, b = case(tools, "whole blocks of padding", torch.float32)
     padding = inputs["padding_mask"][:, None, :, None]
@@ -148,10 +165,9 @@ def test_padding_content_never_matters(tools):
         assert torch.equal(value, others[name]), name
 
 
-@BACKWARDS
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("name", ["whole blocks of padding", "padding within", "two blocks"])
-def test_what_is_no_number_never_leaves_padding(tools, name, value):
+def test_what_is_no_number_never_leaves_padding(tools, monkeypatch, name, value):
     """Neither in the inputs nor in the upstream gradient: a probability of 0 times it would be no number."""
     inputs, b = case(tools, name, torch.float32)
     padding = inputs["padding_mask"][:, None, :, None]
@@ -161,7 +177,12 @@ def test_what_is_no_number_never_leaves_padding(tools, name, value):
     def values(fill):
         spoilt = inputs | {n: inputs[n].masked_fill(padding, fill) for n in ("q", "k", "v")}
         result = unpack_window_attention(**spoilt, block_size=b, backend="triton")
-        return [result, *torch.autograd.grad(result, leaves, upstream.masked_fill(padding, fill))]
+        upstreams = upstream.masked_fill(padding, fill)
+        found = [result]
+        for way in fused.BACKWARDS:
+            monkeypatch.setattr(fused, "BACKWARD", way)
+            found += torch.autograd.grad(result, leaves, upstreams, retain_graph=True)
+        return found
 
     for one, other in zip(values(0.0), values(value), strict=True):
         assert torch.equal(one, other)

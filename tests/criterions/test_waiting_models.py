@@ -166,8 +166,8 @@ def test_language_models(words, waits, arch):
 
 @pytest.mark.parametrize("arch", ENCODERS)
 @pytest.mark.parametrize("kind", ["masked words", "recurring spans", "questions", "labels"])
-def test_what_is_told_changes_nothing(words, arch, kind):
-    """The loss and its gradients, against those of a batch whose padding the model counts itself."""
+def test_what_is_told_changes_nothing_else(words, waits, arch, kind):
+    """The loss and its gradients, against those of a batch whose padding the model counts, and waits for, itself."""
     model = build(arch, words, dropout=0.0, attention_dropout=0.0, **ENCODERS[arch])
     criterion, sample = step(kind, words, model)
     untold = {k: v for k, v in sample.items() if k not in ("unpadded", "lengths", "last_context_start")}
@@ -177,6 +177,9 @@ def test_what_is_told_changes_nothing(words, arch, kind):
         loss, _, _ = criterion(model, given)
         loss.backward()
         found.append([loss.detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
+    with waits() as asked:
+        criterion(model, untold)
+    assert asked.found
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 

@@ -20,7 +20,6 @@ from fairseq_littlebird.attention.littlebird.kernels.launch import (
     INTERPRETED,
     TYPES,
     constants,
-    fuses,
     of_sequences,
     tiles,
     wide,
@@ -33,7 +32,7 @@ BLOCK_SIZES = (16, 32, 64, 128)
 MAX_HEAD_WIDTH = 128
 MIN_CAPABILITY = (8, 0)
 BACKWARDS = {"separate": separate_backward, "fused": fused_backward}
-BACKWARD: str | None = None  # a key of BACKWARDS; None: as :func:`fuses` says
+BACKWARD = "separate"  # a key of BACKWARDS: the fused one has fewer instructions, but spills; no device has timed them
 
 
 def triton_unpack_window_attention(
@@ -198,8 +197,7 @@ def _backward(
     dropout_p: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, k, v, pack_k, pack_v and of the slopes, <float>[3, H] (of nothing, if there are none)."""
-    way = BACKWARD or ("fused" if fuses(q.shape[3], block_size, q.itemsize) else "separate")
-    return BACKWARDS[way](
+    return BACKWARDS[BACKWARD](
         grad, result, log_sum, rest, q, k, v, pack_k, pack_v, slopes, places, extent, words, block_size, dropout_p
     )
 

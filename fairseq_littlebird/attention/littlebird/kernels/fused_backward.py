@@ -268,17 +268,17 @@ def fused_backward_kernel(
         dk, dv = tl.zeros((N, WIDTH), WIDE), tl.zeros((N, WIDTH), WIDE)
         dk, dv, d_alpha, d_beta, d_gamma = walk(
             k, v, token, position, cost, S + token, first, tl.minimum(last, BLOCK), 0,
-            begin, stop, fresh, dk, dv, d_alpha, d_beta, d_gamma, q_ptr,
-            grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride, out_stride, column, L,
-            alpha, beta, gamma, scale, keep_scale, FIRST, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND, PRECISION,
-            WIDE,
+            begin, stop, fresh, dk, dv, d_alpha, d_beta, d_gamma, q_ptr, grad_ptr,
+            places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride, out_stride, column, L,
+            alpha, beta, gamma, scale, keep_scale, FIRST, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND,
+            PRECISION, WIDE,
         )  # fmt: skip
         dk, dv, d_alpha, d_beta, d_gamma = walk(
             k, v, token, position, cost, S + token, tl.maximum(first, BLOCK), last, 0,
             begin, stop, fresh, dk, dv, d_alpha, d_beta, d_gamma, q_ptr,
             grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride, out_stride, column, L,
-            alpha, beta, gamma, scale, keep_scale, ZERO, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND, PRECISION,
-            WIDE,
+            alpha, beta, gamma, scale, keep_scale, ZERO, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND,
+            PRECISION, WIDE,
         )  # fmt: skip
         store_rows(dzero_k_ptr + share, token, D, column, token < keys, D, dk * scale)
         store_rows(dzero_v_ptr + share, token, D, column, token < keys, D, dv * keep_scale)
@@ -296,8 +296,8 @@ def fused_backward_kernel(
             k, v, slot, position, cost, slot, first, last, 0,
             begin, stop, 0, dk, dv, d_alpha, d_beta, d_gamma, q_ptr,
             grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride, out_stride, column, L,
-            alpha, beta, gamma, scale, keep_scale, PACKED, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND, PRECISION,
-            WIDE,
+            alpha, beta, gamma, scale, keep_scale, PACKED, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND,
+            PRECISION, WIDE,
         )  # fmt: skip
         store_rows(dpack_k_ptr + share, slot, D, column, slot < S, D, dk * scale)
         store_rows(dpack_v_ptr + share, slot, D, column, slot < S, D, dv * keep_scale)
@@ -319,16 +319,16 @@ def fused_backward_kernel(
             k, v, token, position, cost, S + token, tl.maximum(since, own), tl.minimum(until, own + BLOCK), own,
             begin, stop, 0, dk, dv, d_alpha, d_beta, d_gamma, q_ptr,
             grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride, out_stride, column, L,
-            alpha, beta, gamma, scale, keep_scale, OWN, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND, PRECISION,
-            WIDE,
+            alpha, beta, gamma, scale, keep_scale, OWN, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND,
+            PRECISION, WIDE,
         )  # fmt: skip
         tl.debug_barrier()
         dk, dv, d_alpha, d_beta, d_gamma = walk(
             k, v, token, position, cost, S + token, without_own(since, own, BLOCK), without_own(until, own, BLOCK), own,
             begin, stop, 0, dk, dv, d_alpha, d_beta, d_gamma, q_ptr,
             grad_ptr, places, log_sum_ptr, delta_ptr, words_ptr, wide_dq_ptr, sums_ptr, stride, out_stride, column, L,
-            alpha, beta, gamma, scale, keep_scale, SIDE, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND, PRECISION,
-            WIDE,
+            alpha, beta, gamma, scale, keep_scale, SIDE, HAS_SLOPES, PADDED, D, BLOCK, M, THRESHOLD, OPERAND,
+            PRECISION, WIDE,
         )  # fmt: skip
         if is_own:
             store_rows(dk_ptr + out, token, out_stride, column, token < L, D, dk * scale)

@@ -34,21 +34,18 @@ class Tiles(NamedTuple):
 
 
 def tiles(width: int, block_size: int, itemsize: int) -> dict[str, Tiles]:
-    """By kernel: as large as 4 warps hold without spilling registers, compiled for compute capability 9.0."""
+    """By kernel: as large as 4 warps hold without spilling registers, compiled for compute capability 9.0.
+
+    The fused backward kernel spills; smaller tiles would cost it more.
+    """
     wide = width > 64
     if itemsize == 2:
-        sizes = {"forward": (64, 64), "queries": (64, 16 if wide else 32), "keys": (32, 64)}
+        sizes = {"forward": (64, 64), "queries": (64, 16 if wide else 32), "keys": (32, 64), "fused": (64, 64)}
     elif wide:
-        sizes = dict.fromkeys(("forward", "queries", "keys"), (16, 16))
+        sizes = dict.fromkeys(("forward", "queries", "keys", "fused"), (16, 16))
     else:
-        sizes = {"forward": (32, 32), "queries": (16, 32), "keys": (32, 32)}
-    sizes["fused"] = (block_size, block_size)
+        sizes = {"forward": (32, 32), "queries": (16, 32), "keys": (32, 32), "fused": (32, 32)}
     return {name: Tiles(min(m, block_size), min(n, block_size)) for name, (m, n) in sizes.items()}
-
-
-def fuses(width: int, block_size: int, itemsize: int) -> bool:
-    """Whether the fused backward kernel is the faster one, as far as compiled code tells."""
-    return itemsize == 2 and width <= 64 and block_size <= 64
 
 
 def constants(q: Tensor, block_size: int, dropout_p: float, kernel: str, unit: int) -> dict[str, Any]:
