@@ -245,14 +245,13 @@ def test_more_rows_than_a_second_dimension_of_a_grid_holds(tools, launches):
     assert len(launches) >= 3 and all(len(grid) == 1 for _, grid, _ in launches)
 
 
-@BACKWARDS
 def test_warm_up_compiles_all_that_training_and_validation_run(launches):
-    sizes = dict(vocab_size=50, layers=1, embed_dim=16, ffn_embed_dim=32, heads=2, pack_size=4, block_size=16)
+    sizes = dict(vocab_size=50, layers=1, embed_dim=8, ffn_embed_dim=16, heads=1, pack_size=4, block_size=16)
     encoder = LittleBirdEncoder(LittleBirdConfig(**sizes, attention_backend="triton", attention_dropout=0.1))
-    fused.warm_up(2, 8, 4, 16, torch.float32, "cpu", dropout_p=0.1)
+    fused.warm_up(1, 8, 4, 16, torch.float32, "cpu", dropout_p=0.1)
     warm = {(name, kind) for name, _, kind in launches}
     launches.clear()
-    for shape, padding in (((2, 37), 0), ((3, 70), 20), ((1, 16), 0)):
+    for shape, padding in (((1, 33), 0), ((2, 21), 7)):
         tokens = torch.randint(4, 50, shape)
         tokens[0, shape[1] - padding :] = 1
         encoder.train()(tokens).sum().backward()
