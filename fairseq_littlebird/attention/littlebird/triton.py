@@ -112,14 +112,13 @@ def warm_up(
         return t.transpose(1, 2).requires_grad_()
 
     L = block_size + 1  # with keys past block 0
-    leaves = [random(length) for length in (L, L, L, pack_size, pack_size)]
+    q, k, v, pack_k, pack_v = (random(length) for length in (L, L, L, pack_size, pack_size))
     slopes = BiALiBi(heads).to(device) if has_slopes else None
-    nothing = torch.zeros(1, L, dtype=torch.bool, device=device)
-    for padding_mask in (None, nothing):
-        given = (*leaves, slopes, None, padding_mask, block_size)
+    for padding in (None, torch.zeros(1, L, dtype=torch.bool, device=device)):
         with torch.no_grad():
-            triton_unpack_window_attention(*given)
-        triton_unpack_window_attention(*given, dropout_p=dropout_p).sum().backward()
+            triton_unpack_window_attention(q, k, v, pack_k, pack_v, slopes, None, padding, block_size)
+        result = triton_unpack_window_attention(q, k, v, pack_k, pack_v, slopes, None, padding, block_size, dropout_p)
+        result.sum().backward()  # type: ignore[no-untyped-call]
 
 
 def _rest(q: Tensor, keep: bool) -> Tensor:
