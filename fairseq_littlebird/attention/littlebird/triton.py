@@ -118,7 +118,7 @@ def warm_up(
         with torch.no_grad():
             triton_unpack_window_attention(q, k, v, pack_k, pack_v, slopes, None, padding, block_size)
         result = triton_unpack_window_attention(q, k, v, pack_k, pack_v, slopes, None, padding, block_size, dropout_p)
-        result.sum().backward()  # type: ignore[no-untyped-call]
+        result.sum().backward()
 
 
 def _rest(q: Tensor, keep: bool) -> Tensor:
