@@ -50,6 +50,8 @@ class SpanBatch(TypedDict, total=False):
     target: SpanTarget
     selectable: Tensor  # <bool>[B, L], tokens that may start or end a span
     unpadded: Tensor  # <int64>[N], which of the [B · L] tokens are not padding
+    lengths: list[int]  # B, tokens of each sequence
+    last_context_start: int  # the largest of ``context_starts``
     question_index: Tensor  # <int64>[N], which of the [B · Q] questions are there
     questions: int  # how many a mean loss is of: those that are there; items, where windows share a normaliser
     examples: list[Any]  # at evaluation: the QAExample of each item
@@ -66,14 +68,18 @@ class PairBatch(TypedDict, total=False):
     target: Tensor  # <int64>[B, L], the tokens to predict, padding elsewhere
     is_next: Tensor  # <int64>[B], 1 where the second sequence follows the first
     unpadded: Tensor  # <int64>[N], which of the [B · L] tokens are not padding
+    lengths: list[int]  # B, tokens of each sequence
     masked: Tensor  # <int64>[N], which of the [B · L] tokens are to be predicted
     bases: int  # of DNA, that the tokens to predict stand for
 
 
+COUNTED = ("unpadded", "lengths", "last_context_start")
+"""What a collater may tell of a batch, so that no device needs to be asked for it."""
+
+
 def model_inputs(sample: Any) -> dict[str, Any]:
-    """What a model of the plugin is given of a batch in training; ``unpadded`` need not be there."""
-    known = {"unpadded": sample["unpadded"]} if "unpadded" in sample else {}
-    return {**sample["net_input"], **known}
+    """What a model of the plugin is given of a batch in training; what is ``COUNTED`` need not be there."""
+    return {**sample["net_input"], **{name: sample[name] for name in COUNTED if name in sample}}
 
 
 def indices_not_equal(values: Tensor, value: int) -> Tensor:
@@ -121,6 +127,7 @@ def span_batch(
     question_index = indices_not_equal(gold, NO_QUESTION)
     return SpanBatch(
         unpadded=indices_not_equal(net_input["src_tokens"], pad_id),
+        lengths=[len(t) for t in tokens],
         question_index=question_index,
         questions=len(question_index),
         nsentences=len(tokens),

@@ -148,19 +148,20 @@ class DnaPretrainingDataset(EveryItemBatched):
             return PairBatch()
         src_tokens = pad([sample["tokens"] for sample in samples], self.pad_id)
         target = pad([sample["target"] for sample in samples], self.pad_id)
-        lengths = torch.tensor([len(sample["tokens"]) for sample in samples])
+        lengths = [len(sample["tokens"]) for sample in samples]
         batch = PairBatch(
             id=torch.tensor([sample["id"] for sample in samples]),
             nsentences=len(samples),
-            ntokens=int(lengths.sum()),
+            ntokens=sum(lengths),
             net_input={
                 "src_tokens": src_tokens,
-                "src_lengths": lengths,
+                "src_lengths": torch.tensor(lengths),
                 "context_starts": torch.tensor([sample["context_start"] for sample in samples]),
             },
             target=target,
             is_next=torch.tensor([int(sample["is_next"]) for sample in samples]),
             unpadded=indices_not_equal(src_tokens, self.pad_id),
+            lengths=lengths,
             masked=indices_not_equal(target, self.pad_id),
             bases=sum(sample["bases"] for sample in samples),
         )

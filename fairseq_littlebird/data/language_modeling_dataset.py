@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from fairseq.data import Dictionary
 
-from fairseq_littlebird.data.batch import pad
+from fairseq_littlebird.data.batch import indices_not_equal, pad
 from fairseq_littlebird.data.batching import EveryItemBatched
 from fairseq_littlebird.data.token_stream import TokenStream
 from fairseq_littlebird.data.token_windows import token_windows
@@ -69,20 +69,23 @@ class LanguageModelingDataset(EveryItemBatched):
         return {"id": index, "source": source, "target": target, "context": first - start}
 
     def collater(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
-        """fairseq's batch of a language model: ``src_tokens`` and ``target`` <int64>[B, L], padded on the right.
+        """fairseq's batch of a language model: ``src_tokens`` and ``target`` <int64>[B, L], padded on the right, and
+        ``unpadded`` <int64>[N], which of the [B · L] tokens are not padding.
 
         Where windows have tokens that others predict, ``start_indices`` tells how many.
         """
         if not samples:
             return {}
         context = [sample["context"] for sample in samples]
+        src_tokens = pad([sample["source"] for sample in samples], self.dictionary.pad())
         batch = {
             "id": torch.tensor([sample["id"] for sample in samples]),
             "nsentences": len(samples),
             "ntokens": sum(len(sample["source"]) for sample in samples) - sum(context),
             "net_input": {
-                "src_tokens": pad([sample["source"] for sample in samples], self.dictionary.pad()),
+                "src_tokens": src_tokens,
                 "src_lengths": torch.tensor([len(sample["source"]) for sample in samples]),
+                "unpadded": indices_not_equal(src_tokens, self.dictionary.pad()),
             },
             "target": pad([sample["target"] for sample in samples], self.dictionary.pad()),
         }

@@ -165,7 +165,8 @@ class QuestionAnsweringDataset(EveryItemBatched):
             selectable=[selectable(w, null=not self.noisy) for w in windows],
             pad_id=self.pad_id,
         )
-        batch["net_input"]["context_starts"] = torch.tensor([w.context_start for w in windows])
+        starts = [w.context_start for w in windows]
+        batch["net_input"]["context_starts"], batch["last_context_start"] = torch.tensor(starts), max(starts)
         if self.segments_and_types:
             add_segments_and_types(batch, windows)
         if self.shared:

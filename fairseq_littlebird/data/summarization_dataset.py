@@ -14,7 +14,7 @@ import torch
 from fairseq.data import Dictionary, LanguagePairDataset
 from torch import Tensor
 
-from fairseq_littlebird.data.batch import pad
+from fairseq_littlebird.data.batch import indices_not_equal, pad
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
 from fairseq_littlebird.errors import UserError
@@ -114,8 +114,13 @@ class SummarizationDataset(LanguagePairDataset):
         return item
 
     def collater(self, samples: list[dict[str, Any]], pad_to_length: Any = None) -> dict[str, Any]:
-        """fairseq's batch; with padding insertion ``net_input`` has ``positions`` <int64>[B, L], too."""
+        """fairseq's batch, whose ``net_input`` also has ``unpadded`` <int64>[N], which of the [B · L] tokens are not
+        padding, ``lengths``, B numbers, and with padding insertion ``positions`` <int64>[B, L]."""
         batch: dict[str, Any] = super().collater(samples, pad_to_length)
+        if samples:
+            given = batch["net_input"]
+            given["unpadded"] = indices_not_equal(given["src_tokens"], self.src_dict.pad())
+            given["lengths"] = given["src_lengths"].tolist()
         if samples and self.padding_insertion is not None:
             own = {sample["id"]: sample["positions"] for sample in samples}
             batch["net_input"]["positions"] = pad([own[index] for index in batch["id"].tolist()], 0, last=True)

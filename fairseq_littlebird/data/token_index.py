@@ -29,3 +29,12 @@ class TokenIndexDataset(BaseWrapperDataset):
     def collater(self, samples: list[Any]) -> Tensor:
         """<int64>[N] of the batch's [B · L]."""
         return indices_not_equal(pad([np.asarray(sample) for sample in samples], self.pad_id), self.pad_id)
+
+
+class TokenLengthsDataset(TokenIndexDataset):
+    """How many tokens its items have up to the last that is not padding; arguments as :class:`TokenIndexDataset`'s."""
+
+    def collater(self, samples: list[Any]) -> list[int]:  # type: ignore[override]
+        """One number a sequence."""
+        unpadded = (np.flatnonzero(np.asarray(sample) != self.pad_id) for sample in samples)
+        return [int(index[-1]) + 1 if len(index) else 0 for index in unpadded]

@@ -1,6 +1,7 @@
 """What every encoder model of the plugin shares: an encoder under the heads a task asks for, and fairseq's hooks."""
 
 # no postponed annotations: fairseq reads the types of the fields
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -77,6 +78,8 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
         segments: Tensor | None = None,
         context_starts: Tensor | None = None,
         unpadded: Tensor | None = None,
+        lengths: Sequence[int] | None = None,
+        last_context_start: int | None = None,
         return_attention_internals: bool = False,
         **unused: Any,
     ) -> tuple[Tensor, dict[str, Any]]:
@@ -97,6 +100,8 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
                 where the model has a head for next-sentence prediction, whose ``extra["next_sentence_logits"]``
                 <float>[B, 2] are added.
             unpadded: <int64>[N], which of the [B · L] tokens are not padding; given, no device is asked for it.
+            lengths, last_context_start: B tokens up to the last unpadded one, and the largest of ``context_starts``,
+                as numbers of the host; likewise.
             return_attention_internals: put each layer's queries and keys into ``extra["attention_internals"]``.
         Returns:
             x: hidden states <float>[B, L, C], or logits as above; and ``extra``.
@@ -109,8 +114,9 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
         states: list[Tensor] | None = [] if return_all_hiddens else None
         is_classification = classification_head_name is not None or self.next_sentence_head is not None
         annotations = TokenAnnotations(
-            questions, context_starts, segments, unpadded=unpadded, is_classification=is_classification
-        )
+            questions, context_starts, segments, unpadded=unpadded, lengths=lengths,
+            last_context_start=last_context_start, is_classification=is_classification,
+        )  # fmt: skip
         hidden = self.encode(src_tokens, positions, states, internals, self.annotated(src_tokens, annotations))
         extra: dict[str, Any] = {"inner_states": states, "attention_internals": internals}
         if self.next_sentence_head is not None:

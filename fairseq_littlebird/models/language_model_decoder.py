@@ -13,6 +13,7 @@ from fairseq.models import FairseqIncrementalDecoder
 from torch import Tensor
 
 from fairseq_littlebird.modules.causal_decoder import CausalDecoder, DecodingState
+from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 
 STATE = "decoding"
 
@@ -36,6 +37,7 @@ class LanguageModelDecoder(FairseqIncrementalDecoder):
         incremental_state: dict[str, Any] | None = None,
         features_only: bool = False,
         return_all_hiddens: bool = False,
+        unpadded: Tensor | None = None,
         **unused: Any,
     ) -> tuple[Tensor, dict[str, Any]]:
         """
@@ -45,11 +47,15 @@ class LanguageModelDecoder(FairseqIncrementalDecoder):
             incremental_state: of earlier calls: only the n tokens that none of them had are read.
             features_only: return hidden states instead of logits.
             return_all_hiddens: put the embeddings and every layer's output into ``extra["inner_states"]``.
+            unpadded: <int64>[M], which of the [N · L] tokens are not padding; given, no device is asked for it.
         Returns:
             logits <float>[N, n, V], or hidden states, n = L without ``incremental_state``; and ``extra``.
         """
         x, extra = self.extract_features(
-            prev_output_tokens, incremental_state=incremental_state, return_all_hiddens=return_all_hiddens
+            prev_output_tokens,
+            incremental_state=incremental_state,
+            return_all_hiddens=return_all_hiddens,
+            unpadded=unpadded,
         )
         return (x if features_only else self.output_layer(x)), extra
 
@@ -59,12 +65,13 @@ class LanguageModelDecoder(FairseqIncrementalDecoder):
         encoder_out: Any = None,
         incremental_state: dict[str, Any] | None = None,
         return_all_hiddens: bool = False,
+        unpadded: Tensor | None = None,
         **unused: Any,
     ) -> tuple[Tensor, dict[str, Any]]:
         """As :meth:`forward` with ``features_only``: hidden states <float>[N, n, C], and ``extra``."""
         states: list[Tensor] | None = [] if return_all_hiddens else None
         if incremental_state is None:
-            x = self.transformer(prev_output_tokens, states=states)
+            x = self.transformer(prev_output_tokens, states=states, annotations=TokenAnnotations(unpadded=unpadded))
         else:
             state = self.decoding_state(incremental_state)
             x = self.transformer.extend(prev_output_tokens[:, state.count :], state)

@@ -54,7 +54,9 @@ class LongformerModel(EncoderModel):
         )
 
     def annotated(self, tokens: Tensor, annotations: TokenAnnotations) -> TokenAnnotations:
-        return annotations._replace(global_tokens=global_tokens(tokens, annotations))
+        return annotations._replace(
+            global_tokens=global_tokens(tokens, annotations), most_global=most_global(annotations)
+        )
 
 
 def global_tokens(tokens: Tensor, annotations: TokenAnnotations) -> Tensor | None:
@@ -78,6 +80,16 @@ def global_tokens(tokens: Tensor, annotations: TokenAnnotations) -> Tensor | Non
         asked = torch.zeros_like(tokens, dtype=torch.bool).scatter(1, annotations.questions, True)
         return asked & (index > 0)  # token 0 is how a batch says that there is no question
     return None
+
+
+def most_global(annotations: TokenAnnotations) -> int | None:
+    """As many as :func:`global_tokens` finds in a sequence at most; None where only the batch's device knows."""
+    if annotations.is_classification:
+        return 1
+    if annotations.context_starts is not None:
+        last = annotations.last_context_start
+        return None if last is None else max(0, last - 1)
+    return None if annotations.questions is None else annotations.questions.shape[1]
 
 
 architecture("longformer", "longformer_base")

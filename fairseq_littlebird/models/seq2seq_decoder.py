@@ -108,6 +108,8 @@ class Seq2SeqDecoder(TransformerDecoderBase):
         super().__init__(cfg, dictionary, embed_tokens)
         self.embed_positions = positions
         self.need_attention = False
+        # fairseq's forward then takes the mask of padded targets unasked; no layer reads it
+        self.cross_self_attention = True
         reset_linear(self.layers)
         for module in self.modules():
             if isinstance(module, Seq2SeqDecoderLayer):

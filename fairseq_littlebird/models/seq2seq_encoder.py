@@ -5,6 +5,7 @@ Legend: B batch, L tokens, C hidden width, k beams.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,11 @@ from fairseq_littlebird.modules.left_padding import first_tokens, shifted
 from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 
 EncoderOut = dict[str, Any]
+
+
+def counts_at_once(device: torch.device) -> bool:
+    """Whether a number of a tensor there is known without waiting for what was asked of the device before."""
+    return device.type == "cpu"
 
 
 class Seq2SeqEncoder(FairseqEncoder):
@@ -42,6 +48,8 @@ class Seq2SeqEncoder(FairseqEncoder):
         positions: Tensor | None = None,
         global_tokens: Tensor | None = None,
         return_all_hiddens: bool = False,
+        unpadded: Tensor | None = None,
+        lengths: Sequence[int] | None = None,
         **unused: Any,
     ) -> EncoderOut:
         """
@@ -52,18 +60,31 @@ class Seq2SeqEncoder(FairseqEncoder):
             positions: <int64>[B, L] position ids with the gaps of padding insertion, or None for 0 … L-1.
             global_tokens: <bool>[B, L], for encoders that have such; None takes the first token.
             return_all_hiddens: return the embeddings and every layer's output, too.
+            unpadded: <int64>[N], which of the [B · L] tokens are not padding, of a batch that is padded on the right;
+                given, no device is asked for it.
+            lengths: B tokens up to the last unpadded one, as numbers of the host; likewise.
         Returns:
             fairseq's dictionary of lists: ``encoder_out`` <float>[L, B, C], ``encoder_padding_mask`` <bool>[B, L] or
-            nothing where nothing is padded, ``encoder_embedding`` <float>[B, L, C] and ``encoder_states`` if asked for,
-            ``src_tokens``, ``src_lengths``; and ``positions``, and ``beams`` of :meth:`reorder_encoder_out`.
+            nothing where it is known that nothing is padded, ``encoder_embedding`` <float>[B, L, C] and
+            ``encoder_states`` if asked for, ``src_tokens``, ``src_lengths``; and ``positions``, and ``beams`` of
+            :meth:`reorder_encoder_out`.
         """
         mask = src_tokens.eq(self.config.padding_idx)
-        padded = bool(mask.any())
-        if padded and positions is None and (starts := first_tokens(mask)).any():
-            src_tokens = shifted(src_tokens, starts)
-            mask = src_tokens.eq(self.config.padding_idx)
+        is_counted = unpadded is not None or not self.training or counts_at_once(src_tokens.device)
+        if unpadded is not None:
+            padded = len(unpadded) < mask.numel()
+        elif is_counted:
+            padded = bool(mask.any())
+        else:
+            padded = True  # for all that is known without waiting
+        if unpadded is None and padded and positions is None:
+            starts = first_tokens(mask)
+            if not is_counted or starts.any():
+                src_tokens = shifted(src_tokens, starts)
+                mask = src_tokens.eq(self.config.padding_idx)
         states: list[Tensor] | None = [] if return_all_hiddens else None
         annotations = self.annotations(src_tokens, global_tokens)
+        annotations = annotations._replace(unpadded=unpadded, lengths=lengths, is_counted=is_counted)
         encode = super(FairseqEncoder, self).forward
         hidden = encode(src_tokens, positions, mask, states, None, annotations)  # type: ignore[misc]
         return {
@@ -79,9 +100,10 @@ class Seq2SeqEncoder(FairseqEncoder):
 
     def annotations(self, tokens: Tensor, global_tokens: Tensor | None) -> TokenAnnotations:
         """What the encoder needs to know of its tokens <int64>[B, L]; the first is global unless others are named."""
-        if global_tokens is None:
-            global_tokens = (torch.arange(tokens.shape[1], device=tokens.device) == 0).expand_as(tokens)
-        return TokenAnnotations(global_tokens=global_tokens)
+        if global_tokens is not None:
+            return TokenAnnotations(global_tokens=global_tokens)
+        first = (torch.arange(tokens.shape[1], device=tokens.device) == 0).expand_as(tokens)
+        return TokenAnnotations(global_tokens=first, most_global=1)
 
     def reorder_encoder_out(self, encoder_out: EncoderOut, new_order: Tensor) -> EncoderOut:
         """The documents of the beams to go on with: a document stays one, however many beams read it.

@@ -4,6 +4,7 @@ Legend: B batch, L source tokens, T target tokens, V vocabulary.
 """
 
 # no postponed annotations: fairseq reads the types of the fields
+from collections.abc import Sequence
 from typing import Any
 
 from fairseq.data import Dictionary
@@ -94,18 +95,23 @@ class Seq2SeqModel(FairseqEncoderDecoderModel):
         features_only: bool = False,
         alignment_layer: int | None = None,
         return_all_hiddens: bool = False,
+        unpadded: Tensor | None = None,
+        lengths: Sequence[int] | None = None,
         **unused: Any,
     ) -> tuple[Tensor, dict[str, Any]]:
         """
         Args:
-            src_tokens, src_lengths, positions, global_tokens, return_all_hiddens: see :meth:`Seq2SeqEncoder.forward`.
+            src_tokens, src_lengths, positions, global_tokens, return_all_hiddens, unpadded, lengths: see
+                :meth:`Seq2SeqEncoder.forward`.
             prev_output_tokens: <int64>[B, T], the target moved to the right by one.
             features_only: return hidden states instead of logits.
             alignment_layer: put the probabilities of its cross-attention into ``extra["attn"]``.
         Returns:
             logits <float>[B, T, V], or hidden states; and ``extra``.
         """
-        encoder_out = self.encoder(src_tokens, src_lengths, positions, global_tokens, return_all_hiddens)
+        encoder_out = self.encoder(
+            src_tokens, src_lengths, positions, global_tokens, return_all_hiddens, unpadded, lengths
+        )
         decoded: tuple[Tensor, dict[str, Any]] = self.decoder(
             prev_output_tokens, encoder_out, features_only=features_only, alignment_layer=alignment_layer
         )

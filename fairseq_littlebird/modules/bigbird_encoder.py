@@ -5,6 +5,8 @@ Legend: B batch, L tokens, H heads, n blocks, R random blocks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -42,16 +44,26 @@ class BigBirdEncoder(OneStreamEncoder[BigBirdContext, FullAttentionInternals]):
         self, x: Tensor, positions: Tensor | None, padding_mask: Tensor, annotations: TokenAnnotations
     ) -> BigBirdContext:
         if torch.compiler.is_compiling():  # no decorator: it would import the whole compiler with this file
-            uncompiled: BigBirdContext = torch.compiler.disable(self.context_of)(padding_mask)
+            uncompiled: BigBirdContext = torch.compiler.disable(self.context_of)(padding_mask, annotations)
             return uncompiled
-        return self.context_of(padding_mask)
+        return self.context_of(padding_mask, annotations)
 
-    def context_of(self, padding_mask: Tensor) -> BigBirdContext:
+    def context_of(self, padding_mask: Tensor, annotations: TokenAnnotations) -> BigBirdContext:
         """Of a mask <bool>[B, L]; not to be compiled, as the numbers of blocks are read off the batch."""
-        (mask, unpadding), L, b = checked_padding(padding_mask), padding_mask.shape[1], self.config.block_size
-        last = last_blocks(mask, L, b, padding_mask.device).tolist()
-        tables = [self.random_blocks(blocks + 1) for blocks in (last if len(set(last)) > 1 else last[:1])]
-        return BigBirdContext(mask, unpadding, random_blocks=padded(tables, -(-L // b)).to(padding_mask.device))
+        (mask, unpadding), L = checked_padding(padding_mask, annotations), padding_mask.shape[1]
+        blocks = self.blocks_of(mask, L, padding_mask.device, annotations.lengths)
+        tables = [self.random_blocks(count) for count in (blocks if len(set(blocks)) > 1 else blocks[:1])]
+        table = padded(tables, -(-L // self.config.block_size)).to(padding_mask.device, non_blocking=True)
+        return BigBirdContext(mask, unpadding, random_blocks=table)
+
+    def blocks_of(self, mask: Tensor | None, L: int, device: torch.device, lengths: Sequence[int] | None) -> list[int]:
+        """How many blocks each sequence has, or all; waits for a device only where lengths are not told."""
+        b = self.config.block_size
+        if mask is None:
+            return [-(-L // b)]
+        if lengths is None:
+            return [last + 1 for last in last_blocks(mask, L, b, device).tolist()]
+        return [max(1, -(-n // b)) for n in lengths]
 
     def random_blocks(self, blocks: int) -> Tensor:
         """Those of every layer for a sequence of so many blocks, <int64>[layers, H, n, R]."""

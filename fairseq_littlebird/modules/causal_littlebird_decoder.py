@@ -30,7 +30,7 @@ class CausalLittleBirdDecoder(CausalDecoder[CausalLittleBirdContext]):
     def attention_context(
         self, x: Tensor, positions: Tensor | None, padding_mask: Tensor, annotations: TokenAnnotations
     ) -> CausalLittleBirdContext:
-        return CausalLittleBirdContext(*checked_padding(padding_mask))
+        return CausalLittleBirdContext(*checked_padding(padding_mask, annotations))
 
     def decoding_context(self, x: Tensor, state: DecodingState[TokenBuffer]) -> CausalLittleBirdContext:
         return CausalLittleBirdContext(buffers=state.buffers)

@@ -32,7 +32,7 @@ class CausalWindowDecoder(CausalDecoder[CausalWindowContext]):
     def attention_context(
         self, x: Tensor, positions: Tensor | None, padding_mask: Tensor, annotations: TokenAnnotations
     ) -> CausalWindowContext:
-        return CausalWindowContext(*checked_padding(padding_mask), slopes=self.slopes(x))
+        return CausalWindowContext(*checked_padding(padding_mask, annotations), slopes=self.slopes(x))
 
     def decoding_context(self, x: Tensor, state: DecodingState[KeyBuffer]) -> CausalWindowContext:
         return CausalWindowContext(buffers=state.buffers, slopes=self.slopes(x))
@@ -42,4 +42,4 @@ class CausalWindowDecoder(CausalDecoder[CausalWindowContext]):
         if self.config.positions != "alibi":
             return None
         wide = torch.promote_types(x.dtype, torch.float32)
-        return torch.tensor(alibi_slopes(self.config.heads), dtype=wide, device=x.device)
+        return torch.tensor(alibi_slopes(self.config.heads), dtype=wide).to(x.device, non_blocking=True)

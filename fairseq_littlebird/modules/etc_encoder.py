@@ -41,11 +41,14 @@ class ETCEncoder(OneStreamEncoder[ETCContext, FullAttentionInternals]):
     def attention_context(
         self, x: Tensor, positions: Tensor | None, padding_mask: Tensor, annotations: TokenAnnotations
     ) -> ETCContext:
-        refuse_left_padding(padding_mask)
-        G = self.config.global_tokens
+        G, unpadded, L = self.config.global_tokens, annotations.unpadded, padding_mask.shape[1]
+        is_told = unpadded is not None and not torch.compiler.is_compiling()
+        if not is_told:
+            refuse_left_padding(padding_mask)
         owner = owners(padding_mask, G, annotations.segments)
         padding_mask = torch.cat([without_tokens(owner, padding_mask, G), padding_mask], dim=1)
-        return ETCContext(padding_mask, unpadding_of(padding_mask), owner=owner)
+        index = beside_globals(unpadded, padding_mask, L) if is_told else None  # type: ignore[arg-type]
+        return ETCContext(padding_mask, unpadding_of(padding_mask, index), owner=owner)
 
     def initial_state(self, x: Tensor, context: ETCContext) -> Tensor:
         y = self.global_embedding.to(x.dtype).expand(len(x), self.config.global_tokens, -1)
@@ -53,3 +56,20 @@ class ETCEncoder(OneStreamEncoder[ETCContext, FullAttentionInternals]):
 
     def hidden_states(self, state: Tensor, context: ETCContext) -> Tensor:
         return context.pad(state)[:, self.config.global_tokens :]
+
+
+def beside_globals(unpadded: Tensor, padding_mask: Tensor, L: int) -> Tensor:
+    """Which of [Y ; X] are worth computing: all global tokens, as only a device knows the empty ones, and what is told.
+
+    Args:
+        unpadded: <int64>[N] of the [B · L] long tokens.
+        padding_mask: <bool>[B, G + L], for its sizes.
+        L: long tokens.
+    Returns:
+        <int64>[B · G + N] of the [B · (G + L)].
+    """
+    B, width = padding_mask.shape
+    first = torch.arange(B, device=unpadded.device) * width
+    of_globals = first[:, None] + torch.arange(width - L, device=unpadded.device)
+    sequence = unpadded.div(L, rounding_mode="floor")
+    return torch.cat([of_globals.flatten(), unpadded + (sequence + 1) * (width - L)])

@@ -26,4 +26,4 @@ class FullAttentionEncoder(OneStreamEncoder[AttentionContext, FullAttentionInter
     def attention_context(
         self, x: Tensor, positions: Tensor | None, padding_mask: Tensor, annotations: TokenAnnotations
     ) -> AttentionContext:
-        return AttentionContext(*checked_padding(padding_mask, annotations.unpadded))
+        return AttentionContext(*checked_padding(padding_mask, annotations))

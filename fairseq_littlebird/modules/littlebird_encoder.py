@@ -47,7 +47,7 @@ class LittleBirdEncoder(Encoder[LittleBirdContext, Streams, LittleBirdInternals]
     def attention_context(
         self, x: Tensor, positions: Tensor | None, padding_mask: Tensor, annotations: TokenAnnotations
     ) -> LittleBirdContext:
-        mask, unpadding = checked_padding(padding_mask, annotations.unpadded)
+        mask, unpadding = checked_padding(padding_mask, annotations)
         features = self.distance_features(x, positions, mask)
         return LittleBirdContext(mask, unpadding, positions=positions, distance_features=features)
 

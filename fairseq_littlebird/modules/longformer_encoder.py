@@ -40,6 +40,7 @@ class LongformerEncoder(OneStreamEncoder[LongformerContext, FullAttentionInterna
         if global_tokens is None:
             index = torch.zeros(len(padding_mask), 0, dtype=torch.int64, device=padding_mask.device)
         else:
-            index = global_index(global_tokens, int(global_tokens.sum(dim=1).max()))
-        checked = checked_padding(padding_mask, annotations.unpadded)
+            most = annotations.most_global
+            index = global_index(global_tokens, int(global_tokens.sum(dim=1).max()) if most is None else most)
+        checked = checked_padding(padding_mask, annotations)
         return LongformerContext(*checked, global_tokens=global_tokens, global_index=index)

@@ -5,6 +5,7 @@ Legend: B batch, L tokens, N unpadded tokens of the whole batch, Q questions, M 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -17,7 +18,11 @@ class TokenAnnotations(NamedTuple):
     context_starts: Tensor | None = None  # <int64>[B], where the context begins; before it stands the question
     segments: Tensor | None = None  # <int64>[B, M, 2], first and last token of sentences or paragraphs; 0 for none
     global_tokens: Tensor | None = None  # <bool>[B, L], the tokens that attend to all and are attended to by all
+    most_global: int | None = None  # the most of them that a sequence may have, where that is known
     unpadded: Tensor | None = None  # <int64>[N], which of the [B · L] tokens are not padding, if they are counted
+    lengths: Sequence[int] | None = None  # B, tokens up to the last unpadded one, if they are counted
+    last_context_start: int | None = None  # the largest of ``context_starts``, where it is known
+    is_counted: bool = True  # whether padding is worth counting where nobody has: an accelerator would be waited for
     is_classification: bool = False  # whether token 0 stands for the whole sequence
 
 

@@ -14,7 +14,7 @@ from fairseq_littlebird.data.dictionary import load_dictionary
 from fairseq_littlebird.data.folder_kind import DNA, LINES, check_kind
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of
-from fairseq_littlebird.data.token_index import TokenIndexDataset
+from fairseq_littlebird.data.token_index import TokenIndexDataset, TokenLengthsDataset
 from fairseq_littlebird.data.unmasked_dataset import UnmaskedDataset
 from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
@@ -49,6 +49,7 @@ class LittleBirdMaskedLMTask(BundledFiles, TrainingMonitor, SplitUse, MaskedLMTa
         dataset = super()._regular_dataset(src_dataset, target_dataset)
         # counted by the workers that load data, so that the device need not be asked
         dataset.defn["unpadded"] = TokenIndexDataset(src_dataset, self.dictionary.pad())
+        dataset.defn["lengths"] = TokenLengthsDataset(src_dataset, self.dictionary.pad())
         dataset.defn["masked"] = TokenIndexDataset(target_dataset, self.dictionary.pad())
         if self.padding_insertion is not None:
             # a masked token ends its sentence, too

@@ -22,7 +22,7 @@ from fairseq_littlebird.data.label_set_dataset import LabelSetDataset
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of, folders
-from fairseq_littlebird.data.token_index import TokenIndexDataset
+from fairseq_littlebird.data.token_index import TokenIndexDataset, TokenLengthsDataset
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.problem_type import MULTI_LABEL, PROBLEM_TYPES, REGRESSION, SINGLE_LABEL
 from fairseq_littlebird.formats.scalars import finite_number
@@ -163,6 +163,7 @@ class LittleBirdSentencePredictionTask(BundledFiles, TrainingMonitor, SplitUse, 
         items = dataset if self.cfg.no_shuffle else dataset.dataset
         tokens = items.defn["net_input.src_tokens"]
         items.defn["unpadded"] = TokenIndexDataset(tokens, self.dictionary.pad())
+        items.defn["lengths"] = TokenLengthsDataset(tokens, self.dictionary.pad())
         if self.padding_insertion is not None:
             items.defn["net_input.positions"] = PaddingInsertionDataset(tokens, self.padding_insertion)
         if self.cfg.problem_type == MULTI_LABEL and "target" in items.defn:

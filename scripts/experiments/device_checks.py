@@ -27,6 +27,7 @@ SIZES = [  # L, b, S, D
 ]
 KINDS = ("padding", "plain", "no slopes", "all padding", "one projection")
 NAMES = ("q", "k", "v", "pack_k", "pack_v")
+BACKWARDS = ("separate", "fused")  # of triton
 
 
 class Notes:
@@ -40,6 +41,13 @@ class Notes:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
         print(line, flush=True)
+
+
+def take_backward(way: str) -> None:
+    """Which of its backward passes ``triton`` runs from now on."""
+    from fairseq_littlebird.attention.littlebird import triton as fused
+
+    fused.BACKWARD = way
 
 
 def arguments(size: tuple[int, ...], dtype: torch.dtype, device: str, kind: str) -> dict[str, Any]:
@@ -115,19 +123,23 @@ def check(notes: Notes, backend: str, dtype: str, device: str, longest: int) -> 
     good = True
     for size in (size for size in SIZES if size[0] <= longest):
         for kind in KINDS if backend == "triton" else KINDS[:2]:
-            where = {"backend": backend, "dtype": dtype, "L, b, S, D": size, "kind": kind}
-            try:
-                torch.compiler.reset()  # past a few shapes dynamo falls back to eager, with all scores in memory
-                far = errors(backend, size, DTYPES[dtype], device, kind)
-            except Exception as error:
-                notes.add(**where, failed=describe(error))
-                good = False
-                continue
-            # the rounded result enters the slopes' gradients of FlexAttention, times distances
-            names = ("result", "inputs") if backend == "flex" else ("result", "inputs", "slopes")
-            off = max(far[n] for n in names if n in far) > TOLERANCES[dtype] or not far["repeats"]
-            good &= not off
-            notes.add(**where, **far, off=off)
+            for way in BACKWARDS if backend == "triton" else ("",):
+                where = {"backend": backend, "dtype": dtype, "L, b, S, D": size, "kind": kind}
+                where |= {"backward": way} if way else {}
+                try:
+                    if way:
+                        take_backward(way)
+                    torch.compiler.reset()  # past a few shapes dynamo falls back to eager, with all scores in memory
+                    far = errors(backend, size, DTYPES[dtype], device, kind)
+                except Exception as error:
+                    notes.add(**where, failed=describe(error))
+                    good = False
+                    continue
+                # the rounded result enters the slopes' gradients of FlexAttention, times distances
+                names = ("result", "inputs") if backend == "flex" else ("result", "inputs", "slopes")
+                off = max(far[n] for n in names if n in far) > TOLERANCES[dtype] or not far["repeats"]
+                good &= not off
+                notes.add(**where, **far, off=off)
     if backend == "triton":
         far = dropout_errors((63, 32, 0, 64), DTYPES[dtype], device)
         off = far["mean"] > 0.05 or not far["repeats"]

@@ -9,8 +9,8 @@ or a step of ``triton`` failed; rivals may fail.
 
     time triton        one base layer (12 heads of 64, S = b = 64), 8 x 8,192 tokens, bfloat16, beside its floor
     check DTYPE        result and every gradient against the float64 oracle, over sizes and kinds of arguments
-    time RIVAL         in turns with triton
-    stages             the same for numbers of pipeline stages
+    time RIVAL         in turns with triton; its other backward pass first
+    stages             both backward passes for numbers of pipeline stages
     profile            microseconds a kernel
     check flex         the rival's own errors
 
@@ -32,13 +32,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # of a checkout th
 
 import torch
 import torch.nn.functional as F
-from device_checks import DTYPES, Notes, check, describe
+from device_checks import DTYPES, Notes, check, describe, take_backward
 from torch import Tensor
 
 from fairseq_littlebird.attention import BiALiBi, backend_fault, unpack_window_attention
 
 HEADS, WIDTH, PACK, BLOCK, BATCH, LENGTH = 12, 64, 64, 64, 8, 8192
-RIVALS = ("triton with dropout", "flex", "unfolded", "full attention")
+FUSED = "triton, fused backward"
+RIVALS = (FUSED, "triton with dropout", "triton, fused, with dropout", "flex", "unfolded", "full attention")
 STAGES = (1, 2, 3, 4)
 SLEEP = 5_000_000  # cycles the device is kept busy while the host enqueues what is timed
 WARM_UP = 3  # runs that compile
@@ -53,10 +54,15 @@ def layer(device: str) -> tuple[dict[str, Callable[[], Tensor]], list[Tensor], T
     q, k, v, pack_k, pack_v = leaves = [random(n).requires_grad_() for n in (LENGTH,) * 3 + (PACK,) * 2]
     slopes = BiALiBi(HEADS).to(device)
     given = (q, k, v, pack_k, pack_v, slopes, None, None, BLOCK)
-    cores = {
-        name: lambda name=name: unpack_window_attention(*given, backend=name) for name in ("triton", "flex", "unfolded")
-    }
-    cores["triton with dropout"] = lambda: unpack_window_attention(*given, dropout_p=0.1, backend="triton")
+
+    def fused_kernels(way: str, dropout_p: float = 0.0) -> Tensor:
+        take_backward(way)  # of the gradients that are asked for next
+        return unpack_window_attention(*given, dropout_p=dropout_p, backend="triton")
+
+    cores = {name: lambda name=name: unpack_window_attention(*given, backend=name) for name in ("flex", "unfolded")}
+    cores |= {name: lambda way=way: fused_kernels(way) for name, way in {"triton": "separate", FUSED: "fused"}.items()}
+    cores["triton, fused, with dropout"] = lambda: fused_kernels("fused", 0.1)
+    cores["triton with dropout"] = lambda: fused_kernels("separate", 0.1)
     cores["full attention"] = lambda: F.scaled_dot_product_attention(q, k, v)
     return cores, [*leaves, *slopes.parameters()], random(LENGTH)
 
@@ -110,19 +116,19 @@ def time_cores(notes: Notes, names: list[str], options: argparse.Namespace, **ab
 
 
 def time_stages(notes: Notes, options: argparse.Namespace) -> None:
-    from fairseq_littlebird.attention.littlebird import triton as fused
+    from fairseq_littlebird.attention.littlebird.kernels import launch
 
     for stages in STAGES:
-        fused.STAGES = dict.fromkeys(fused.STAGES, stages)
+        launch.STAGES = dict.fromkeys(launch.STAGES, stages)
         try:
-            time_cores(notes, ["triton"], options, stages=stages)
+            time_cores(notes, ["triton", FUSED], options, stages=stages)
         except Exception as error:  # shared memory may not hold so many
             notes.add(stages=stages, failed=describe(error))
 
 
 def profile(notes: Notes, options: argparse.Namespace) -> None:
     cores, leaves, upstream = layer(options.device)
-    for name in ("triton", "triton with dropout"):
+    for name in ("triton", FUSED, "triton with dropout", "triton, fused, with dropout"):
         for _ in range(WARM_UP):
             torch.autograd.grad(cores[name](), leaves, upstream)
         torch.cuda.synchronize()

@@ -23,9 +23,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from fairseq_littlebird.attention.littlebird import triton as fused
 from fairseq_littlebird.attention.littlebird.kernels.forward import forward_kernel
+from fairseq_littlebird.attention.littlebird.kernels.fused_backward import delta_kernel, fused_backward_kernel
 from fairseq_littlebird.attention.littlebird.kernels.keys_backward import PACKED, WINDOW, ZERO, keys_backward_kernel
+from fairseq_littlebird.attention.littlebird.kernels.launch import constants as constants_of
 from fairseq_littlebird.attention.littlebird.kernels.queries_backward import queries_backward_kernel
 from fairseq_littlebird.attention.littlebird.kernels.strides import in_units
 
@@ -45,6 +46,10 @@ VARIANTS = (
     Variant("packed keys, backward", keys_backward_kernel, "keys", {"KEYS": PACKED.value}),
     Variant("keys of block 0, backward", keys_backward_kernel, "keys", {"KEYS": ZERO.value}),
     Variant("window keys, backward", keys_backward_kernel, "keys", {"KEYS": WINDOW.value}),
+)
+FUSED = (
+    Variant("fused backward", fused_backward_kernel, "fused"),
+    Variant("fused backward, delta", delta_kernel, "fused"),
 )
 
 
@@ -71,16 +76,19 @@ def compiled(variant: Variant, kind: Kind) -> Any:
     kernel = variant.kernel
     q = torch.empty(1, 2, 1, kind.D, dtype=kind.dtype, device="meta")
     unit, _ = in_units(q)
-    constants = fused._constants(q, kind.b, kind.dropout_p, variant.tiles, unit) | variant.constants
+    constants = constants_of(q, kind.b, kind.dropout_p, variant.tiles, unit) | variant.constants
     options = {option: constants.pop(option) for option in ("num_warps", "num_stages", "enable_fp_fusion")}
     of_inputs = {torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.float32: "*fp32"}[kind.dtype]
     types = dict.fromkeys(("slopes_ptr", "places_ptr", "log_sum_ptr", "delta_ptr", "dslopes_ptr"), "*fp32")
     types |= {"extent_ptr": "*i32", "words_ptr": "*i64", "scale": "fp32", "keep_scale": "fp32"}
+    of_shares = ("wide_dq_ptr", "sums_ptr", "dpack_k_ptr", "dpack_v_ptr", "dzero_k_ptr", "dzero_v_ptr")
+    types |= dict.fromkeys(of_shares, "*fp32")
     if variant.constants.get("KEYS") in (PACKED.value, ZERO.value):
         types |= {"dk_ptr": "*fp32", "dv_ptr": "*fp32"}
     absent = set() if kind.dropout_p else {"words_ptr"}
     absent |= set() if kind.dtype.itemsize == 2 else {"rest_ptr"}
-    absent |= set() if kind.optional else {"slopes_ptr", "extent_ptr"}
+    absent |= set() if kind.optional else {"slopes_ptr", "extent_ptr", "sums_ptr"}
+    constants = {name: value for name, value in constants.items() if name in kernel.arg_names}
     signature, given, aligned = {}, {}, {}
     for index, name in enumerate(kernel.arg_names):
         if name in constants or name in absent:
@@ -134,7 +142,8 @@ def main() -> None:
     print(f"{'':>28} {'registers':>9} {'stack':>6} {'shared':>7} {'instructions':>12}  of loops")
     for kind in KINDS:
         print(f"{str(kind.dtype)[6:]}, D = {kind.D}, b = {kind.b}{', dropout' if kind.dropout_p else ''}")
-        for variant in (variant for variant in VARIANTS if variant.title.startswith(options.only)):
+        variants = VARIANTS + (FUSED if kind.dtype.itemsize == 2 and kind.D <= 64 else ())
+        for variant in (variant for variant in variants if variant.title.startswith(options.only)):
             binary = compiled(variant, kind)
             registers, stack = usage(binary)
             total, loops = instructions(binary)

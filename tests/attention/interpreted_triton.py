@@ -10,6 +10,8 @@ import torch
 
 from fairseq_littlebird.attention import dense_unpack_window_attention, unpack_window_attention
 from fairseq_littlebird.attention.littlebird import triton as fused
+from fairseq_littlebird.attention.littlebird.kernels import backward as backward_module
+from fairseq_littlebird.attention.littlebird.kernels import launch
 from fairseq_littlebird.attention.littlebird.kernels import places as place_module
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
@@ -34,6 +36,15 @@ CASES = {
     "far saturated keys": (140, 64, 32, 8, ((0, 0), (0, 11)), 256),
 }
 SHORT = ("one token", "less than a block", "two blocks", "equal positions", "far saturated keys")
+
+
+@pytest.fixture(params=["separate", "fused"])
+def backward(request, monkeypatch):
+    """Gradients by either way."""
+    monkeypatch.setattr(fused, "BACKWARD", request.param)
+
+
+BACKWARDS = pytest.mark.usefixtures("backward")
 
 
 def case(tools, name, dtype=torch.float64):
@@ -65,6 +76,7 @@ def compare(tools, inputs, b, dtype=torch.float64):
     tools.assert_close(actual, expected, TOLERANCES[dtype], reach, unavoidable)
 
 
+@BACKWARDS
 @pytest.mark.parametrize("name", CASES)
 def test_float64_equals_the_oracle(tools, name):
     compare(tools, *case(tools, name))
@@ -91,6 +103,7 @@ def test_head_widths(tools, D, b):
     compare(tools, tools.make_inputs(1, 2, 70, D, 3, max_gap=4, dtype=torch.float32), b, torch.float32)
 
 
+@BACKWARDS
 def test_without_slopes(tools):
     inputs, b = case(tools, "equal positions")
     plain = inputs | {"slopes": None}
@@ -105,11 +118,35 @@ def test_without_slopes(tools):
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("backward", ["fused"], indirect=True)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("far saturated keys", torch.bfloat16),
+        ("equal positions", torch.bfloat16),
+        ("less than a block", torch.float16),
+        ("two blocks", torch.float32),
+    ],
+)
+def test_narrow_types_by_the_fused_kernel(tools, backward, name, dtype):
+    compare(tools, *case(tools, name, dtype), dtype)
+
+
+@pytest.mark.parametrize("backward", ["fused"], indirect=True)
+@pytest.mark.parametrize(("D", "b"), [(24, 16), (128, 128)])
+def test_head_widths_of_the_fused_kernel(tools, backward, D, b):
+    """The second in several tiles of a block."""
+    compare(tools, tools.make_inputs(1, 2, 150, D, 3, max_gap=4, dtype=torch.float32), b, torch.float32)
+
+
+@BACKWARDS
 def test_many_chunks_of_queries_are_summed(tools, monkeypatch):
-    monkeypatch.setattr(fused, "CHUNKS", (32,))
-    compare(tools, *case(tools, "equal positions"))
+    monkeypatch.setattr(launch, "CHUNKS", (32,))
+    for name in ("equal positions", "whole blocks of padding"):
+        compare(tools, *case(tools, name))
 
 
+@BACKWARDS
 def test_rows_without_a_key_are_zero_with_finite_gradients(tools):
     inputs, b = case(tools, "two blocks")
     values = run(tools, inputs, block_size=b)
@@ -130,7 +167,7 @@ def test_padding_content_never_matters(tools):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("name", ["whole blocks of padding", "padding within", "two blocks"])
-def test_what_is_no_number_never_leaves_padding(tools, name, value):
+def test_what_is_no_number_never_leaves_padding(tools, monkeypatch, name, value):
     """Neither in the inputs nor in the upstream gradient: a probability of 0 times it would be no number."""
     inputs, b = case(tools, name, torch.float32)
     padding = inputs["padding_mask"][:, None, :, None]
@@ -140,12 +177,18 @@ def test_what_is_no_number_never_leaves_padding(tools, name, value):
     def values(fill):
         spoilt = inputs | {n: inputs[n].masked_fill(padding, fill) for n in ("q", "k", "v")}
         result = unpack_window_attention(**spoilt, block_size=b, backend="triton")
-        return [result, *torch.autograd.grad(result, leaves, upstream.masked_fill(padding, fill))]
+        upstreams = upstream.masked_fill(padding, fill)
+        found = [result]
+        for way in fused.BACKWARDS:
+            monkeypatch.setattr(fused, "BACKWARD", way)
+            found += torch.autograd.grad(result, leaves, upstreams, retain_graph=True)
+        return found
 
     for one, other in zip(values(0.0), values(value), strict=True):
         assert torch.equal(one, other)
 
 
+@BACKWARDS
 def test_tensors_laid_out_otherwise(tools):
     """Views as a layer makes them, mixed strides, and the expanded gradient of a sum."""
     inputs, b = case(tools, "equal positions")
@@ -164,30 +207,57 @@ def test_tensors_laid_out_otherwise(tools):
         assert all(torch.equal(a, z) for a, z in zip(results[0], others, strict=True))
 
 
+@BACKWARDS
 def test_gradients_are_deterministic(tools):
     inputs, b = case(tools, "less than a block", torch.bfloat16)
     once, again = (run(tools, inputs, torch.bfloat16, block_size=b) for _ in range(2))
     assert all(torch.equal(once[name], again[name]) for name in once)
 
 
-def test_more_rows_than_a_second_dimension_of_a_grid_holds(tools, monkeypatch):
+@pytest.fixture
+def launches(monkeypatch):
+    """What is launched: each kernel's name, grid, and what it is compiled for."""
+    made = []
+
+    class Recorded:
+        def __init__(self, kernel):
+            self.kernel = kernel
+
+        def __getitem__(self, grid):
+            def launch(*arguments, **constants):
+                types = tuple(getattr(a, "dtype", type(a)) for a in arguments)
+                made.append((self.kernel.fn.__name__, grid, (types, tuple(constants.items()))))
+                return self.kernel[grid](*arguments, **constants)
+
+            return launch
+
+    names = ("queries_backward_kernel", "keys_backward_kernel", "delta_kernel", "fused_backward_kernel")
+    for module, name in ((fused, "forward_kernel"), *((backward_module, name) for name in names)):
+        monkeypatch.setattr(module, name, Recorded(getattr(module, name)))
+    return made
+
+
+@BACKWARDS
+def test_more_rows_than_a_second_dimension_of_a_grid_holds(tools, launches):
     """65,535 is its end: what is counted is the first dimension alone."""
     inputs, b = case(tools, "less than a block", torch.float32)
-    grids = []
-    for name in ("forward_kernel", "queries_backward_kernel", "keys_backward_kernel"):
-        kernel = getattr(fused, name)
-
-        class Recorded:
-            def __init__(self, kernel):
-                self.kernel = kernel
-
-            def __getitem__(self, grid):
-                grids.append(grid)
-                return self.kernel[grid]
-
-        monkeypatch.setattr(fused, name, Recorded(kernel))
     run(tools, inputs, torch.float32, block_size=b)
-    assert len(grids) >= 3 and all(len(grid) == 1 for grid in grids)
+    assert len(launches) >= 3 and all(len(grid) == 1 for _, grid, _ in launches)
+
+
+def test_warm_up_compiles_all_that_training_and_validation_run(launches):
+    sizes = dict(vocab_size=50, layers=1, embed_dim=8, ffn_embed_dim=16, heads=1, pack_size=4, block_size=16)
+    encoder = LittleBirdEncoder(LittleBirdConfig(**sizes, attention_backend="triton", attention_dropout=0.1))
+    fused.warm_up(1, 8, 4, 16, torch.float32, "cpu", dropout_p=0.1)
+    warm = {(name, kind) for name, _, kind in launches}
+    launches.clear()
+    for shape, padding in (((1, 33), 0), ((2, 21), 7)):
+        tokens = torch.randint(4, 50, shape)
+        tokens[0, shape[1] - padding :] = 1
+        encoder.train()(tokens).sum().backward()
+        with torch.no_grad():
+            encoder.eval()(tokens)
+    assert launches and {(name, kind) for name, _, kind in launches} <= warm
 
 
 def test_mixed_types_follow_the_queries(tools):
@@ -246,6 +316,7 @@ class TestDropout:
         assert torch.equal(self.matrix(tools, 5), self.matrix(tools, 5))
         assert not torch.equal(self.matrix(tools, 5), self.matrix(tools, 6))
 
+    @BACKWARDS
     def test_gradients_belong_to_the_same_draw(self, tools):
         """All gradients against dense attention that drops what this seed dropped."""
         keep = (self.matrix(tools, 3) != 0).double() / (1 - self.p)

@@ -8,6 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+WAITING = {
+    "_local_scalar_dense", "item", "is_nonzero", "nonzero", "nonzero_numpy", "argwhere", "masked_select", "equal",
+    "allclose", "bincount", "_unique", "_unique2", "unique_dim", "unique_consecutive", "repeat_interleave",
+}  # fmt: skip
+DRAWN = {"randint", "rand", "randperm"}  # scalars of the host's own generator are no device's
 
 
 class KnownModel:
@@ -56,3 +63,28 @@ def rows() -> Any:
         return SimpleNamespace(tokens=tokens, selectable=[np.ones(L, dtype=bool)] * n)
 
     return rows
+
+
+class Waits(TorchDispatchMode):
+    """The operators of a computation whose result's size or value a host must wait for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.of_host: dict[int, torch.Tensor] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func._schema.name.split("::")[1]
+        result = func(*args, **kwargs or {})
+        if name in DRAWN and isinstance(result, torch.Tensor) and result.dim() == 0:
+            self.of_host[result.data_ptr()] = result  # kept, so that no other number gets its place
+        masks = [t for t in (args[1] if name in ("index", "index_put", "index_put_") else ()) if t is not None]
+        waits = name in WAITING and args[0].data_ptr() not in self.of_host
+        if waits or any(t.dtype == torch.bool for t in masks):
+            self.found.append(name)
+        return result
+
+
+@pytest.fixture(scope="session")
+def waits() -> type[Waits]:
+    return Waits

@@ -11,7 +11,6 @@ from fairseq.data import Dictionary
 from fairseq.tasks.masked_lm import MaskedLMTask
 from fairseq.tasks.sentence_prediction import SentencePredictionTask
 from omegaconf import OmegaConf
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from fairseq_littlebird.criterions.indexed_masked_lm import IndexedMaskedLmLoss
 from fairseq_littlebird.criterions.littlebird_classification import (
@@ -44,31 +43,7 @@ SIZES = {
     "encoder_attention_heads": 2,
     "max_positions": 24,
 }
-WAITING = {
-    "_local_scalar_dense", "item", "is_nonzero", "nonzero", "nonzero_numpy", "argwhere", "masked_select", "equal",
-    "allclose", "bincount", "_unique", "_unique2", "unique_dim", "unique_consecutive", "repeat_interleave",
-}  # fmt: skip
-DRAWN = {"randint", "rand", "randperm"}  # scalars of the host's own generator are no device's
 L, C = 13, 3
-
-
-class Waits(TorchDispatchMode):
-    """The operators of a computation whose result's size or value a host must wait for."""
-
-    def __init__(self):
-        super().__init__()
-        self.found, self.of_host = [], {}
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        name = func._schema.name.split("::")[1]
-        result = func(*args, **kwargs or {})
-        if name in DRAWN and isinstance(result, torch.Tensor) and result.dim() == 0:
-            self.of_host[result.data_ptr()] = result  # kept, so that no other number gets its place
-        masks = [t for t in (args[1] if name in ("index", "index_put", "index_put_") else ()) if t is not None]
-        waits = name in WAITING and args[0].data_ptr() not in self.of_host
-        if waits or any(t.dtype == torch.bool for t in masks):
-            self.found.append(name)
-        return result
 
 
 @pytest.fixture(scope="module")
@@ -196,23 +171,23 @@ def step(request, task, model, masked, words):
     return criterion, model, sample
 
 
-def test_no_step_waits_for_the_device(step):
+def test_no_step_waits_for_the_device(step, waits):
     criterion, model, sample = step
     loss, _, _ = criterion(model, sample)  # once before: buffers are made
-    with Waits() as waits:
+    with waits() as found:
         loss, size, log = criterion(model, sample)
         loss.backward()
-    assert waits.found == []
+    assert found.found == []
     assert type(size) is int and loss.isfinite()
     assert any(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
-def test_waiting_is_found():
+def test_waiting_is_found(waits):
     """What the test above looks for."""
     x = torch.arange(4.0)
-    with Waits() as waits:
+    with waits() as found:
         float(x.sum()), x[x > 1], x.nonzero(), bool((x > 1).any()), x.long().bincount(), x.unique()
-    assert waits.found == [
+    assert found.found == [
         "_local_scalar_dense", "index", "nonzero", "_local_scalar_dense", "bincount", "_unique2",
     ]  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from fairseq_littlebird.modules.attention.context import checked_padding
+from fairseq_littlebird.modules.token_annotations import TokenAnnotations
 from fairseq_littlebird.modules.unpadding import NoUnpadding, Unpadding, unpadding_of
 
 
@@ -29,6 +30,6 @@ def test_what_the_batch_knows_is_not_counted():
     mask = torch.zeros(2, 100, dtype=torch.bool, device="meta")
     for unpadded, kind in ((200, None), (170, NoUnpadding), (140, Unpadding)):
         index = torch.zeros(unpadded, dtype=torch.int64, device="meta")
-        known_mask, known = checked_padding(mask, index)
+        known_mask, known = checked_padding(mask, TokenAnnotations(unpadded=index))
         assert (known_mask is None) == (kind is None) and isinstance(known, kind or NoUnpadding)
     assert known.index is index

@@ -7,34 +7,32 @@ Legend: B batch, L tokens, S pack size, H heads, D head width, b block size, F =
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
+from fairseq_littlebird.attention.littlebird.kernels.backward import fused_backward, separate_backward
 from fairseq_littlebird.attention.littlebird.kernels.forward import forward_kernel
-from fairseq_littlebird.attention.littlebird.kernels.keys_backward import PACKED, WINDOW, ZERO, keys_backward_kernel
+from fairseq_littlebird.attention.littlebird.kernels.launch import (
+    INTERPRETED,
+    TYPES,
+    constants,
+    of_sequences,
+    tiles,
+    wide,
+)
 from fairseq_littlebird.attention.littlebird.kernels.places import places
-from fairseq_littlebird.attention.littlebird.kernels.queries_backward import queries_backward_kernel
-from fairseq_littlebird.attention.littlebird.kernels.strides import alike, as_result, empty_as_result, in_units
+from fairseq_littlebird.attention.littlebird.kernels.strides import alike, empty_as_result, in_units
 from fairseq_littlebird.attention.littlebird.token_places import TokenPlaces
 
 BLOCK_SIZES = (16, 32, 64, 128)
 MAX_HEAD_WIDTH = 128
-TYPES = {
-    torch.float16: tl.float16,
-    torch.bfloat16: tl.bfloat16,
-    torch.float32: tl.float32,
-    torch.float64: tl.float64,  # in the interpreter alone
-}
 MIN_CAPABILITY = (8, 0)
-CHUNKS = (1024, 512, 256, 128)  # queries a program sums gradients of packed keys or of block 0 over
-STAGES = {"forward": 3, "queries": 3, "keys": 3}  # tiles in flight: with 2 the copy of one is waited for at once
-PROGRAMS = 4  # a multiprocessor: fewer leave some idle at the end
-INTERPRETED = not isinstance(forward_kernel, triton.JITFunction)  # TRITON_INTERPRET=1: on any device, slowly
+BACKWARDS = {"separate": separate_backward, "fused": fused_backward}
+BACKWARD = "separate"  # a key of BACKWARDS: the fused one has fewer instructions, but spills; no device has timed them
 
 
 def triton_unpack_window_attention(
@@ -88,68 +86,39 @@ def unsupported(
     return None
 
 
-class Tiles(NamedTuple):
-    """How a kernel cuts its work: M queries by N keys."""
+def warm_up(
+    heads: int,
+    head_width: int,
+    pack_size: int,
+    block_size: int,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    dropout_p: float = 0.0,
+    has_slopes: bool = True,
+) -> None:
+    """Compiles all that layers of such sizes run in training and validation, with and without padding.
 
-    queries: int
-    keys: int
-
-
-def tiles(width: int, block_size: int, itemsize: int) -> dict[str, Tiles]:
-    """By kernel: as large as 4 warps hold without spilling registers, compiled for compute capability 9.0."""
-    wide = width > 64
-    if itemsize == 2:
-        sizes = {"forward": (64, 64), "queries": (64, 16 if wide else 32), "keys": (32, 64)}
-    elif wide:
-        sizes = dict.fromkeys(("forward", "queries", "keys"), (16, 16))
-    else:
-        sizes = {"forward": (32, 32), "queries": (16, 32), "keys": (32, 32)}
-    return {name: Tiles(min(m, block_size), min(n, block_size)) for name, (m, n) in sizes.items()}
-
-
-def _constants(q: Tensor, block_size: int, dropout_p: float, kernel: str, unit: int) -> dict[str, Any]:
-    """What a kernel is compiled for; ``kernel`` is a key of :func:`tiles`."""
-    tile = tiles(q.shape[3], block_size, q.dtype.itemsize)[kernel]
-    D = q.shape[3]
-    operand = torch.float32 if INTERPRETED and q.dtype == torch.bfloat16 else q.dtype
-    return {
-        "D": D,
-        "BLOCK": block_size,
-        "M": tile.queries,
-        "N": tile.keys,
-        "WIDTH": max(16, triton.next_power_of_2(D)),
-        "UNIT": unit,
-        "THRESHOLD": round(dropout_p * 2**32),
-        "OPERAND": TYPES[operand],
-        "PRECISION": "tf32x3" if q.dtype == torch.float32 else None,  # as exact as float32, on tensor cores
-        "WIDE": TYPES[_wide(q)],
-        "num_warps": 4,
-        "num_stages": STAGES[kernel],
-        "enable_fp_fusion": True,
-    }
-
-
-def _wide(q: Tensor) -> torch.dtype:
-    """What scores and sums are computed in."""
-    return torch.promote_types(q.dtype, torch.float32)
-
-
-def _of_sequences(where: Tensor) -> int:
-    """From the places of one sequence to those of the next; 0 where all share them."""
-    return where.stride(0) if where.shape[0] > 1 else 0
-
-
-def chunk_length(L: int, rows: int, device: torch.device) -> int:
-    """Queries a program sums over: as many as leave each multiprocessor its programs.
+    A kernel takes seconds; later batches, of whatever lengths, compile nothing, as must be where a graph is captured.
 
     Args:
-        L: queries.
-        rows: programs a chunk.
+        heads, head_width, pack_size, block_size: H, D, S and b.
+        dtype, device: of the queries.
+        dropout_p: in training.
+        has_slopes: whether the layers have a BiALiBi.
     """
-    if device.type != "cuda":
-        return CHUNKS[0]
-    wanted = PROGRAMS * torch.cuda.get_device_properties(device).multi_processor_count
-    return next((chunk for chunk in CHUNKS if rows * triton.cdiv(L, chunk) >= wanted), CHUNKS[-1])
+
+    def random(length: int) -> Tensor:  # as layers lay them out
+        t = torch.randn(1, length, heads, head_width, dtype=dtype, device=device)
+        return t.transpose(1, 2).requires_grad_()
+
+    L = block_size + 1  # with keys past block 0
+    q, k, v, pack_k, pack_v = (random(length) for length in (L, L, L, pack_size, pack_size))
+    slopes = BiALiBi(heads).to(device) if has_slopes else None
+    for padding in (None, torch.zeros(1, L, dtype=torch.bool, device=device)):
+        with torch.no_grad():
+            triton_unpack_window_attention(q, k, v, pack_k, pack_v, slopes, None, padding, block_size)
+        result = triton_unpack_window_attention(q, k, v, pack_k, pack_v, slopes, None, padding, block_size, dropout_p)
+        result.sum().backward()
 
 
 def _rest(q: Tensor, keep: bool) -> Tensor:
@@ -187,19 +156,19 @@ def _forward(
     unit, strides = in_units(q, pack_k)
     tile = tiles(D, block_size, q.dtype.itemsize)["forward"]
     result, rest = empty_as_result(q), _rest(q, keep)
-    log_sum = q.new_empty(B, H, L, dtype=_wide(q))
+    log_sum = q.new_empty(B, H, L, dtype=wide(q))
     with torch.cuda.device_of(q):
         forward_kernel[(B * H * triton.cdiv(L, tile.queries),)](
             q, k, v, pack_k, pack_v, slopes, places, extent, words, result, rest if rest.numel() else None, log_sum,
-            *strides, _of_sequences(places), H, L, S, D**-0.5, 1 / (1 - dropout_p),
-            **_constants(q, block_size, dropout_p, "forward", unit),
+            *strides, of_sequences(places), H, L, S, D**-0.5, 1 / (1 - dropout_p),
+            **constants(q, block_size, dropout_p, "forward", unit),
         )  # fmt: skip
     return result, log_sum, rest
 
 
 @_forward.register_fake
 def _(q: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return empty_as_result(q), q.new_empty(q.shape[:3], dtype=_wide(q)), _rest(q, others[-1])
+    return empty_as_result(q), q.new_empty(q.shape[:3], dtype=wide(q)), _rest(q, others[-1])
 
 
 @torch.library.custom_op(
@@ -227,43 +196,9 @@ def _backward(
     dropout_p: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of q, k, v, pack_k, pack_v and of the slopes, <float>[3, H] (of nothing, if there are none)."""
-    (B, H, L, D), S, b = q.shape, pack_k.shape[2], block_size
-    grad = as_result(grad)
-    q, k, v = alike(q, k, v)
-    pack_k, pack_v = alike(pack_k, pack_v)
-    unit, strides = in_units(q, pack_k)
-    tile = tiles(D, b, q.dtype.itemsize)
-    N, query_tiles = tile["keys"].keys, triton.cdiv(L, tile["queries"].queries)
-    chunk = chunk_length(L, B * H * triton.cdiv(b, N), q.device)
-    chunks = triton.cdiv(L, chunk)
-    dq, dk, dv = (empty_as_result(t) for t in (q, k, v))
-    dpack_k, dpack_v = log_sum.new_empty(2, chunks, B, H, S, D)
-    dzero_k, dzero_v = log_sum.new_empty(2, chunks, B, H, min(b, L), D)
-    dslopes = log_sum.new_empty(B, H, query_tiles, 3)
-    delta = torch.empty_like(log_sum)
-    given = (slopes, places, extent, words)
-    sizes = (*strides, _of_sequences(places), H, L, S)
-    scales = (D**-0.5, 1 / (1 - dropout_p))
-    of_queries, of_keys = (_constants(q, b, dropout_p, name, unit) for name in ("queries", "keys"))
-
-    def keys_backward(programs: int, keys: int, k: Tensor, v: Tensor, dk: Tensor, dv: Tensor) -> None:
-        if programs:
-            keys_backward_kernel[(programs,)](
-                q, k, v, *given, log_sum, grad, delta, dk, dv, *sizes, chunk, *scales, **of_keys, KEYS=keys
-            )
-
-    with torch.cuda.device_of(q):
-        queries_backward_kernel[(B * H * query_tiles,)](
-            q, k, v, pack_k, pack_v, *given, result, rest if rest.numel() else None, log_sum, grad, delta, dq, dslopes,
-            *sizes, *scales, **of_queries,
-        )  # fmt: skip
-        keys_backward(chunks * B * H * triton.cdiv(S, N), PACKED.value, pack_k, pack_v, dpack_k, dpack_v)
-        keys_backward(chunks * B * H * triton.cdiv(min(b, L), N), ZERO.value, k, v, dzero_k, dzero_v)
-        keys_backward(B * H * triton.cdiv(max(L - b, 0), N), WINDOW.value, k, v, dk, dv)
-    dk[:, :, :b], dv[:, :, :b] = dzero_k.sum(dim=0), dzero_v.sum(dim=0)
-    dslopes = dslopes.sum(dim=(0, 2)).T.contiguous()
-    dslopes = dslopes.new_empty(0) if slopes is None else dslopes.to(slopes.dtype)
-    return dq, dk, dv, dpack_k.sum(dim=0).to(q.dtype), dpack_v.sum(dim=0).to(q.dtype), dslopes
+    return BACKWARDS[BACKWARD](
+        grad, result, log_sum, rest, q, k, v, pack_k, pack_v, slopes, places, extent, words, block_size, dropout_p
+    )
 
 
 @_backward.register_fake

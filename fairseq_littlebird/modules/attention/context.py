@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.modules.left_padding import refuse_left_padding
+from fairseq_littlebird.modules.token_annotations import NO_ANNOTATIONS, TokenAnnotations
 from fairseq_littlebird.modules.unpadding import NoUnpadding, Unpadding, unpadding_of
 
 
@@ -34,7 +35,7 @@ class AttentionContext:
 
 
 def checked_padding(
-    padding_mask: Tensor, unpadded: Tensor | None = None
+    padding_mask: Tensor, annotations: TokenAnnotations = NO_ANNOTATIONS
 ) -> tuple[Tensor | None, Unpadding | NoUnpadding]:
     """The first two fields of a context: no mask where nothing is padded.
 
@@ -42,9 +43,12 @@ def checked_padding(
 
     Args:
         padding_mask: <bool>[B, L], True = padding.
-        unpadded: <int64>[N], which of the [B · L] tokens are not padding; a batch that comes with it is padded on the
-            right, and its device is not asked.
+        annotations: whose ``unpadded`` tells what is not padding; a batch that comes with it, or is not to be counted,
+            is padded on the right, and its device is not asked.
     """
+    unpadded = annotations.unpadded
+    if unpadded is None and not annotations.is_counted:
+        return padding_mask, NoUnpadding()
     if unpadded is not None and not torch.compiler.is_compiling():
         if len(unpadded) == padding_mask.numel():
             return None, NoUnpadding()

@@ -10,9 +10,9 @@ a kind have a loop of their own, so that no loop asks for each score what its ki
 
 The forward kernel takes M queries a program and streams N keys at a time, its softmax online. The backward pass has
 one kernel for queries, which also sums the slopes' gradients, and one for keys: packed ones and those of block 0 sum
-over a chunk of queries, the others over the queries of three blocks. No program adds to what another one wrote, so
-gradients are deterministic. Scores, biases and log-sums are of base 2. Rows of padded queries are 0, and what stands
-in padded rows is never read: NaN would go through a probability of 0.
+over a chunk of queries, the others over the queries of three blocks; :mod:`fused_backward` has one kernel for both. No
+program adds to what another one wrote, so gradients are deterministic. Scores, biases and log-sums are of base 2. Rows
+of padded queries are 0, and what stands in padded rows is never read: NaN would go through a probability of 0.
 
 Legend: B batch, L tokens, S pack size, H heads, D head width, b block size; Z tiles of queries. A slot numbers the keys
 of a query: 0 … S-1 packed, S … S+L-1 tokens.
