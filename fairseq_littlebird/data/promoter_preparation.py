@@ -15,7 +15,7 @@ import numpy as np
 from fairseq_littlebird.data.classification_preparation import prepare_texts
 from fairseq_littlebird.data.prepared import SPLITS
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.dna.promoters import PARTS, REPLACED, fingerprint, negative
+from fairseq_littlebird.text.dna.promoters import PARTS, REPLACED, fingerprint, negative, split_of
 from fairseq_littlebird.text.dna.sequences import Sequence
 from fairseq_littlebird.text.dna.vocabulary import check_dna_tokenizer
 from fairseq_littlebird.text.tokenizers import Tokenizer
@@ -62,7 +62,6 @@ def prepare_promoters(
     """
     check_dna_tokenizer(tokenizer, next(iter(tokenizer.files.values()), dictionary))
     wanted = {split: share for split, share in shares.items() if share}
-    bounds = np.cumsum([*wanted.values()])
     seen: set[int] = set()
     count: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
@@ -76,7 +75,7 @@ def prepare_promoters(
                 count["repeated"] += 1
                 continue
             seen.add(bits)
-            split = [*wanted][min(int(np.searchsorted(bounds, bits / 2**64, side="right")), len(wanted) - 1)]
+            split = split_of(bits, shares)
             count[split] += 1
             other = negative(positive.bases, np.random.default_rng([seed, bits]), parts, replaced)
             for id, bases, label in (
