@@ -15,6 +15,7 @@ import numpy as np
 from fairseq_littlebird.data.classification_preparation import prepare_texts
 from fairseq_littlebird.data.prepared import SPLITS
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.text.dna.places import NEGATIVE as MADE
 from fairseq_littlebird.text.dna.promoters import PARTS, REPLACED, fingerprint, negative, split_of
 from fairseq_littlebird.text.dna.sequences import Sequence
 from fairseq_littlebird.text.dna.vocabulary import check_dna_tokenizer
@@ -37,6 +38,7 @@ def prepare_promoters(
     max_tokens: int | None = None,
     workers: int = 1,
     overwrite: bool = False,
+    genome: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes a folder for ``--task littlebird_sentence_prediction``.
 
@@ -54,6 +56,7 @@ def prepare_promoters(
         max_tokens: the most tokens of a sequence, ``<s>`` and ``</s>`` included; what is longer is cut at its end.
         workers: processes that tokenize; 0 or 1 for none.
         overwrite: whether to replace a prepared folder.
+        genome: the fields of :class:`Surroundings`, once ``positives`` have ended; None or empty for none.
     Returns:
         the summary of each split, see ``classification_preparation.summary_lines``; and ``repeated``, the promoters
         that were left out as they were there before.
@@ -80,7 +83,7 @@ def prepare_promoters(
             other = negative(positive.bases, np.random.default_rng([seed, bits]), parts, replaced)
             for id, bases, label in (
                 (positive.name, positive.bases, POSITIVE),
-                (f"{positive.name}.negative", other, NEGATIVE),
+                (f"{positive.name}{MADE}", other, NEGATIVE),
             ):
                 record = {"id": id, "text": bases.decode("ascii"), "label": label}
                 streams[split].write(json.dumps(record) + "\n")
@@ -99,5 +102,6 @@ def prepare_promoters(
             max_tokens=max_tokens,
             workers=workers,
             overwrite=overwrite,
+            genome=genome,
         )
     return {"splits": summaries, "repeated": count["repeated"]}
