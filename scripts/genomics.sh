@@ -39,7 +39,7 @@ usage: scripts/genomics.sh --fasta FILE (--bed FILE | --positives FILE) --out DI
   --batch-size N, --update-freq N   sequences of a batch, and batches of an update, in both trainings (defaults:
                     $batch_size, $update_freq)
   --upstream N, --downstream N   of --bed: bases before the start site and from it on (defaults: $upstream, $downstream)
-  --reverse-complement   pretrain on both strands, and average the predictions of both
+  --reverse-complement   train on both strands, and average the predictions of both
   --workers N       processes that tokenize (default: $workers)
   --seed N          of everything that is drawn (default: $seed)
   --smoke           a tiny model and a few updates on small files: whether all runs, in a minute or two
@@ -145,7 +145,7 @@ step "Prepare the promoters"
 source=(--positives "$positives")
 [ -z "$bed" ] || source=(--bed "$bed" --genome "$fasta" --upstream "$upstream" --downstream "$downstream")
 make "$out/promoter" littlebird-prepare promoter "${source[@]}" "${known[@]}" --max-tokens "$max_tokens" \
-    --destdir "$out/promoter"
+    "${strands[@]}" --destdir "$out/promoter"
 
 optimizer=adam insertion=()
 [[ $arch != littlebird* ]] || optimizer=littlebird_adam insertion=(--padding-insertion)

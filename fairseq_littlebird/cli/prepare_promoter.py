@@ -57,6 +57,9 @@ def add_promoter(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="the most tokens of a sequence, <s> and </s> included; what is longer is cut at its end (default: nothing "
         "is cut)",
     )
+    parser.add_argument(
+        "--reverse-complement", action="store_true", help="train on the opposite strand of each sequence, too"
+    )
     parser.add_argument("--seed", type=count, default=1, metavar="N", help="of splits and negatives")
     parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
@@ -87,6 +90,7 @@ def _promoter(options: argparse.Namespace) -> None:
         replaced=options.replaced,
         seed=options.seed,
         max_tokens=options.max_tokens,
+        both_strands=options.reverse_complement,
         workers=options.workers,
         overwrite=options.overwrite,
         genome=genome,

@@ -10,13 +10,13 @@ import numpy as np
 
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.errors import UserError, shown
-from fairseq_littlebird.text.dna.places import NEGATIVE, GenomePlace, Surroundings, place_of
+from fairseq_littlebird.text.dna.places import NEGATIVE_ID, REVERSE_ID, GenomePlace, Surroundings, place_of
 
 _REMEDY = "prepare it from regions of a genome, with --bed and --genome, or name the sequences CHROMOSOME:START-END"
 
 
 class SplitPlaces:
-    """The places of a split's sequences, some bytes each in memory. Negatives made of promoters have none.
+    """The places of a split's sequences, some bytes each in memory. What is made of other sequences has none.
 
     Args:
         folder: of ``littlebird-prepare``.
@@ -38,7 +38,7 @@ class SplitPlaces:
         chromosomes: dict[str, int] = {}
         for number in range(len(self._ids)):
             id = self._id(number)
-            if id.endswith(NEGATIVE):
+            if id.endswith((NEGATIVE_ID, REVERSE_ID)):
                 continue
             place = place_of(id, self._named)
             if place is None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-NEGATIVE = ".negative"
-"""The end of the id of a sequence that is made of another one, and lies nowhere."""
+NEGATIVE_ID, REVERSE_ID = ".negative", ".reverse"
+"""The ends of the ids of sequences that are made of others: negatives, and opposite strands to train on."""
 
 _PLACE = re.compile(
     r"(?:(?P<name>.*?):{1,2})?(?P<chromosome>[^:]+):(?P<start>\d+)-(?P<end>\d+)(?:\((?P<strand>[+-])\))?"
