@@ -9,10 +9,12 @@
 #   quiet COMMAND…            shows what the command prints only where it fails, and then ends
 #   lock FILE                 fails where another script holds it; opened before anything is written
 #
+# Threads of a command that wait for each other soon sleep (GOMP_SPINCOUNT), so that other processes may run beside it.
 # SIGINT, SIGTERM and SIGHUP end the command that runs and then the script, with 128 + their number.
 
 started=$SECONDS child='' clock='' script=${0##*/}
 script=${script%.sh}
+[ -n "${OMP_WAIT_POLICY:-}" ] || export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-1000}"
 step() { printf '\n\033[1m== %s\033[0m  [%d:%02d]\n' "$1" $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)); }
 
 run() {

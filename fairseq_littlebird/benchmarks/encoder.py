@@ -19,6 +19,7 @@ from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 
 OURS = "littlebird"
+INT8 = f"{OURS}-int8"
 
 
 class LittleBird(nn.Module):
@@ -65,7 +66,7 @@ def littlebird_int8(workload: Workload) -> LittleBird:
 
 PRECISIONS: dict[str, Callable[[Workload], nn.Module]] = {
     f"{OURS}-bfloat16": littlebird_bfloat16,
-    f"{OURS}-int8": littlebird_int8,
+    INT8: littlebird_int8,
 }
 
 

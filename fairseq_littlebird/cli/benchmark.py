@@ -24,7 +24,7 @@ from fairseq_littlebird.benchmarks import (
 from fairseq_littlebird.benchmarks.attention import ATTENTION, CHOICES, FULL, unavailable
 from fairseq_littlebird.benchmarks.comparison import Benchmark, compare
 from fairseq_littlebird.benchmarks.efficiency import EFFICIENCY
-from fairseq_littlebird.benchmarks.encoder import ENCODER, OURS
+from fairseq_littlebird.benchmarks.encoder import ENCODER, INT8, OURS
 from fairseq_littlebird.benchmarks.environment import environment
 from fairseq_littlebird.benchmarks.generation_models import Generation
 from fairseq_littlebird.benchmarks.peers import PEERS
@@ -59,6 +59,8 @@ def _attention(options: argparse.Namespace) -> None:
 
 def _encoder(options: argparse.Namespace) -> None:
     peers = list(PEERS) if options.peers == [] else options.peers or []
+    if INT8 in peers and any(mode != "forward" for mode in options.modes):
+        raise UserError(f"{INT8!r} has no gradients", remedy="add --modes forward, or leave it out of --peers")
     _compare(ENCODER, _workloads(options, options.layers), [OURS, *peers], options)
 
 

@@ -7,6 +7,8 @@ DATA is a folder with glue/STS-B, glue/RTE and classification/movie_reviews.zip,
 STS-B and RTE are re-split by third parties: their figures are not GLUE's. The 2,000 reviews are split into 1,400 to
 train on, 200 to choose the checkpoint by and 400 to score, alike for every length. Every model starts from MODEL and
 has as many updates of the same batches at the same learning rate; a seed draws the order of the texts and the head.
+LittleBird drops MODEL's position embeddings, so its attention is distilled from MODEL's first, on DATA/text_en/litbank,
+as scripts/reuse.sh does; ``littlebird_warm`` goes without.
 Every step is a command line, printed before it runs, on one thread and with low priority; what is there already is not
 run again, and the same command goes on where it was stopped.
 """
@@ -30,10 +32,14 @@ MODELS = {
     "littlebird": "--to littlebird",
     "bigbird_itc": "--to bigbird_itc",
     "longformer": "--to longformer --attention-window 256",
+    "littlebird_warm": "--to littlebird",
 }
+"""The warm starts. They come in this order, the most important first."""
 SHORT = 512
 """The positions of the source. Full attention over more tokens is BigBird's, which is full where a text has few blocks,
 over the source's positions repeated."""
+DISTIL_BATCH = 8
+"""Texts of an update of distillation."""
 SPLITS = {"train": 700, "valid": 100, "test": 200}
 """Reviews of each class."""
 
@@ -92,23 +98,66 @@ class Classifiers(Bench):
         own, name = MODELS[model], f"start-{model}-{tokens}"
         if model == "full" and tokens > SHORT:
             own = f"--to bigbird_itc --block-size {tokens // 4}"
-        if model == "littlebird":
-            name = f"start-{model}"
+        if model.startswith("littlebird"):
+            name = "start-littlebird"
         elif "--to full" not in own:
             own += f" --max-positions {tokens}"
         return self.folder(name, f"littlebird-warm-start --from {self.options.source} {own} --out {{}}")
+
+    def checkpoint(self, model: str, tokens: int) -> Path:
+        """The parameters to start from."""
+        return self.distilled() if model == "littlebird" else self.start(model, tokens) / "checkpoint.pt"
+
+    def distilled(self) -> Path:
+        """LittleBird, with the attention of the source at 512 tokens."""
+        options, folder = self.options, self.out / "distilled"
+        teacher, student = self.start("full", SHORT), self.start("littlebird", SHORT)
+        text = self.text(student)
+        if not (folder / "done").exists():
+            begun, updates = time.monotonic(), options.distil_updates
+            self.run(
+                f"fairseq-train {text} --user-dir fairseq_littlebird {(student / 'model.args').read_text().strip()} "
+                f"--task littlebird_masked_lm --tokens-per-sample {SHORT} --criterion littlebird_distillation "
+                f"--teacher-path {teacher}/checkpoint.pt --soft-weight 0 --attention-queries 128 "
+                f"--finetune-from-model {student}/checkpoint.pt --optimizer littlebird_adam --lr {options.distil_lr} "
+                f"--adam-betas '(0.9,0.98)' --clip-norm 1.0 --lr-scheduler polynomial_decay "
+                f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
+                f"--batch-size {DISTIL_BATCH} --required-batch-size-multiple 1 --dropout 0 --attention-dropout 0 "
+                f"--num-workers 0 --seed 1 --cpu --disable-validation --save-interval-updates {max(1, updates // 4)} "
+                f"--keep-interval-updates 1 --no-epoch-checkpoints --log-format json --log-interval 10 "
+                f"--save-dir {folder}",
+                "distilled",
+            )
+            self.keep("minutes/distilled", round((time.monotonic() - begun) / 60, 1))
+            (folder / "done").touch()
+        return folder / "checkpoint_last.pt"
+
+    def text(self, tokenizer: Path) -> Path:
+        """The text that distillation reads, as numbers."""
+        corpus, tokens = self.out / "text.txt", self.out / "text.tok"
+        if not corpus.exists():
+            novels = sorted((self.options.data / "text_en" / "litbank").glob("*.txt"))
+            corpus.write_text("\n\n".join(file.read_text("utf-8") for file in novels), "utf-8")
+        if not (self.out / "text-bin").exists():
+            self.run(f"littlebird-prepare text --tokenizer {tokenizer} --input {corpus} --output {tokens}", "text.tok")
+        return self.folder(
+            "text-bin",
+            f"fairseq-preprocess --only-source --srcdict {tokenizer}/dict.txt --trainpref {tokens} --destdir {{}} "
+            "--workers 1",
+        )
 
     def train(self, setting: Setting, model: str, seed: int) -> Path:
         """The best checkpoint of a training that goes on where it was stopped."""
         options, name = self.options, f"{setting.name}-{model}-{seed}"
         updates = options.review_updates if setting.task == "reviews" else options.pair_updates
         data, start, folder = self.data(setting), self.start(model, setting.tokens), self.out / name
+        checkpoint = self.checkpoint(model, setting.tokens)
         if not (folder / "done").exists():
             begun = time.monotonic()
             self.run(
                 f"fairseq-train {data} --user-dir fairseq_littlebird {(start / 'model.args').read_text().strip()} "
                 f"--task littlebird_sentence_prediction --criterion littlebird_classification "
-                f"--finetune-from-model {start}/checkpoint.pt --optimizer adam --lr {options.lr} "
+                f"--finetune-from-model {checkpoint} --optimizer adam --lr {options.lr} "
                 f"--adam-betas '(0.9,0.98)' --weight-decay 0.01 --clip-norm 1.0 --lr-scheduler polynomial_decay "
                 f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
                 f"--batch-size {options.batch_size} --batch-size-valid 8 --num-workers 0 --seed {seed} --cpu "
@@ -197,6 +246,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2, help="(%(default)s)")
     parser.add_argument("--pair-updates", type=int, default=800, help="of STS-B and RTE (%(default)s)")
     parser.add_argument("--review-updates", type=int, default=200, help="(%(default)s)")
+    parser.add_argument("--distil-updates", type=int, default=250, help="of 4,096 tokens (%(default)s)")
+    parser.add_argument("--distil-lr", type=float, default=5e-4, help="(%(default)s)")
     parser.add_argument("--batch-size", type=int, default=16, help="(%(default)s)")
     parser.add_argument("--lr", type=float, default=5e-5, help="(%(default)s)")
     options = parser.parse_args()

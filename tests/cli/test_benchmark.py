@@ -59,6 +59,13 @@ def test_precisions(in_forks, tmp_path):
     assert [cell.model for cell in read(path)] == ["littlebird", *names, "floor"]
 
 
+def test_gradients_of_int8_are_not_measured(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["encoder", "--lengths", "40", *SMALL, "--peers", "littlebird-int8"])
+    assert stopped.value.code == 2
+    assert "'littlebird-int8' has no gradients" in capsys.readouterr().err
+
+
 def test_a_file_grows_from_call_to_call(in_forks, tmp_path):
     path = tmp_path / "a.csv"
     for options in (["40", "--memory"], ["70"]):
