@@ -73,8 +73,8 @@ class BedGraph:
         count = min(stop - self._start, len(self._sums))
         counts = self._counts[:count]
         means = self._sums[:count] / np.maximum(counts, 1)
-        changes = np.flatnonzero((np.diff(means) != 0) | (np.diff(counts > 0) != 0)) + 1 if count else []
-        bounds = [0, *changes, count] if count else []
+        changes = np.flatnonzero((np.diff(means) != 0) | (np.diff(counts > 0) != 0)) + 1
+        bounds = [0, *changes.tolist(), count] if count else []
         for low, high in zip(bounds, bounds[1:], strict=False):
             if counts[low]:
                 yield f"{self._chromosome}\t{self._start + low}\t{self._start + high}\t{means[low]:.6g}\n"

@@ -6,7 +6,7 @@
 DATA is the folder with genomics/hs_pos_TATA.txt, 300 bases around human start sites. ``pretraining`` compares what a
 masked model and Markov models say of the test promoters. ``promoters`` trains classifiers, from the pretrained model
 and from nothing, against logistic regression on 6-mers. ``motifs`` trains multi-label classifiers on bins whose labels
-depend on motifs some 2,000 bases away: reading 5,120 bases or the 512 in the middle. Every step is a command line,
+depend on motifs some 2,000 bases away: reading 4,480 bases or the 512 in the middle. Every step is a command line,
 printed before it runs, on one thread and with low priority; what is there already is not run again, and the same
 command goes on where it was stopped.
 """
@@ -31,8 +31,11 @@ MODELS = {
 }
 STARTS = ("pretrained", "nothing")
 # a model, the bases around a bin that it reads
-READERS = (("littlebird", 5120), ("bigbird_itc", 5120), ("full", 512), ("littlebird", 512))
-HELD_OUT = "--sentences 1 3 --sentence-bases 80 150 --latest-start 0 --passes 10"
+READERS = (("littlebird", 4480), ("full", 512), ("bigbird_itc", 4480))
+WHOLE = "--sentences 3 3 --sentence-bases 100 100 --latest-start 0"
+"""A promoter of 300 bases is a document of three sentences."""
+MASKINGS = 10
+"""Of each test promoter, with other masks."""
 
 
 class Genomics(Bench):
@@ -79,7 +82,7 @@ class Genomics(Bench):
             f"--dropout {self.options.dropout} --attention-dropout 0 --optimizer {optimizer} "
             f"--adam-betas '(0.9,0.98)' --weight-decay 0.01 --clip-norm 1 --lr {lr} --lr-scheduler polynomial_decay "
             f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
-            f"--batch-size {batch} --num-workers 0 --seed {seed} --cpu --log-format json --log-interval 50"
+            f"--batch-size {batch} --num-workers 0 --seed {seed} --cpu --log-format json --log-interval 20"
         )
 
     # pretraining
@@ -89,8 +92,8 @@ class Genomics(Bench):
         options = self.options
         data = self.folder(
             "dna-train",
-            f"littlebird-prepare dna --fasta {self.sequences()}/train.fa {self.promoter_tokenizer()} {HELD_OUT} "
-            "--destdir {}",
+            f"littlebird-prepare dna --fasta {self.sequences()}/train.fa {self.promoter_tokenizer()} {WHOLE} "
+            "--passes 1 --destdir {}",
         )
         folder = self.out / f"pretrained-{model}"
         updates = options.pretraining_updates
@@ -98,7 +101,7 @@ class Genomics(Bench):
             f"pretraining/{model}",
             f"fairseq-train {data} --task dna_pretraining --criterion masked_lm_nsp --tokens-per-sample 512 "
             f"{self.training(model, updates, options.batch_size, options.pretraining_lr, 1)} --disable-validation "
-            "--no-epoch-checkpoints --save-interval 1000000 --save-interval-updates 500 --keep-interval-updates 1",
+            "--no-epoch-checkpoints --save-interval 1000000 --save-interval-updates 100 --keep-interval-updates 1",
             folder,
         )
         return folder / "checkpoint_last.pt"
@@ -119,8 +122,8 @@ class Genomics(Bench):
         checkpoint = self.pretrained(model)
         data = self.folder(
             "dna-test",
-            f"littlebird-prepare dna --fasta {self.sequences()}/test.fa {self.promoter_tokenizer()} {HELD_OUT} "
-            "--destdir {}",
+            f"littlebird-prepare dna --fasta {self.sequences()}/test.fa {self.promoter_tokenizer()} {WHOLE} "
+            f"--passes {MASKINGS} --destdir {{}}",
         )
         hidden = "{'leave_unmasked_prob': 0.0, 'random_token_prob': 0.0}"
         text = self.run(
@@ -277,17 +280,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="of the promoter classifiers (%(default)s)")
     parser.add_argument("--layers", type=int, default=2, help="(%(default)s)")
     parser.add_argument("--dropout", type=float, default=0.1, help="(%(default)s)")
-    parser.add_argument("--vocab-size", type=int, default=512, help="of the promoters (%(default)s)")
-    parser.add_argument("--batch-size", type=int, default=32, help="(%(default)s)")
-    parser.add_argument("--pretraining-updates", type=int, default=3000, help="(%(default)s)")
+    parser.add_argument("--vocab-size", type=int, default=64, help="of the promoters (%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=16, help="(%(default)s)")
+    parser.add_argument("--pretraining-updates", type=int, default=1200, help="(%(default)s)")
     parser.add_argument("--pretraining-lr", type=float, default=2e-3, help="(%(default)s)")
-    parser.add_argument("--promoter-updates", type=int, default=1500, help="(%(default)s)")
-    parser.add_argument("--promoter-lr", type=float, default=5e-4, help="(%(default)s)")
-    parser.add_argument("--bins", type=int, nargs=3, default=[3000, 200, 600], help="of the motifs (%(default)s)")
+    parser.add_argument("--promoter-updates", type=int, default=1000, help="(%(default)s)")
+    parser.add_argument("--promoter-lr", type=float, default=1e-3, help="(%(default)s)")
+    parser.add_argument("--bins", type=int, nargs=3, default=[1600, 100, 400], help="of the motifs (%(default)s)")
     parser.add_argument("--motif-vocab-size", type=int, default=1024, help="(%(default)s)")
-    parser.add_argument("--motif-updates", type=int, default=1500, help="(%(default)s)")
-    parser.add_argument("--motif-batch-size", type=int, default=16, help="(%(default)s)")
-    parser.add_argument("--motif-lr", type=float, default=1e-3, help="(%(default)s)")
+    parser.add_argument("--motif-updates", type=int, default=600, help="(%(default)s)")
+    parser.add_argument("--motif-batch-size", type=int, default=8, help="(%(default)s)")
+    parser.add_argument("--motif-lr", type=float, default=2e-3, help="(%(default)s)")
     options = parser.parse_args()
     bench = Genomics(options)
     if options.what == "report":

@@ -27,15 +27,10 @@ from fairseq_littlebird.text.dna.sequences import Sequence, read_sequences
 
 OVERLAP = 32
 SHARES = dict(zip(SPLITS, (0.8, 0.1, 0.1), strict=True))
-# consensus sequences of CTCF, REST, NRF1 (twice) and p53
-MOTIFS = {
-    "CTCF": "TGGCCACCAGGGGGCGCTA",
-    "REST": "TTCAGCACCATGGACAGCGCC",
-    "NRF1": "GCGCATGCGCAGCGCATGCGC",
-    "TP53": "GAACATGTCCCAACATGTTG",
-}
-DISTANCE, JITTER, SITES, REACH, CHANGED, SHARE = 2000, 50, 3, 150, 0.1, 0.3
-BIN, SPACING = 200, 6000
+# consensus sequences
+MOTIFS = {"CTCF": "TGGCCACCAGGGGGCGCTA", "REST": "TTCAGCACCATGGACAGCGCC"}
+DISTANCE, JITTER, SITES, REACH, CHANGED, SHARE = 2000, 50, 6, 150, 0.1, 0.4
+BIN, SPACING = 200, 5000
 
 
 def distinct(sequences: list[Sequence]) -> Iterator[Sequence]:
@@ -109,13 +104,9 @@ def write_genome(source: Path, folder: Path, counts: dict[str, int], seed: int) 
     codes = background(chain([s.bases for s in read_sequences(source)]), sum(counts.values()), SPACING, rng)
     labels = rng.random((len(codes), len(MOTIFS))) < SHARE
     for stretch, has in zip(codes, labels, strict=True):
-        sides = rng.permutation([-1, 1, -1, 1])
-        # two elements on a side do not overlap: the second lies behind the first
-        taken = {-1: 0, 1: 0}
-        for motif, side in zip(np.array([*MOTIFS.values()])[has], sides, strict=False):
-            away = DISTANCE + taken[side] * 2 * REACH + int(rng.integers(-JITTER, JITTER + 1))
+        for motif, side in zip(np.array([*MOTIFS.values()])[has], rng.permutation([-1, 1]), strict=False):
+            away = DISTANCE + int(rng.integers(-JITTER, JITTER + 1))
             plant(stretch, motif, SPACING // 2 + int(side) * away, rng)
-            taken[side] += 1
     letters = np.frombuffer(BASES.encode(), np.uint8)
     number, regions = 0, []
     with (folder / "genome.fa").open("w") as file:
@@ -137,7 +128,7 @@ def main() -> None:
     parser.add_argument("what", choices=("promoters", "motifs"))
     parser.add_argument("--input", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--bins", type=int, nargs=3, default=[3000, 200, 600], help="train, valid, test (%(default)s)")
+    parser.add_argument("--bins", type=int, nargs=3, default=[1600, 100, 400], help="train, valid, test (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
