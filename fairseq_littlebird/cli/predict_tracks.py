@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.problem_type import MULTI_LABEL, REGRESSION
+from fairseq_littlebird.text.row_array import StoredRows
 
 OPTIONS = ("bed", "bedgraph", "attribution")
 
@@ -93,7 +94,7 @@ class Tracks:
         labels = self._task.labels
         return list(self._options.label) or (labels[1:] if len(labels) == 2 else labels)
 
-    def write(self, outputs: Sequence[np.ndarray]) -> list[str]:
+    def write(self, outputs: StoredRows) -> list[str]:
         """Writes the files; what to say of each.
 
         Args:
@@ -129,7 +130,7 @@ class Tracks:
             said.append(f"{self._places.elsewhere:,} sequences that are made of others lie nowhere, and are left out")
         return said
 
-    def _bed(self, outputs: Sequence[np.ndarray]) -> Iterator[str]:
+    def _bed(self, outputs: StoredRows) -> Iterator[str]:
         from fairseq_littlebird.inference.genome_tracks import bed_lines
 
         labels, several = self._task.labels, self._task.cfg.problem_type == MULTI_LABEL
@@ -141,7 +142,7 @@ class Tracks:
 
         return bed_lines((place, predicted(outputs[number])) for number, place in self._places)
 
-    def _bedgraph(self, outputs: Sequence[np.ndarray]) -> Iterator[str]:
+    def _bedgraph(self, outputs: StoredRows) -> Iterator[str]:
         from fairseq_littlebird.inference.genome_tracks import BedGraph, track_line
 
         for label in self._graph_labels:

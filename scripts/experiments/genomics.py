@@ -29,7 +29,8 @@ MODELS = {
     "bigbird_itc": f"--arch bigbird_itc_tiny {SIZE} --block-size 16 --max-positions 2048",
     "full": f"--arch bert_full_tiny {SIZE} --max-positions 2048",
 }
-STARTS = ("pretrained", "nothing")
+STARTS = ("pretrained", "continued", "nothing")
+"""``continued`` has as many updates again, from the best checkpoint of ``pretrained``, without dropout."""
 # a model, the bases around a bin that it reads
 READERS = (("littlebird", 4480), ("full", 512), ("bigbird_itc", 4480))
 WHOLE = "--sentences 3 3 --sentence-bases 100 100 --latest-start 0"
@@ -74,12 +75,13 @@ class Genomics(Bench):
     def promoter_tokenizer(self) -> str:
         return self.tokenizer("tokenizer", self.sequences() / "train.fa", self.options.vocab_size)
 
-    def training(self, model: str, updates: int, batch: int, lr: float, seed: int) -> str:
+    def training(self, model: str, updates: int, batch: int, lr: float, seed: int, dropout: float | None = None) -> str:
         """What all trainings have in common."""
+        dropout = self.options.dropout if dropout is None else dropout
         optimizer = "littlebird_adam" if model == "littlebird" else "adam"
         return (
             f"--user-dir fairseq_littlebird {MODELS[model]} --encoder-layers {self.options.layers} --context-type "
-            f"--dropout {self.options.dropout} --attention-dropout 0 --optimizer {optimizer} "
+            f"--dropout {dropout} --attention-dropout 0 --optimizer {optimizer} "
             f"--adam-betas '(0.9,0.98)' --weight-decay 0.01 --clip-norm 1 --lr {lr} --lr-scheduler polynomial_decay "
             f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
             f"--batch-size {batch} --num-workers 0 --seed {seed} --cpu --log-format json --log-interval 20"
@@ -160,12 +162,18 @@ class Genomics(Bench):
         if f"promoters/{name}" in self.results():
             return
         options, updates = self.options, self.options.promoter_updates
-        begin = f"--finetune-from-model {self.pretrained(model)}" if start == "pretrained" else ""
+        begin, dropout = "", options.dropout
+        if start == "pretrained":
+            begin = f"--finetune-from-model {self.pretrained(model)}"
+        if start == "continued":
+            self.promoter(model, "pretrained", seed)
+            begin = f"--finetune-from-model {self.out}/promoter-{model}-pretrained-{seed}/checkpoint_best.pt"
+            dropout = 0.0
         data, folder = self.promoters(), self.out / f"promoter-{name}"
         self.timed(
             f"promoters/{name}",
             f"fairseq-train {data} --task littlebird_sentence_prediction --criterion littlebird_classification "
-            f"{self.training(model, updates, options.batch_size, options.promoter_lr, seed)} {begin} "
+            f"{self.training(model, updates, options.batch_size, options.promoter_lr, seed, dropout)} {begin} "
             f"--validate-interval 1000000 --validate-interval-updates {max(1, updates // 10)} --batch-size-valid 64 "
             f"--save-interval-updates {max(1, updates // 10)} --keep-interval-updates 1 --no-epoch-checkpoints "
             "--best-checkpoint-metric f1 --maximize-best-checkpoint-metric",
@@ -229,7 +237,7 @@ class Genomics(Bench):
         self.keep(f"motifs/{name}", json.loads(text[text.index("{") :])["groups"]["TF"])
 
 
-def run(bench: Genomics, parts: Sequence[str], models: Sequence[str], seeds: int) -> None:
+def run(bench: Genomics, parts: Sequence[str], models: Sequence[str], starts: Sequence[str], seeds: int) -> None:
     if "pretraining" in parts:
         bench.markov()
         for model in models:
@@ -239,7 +247,8 @@ def run(bench: Genomics, parts: Sequence[str], models: Sequence[str], seeds: int
         for seed in range(1, seeds + 1):
             for start in STARTS:
                 for model in models:
-                    bench.promoter(model, start, seed)
+                    if start in starts:
+                        bench.promoter(model, start, seed)
     if "motifs" in parts:
         for model, context in READERS:
             bench.motif(model, context)
@@ -277,6 +286,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with genomics/hs_pos_TATA.txt")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS], help="of these alone (all)")
     parser.add_argument("--models", nargs="+", choices=[*MODELS], default=["littlebird", "bigbird_itc"])
+    parser.add_argument(
+        "--starts", nargs="+", choices=STARTS, default=[*STARTS], help="of the promoter classifiers (all)"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="of the promoter classifiers (%(default)s)")
     parser.add_argument("--layers", type=int, default=2, help="(%(default)s)")
     parser.add_argument("--dropout", type=float, default=0.1, help="(%(default)s)")
@@ -286,9 +298,9 @@ def main() -> None:
     parser.add_argument("--pretraining-lr", type=float, default=2e-3, help="(%(default)s)")
     parser.add_argument("--promoter-updates", type=int, default=1000, help="(%(default)s)")
     parser.add_argument("--promoter-lr", type=float, default=1e-3, help="(%(default)s)")
-    parser.add_argument("--bins", type=int, nargs=3, default=[1600, 100, 400], help="of the motifs (%(default)s)")
+    parser.add_argument("--bins", type=int, nargs=3, default=[1200, 100, 400], help="of the motifs (%(default)s)")
     parser.add_argument("--motif-vocab-size", type=int, default=1024, help="(%(default)s)")
-    parser.add_argument("--motif-updates", type=int, default=600, help="(%(default)s)")
+    parser.add_argument("--motif-updates", type=int, default=320, help="(%(default)s)")
     parser.add_argument("--motif-batch-size", type=int, default=8, help="(%(default)s)")
     parser.add_argument("--motif-lr", type=float, default=2e-3, help="(%(default)s)")
     options = parser.parse_args()
@@ -299,7 +311,7 @@ def main() -> None:
     if not options.data:
         parser.error("--data is missing")
     options.data = options.data.resolve()
-    run(bench, options.parts, options.models, options.seeds)
+    run(bench, options.parts, options.models, options.starts, options.seeds)
 
 
 if __name__ == "__main__":

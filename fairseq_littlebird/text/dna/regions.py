@@ -64,6 +64,7 @@ class RegionCutter:
         self._there: list[str] = []
         self._renamed: dict[str, str] = {}
         self.chromosomes: dict[str, int] = {}
+        self._furthest: Region | None = None  # of the chromosome that is read
         self.padded = 0
 
     def __call__(self, pieces: Iterable[Piece]) -> Iterator[CutOut]:
@@ -109,8 +110,10 @@ class RegionCutter:
         """The cuts of a chromosome, the first one last."""
         self._there.append(name)
         numbers = self._left.pop(bare_name(name), [])
+        self._furthest = None
         if numbers:
             self.chromosomes[name] = 0
+            self._furthest = max((self._cuts[number].region for number in numbers), key=lambda region: region.end)
         for number in numbers:
             given = self._cuts[number].region.chromosome
             if given != name:
@@ -118,12 +121,12 @@ class RegionCutter:
         return sorted(numbers, key=lambda number: (self._cuts[number].start, number), reverse=True)
 
     def _last(self, name: str, waiting: list[int], buffer: bytearray, offset: int, length: int) -> Iterator[CutOut]:
-        """The cuts at the end of a chromosome."""
+        """The cuts at the end of a chromosome, on which all of its regions must lie."""
+        region = self._furthest
+        if region is not None and region.end > length:
+            what = f"a region that ends at {region.end:,}, but {name} has {length:,} bases in {self._genome}"
+            raise UserError(what, region.where, "take the genome that the regions are of")
         while waiting:
-            region = self._cuts[waiting[-1]].region
-            if region.end > length:
-                what = f"a region that ends at {region.end:,}, but {name} has {length:,} bases in {self._genome}"
-                raise UserError(what, region.where, "take the genome that the regions are of")
             yield self._cut_out(name, waiting.pop(), buffer, offset, length)
 
     def _cut_out(self, name: str, number: int, buffer: bytearray, offset: int, length: int) -> CutOut:

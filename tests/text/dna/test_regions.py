@@ -59,6 +59,9 @@ def test_names_and_ends_that_do_not_fit():
     assert cutter.note == "chromosome 1 of the regions is chr1 in g.fa"
     with pytest.raises(UserError, match="x.bed, line 7: a region that ends at 98, but chr1 has 97 bases in g.fa"):
         list(RegionCutter([Cut(Region("chr1", 90, 98, "x.bed, line 7"), 90, 98)], "g.fa")(pieces(9)))
+    # what is cut out lies on the chromosome, but not the region
+    with pytest.raises(UserError, match="x.bed, line 7: a region that ends at 98"):
+        list(RegionCutter([Cut(Region("chr1", 50, 98, "x.bed, line 7"), 20, 70)], "g.fa")(pieces(9)))
     with pytest.raises(UserError, match="x.bed, line 7: no chromosome 'chr9' in g.fa, which has chr1, 2"):
         list(RegionCutter([Cut(Region("chr9", 0, 1, "x.bed, line 7"), 0, 1)], "g.fa")(pieces(9)))
 
