@@ -29,6 +29,7 @@ MODELS = {
     "bigbird_itc": f"--arch bigbird_itc_tiny {SIZE} --block-size 16 --max-positions 2048",
     "full": f"--arch bert_full_tiny {SIZE} --max-positions 2048",
 }
+PROMOTER_MODELS = ("littlebird", "bigbird_itc")
 STARTS = ("pretrained", "continued", "nothing")
 """``continued`` has as many updates again, from the best checkpoint of ``pretrained``, without dropout."""
 # a model, the bases around a bin that it reads
@@ -234,24 +235,27 @@ class Genomics(Bench):
             f"--predictions {predicted}/probabilities.npy --json",
             f"evaluated-motif-{name}",
         )
-        self.keep(f"motifs/{name}", json.loads(text[text.index("{") :])["groups"]["TF"])
+        groups = json.loads(text[text.index("{") :])["groups"]
+        self.keep(f"motifs/{name}", {motif: own["auroc_mean"] for motif, own in groups.items()})
 
 
 def run(bench: Genomics, parts: Sequence[str], models: Sequence[str], starts: Sequence[str], seeds: int) -> None:
     if "pretraining" in parts:
         bench.markov()
         for model in models:
-            bench.bits(model)
+            if model in PROMOTER_MODELS:
+                bench.bits(model)
     if "promoters" in parts:
         bench.kmers()
         for seed in range(1, seeds + 1):
             for start in STARTS:
                 for model in models:
-                    if start in starts:
+                    if start in starts and model in PROMOTER_MODELS:
                         bench.promoter(model, start, seed)
     if "motifs" in parts:
         for model, context in READERS:
-            bench.motif(model, context)
+            if model in models:
+                bench.motif(model, context)
 
 
 def report(found: dict[str, Any]) -> str:
@@ -266,9 +270,9 @@ def report(found: dict[str, Any]) -> str:
     for key, value in _under(found, "promoters"):
         cells = " | ".join(f"{100 * value[name]:.1f}" for name in names)
         lines.append(f"| {key} | {cells} | {found.get(f'minutes/promoters/{key}', '')} |")
-    lines += ["", "| motifs 2,000 bases away | AUROC median | AUROC mean | minutes |", "| --- |" + " --- |" * 3]
+    lines += ["", "| motifs 2,000 bases away | AUROC | minutes |", "| --- | --- | --- |"]
     for key, value in _under(found, "motifs"):
-        cells = f"{value['auroc_median']:.3f} | {value['auroc_mean']:.3f}"
+        cells = ", ".join(f"{motif} {area:.3f}" for motif, area in value.items())
         lines.append(f"| {key} bases | {cells} | {found.get(f'minutes/motifs/{key}', '')} |")
     for key, value in _under(found, "minutes/pretraining"):
         lines += ["", f"pretraining {key}: {value} minutes"]
@@ -285,7 +289,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, help="folder with genomics/hs_pos_TATA.txt")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=[*PARTS], help="of these alone (all)")
-    parser.add_argument("--models", nargs="+", choices=[*MODELS], default=["littlebird", "bigbird_itc"])
+    parser.add_argument("--models", nargs="+", choices=[*MODELS], default=[*MODELS], help="of these alone (all)")
     parser.add_argument(
         "--starts", nargs="+", choices=STARTS, default=[*STARTS], help="of the promoter classifiers (all)"
     )
@@ -298,9 +302,9 @@ def main() -> None:
     parser.add_argument("--pretraining-lr", type=float, default=2e-3, help="(%(default)s)")
     parser.add_argument("--promoter-updates", type=int, default=1000, help="(%(default)s)")
     parser.add_argument("--promoter-lr", type=float, default=1e-3, help="(%(default)s)")
-    parser.add_argument("--bins", type=int, nargs=3, default=[1200, 100, 400], help="of the motifs (%(default)s)")
+    parser.add_argument("--bins", type=int, nargs=3, default=[1600, 100, 400], help="of the motifs (%(default)s)")
     parser.add_argument("--motif-vocab-size", type=int, default=1024, help="(%(default)s)")
-    parser.add_argument("--motif-updates", type=int, default=320, help="(%(default)s)")
+    parser.add_argument("--motif-updates", type=int, default=600, help="(%(default)s)")
     parser.add_argument("--motif-batch-size", type=int, default=8, help="(%(default)s)")
     parser.add_argument("--motif-lr", type=float, default=2e-3, help="(%(default)s)")
     options = parser.parse_args()

@@ -28,7 +28,7 @@ from fairseq_littlebird.text.dna.sequences import Sequence, read_sequences
 OVERLAP = 32
 SHARES = dict(zip(SPLITS, (0.8, 0.1, 0.1), strict=True))
 # consensus sequences
-MOTIFS = {"REST": "TTCAGCACCATGGACAGCGCC", "TP53": "GAACATGTCCCAACATGTTG"}
+MOTIFS = {"CTCF": "TGGCCACCAGGGGGCGCTA", "REST": "TTCAGCACCATGGACAGCGCC"}
 DISTANCE, JITTER, SITES, REACH, CHANGED, SHARE = 2000, 50, 6, 150, 0.1, 0.4
 BIN, SPACING = 200, 5000
 
@@ -120,7 +120,7 @@ def write_genome(source: Path, folder: Path, counts: dict[str, int], seed: int) 
     (folder / "bins.bed").write_text("".join(regions))
     rows = ("\t".join(map(str, row)) + "\n" for row in labels.astype(int).tolist())
     (folder / "labels.txt").write_text("\t".join(MOTIFS) + "\n" + "".join(rows))
-    (folder / "groups.tsv").write_text("label\tgroup\n" + "".join(f"{name}\tTF\n" for name in MOTIFS))
+    (folder / "groups.tsv").write_text("label\tgroup\n" + "".join(f"{name}\t{name}\n" for name in MOTIFS))
 
 
 def main() -> None:
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("what", choices=("promoters", "motifs"))
     parser.add_argument("--input", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--bins", type=int, nargs=3, default=[1200, 100, 400], help="train, valid, test (%(default)s)")
+    parser.add_argument("--bins", type=int, nargs=3, default=[1600, 100, 400], help="train, valid, test (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -108,12 +108,12 @@ def test_report(module: Any) -> None:
         "bits/littlebird": {"bits_per_base": 1.9, "nsp_accuracy": 60.0},
         "promoters/littlebird-nothing-1": scores,
         "minutes/promoters/littlebird-nothing-1": 3.4,
-        "motifs/full-512": {"auroc_median": 0.5, "auroc_mean": 0.51},
+        "motifs/full-512": {"CTCF": 0.5, "REST": 0.51},
     }
     lines = module("genomics").report(results).splitlines()
     assert "| Markov, order 3 | 1.951 | 1.950 |" in lines and "| littlebird, masked | 1.900 |  |" in lines
     assert "| littlebird-nothing-1 | 95.1 | 90.0 | 94.0 | 96.0 | 3.4 |" in lines
-    assert "| full-512 bases | 0.500 | 0.510 |  |" in lines
+    assert "| full-512 bases | CTCF 0.500, REST 0.510 |  |" in lines
 
 
 def test_sizes_at_small_scale(module: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
