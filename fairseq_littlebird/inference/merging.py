@@ -42,6 +42,7 @@ class Prediction:
         windows: the first character of each window's part of the document, and the one after its last.
         reachable: whether a gold answer could have been predicted; None where no gold answer is a span.
         index: of the question in its file, which files of predictions are ordered by.
+        log_normaliser: of the candidates' probabilities, on the scale that the windows of all documents share.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Prediction:
     windows: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     reachable: bool | None = None
     index: int = 0
+    log_normaliser: float = 0.0
 
     def text(self, null_threshold: float | None = None) -> str:
         """The best answer; empty if there is none, or if ``null_odds`` is above the threshold."""
@@ -139,4 +141,5 @@ def merge_windows(
         document=example.document,
         question=example.question,
         title=example.title,
+        log_normaliser=normaliser,
     )

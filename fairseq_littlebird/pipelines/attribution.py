@@ -20,9 +20,14 @@ from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.text.window import Window
 
 
+def explains(model: EncoderModel) -> bool:
+    """Whether :func:`explain` knows the model's attention."""
+    return isinstance(model, (LittleBirdModel, FullAttentionModel))
+
+
 def check_explained(model: EncoderModel) -> None:
     """Raises UserError where :func:`explain` knows nothing of the model's attention."""
-    if not isinstance(model, (LittleBirdModel, FullAttentionModel)):
+    if not explains(model):
         raise UserError(
             f"where the attention of {model.title} goes is not known",
             remedy="take a model of LittleBird or of full attention",

@@ -3,8 +3,9 @@
     python runtimes.py --out DIR [--size base] [--layers 2] [--lengths 512 2048 4096 8192] [--runs 5]
 
 Both have random weights and the same sizes. LittleBird's graph is that of ``littlebird-export onnx``; RoBERTa's, with
-full attention, is written by PyTorch's exporter. All runtimes read the same tokens alternately in one process: times
-are medians with the fastest and the slowest of the runs. What fails is listed at the end, and the others go on.
+full attention, is written by PyTorch's exporter. The two read the same tokens alternately, in a new process for each
+runtime and length, as the waiting threads of one runtime disturb another: times are medians with the fastest and the
+slowest of the runs. What fails or runs out of memory is listed at the end, and the others go on.
 ``DIR`` keeps the graphs and ``runtimes.json``. Needs onnx, onnxruntime, onnxscript and transformers; for its rows also
 openvino.
 
@@ -22,6 +23,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from fairseq_littlebird.benchmarks.environment import environment
+from fairseq_littlebird.benchmarks.processes import OutOfMemory, fresh_process
 from fairseq_littlebird.benchmarks.timing import Times, interleaved
 from fairseq_littlebird.benchmarks.workload import SIZES, Sizes
 
@@ -180,31 +183,54 @@ def in_openvino(graph: Graph, path: Path, precision: str, threads: int) -> Call:
 
 
 def measure(
-    calls: Mapping[str, Call], length: int, runs: int, faults: dict[str, str]
-) -> tuple[dict[str, Times], dict[str, float]]:
-    """Times of what runs, in turn, and by how much its hidden states differ from PyTorch's in float32.
+    runtime: str, length: int, folder: Path, sizes: Sizes, layers: int, runs: int, threads: int
+) -> tuple[dict[str, Times], dict[str, float], dict[str, str]]:
+    """Both models in a runtime: their times, how far their hidden states are from PyTorch's in float32, and faults.
 
     Args:
-        calls: by family and runtime.
+        runtime: of ``RUNTIMES``.
         length: tokens of the one sequence.
+        folder: with the graphs and the weights that they were made of.
+        sizes: of the models.
+        layers: of the models.
         runs: that are timed, after one that is not.
-        faults: takes what does not run.
+        threads: of the runtime.
     """
+    quiet()
+    torch.set_num_threads(threads)
     inputs = batch(1, length)
-    expected: dict[str, np.ndarray] = {}
     differences: dict[str, float] = {}
+    faults: dict[str, str] = {}
     ready: dict[str, Callable[[], object]] = {}
-    for name, call in calls.items():
-        family = name.split()[0]
+    for family in FAMILIES:
+        graph = model(family, sizes, layers, folder)
         try:
+            call = prepare(runtime, graph, folder, family, threads)
             states = call(inputs)
         except Exception as error:  # a runtime may raise anything
-            faults[f"{name}, {length}"] = first(error)
+            faults[family] = first(error)
             continue
-        expected.setdefault(family, states)
-        differences[name] = float(np.abs(states - expected[family]).max())
-        ready[name] = partial(call, inputs)
-    return interleaved(ready, runs), differences
+        differences[family] = float(np.abs(states - in_pytorch(graph, folder, "float32", threads)(inputs)).max())
+        ready[family] = partial(call, inputs)
+    return interleaved(ready, runs), differences, faults
+
+
+def quiet() -> None:
+    """What the libraries say of themselves is left out."""
+    logging.disable(logging.WARNING)
+    os.environ.setdefault("OPENVINO_TELEMETRY", "0")
+
+
+def model(family: str, sizes: Sizes, layers: int, folder: Path) -> Graph:
+    """With the weights of the folder, which it gets from the first call."""
+    longest = json.loads((folder / "longest.json").read_text())
+    graph = littlebird(sizes, layers) if family == "littlebird" else roberta(sizes, layers, longest)
+    weights = folder / f"{family}.pt"
+    if weights.exists():
+        graph.load_state_dict(torch.load(weights, weights_only=True))
+    else:
+        torch.save(graph.state_dict(), weights)
+    return graph
 
 
 def first(error: BaseException) -> str:
@@ -243,37 +269,32 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of every runtime (%(default)s)")
     parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=list(RUNTIMES), help="of these alone")
     options = parser.parse_args()
-    logging.disable(logging.WARNING)
-    os.environ.setdefault("OPENVINO_TELEMETRY", "0")
+    quiet()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     options.out.mkdir(parents=True, exist_ok=True)
     record = environment()
     print(", ".join(f"{key} {value}" for key, value in record.items() if value), flush=True)
     sizes = SIZES[options.size]
-    graphs = {
-        "littlebird": littlebird(sizes, options.layers),
-        "roberta": roberta(sizes, options.layers, max(options.lengths)),
-    }
-    calls: dict[str, Call] = {}
     faults: dict[str, str] = {}
-    for family, graph in graphs.items():
+    (options.out / "longest.json").write_text(f"{max(options.lengths)}\n")
+    for family in FAMILIES:
+        (options.out / f"{family}.pt").unlink(missing_ok=True)
         path = options.out / f"{family}.onnx"
         try:
-            write_graph(graph, path)
+            write_graph(model(family, sizes, options.layers, options.out), path)
             quantize(path, options.out / f"{family}-int8.onnx")
         except Exception as error:
             faults[f"{family}, export"] = first(error)
-        for runtime in options.runtimes:
-            try:
-                calls[f"{family} {runtime}"] = prepare(runtime, graph, options.out, family, options.threads)
-            except Exception as error:
-                faults[f"{family} {runtime}"] = first(error)
     rows: list[dict[str, Any]] = []
-    for length in options.lengths:
-        times, differences = measure(calls, length, options.runs, faults)
-        for name, (median, fastest, slowest) in times.items():
-            family, runtime = name.split(maxsplit=1)
+    for length, runtime in product(options.lengths, options.runtimes):
+        given = (runtime, length, options.out, sizes, options.layers, options.runs, options.threads)
+        try:
+            times, differences, failed = fresh_process(measure, *given)
+        except OutOfMemory as error:
+            times, differences, failed = {}, {}, {" and ".join(FAMILIES): str(error)}
+        faults |= {f"{family} {runtime}, {length}": fault for family, fault in failed.items()}
+        for family, (median, fastest, slowest) in times.items():
             rows.append(
                 {
                     "family": family,
@@ -282,12 +303,12 @@ def main() -> None:
                     "ms": median,
                     "fastest": fastest,
                     "slowest": slowest,
-                    "difference": differences[name],
+                    "difference": differences[family],
                 }
             )
             print(
-                f"{length:>6,} {name:32} {median:9.1f} ms [{fastest:.1f}–{slowest:.1f}], "
-                f"differs by {differences[name]:.1e}",
+                f"{length:>6,} {runtime:20} {family:10} {median:9.1f} ms [{fastest:.1f}–{slowest:.1f}], "
+                f"differs by {differences[family]:.1e}",
                 flush=True,
             )
         (options.out / "runtimes.json").write_text(

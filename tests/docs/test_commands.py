@@ -86,6 +86,7 @@ ELSEWHERE = {
     r"scripts/launch_torchrun\.sh": "tests/scripts/test_launchers.py::test_torchrun_is_started_again_until_it_is_done",
     r"sbatch": "tests/scripts/test_launchers.py::test_slurm",
     r"torchrun": "tests/tasks/test_launch.py::test_two_workers_equal_one_with_twice_the_batches",
+    r"littlebird-answer": "tests/cli/test_answer.py::test_answers_are_those_of_the_model_with_their_place",
     r"littlebird-benchmark efficiency": "tests/cli/test_benchmark.py::test_efficiency",
     r"littlebird-benchmark encoder": "tests/cli/test_benchmark.py::test_encoder",
     r"littlebird-benchmark attention": "tests/cli/test_benchmark.py::test_attention",

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from fairseq_littlebird.inference.merging import merge_windows
+from fairseq_littlebird.inference.several_documents import best_answers, joint_null_odds
 from fairseq_littlebird.inference.span_decoding import DecodedSpans
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.window import Window
@@ -116,3 +117,34 @@ def test_candidates_of_too_many_words_are_left_out():
     decoded = spans([(0, 2, 0.6), (0, 0, 0.3)], null=[0.1], normalisers=[1])
     prediction = merge_windows(EXAMPLE, [window(0, 6)], decoded, max_answer_words=2)
     assert [c.text for c in prediction.candidates] == ["Ann"] and prediction.document == DOCUMENT
+
+
+def test_windows_of_two_documents_are_ranked_as_those_of_one():
+    windows = [window(0, 3), window(3, 6)]
+    rows, null, normalisers = [[(2, 2, 0.5), (0, 0, 0.1)], [(1, 1, 0.7), (0, 0, 0.2)]], [0.3, 0.05], [1.0, 1.5]
+    together = merge_windows(EXAMPLE, windows, spans(*rows, null=null, normalisers=normalisers))
+    apart = [
+        merge_windows(EXAMPLE, [w], spans(row, null=[n], normalisers=[normaliser]))
+        for w, row, n, normaliser in zip(windows, rows, null, normalisers, strict=True)
+    ]
+    found = best_answers(apart, top_k=3)
+    assert [(a.candidate.text, a.document) for a in found] == [
+        (c.text, c.window) for c in together.candidates[:3]
+    ] == [("Rome", 1), ("Bob", 0), ("in", 1)]  # fmt: skip
+    np.testing.assert_allclose([a.probability for a in found], [c.probability for c in together.candidates[:3]])
+    assert math.isclose(joint_null_odds(apart), together.null_odds, rel_tol=1e-5)
+
+
+def test_documents_without_a_candidate():
+    empty = merge_windows(EXAMPLE, [], no_spans())
+    assert best_answers([empty, empty], top_k=3) == [] and joint_null_odds([empty]) == 1e9
+    full = merge_windows(EXAMPLE, [window(0, 3)], spans([(0, 0, 0.5)], null=[0.1], normalisers=[1.0]))
+    (answer,) = best_answers([empty, full], top_k=3)
+    assert answer.document == 1 and math.isclose(answer.probability, 0.5, rel_tol=1e-6)
+    assert math.isclose(joint_null_odds([empty, full]), math.log(0.1 / 0.5), rel_tol=1e-5)
+
+
+def no_spans() -> DecodedSpans:
+    """Of a question without a window."""
+    none = torch.zeros(0, 1, dtype=torch.long)
+    return DecodedSpans(none, none, torch.zeros(0, 1), torch.zeros(0), torch.zeros(0))

@@ -17,10 +17,10 @@ MARKS = {"answer": "answer", "best candidate": "candidate"}
 AT_EDGE = ' <span class="edge" title="at the edge of this window: it may be cut off">edge</span>'
 
 
-def page(prediction: Prediction, answer: FinalAnswer) -> str:
-    """The page of one question."""
+def page(prediction: Prediction, answer: FinalAnswer, index: bool = True) -> str:
+    """The page of one question; ``index``: with a link to the table of all questions."""
     explanation, best = prediction.explanation, "answer" if answer.span else "best candidate"
-    parts = [*_links(prediction, best), *_head(prediction, answer, best)]
+    parts = [*_links(prediction, best, index), *_head(prediction, answer, best)]
     if explanation is not None:
         parts += along(explanation, len(prediction.document), best)
         parts += evidence(explanation)
@@ -32,7 +32,7 @@ def page(prediction: Prediction, answer: FinalAnswer) -> str:
     return PAGE.substitute(title=title, style=STYLE, body="\n".join(parts))
 
 
-def _links(prediction: Prediction, best: str) -> Iterator[str]:
+def _links(prediction: Prediction, best: str, index: bool) -> Iterator[str]:
     """To the index and to the parts of the page; they stay at the top of the screen."""
     targets = {
         f"{best} in the document": f"#{MARKS[best]}" if prediction.candidates else "",
@@ -41,7 +41,8 @@ def _links(prediction: Prediction, best: str) -> Iterator[str]:
         "document": "#document",
     }
     links = "".join(f'<a href="{target}">{name}</a>' for name, target in targets.items() if target)
-    yield f'<nav><a href="index.html">all answers</a>{links}</nav>'
+    all_answers = '<a href="index.html">all answers</a>' if index else ""
+    yield f"<nav>{all_answers}{links}</nav>"
 
 
 def _head(prediction: Prediction, answer: FinalAnswer, best: str) -> Iterator[str]:
