@@ -31,7 +31,7 @@ MODELS = {
 }
 PROMOTER_MODELS = ("littlebird", "bigbird_itc")
 STARTS = ("pretrained", "continued", "nothing")
-"""``continued`` has as many updates again, from the best checkpoint of ``pretrained``, without dropout."""
+"""``continued`` begins with the best checkpoint of ``pretrained``, and has no dropout."""
 # a model, the bases around a bin that it reads
 READERS = (("littlebird", 4480), ("full", 512), ("bigbird_itc", 4480))
 WHOLE = "--sentences 3 3 --sentence-bases 100 100 --latest-start 0"
@@ -169,7 +169,7 @@ class Genomics(Bench):
         if start == "continued":
             self.promoter(model, "pretrained", seed)
             begin = f"--finetune-from-model {self.out}/promoter-{model}-pretrained-{seed}/checkpoint_best.pt"
-            dropout = 0.0
+            dropout, updates = 0.0, options.continued_updates
         data, folder = self.promoters(), self.out / f"promoter-{name}"
         self.timed(
             f"promoters/{name}",
@@ -301,6 +301,7 @@ def main() -> None:
     parser.add_argument("--pretraining-updates", type=int, default=1200, help="(%(default)s)")
     parser.add_argument("--pretraining-lr", type=float, default=2e-3, help="(%(default)s)")
     parser.add_argument("--promoter-updates", type=int, default=1000, help="(%(default)s)")
+    parser.add_argument("--continued-updates", type=int, default=450, help="(%(default)s)")
     parser.add_argument("--promoter-lr", type=float, default=1e-3, help="(%(default)s)")
     parser.add_argument("--bins", type=int, nargs=3, default=[1600, 100, 400], help="of the motifs (%(default)s)")
     parser.add_argument("--motif-vocab-size", type=int, default=1024, help="(%(default)s)")
