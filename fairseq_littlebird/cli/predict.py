@@ -6,12 +6,15 @@ import argparse
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import count as _count
 from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.cli.predict_summaries import add_summary_options, predict_summaries
+from fairseq_littlebird.cli.predict_tracks import Tracks, add_track_options, wants_tracks
 from fairseq_littlebird.cli.user_dir import add_user_dir, import_user_dir
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 
@@ -25,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from fairseq_littlebird.output import check_folder
     from fairseq_littlebird.pipelines.loading import load_ensemble
     from fairseq_littlebird.pipelines.question_answering import predictions
+    from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
     from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
     from fairseq_littlebird.tasks.summarization import SummarizationTask
 
@@ -34,8 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("no checkpoint", "--path", "give one, or several with : between them")
     if len(checkpoints) > 1 and options.html:
         raise UserError("the pages explain one model, not several", "--html", "give one checkpoint")
+    of_dna = options.reverse_complement or wants_tracks(options)
+    if of_dna and options.html:
+        what = "--html with --reverse-complement, --bed, --bedgraph or --attribution"
+        raise UserError(what, remedy="leave one of them out")
     ensemble = load_ensemble(checkpoints, options.data, options.device, options.precision)
     model, task = ensemble[0]
+    if of_dna and not isinstance(task, LittleBirdSentencePredictionTask):
+        what = "--reverse-complement, --bed, --bedgraph or --attribution, but no classifier"
+        raise UserError(what, options.path, "leave them out")
     if isinstance(task, SummarizationTask):
         predict_summaries(model, task, options)
         return
@@ -87,36 +98,48 @@ def _classify(options: argparse.Namespace, ensemble: Sequence[tuple[Any, Any]]) 
         write_classifications,
         write_probabilities,
     )
-    from fairseq_littlebird.pipelines.classification import classifications
+    from fairseq_littlebird.pipelines.classification import classifications_of, split_outputs, stored
     from fairseq_littlebird.pipelines.text_attribution import explained_classifications
+    from fairseq_littlebird.text.row_array import StoredRows
 
     model, task = ensemble[0]
-    submission = None
+    split, submission, tracks = options.gen_subset, None, None
     if options.glue_submission:
         metadata = read_metadata(task.cfg.data)
         glue = metadata.glue if metadata else ""
-        submission = GlueSubmission(options.glue_submission, glue, options.gen_subset, options.overwrite)
-    if options.html:
-        found = explained_classifications(model, task, options.gen_subset)
-    else:
-        found = classifications(
-            ensemble, options.gen_subset, max_tokens=options.max_tokens, workers=options.num_workers
-        )
-    if options.array:
-        if options.html or submission is not None or not task.labels:
-            what = "--array with --html, with --glue-submission or of scores"
-            raise UserError(what, remedy="leave one of them out; of scores predictions.json has all")
-        count = write_probabilities(options.output, found, len(task.labels), options.overwrite)
-        print(f"{options.output}: {count:,} texts classified, in {ARRAY}, a column for each label")
-        return
-    if submission is not None:
-        found = submission.passing(found)
-    count = write_classifications(options.output, found, options.threshold, options.overwrite, pages=options.html)
-    pages = f" and {PAGES}/index.html" if options.html else ""
-    print(f"{options.output}: {count:,} texts classified, in {FILES[0]}{pages}")
-    if submission is not None:
-        submission.write()
-        print(f"{submission.path}: for GLUE's leaderboard")
+        submission = GlueSubmission(options.glue_submission, glue, split, options.overwrite)
+    if options.array and (options.html or submission is not None or not task.labels):
+        what = "--array with --html, with --glue-submission or of scores"
+        raise UserError(what, remedy="leave one of them out; of scores predictions.json has all")
+    if wants_tracks(options):
+        tracks = Tracks(options, model, task, len(ensemble) > 1)
+    with ExitStack() as stack:
+        if not options.html:
+            batches = split_outputs(
+                ensemble, split, options.max_tokens, options.num_workers, options.reverse_complement
+            )
+        if options.array:
+            count = write_probabilities(options.output, batches, len(task.labels), options.overwrite)
+            print(f"{options.output}: {count:,} texts classified, in {ARRAY}, a column for each label")
+            outputs = stack.enter_context(StoredRows(Path(options.output) / ARRAY))
+        else:
+            if options.html:
+                found = explained_classifications(model, task, split)
+            else:
+                outputs = stack.enter_context(stored(batches, task.cfg.num_classes))
+                found = classifications_of(task, split, outputs)
+            if submission is not None:
+                found = submission.passing(found)
+            count = write_classifications(
+                options.output, found, options.threshold, options.overwrite, pages=options.html
+            )
+            pages = f" and {PAGES}/index.html" if options.html else ""
+            print(f"{options.output}: {count:,} texts classified, in {FILES[0]}{pages}")
+        if submission is not None:
+            submission.write()
+            print(f"{submission.path}: for GLUE's leaderboard")
+        if tracks is not None:
+            print("\n".join(tracks.write(outputs)))
 
 
 def _counted(predictions: Iterable[Any], reached: Counter[bool | None]) -> Iterator[Any]:
@@ -193,6 +216,7 @@ def _parser() -> argparse.ArgumentParser:
         "littlebird-evaluate --dataset chromatin reads",
     )
     add_summary_options(parser)
+    add_track_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace earlier predictions in DIR")
     return parser
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import positive
@@ -14,6 +14,7 @@ from fairseq_littlebird.formats.label_groups import read_label_groups
 from fairseq_littlebird.text.dna.bins import ChromatinSplit, LabelledBins
 from fairseq_littlebird.text.dna.nucleotides import reverse_complement
 from fairseq_littlebird.text.dna.one_hot import BASE_ORDER, label_width, read_one_hot
+from fairseq_littlebird.text.dna.places import Surroundings
 from fairseq_littlebird.text.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def _chromatin(options: argparse.Namespace) -> None:
         raise UserError("either bins of a genome or arrays", remedy=remedy)
     names = read_label_groups(options.groups).names if options.groups else ()
     notes: list[str] = []
+    genome: dict[str, Any] = {}
     profiles: Iterator[Profile]
     if arrays:
         names = names or _numbers(label_width(arrays[0][1]))
@@ -102,7 +104,7 @@ def _chromatin(options: argparse.Namespace) -> None:
         split = ChromatinSplit(options.test_chromosomes, options.valid_region, options.leave_out)
         bins = LabelledBins(options.bed, options.labels, options.context, split, len(names) or None)
         names = names or bins.names or _numbers(bins.width)
-        profiles = _of_genome(options, bins, notes)
+        profiles = _of_genome(options, bins, notes, genome)
     if options.reverse_complement:
         profiles = _both_strands(profiles)
     summaries = prepare_chromatin(
@@ -114,6 +116,7 @@ def _chromatin(options: argparse.Namespace) -> None:
         max_tokens=options.max_tokens,
         workers=options.workers,
         overwrite=options.overwrite,
+        genome=genome,
     )
     for split_name, summary in summaries.items():
         print("\n".join(summary_lines(split_name, summary, shown=3)))
@@ -135,17 +138,21 @@ def _of_arrays(options: argparse.Namespace, arrays: Sequence[tuple[str, str]], w
             count[split] += 1
 
 
-def _of_genome(options: argparse.Namespace, bins: LabelledBins, notes: list[str]) -> Iterator[Profile]:
-    """The sequences around the bins; ``notes`` gets what to say of them at the end."""
+def _of_genome(
+    options: argparse.Namespace, bins: LabelledBins, notes: list[str], genome: dict[str, Any]
+) -> Iterator[Profile]:
+    """The sequences around the bins; at their end ``notes`` gets what to say of them, and ``genome`` where they lie."""
     from fairseq_littlebird.data.chromatin_preparation import Profile
     from fairseq_littlebird.text.dna.fasta import FastaReader
     from fairseq_littlebird.text.dna.regions import RegionCutter
 
     cutter = RegionCutter(bins, options.genome)
-    for number, bases in cutter(FastaReader(options.genome)):
+    for number, chromosome, bases in cutter(FastaReader(options.genome)):
         region = bins[number].region
-        id = f"{region.chromosome}:{region.start}-{region.end}"
+        id = f"{chromosome}:{region.start}-{region.end}"
         yield Profile(bins.order[bins.splits[number]], id, bases, bins.labels(number))
+    before = options.context // 2
+    genome |= Surroundings("middle", before, options.context - before, cutter.chromosomes)._asdict()
     if bins.left_out:
         notes.append(f"{bins.left_out:,} bins left out: they lie on {', '.join(options.leave_out)}")
     if cutter.padded:

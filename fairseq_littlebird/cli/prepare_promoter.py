@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from typing import Any
 
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import count, positive
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.inputs import check_rereadable
+from fairseq_littlebird.text.dna.places import Surroundings
 from fairseq_littlebird.text.dna.promoters import PARTS, REPLACED, around_start
 from fairseq_littlebird.text.dna.sequences import Sequence
 from fairseq_littlebird.text.tokenizers import load_tokenizer
@@ -55,6 +57,9 @@ def add_promoter(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="the most tokens of a sequence, <s> and </s> included; what is longer is cut at its end (default: nothing "
         "is cut)",
     )
+    parser.add_argument(
+        "--reverse-complement", action="store_true", help="train on the opposite strand of each sequence, too"
+    )
     parser.add_argument("--seed", type=count, default=1, metavar="N", help="of splits and negatives")
     parser.add_argument("--workers", type=positive, default=1, metavar="N", help="processes")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
@@ -74,8 +79,9 @@ def _promoter(options: argparse.Namespace) -> None:
         told = " ".join(f"{share:g}" for share in options.shares)
         raise UserError(f"--shares {told}", remedy="give three shares that sum to 1, such as 0.8 0.1 0.1")
     notes: list[str] = []
+    genome: dict[str, Any] = {}
     summary = prepare_promoters(
-        _from_genome(options, notes) if options.bed else _from_file(options),
+        _from_genome(options, notes, genome) if options.bed else _from_file(options),
         load_tokenizer(options.tokenizer, options.dict),
         options.dict,
         options.destdir,
@@ -84,8 +90,10 @@ def _promoter(options: argparse.Namespace) -> None:
         replaced=options.replaced,
         seed=options.seed,
         max_tokens=options.max_tokens,
+        both_strands=options.reverse_complement,
         workers=options.workers,
         overwrite=options.overwrite,
+        genome=genome,
     )
     for split, of_split in summary["splits"].items():
         print("\n".join(summary_lines(split, of_split)))
@@ -103,8 +111,9 @@ def _from_file(options: argparse.Namespace) -> Iterator[Sequence]:
     return read_sequences(options.positives)
 
 
-def _from_genome(options: argparse.Namespace, notes: list[str]) -> Iterator[Sequence]:
-    """The sequences around the start sites; ``notes`` gets what to say of them at the end."""
+def _from_genome(options: argparse.Namespace, notes: list[str], genome: dict[str, Any]) -> Iterator[Sequence]:
+    """The sequences around the start sites; at their end ``notes`` gets what to say of them, and ``genome`` where they
+    lie."""
     from fairseq_littlebird.text.dna.bed import read_bed
     from fairseq_littlebird.text.dna.fasta import FastaReader
     from fairseq_littlebird.text.dna.regions import RegionCutter
@@ -113,11 +122,12 @@ def _from_genome(options: argparse.Namespace, notes: list[str]) -> Iterator[Sequ
         around_start(region, options.upstream, options.downstream) for region in read_bed(options.bed, stranded=True)
     ]
     cutter = RegionCutter(cuts, options.genome)
-    for number, bases in cutter(FastaReader(options.genome)):
+    for number, chromosome, bases in cutter(FastaReader(options.genome)):
         region = cuts[number].region
         sign = "+" if region.strand > 0 else "-"
-        place = f"{region.chromosome}:{region.start}-{region.end}({sign})"
+        place = f"{chromosome}:{region.start}-{region.end}({sign})"
         yield Sequence(f"{region.name}:{place}" if region.name else place, bases, region.where)
+    genome |= Surroundings("start", options.upstream, options.downstream, cutter.chromosomes)._asdict()
     if cutter.padded:
         notes.append(f"{cutter.padded:,} sequences have N for what lies beyond the end of their chromosome")
     if cutter.note:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,6 +61,7 @@ def prepare_chromatin(
     max_tokens: int | None = None,
     workers: int = 1,
     overwrite: bool = False,
+    genome: Mapping[str, Any] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Writes a folder for ``--task littlebird_sentence_prediction``, the same one for any number of workers.
 
@@ -73,6 +74,7 @@ def prepare_chromatin(
         max_tokens: the most tokens of a sequence, ``<s>`` and ``</s>`` included; what is longer is cut at its end.
         workers: processes that tokenize; 0 or 1 for none.
         overwrite: whether to replace a prepared folder.
+        genome: the fields of :class:`Surroundings`, once ``profiles`` have ended; None or empty for none.
     Returns:
         the summary of each split, see ``classification_preparation.summary_lines``.
     Raises:
@@ -123,6 +125,7 @@ def prepare_chromatin(
             "max_tokens": max_tokens,
             "problem_type": MULTI_LABEL,
             "labels": list(names),
+            **({"genome": genome} if genome else {}),
             "splits": summaries,
         }
         text = json.dumps(settings, indent=1, ensure_ascii=False)

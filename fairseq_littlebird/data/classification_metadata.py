@@ -30,6 +30,7 @@ from fairseq_littlebird.data.prepared_json import NAME, damaged, read_prepared_j
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.glue import GLUE_TASKS
 from fairseq_littlebird.formats.problem_type import PROBLEM_TYPES, REGRESSION, SCORE, SINGLE_LABEL
+from fairseq_littlebird.text.dna.places import Surroundings
 
 VERSION = 2
 DATASET = "classification"
@@ -47,6 +48,8 @@ class ClassificationMetadata:
         unlabelled: the splits without labels or scores.
         score_range: of regression, the scores that 0 and 1 stand for.
         glue: the task of GLUE that it is, or nothing.
+        max_tokens: to which its texts are cut, or None.
+        surroundings: of DNA, what was cut out of a genome around regions, or None.
     """
 
     labels: tuple[str, ...]
@@ -54,6 +57,8 @@ class ClassificationMetadata:
     unlabelled: frozenset[str] = frozenset()
     score_range: tuple[float, float] | None = None
     glue: str = ""
+    max_tokens: int | None = None
+    surroundings: Surroundings | None = None
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -91,7 +96,11 @@ def read_metadata(folder: str | Path) -> ClassificationMetadata | None:
         raise damaged(path)
     unlabelled = frozenset(split for split, summary in splits.items() if not summary["labelled"])
     scores = (float(score_range[0]), float(score_range[1])) if score_range else None
-    return ClassificationMetadata(tuple(labels), problem_type, unlabelled, scores, glue)
+    max_tokens, genome = settings.get("max_tokens"), settings.get("genome")
+    surroundings = None if genome is None else Surroundings.of(genome)
+    if not (max_tokens is None or isinstance(max_tokens, int)) or (genome is not None and surroundings is None):
+        raise damaged(path)
+    return ClassificationMetadata(tuple(labels), problem_type, unlabelled, scores, glue, max_tokens, surroundings)
 
 
 def is_range(value: Any) -> bool:

@@ -48,6 +48,7 @@ def prepare_texts(
     options: TextOptions = AS_THEY_COME,
     glue: GlueTask | None = None,
     score_range: tuple[float, float] | None = None,
+    genome: Mapping[str, Any] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Writes a folder of labelled texts; the same one for any number of workers.
 
@@ -65,6 +66,7 @@ def prepare_texts(
         options: what the files' columns are, and whether texts have scores.
         glue: the files are of this task.
         score_range: of regression, lowest and highest score; None for those of the training split.
+        genome: of DNA, where it lies, see ``text.dna.places.Surroundings``; None or empty for none.
 
     Returns:
         split -> its summary (see :func:`summary_lines`).
@@ -124,6 +126,7 @@ def prepare_texts(
                 "labels": classes.labels,
                 **({"score_range": classes.score_range} if classes.score_range else {}),
                 **({"glue": classes.glue} if classes.glue else {}),
+                **({"genome": genome} if genome else {}),
                 "splits": summaries,
             }
             text = json.dumps(settings, indent=1, ensure_ascii=False)

@@ -15,7 +15,9 @@ import numpy as np
 from fairseq_littlebird.data.classification_preparation import prepare_texts
 from fairseq_littlebird.data.prepared import SPLITS
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.dna.promoters import PARTS, REPLACED, fingerprint, negative
+from fairseq_littlebird.text.dna.nucleotides import reverse_complement
+from fairseq_littlebird.text.dna.places import NEGATIVE_ID, REVERSE_ID
+from fairseq_littlebird.text.dna.promoters import PARTS, REPLACED, fingerprint, negative, split_of
 from fairseq_littlebird.text.dna.sequences import Sequence
 from fairseq_littlebird.text.dna.vocabulary import check_dna_tokenizer
 from fairseq_littlebird.text.tokenizers import Tokenizer
@@ -35,8 +37,10 @@ def prepare_promoters(
     replaced: int = REPLACED,
     seed: int = 1,
     max_tokens: int | None = None,
+    both_strands: bool = False,
     workers: int = 1,
     overwrite: bool = False,
+    genome: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes a folder for ``--task littlebird_sentence_prediction``.
 
@@ -52,8 +56,10 @@ def prepare_promoters(
         parts, replaced: see :func:`fairseq_littlebird.text.dna.promoters.negative`.
         seed: random seed.
         max_tokens: the most tokens of a sequence, ``<s>`` and ``</s>`` included; what is longer is cut at its end.
+        both_strands: whether the training split has the opposite strand of each sequence, too.
         workers: processes that tokenize; 0 or 1 for none.
         overwrite: whether to replace a prepared folder.
+        genome: the fields of :class:`Surroundings`, once ``positives`` have ended; None or empty for none.
     Returns:
         the summary of each split, see ``classification_preparation.summary_lines``; and ``repeated``, the promoters
         that were left out as they were there before.
@@ -62,7 +68,6 @@ def prepare_promoters(
     """
     check_dna_tokenizer(tokenizer, next(iter(tokenizer.files.values()), dictionary))
     wanted = {split: share for split, share in shares.items() if share}
-    bounds = np.cumsum([*wanted.values()])
     seen: set[int] = set()
     count: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
@@ -76,13 +81,16 @@ def prepare_promoters(
                 count["repeated"] += 1
                 continue
             seen.add(bits)
-            split = [*wanted][min(int(np.searchsorted(bounds, bits / 2**64, side="right")), len(wanted) - 1)]
+            split = split_of(bits, shares)
             count[split] += 1
             other = negative(positive.bases, np.random.default_rng([seed, bits]), parts, replaced)
-            for id, bases, label in (
+            own = [
                 (positive.name, positive.bases, POSITIVE),
-                (f"{positive.name}.negative", other, NEGATIVE),
-            ):
+                (f"{positive.name}{NEGATIVE_ID}", other, NEGATIVE),
+            ]
+            if both_strands and split == SPLITS[0]:
+                own += [(f"{id}{REVERSE_ID}", reverse_complement(bases), label) for id, bases, label in own]
+            for id, bases, label in own:
                 record = {"id": id, "text": bases.decode("ascii"), "label": label}
                 streams[split].write(json.dumps(record) + "\n")
         for split, stream in streams.items():
@@ -100,5 +108,6 @@ def prepare_promoters(
             max_tokens=max_tokens,
             workers=workers,
             overwrite=overwrite,
+            genome=genome,
         )
     return {"splits": summaries, "repeated": count["repeated"]}

@@ -113,13 +113,13 @@ def write_classifications(
 
 
 def write_probabilities(
-    folder: str | Path, classifications: Iterable[Classification], width: int, overwrite: bool = False
+    folder: str | Path, batches: Iterable[tuple[np.ndarray, np.ndarray]], width: int, overwrite: bool = False
 ) -> int:
     """Writes ``probabilities.npy`` into ``folder``, float32, a row a text and a column a label, and returns how many.
 
     Args:
         folder: made if need be.
-        classifications: one a text, of labels.
+        batches: numbers of texts int[B] and the probabilities of their labels [B, width]; each text once, in any order.
         width: how many labels there are.
         overwrite: replace a folder that is not empty.
     Raises:
@@ -127,9 +127,9 @@ def write_probabilities(
     """
     count = 0
     with whole_folder(folder, NAMES, overwrite) as temporary, RowArray(temporary / ARRAY, width, np.float32) as rows:
-        for one in classifications:
-            rows.add(np.fromiter(one.probabilities.values(), np.float32))
-            count += 1
+        for indices, probabilities in batches:
+            rows.put_all(indices, probabilities)
+            count += len(indices)
     return count
 
 

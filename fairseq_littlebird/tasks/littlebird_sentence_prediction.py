@@ -21,6 +21,7 @@ from fairseq_littlebird.data.folder_kind import TEXTS, check_kind
 from fairseq_littlebird.data.label_set_dataset import LabelSetDataset
 from fairseq_littlebird.data.mapped_items import MappedItems
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
+from fairseq_littlebird.data.second_strand import SecondStrand, SecondStrandDataset
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of, folders
 from fairseq_littlebird.data.token_index import TokenIndexDataset, TokenLengthsDataset
 from fairseq_littlebird.errors import UserError
@@ -73,6 +74,8 @@ class LittleBirdSentencePredictionTask(BundledFiles, TrainingMonitor, SplitUse, 
     part = "input0"
     unlabelled: frozenset[str] = frozenset()
     """The splits without labels."""
+    second_strand: Optional[SecondStrand] = None  # noqa: UP045
+    """Set before a split of DNA is loaded, whose batches then have both strands."""
 
     @classmethod
     def setup_task(cls, cfg: LittleBirdSentencePredictionConfig, **kwargs: Any) -> "LittleBirdSentencePredictionTask":
@@ -166,6 +169,8 @@ class LittleBirdSentencePredictionTask(BundledFiles, TrainingMonitor, SplitUse, 
         items.defn["lengths"] = TokenLengthsDataset(tokens, self.dictionary.pad())
         if self.padding_insertion is not None:
             items.defn["net_input.positions"] = PaddingInsertionDataset(tokens, self.padding_insertion)
+        if self.second_strand is not None:
+            items.defn["second_strand"] = SecondStrandDataset(tokens, self.second_strand)
         if self.cfg.problem_type == MULTI_LABEL and "target" in items.defn:
             items.defn["target"] = LabelSetDataset(items.defn["target"], self.cfg.num_classes)
         if not self.cfg.no_shuffle:  # fairseq would batch long texts with short ones

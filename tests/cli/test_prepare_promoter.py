@@ -110,12 +110,28 @@ def test_a_genome_and_start_sites(dna, tmp_path, capsys):
     found = texts_of(folder, "train")
     assert len(found) == 42
     for n, (name, at, sign) in enumerate(sites):
-        chromosome = genome["chr" + name.removeprefix("chr")]
+        own = "chr" + name.removeprefix("chr")  # the genome's name, whatever that of the regions
+        chromosome = genome[own]
         if sign == "+":
             expected = "N" * max(0, 50 - at) + chromosome[max(0, at - 50) : at + 30]
         else:
             expected = _turned(chromosome[at + 20 - 30 : at + 20 + 50])
-        assert found[f"P{n}:{name}:{at}-{at + 20}({sign})"] == (expected, "promoter")
+        assert found[f"P{n}:{own}:{at}-{at + 20}({sign})"] == (expected, "promoter")
+    sizes = {"chr1": 60_000, "chr2": 30_000}
+    assert json.loads((folder / "prepared.json").read_text())["genome"] == {
+        "site": "start", "before": 50, "after": 30, "chromosomes": sizes
+    }  # fmt: skip
+
+
+def test_both_strands_are_trained_on(dna, tmp_path):
+    (tmp_path / "x.txt").write_text("\n".join(random_bases(90, seed) for seed in range(30)))
+    folder = run(dna, tmp_path / "out", "--positives", tmp_path / "x.txt", "--reverse-complement")
+    train = texts_of(folder, "train")
+    own = {id: text for id, text in train.items() if not id.endswith(".reverse")}
+    assert len(train) == 2 * len(own) > 40
+    for id, (bases, label) in own.items():
+        assert train[f"{id}.reverse"] == (_turned(bases), label)
+    assert not any(id.endswith(".reverse") for id in texts_of(folder, "test"))
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ READ = {
     r"python scripts/experiments/claims\.py": "trains for days",
     r"python scripts/experiments/summaries\.py": "trains for an hour",
     r"python scripts/experiments/language_models\.py": "trains for an hour",
+    r"python scripts/experiments/genomics\.py": "trains for an hour",
 }
 # a pattern of the whole command -> why its arguments are not read either
 SAID = {
@@ -120,7 +121,7 @@ SAID = {
     r"ruff|mypy|lint-imports": "scripts/test.sh runs it",
 }
 RECIPE = re.compile(
-    r"scripts/(hotpotqa|natural_questions|triviaqa|wikihop|korquad2|classification|glue|summarization|language_model|question_answering)\.sh"
+    r"scripts/(hotpotqa|natural_questions|triviaqa|wikihop|korquad2|classification|glue|summarization|language_model|question_answering|genomics)\.sh"
 )
 
 
@@ -297,6 +298,9 @@ def _dna(folder):
     with gzip.open(folder / "genome.fa.gz", "wt") as file:
         write_fasta(file, {"chr1": random_bases(60_000, 1), "chr21": random_bases(40_000, 2)})
     (folder / "promoters.txt").write_text("".join(f"{random_bases(200, n)}\n" for n in range(40)))
+    sites = [(1 + 20 * (n % 2), 5000 + 1400 * (n // 2), "+-"[n // 2 % 2]) for n in range(40)]
+    lines = (f"chr{name}\t{at}\t{at + 1}\tP{n}\t0\t{sign}\n" for n, (name, at, sign) in enumerate(sites))
+    (folder / "start_sites.bed").write_text("".join(lines))
     bins = [(name, start) for name in ("chr1", "chr21") for start in range(4000, 24_000, 2000)]
     (folder / "bins.bed").write_text("".join(f"{name}\t{start}\t{start + 200}\n" for name, start in bins))
     (folder / "labels.txt").write_text("CTCF DNase H3K4me3\n" + "".join(f"{n % 2} {n // 2 % 2} 0\n" for n in range(20)))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers.dna import random_bases, write_fasta
 from helpers.processes import environment_with
 
 from fairseq_littlebird.cli.warm_start import main as warm_start
@@ -163,6 +164,62 @@ def test_text_of_documents(tmp_path):
     assert done.returncode == 2 and "no 'document' here" in done.stderr and not (tmp_path / "other").exists()
 
 
+def test_genomics(tmp_path):
+    """Settings are those of the rows of table 21; promoters of a genome have tracks, those of a file have not."""
+    configs = ROOT / "configs" / "table"
+    given = ["--fasta", __file__, "--out", tmp_path / "out", "--dry-run", "--arch", "bigbird_itc_base"]
+    tokenizer, dna, promoter, pretrain, train, predict, evaluate = commands(
+        recipe("genomics", *given, "--bed", __file__, "--valid-chromosomes", "chr8", "chr9", "--", "--fp16")
+    )
+    assert value(tokenizer, "--alphabet") == "ACGTN" and value(tokenizer, "--vocab-size") == "32000"
+    for prepare in (dna, promoter):
+        assert value(prepare, "--tokenizer") == value(tokenizer, "--destdir")
+    at = dna.index("--valid-chromosomes")
+    assert dna[at + 1 : at + 4] == ["chr8", "chr9", "--passes"] and "--valid-share" not in dna
+    assert dna[dna.index("--sentences") + 1 :][:2] == ["50", "100"] and value(promoter, "--upstream") == "5000"
+    for command, row in ((pretrain, "pretraining"), (train, "promoter")):
+        config = yaml.safe_load((configs / f"21_bigbird_{row}.yaml").read_text())
+        assert float(value(command, "--lr")) == config["optimization"]["lr"][0]
+        assert value(command, "--max-update") == str(config["optimization"]["max_update"])
+        assert value(command, "--warmup-updates") == str(config["lr_scheduler"]["warmup_updates"])
+        assert int(value(command, "--batch-size")) * int(value(command, "--update-freq")) == 256
+        assert value(command, "--max-positions") == "4096" and command[-1] == "--fp16"
+    assert value(train, "--finetune-from-model") == value(pretrain, "--save-dir") + "/checkpoint_best.pt"
+    assert value(predict, "--bed").endswith("/promoters.bed") and "--reverse-complement" not in predict
+    assert value(evaluate, "--gold") == value(promoter, "--destdir") + "/test.gold.json"
+
+    done = commands(recipe("genomics", *given[:-2], "--positives", __file__, "--reverse-complement"))
+    assert [command[1] for command in done if "--reverse-complement" in command][:2] == ["dna", "promoter"]
+    assert "--reverse-complement" in done[-2] and "--bed" not in done[-2] and "--genome" not in done[2]
+    assert all("--padding-insertion" in done[3] and value(done[n], "--optimizer") == "littlebird_adam" for n in (3, 4))
+    for wrong, message in (
+        ([], "--bed or --positives is missing"),
+        (["--bed", __file__, "--positives", __file__], "give one of them"),
+        (["--bed", tmp_path / "none"], "none: cannot be read"),
+        (["--bed", __file__, "--sentences", "5"], "--sentences 5: not two positive whole numbers"),
+    ):
+        failed = recipe("genomics", *given, *wrong)
+        assert failed.returncode == 2 and failed.stderr.startswith("genomics: ") and message in failed.stderr
+
+
+@pytest.mark.slow
+def test_genomics_runs(environment, tmp_path):
+    """From a genome to scores, and its second call."""
+    with (tmp_path / "genome.fa").open("w") as file:
+        write_fasta(file, {f"chr{n}": random_bases(70_000, n) for n in range(3)})
+    sites = [(n % 3, 500 + 600 * n, "+-"[n % 2]) for n in range(80)]
+    (tmp_path / "x.bed").write_text("".join(f"{n}\t{at}\t{at + 1}\tP{at}\t0\t{sign}\n" for n, at, sign in sites))
+    given = ["--fasta", tmp_path / "genome.fa", "--bed", tmp_path / "x.bed", "--out", tmp_path / "out", "--smoke"]
+    given += ["--pretraining-updates", 3, "--updates", 2, "--workers", 1, "--reverse-complement", "--", "--cpu"]
+    done = recipe("genomics", *given, environment=environment)
+    assert len(commands(done)) == 7 and "sensitivity" in done.stdout
+    rows = [line.split("\t") for line in (tmp_path / "out" / "promoters.bed").read_text().splitlines()]
+    assert {row[0] for row in rows} <= {"chr0", "chr1", "chr2"} and len(rows) > 2
+    again = recipe("genomics", *given, environment=environment)
+    assert [command[0] for command in commands(again)] == ["littlebird-evaluate"]
+    assert done.stdout.split("== Scores")[1].splitlines()[1:] == again.stdout.split("== Scores")[1].splitlines()[1:]
+
+
 def test_seeds(student, tmp_path):
     """Each has a folder, and their scores are summed up."""
     given = ["--train", __file__, "--dev", __file__, "--model", student, "--out", tmp_path / "out", "--seeds", 2]
@@ -224,7 +281,7 @@ def test_a_model_without_its_options(student, tmp_path):
     assert value(train, "--finetune-from-model") == str(tmp_path / "later.pt")
 
 
-@pytest.mark.parametrize("name", [*RECIPES, "question_answering"])
+@pytest.mark.parametrize("name", [*RECIPES, "question_answering", "genomics"])
 def test_help(name):
     done = recipe(name, "--help")
     assert done.returncode == 0 and done.stdout.startswith(f"usage: scripts/{name}.sh ")

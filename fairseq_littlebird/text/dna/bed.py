@@ -10,6 +10,7 @@ from fairseq_littlebird.errors import UserError, shown
 from fairseq_littlebird.formats.opening import open_text
 
 _OTHER_LINES = ("#", "track", "browser")
+_DIGITS = 15
 _STRANDS = {"+": 1, "-": -1, ".": 0}
 
 
@@ -58,6 +59,8 @@ def _region(line: str, where: str, stranded: bool) -> Region:
     chromosome, first, last, name, _, sign = [*(column.strip() for column in columns[:6]), *[""] * 6][:6]
     if not (first.isascii() and first.isdecimal() and last.isascii() and last.isdecimal()):
         raise UserError(f"expected two whole numbers from 0, got {shown(first)} and {shown(last)}", where)
+    if len(last.lstrip("0")) > _DIGITS:
+        raise UserError(f"{shown(last)} is beyond the end of any chromosome", where)
     if not int(first) < int(last):
         raise UserError(f"a region from {first} to {last} is empty", where, "BED counts from 0, without the end")
     if sign not in (*_STRANDS, ""):

@@ -23,6 +23,8 @@ _OTHER_FORMATS = {
     b"\x1a\x41\x27\x43": "a 2bit file; convert it with twoBitToFa",
     b"LOCUS": "a GenBank file; give FASTA",
     b"ID   ": "an EMBL file; give FASTA",
+    b"\xff\xfe": "UTF-16 text; convert it to UTF-8",
+    b"\xfe\xff": "UTF-16 text; convert it to UTF-8",
 }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -56,3 +57,15 @@ def fingerprint(bases: bytes, seed: int) -> int:
     """
     either = min(bases, reverse_complement(bases))
     return int.from_bytes(blake2b(either, digest_size=8, key=str(seed).encode()).digest(), "little")
+
+
+def split_of(bits: int, shares: Mapping[str, float]) -> str:
+    """The split that a promoter belongs to.
+
+    Args:
+        bits: see :func:`fingerprint`.
+        shares: of the promoters in each split; they sum to 1.
+    """
+    wanted = {split: share for split, share in shares.items() if share}
+    ends = zip(wanted, accumulate(wanted.values()), strict=True)
+    return next((split for split, end in ends if bits / 2**64 < end), [*wanted][-1])

@@ -28,6 +28,20 @@ class Cut(NamedTuple):
     reverse: bool = False
 
 
+class CutOut(NamedTuple):
+    """What a cut takes.
+
+    Args:
+        number: of the cut.
+        chromosome: its name in the genome.
+        bases: of ``ALPHABET``.
+    """
+
+    number: int
+    chromosome: str
+    bases: bytes
+
+
 class RegionCutter:
     """Cuts regions out of a genome; memory does not grow with it, but with the longest region.
 
@@ -37,6 +51,7 @@ class RegionCutter:
         cuts: what to take, in any order.
         genome: its file, for messages.
     Attributes:
+        chromosomes: bases of each chromosome of the genome that a region is on, once it is read.
         note: which names differ, for people to read; "" if none do. Known at the end.
         padded: regions that have N for what lies beyond the ends of a chromosome.
     """
@@ -48,10 +63,12 @@ class RegionCutter:
             self._left[bare_name(cut.region.chromosome)].append(number)
         self._there: list[str] = []
         self._renamed: dict[str, str] = {}
+        self.chromosomes: dict[str, int] = {}
+        self._furthest: Region | None = None  # of the chromosome that is read
         self.padded = 0
 
-    def __call__(self, pieces: Iterable[Piece]) -> Iterator[tuple[int, bytes]]:
-        """The number of each cut and its bases, chromosome by chromosome, in the order of their starts.
+    def __call__(self, pieces: Iterable[Piece]) -> Iterator[CutOut]:
+        """What the cuts take, chromosome by chromosome, in the order of their starts.
 
         Raises:
             UserError: a region beyond the end of its chromosome, or on none of the genome, with file and line.
@@ -63,11 +80,13 @@ class RegionCutter:
                 name, buffer, offset, length = piece.name, bytearray(), 0, 0
                 waiting = self._begin(name)
             length = piece.end
+            if name in self.chromosomes:
+                self.chromosomes[name] = length
             if not waiting:
                 continue
             buffer += piece.bases
             while waiting and self._cuts[waiting[-1]].end <= length:
-                yield self._bases(waiting.pop(), buffer, offset, length)
+                yield self._cut_out(name, waiting.pop(), buffer, offset, length)
             needed = max(0, self._cuts[waiting[-1]].start) if waiting else length
             if needed > offset:
                 del buffer[: needed - offset]
@@ -91,27 +110,29 @@ class RegionCutter:
         """The cuts of a chromosome, the first one last."""
         self._there.append(name)
         numbers = self._left.pop(bare_name(name), [])
+        self._furthest = None
+        if numbers:
+            self.chromosomes[name] = 0
+            self._furthest = max((self._cuts[number].region for number in numbers), key=lambda region: region.end)
         for number in numbers:
             given = self._cuts[number].region.chromosome
             if given != name:
                 self._renamed[given] = name
         return sorted(numbers, key=lambda number: (self._cuts[number].start, number), reverse=True)
 
-    def _last(
-        self, name: str, waiting: list[int], buffer: bytearray, offset: int, length: int
-    ) -> Iterator[tuple[int, bytes]]:
-        """The cuts at the end of a chromosome."""
+    def _last(self, name: str, waiting: list[int], buffer: bytearray, offset: int, length: int) -> Iterator[CutOut]:
+        """The cuts at the end of a chromosome, on which all of its regions must lie."""
+        region = self._furthest
+        if region is not None and region.end > length:
+            what = f"a region that ends at {region.end:,}, but {name} has {length:,} bases in {self._genome}"
+            raise UserError(what, region.where, "take the genome that the regions are of")
         while waiting:
-            region = self._cuts[waiting[-1]].region
-            if region.end > length:
-                what = f"a region that ends at {region.end:,}, but {name} has {length:,} bases in {self._genome}"
-                raise UserError(what, region.where, "take the genome that the regions are of")
-            yield self._bases(waiting.pop(), buffer, offset, length)
+            yield self._cut_out(name, waiting.pop(), buffer, offset, length)
 
-    def _bases(self, number: int, buffer: bytearray, offset: int, length: int) -> tuple[int, bytes]:
+    def _cut_out(self, name: str, number: int, buffer: bytearray, offset: int, length: int) -> CutOut:
         cut = self._cuts[number]
         low, high = max(0, cut.start), max(0, min(cut.end, length))
         bases = b"N" * (min(0, cut.end) - min(0, cut.start)) + bytes(buffer[low - offset : max(low, high) - offset])
         bases += b"N" * (cut.end - cut.start - len(bases))
         self.padded += cut.start < 0 or cut.end > length
-        return number, reverse_complement(bases) if cut.reverse else bases
+        return CutOut(number, name, reverse_complement(bases) if cut.reverse else bases)

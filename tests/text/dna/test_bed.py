@@ -28,6 +28,7 @@ def test_regions(tmp_path):
         ("chr1\t5\n", "line 1: 2 columns"),
         ("chr1\t0\t4\t\t\t+\nchr1\t-5\t9\n", "line 2: expected two whole numbers"),
         ("chr1\tx\t9\n", "line 1: expected two whole numbers"),
+        ("chr1\t9\t99999999999999999999\n", 'line 1: "99999999999999999999" is beyond the end of any chromosome'),
         ("chr1\t9\t9\n", "line 1: a region from 9 to 9 is empty"),
         ("chr1\t1\t9\ta\t0\tforward\n", "line 1: expected the strand + or -, got \"forward\""),
         ("chr1\t1\t9\ta\t0\t+\nchr1\t1\t9\ta\t0\t.\n", "line 2: no strand"),

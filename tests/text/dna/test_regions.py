@@ -43,8 +43,10 @@ def test_any_regions_in_any_order(given, size):
         bases = whole[60 + start - before : 60 + start + length + after]
         expected.append(reverse_complement(bases) if reverse else bases)
     cutter = RegionCutter(cuts, "g.fa")
-    found = dict(cutter(pieces(size)))
-    assert [found[n] for n in range(len(cuts))] == expected
+    found = {number: (name, bases) for number, name, bases in cutter(pieces(size))}
+    names = ["chr1" if "1" in cut.region.chromosome else "2" for cut in cuts]
+    assert [found[n] for n in range(len(cuts))] == [*zip(names, expected, strict=True)]
+    assert cutter.chromosomes == {name: len(GENOME[name]) for name in names}
     assert bool(cutter.note) == any(cut.region.chromosome in ("1", "chr2") for cut in cuts)
     assert cutter.padded == sum(
         cut.start < 0 or cut.end > len(GENOME["chr1" if "1" in cut.region.chromosome else "2"]) for cut in cuts
@@ -53,10 +55,13 @@ def test_any_regions_in_any_order(given, size):
 
 def test_names_and_ends_that_do_not_fit():
     cutter = RegionCutter([Cut(Region("1", 3, 4, "x.bed, line 1"), 0, 9)], "g.fa")
-    assert dict(cutter(pieces(9))) == {0: GENOME["chr1"][:9]}
+    assert [*cutter(pieces(9))] == [(0, "chr1", GENOME["chr1"][:9])]
     assert cutter.note == "chromosome 1 of the regions is chr1 in g.fa"
     with pytest.raises(UserError, match="x.bed, line 7: a region that ends at 98, but chr1 has 97 bases in g.fa"):
         list(RegionCutter([Cut(Region("chr1", 90, 98, "x.bed, line 7"), 90, 98)], "g.fa")(pieces(9)))
+    # what is cut out lies on the chromosome, but not the region
+    with pytest.raises(UserError, match="x.bed, line 7: a region that ends at 98"):
+        list(RegionCutter([Cut(Region("chr1", 50, 98, "x.bed, line 7"), 20, 70)], "g.fa")(pieces(9)))
     with pytest.raises(UserError, match="x.bed, line 7: no chromosome 'chr9' in g.fa, which has chr1, 2"):
         list(RegionCutter([Cut(Region("chr9", 0, 1, "x.bed, line 7"), 0, 1)], "g.fa")(pieces(9)))
 
