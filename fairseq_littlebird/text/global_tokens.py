@@ -223,11 +223,13 @@ def _groups(parts: Sequence[Part]) -> np.ndarray:
 
 
 def _owners(parts: Sequence[Part], length: int) -> np.ndarray:
-    """int64[L, LINKS], see :class:`GlobalTokens`."""
-    owners = np.full((length, LINKS), NOTHING, dtype=np.int64)
+    """int64[L, LINKS], see :class:`GlobalTokens`; a token of two sentences belongs to the later one."""
+    owners, lasts = np.full((length, LINKS), NOTHING, dtype=np.int64), np.array([part.last for part in parts])
     for g, part in enumerate(parts[1:], start=1):  # an outer part before what is in it
         inside = slice(part.first, part.last + 1)
-        owners[inside, 1] = owners[inside, 0]
+        before = owners[inside, 0]
+        outer = (before != NOTHING) & (lasts[before] >= part.last)
+        owners[inside, 1] = np.where(outer, before, owners[inside, 1])
         owners[inside, 0] = g
     owners[owners[:, 0] == NOTHING, 0] = 0
     return owners

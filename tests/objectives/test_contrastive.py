@@ -32,8 +32,8 @@ def test_sentences_end_at_their_marks_and_at_special_tokens():
 
 def test_the_last_global_token_has_the_rest():
     _, found = masked([[BOS, *([5, 6, 7, STOP] * 6)]], maximum=4)
-    assert found.owner.max() == 3 and (found.owner[0] == 3).sum() == 16  # <s> has number 1
-    assert found.alone.shape == (2, 16)
+    assert found.owner.max() == 3 and (found.owner[0] == 3).sum() == 20  # 1 is that of <s>
+    assert found.alone.shape == (2, 20)
 
 
 def test_as_many_as_asked_and_the_same_for_a_seed():

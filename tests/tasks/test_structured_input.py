@@ -59,8 +59,11 @@ def test_global_tokens_stand_for_what_the_records_have(items, gold, name):
         assert questions == list(range(2, window.context_start - 1))
         for g, part in enumerate(found.parts[1:], start=1):
             own = (found.owners == g).any(axis=1).nonzero()[0]
-            if part.kind != PARAGRAPH or name != "natural_questions":  # those are three deep
-                assert own.tolist() == list(range(part.first, part.last + 1))
+            whole = list(range(part.first, part.last + 1))
+            if part.kind == SENTENCE:  # a token may end one sentence and begin the next, whose it is then
+                assert own.tolist() in (whole, whole[:-1])
+            elif name != "natural_questions":  # whose paragraphs may be three deep
+                assert own.tolist() == whole
         for m, g in enumerate(found.segments.tolist()):
             assert (found.parts[g].first, found.parts[g].last) == tuple(window.segments[m].tolist())
     record = json.loads(gold["hotpotqa"].read_text("utf-8"))[0] if name == "hotpotqa" else None

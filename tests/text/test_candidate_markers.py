@@ -57,7 +57,9 @@ def test_a_prepared_question(arguments, tmp_path):
     start = window.context_start
     for (first, last), wanted in zip(window.segments.tolist(), RECORD["candidates"], strict=True):
         assert example.document[window.offsets[first - start, 0] : window.offsets[last - start, 1]] == wanted
-        assert (names[first - 1], names[last + 1]) == ("[ans]", "[/ans]")
+        assert (
+            "[ans]" in names[first - 2 : first] and names[last + 1] == "[/ans]"
+        )  # a word may begin with an empty token
     assert window.spans == [tuple(window.segments[0].tolist())]
     assert json.loads((tmp_path / "out" / "prepared.json").read_text("utf-8"))["candidate_markers"] is True
 
