@@ -148,3 +148,8 @@ def add_segments_and_types(batch: SpanBatch, windows: Sequence[Window]) -> None:
     batch["net_input"]["segments"] = torch.from_numpy(segments)
     batch["target"]["segments"] = pad([w.gold_segments.astype(np.int64) for w in windows], NO_SEGMENT, width=width)
     batch["target"]["answer_types"] = types
+
+
+def without_gold(batch: SpanBatch, segments: Tensor) -> None:
+    """Takes the labels of segments <bool>[B, M] away: a model cannot score them."""
+    batch["target"]["segments"] = batch["target"]["segments"].masked_fill(segments, NO_SEGMENT)

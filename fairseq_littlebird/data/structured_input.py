@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fairseq_littlebird.data.batch import SpanBatch, pad
-from fairseq_littlebird.objectives.segments import NO_SEGMENT
+from fairseq_littlebird.data.batch import SpanBatch, pad, without_gold
 from fairseq_littlebird.text.answer_spec import Segments
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.global_tokens import LINKS, NOTHING, GlobalInput, GlobalTokens, global_tokens, in_text
@@ -54,6 +53,5 @@ class StructuredInput:
         if "segments" in net_input:
             width = net_input["segments"].shape[1]
             net_input["segment_globals"] = pad([one.segments for one in found], NOTHING, width=width)
-            gold = batch["target"]["segments"]
-            batch["target"]["segments"] = gold.masked_fill(net_input["segment_globals"] < 0, NO_SEGMENT)
+            without_gold(batch, net_input["segment_globals"] == NOTHING)
         batch["dropped_global_tokens"] = sum(one.dropped for one in found)
