@@ -415,7 +415,7 @@ def test_pretraining_on_dna_trains(fairseq, dna, logged, tmp_path):
 def test_a_row_has_its_figures_and_its_command_beside_it(name):
     comment = [line for line in (CONFIGS / "table" / f"{name}.yaml").read_text().splitlines() if line.startswith("#")]
     assert comment[0] == "# @package _global_" and re.match(rf"# Table {name.split('_')[0]}[,:] ", comment[1])
-    assert any(re.match(r"#   .*\b\d\d\.\d", line) for line in comment)
+    assert any(re.match(r"#   .*\b(\d\d\.\d|\d\.\d\d\d)", line) for line in comment)
     assert any(f"+table={name} " in line for line in comment)
 
 
