@@ -140,8 +140,10 @@ def few(gold, data_dir, prepared, tmp_path_factory):
 @pytest.mark.parametrize("name", ["hotpotqa", "natural_questions", "wikihop"])
 def test_trained_and_asked(fairseq, logged, few, tmp_path, name):
     more = ["--max-global-tokens", "30"] if name == "hotpotqa" else []
-    done = fairseq("train", few(name), *TRAINING, *ETC.split(), *more, "--save-dir", tmp_path)
-    log = logged(done, "train_inner")
+    validated = [*(word for word in TRAINING if word != "--disable-validation"), "--valid-subset", "test"]
+    done = fairseq("train", few(name), *validated, *ETC.split(), *more, "--save-dir", tmp_path)
+    log, valid = logged(done, "train_inner"), logged(done, "test")[-1]
+    assert float(valid["test_loss"]) > 0 and 0 <= float(valid["test_evidence_accuracy"]) <= 100
     assert len(log) == 2 and all(float(record["loss"]) > 0 for record in log)
     assert ("dropped_global_tokens" in log[-1]) == bool(more)
     state = torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)
