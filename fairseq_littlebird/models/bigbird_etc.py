@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from fairseq.dataclass import ChoiceEnum
 from fairseq.models import register_model
 from torch import Tensor
 
@@ -13,7 +14,9 @@ from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.modules.config import ETCConfig
 from fairseq_littlebird.modules.etc_encoder import ETCEncoder
 from fairseq_littlebird.modules.token_annotations import GlobalStructure, TokenAnnotations
-from fairseq_littlebird.text.global_tokens import KINDS, NOTHING, SENTENCE
+from fairseq_littlebird.text.global_tokens import CANDIDATE, KINDS, NOTHING, SENTENCE
+
+FOCUS = ("own", "all")
 
 
 @dataclass
@@ -27,6 +30,14 @@ class BigBirdETCModelConfig(EncoderModelConfig):
         metadata={
             "help": "question answering: global tokens for each token of the question, paragraph, sentence and "
             "candidate, as the data set has them (--max-global-tokens), with labels of what belongs to them"
+        },
+    )
+    global_attention: ChoiceEnum(FOCUS) = field(  # type: ignore[valid-type]
+        default="own",
+        metadata={
+            "help": "with --structured-input, of the text's tokens global ones of paragraphs, sentences and candidates "
+            "attend to: own, those that belong to them or mention them; all. Those of the document and the question "
+            "attend to all"
         },
     )
     local_radius: int = field(
@@ -58,6 +69,7 @@ class BigBirdETCModel(EncoderModel):
                 local_radius=cfg.local_radius,
                 max_distance=cfg.max_distance,
                 global_kinds=len(KINDS) if cfg.structured_input else 1,
+                focused_kinds=len(KINDS[CANDIDATE:]) if str(cfg.global_attention) == "own" else 0,
                 **cfg.sizes(),
             )
         )

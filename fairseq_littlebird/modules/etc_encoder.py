@@ -26,7 +26,8 @@ class ETCEncoder(OneStreamEncoder[ETCContext, FullAttentionInternals]):
     of relative positions alone, of other global tokens by distance, of long ones by whether they belong to it. No
     position is absolute: position ids are not read. Segments, where the task has them, have a global token each; see
     :func:`owners`. Of structured input the task says which global tokens there are: each kind has an embedding of its
-    own, and labels tell what a long token belongs to and what it mentions.
+    own, and labels tell what a long token belongs to and what it mentions. Kinds may be focused: they see the global
+    tokens, and of the long ones those that belong to them or mention them.
 
     Args:
         config: sizes.
@@ -45,6 +46,7 @@ class ETCEncoder(OneStreamEncoder[ETCContext, FullAttentionInternals]):
         refuse_left_padding(padding_mask)
         structure = annotations.structure if self.config.is_structured else None
         if structure is not None:
+            focused = structure.kinds >= self.config.global_kinds - self.config.focused_kinds
             padding_mask = torch.cat([structure.kinds < 0, padding_mask], dim=1)
             return ETCContext(
                 padding_mask,
@@ -53,6 +55,7 @@ class ETCEncoder(OneStreamEncoder[ETCContext, FullAttentionInternals]):
                 mentions=structure.mentions,
                 groups=structure.groups,
                 kinds=structure.kinds,
+                focused=focused if self.config.focused_kinds else None,
             )
         G = self.config.global_tokens
         owner = owners(padding_mask, G, annotations.segments)

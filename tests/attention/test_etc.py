@@ -46,6 +46,7 @@ def make_inputs(
         inputs["owner"] = torch.stack([owner, further[0]], dim=2)
         inputs["mentions"] = further[1]
         inputs["groups"] = torch.randint(0, 2, (B, G), generator=rng)
+        inputs["focused"] = torch.randint(0, 2, (B, G), generator=rng).bool()
     return inputs
 
 
@@ -58,7 +59,7 @@ def gradients(function, inputs, **options):
     return {"result": result.detach()} | {name: leaf.grad for name, leaf in leaves.items()}
 
 
-def literal_attention(q, k, v, relative, owner, padding_mask, radius, mentions=None, groups=None):
+def literal_attention(q, k, v, relative, owner, padding_mask, radius, mentions=None, groups=None, focused=None):
     """The definition in plain Python numbers, each of the four pieces by itself."""
     (B, H, N, D), L, clip = q.shape, owner.shape[1], (relative.shape[2] - (3 if groups is None else 5)) // 2
     G, result = N - L, torch.zeros_like(q)
@@ -84,6 +85,8 @@ def literal_attention(q, k, v, relative, owner, padding_mask, radius, mentions=N
                             label = 2 * clip + 4
                     elif i < G:
                         table, label = 0, link(n, j - G, i)
+                        if focused is not None and focused[n, i] and label == 2 * clip + 1:
+                            continue
                     elif j < G:
                         table, label = 1, link(n, i - G, j)
                     else:

@@ -31,17 +31,22 @@ def etc_attention(
     dropout_p: float = 0.0,
     mentions: Tensor | None = None,
     groups: Tensor | None = None,
+    focused: Tensor | None = None,
 ) -> Tensor:
     """Arguments and result as :func:`dense_etc_attention`'s. Scores are float32, or float64 for float64 inputs."""
     check_length(owner.shape[1])
     L = owner.shape[1]
     G, k_max = q.shape[2] - L, distance_limit(relative, groups is not None)
     links = Links(belongs(owner, G), None if mentions is None else belongs(mentions, G))
+    unseen = padding_mask[:, None]  # by global tokens, [B, 1 or G, G + L]
+    if focused is not None:
+        apart_from = focused[:, :, None] & ~links.linked().transpose(1, 2)  # [B, G, L]
+        unseen = unseen | F.pad(apart_from, (G, 0))
     apart = None if groups is None else (groups[:, :, None] != groups[:, None, :])[:, None]  # [B, 1, G, G]
     q = q * q.shape[3] ** -0.5  # before its products: float16 ends at 65,504
     k, v, relative = (t.to(q.dtype) for t in (k, v, relative))  # autocast may leave them apart
     with torch.autocast(q.device.type, enabled=False):
-        of_globals = _globals(q[:, :, :G], k, v, relative[:, 0], k_max, links, apart, padding_mask, dropout_p)
+        of_globals = _globals(q[:, :, :G], k, v, relative[:, 0], k_max, links, apart, unseen, dropout_p)
         # a longer radius shows no more than all
         of_long = _long(q[:, :, G:], k, v, relative[:, 1], k_max, links, padding_mask, min(radius, L), dropout_p)
     return torch.cat([of_globals, of_long], dim=2).masked_fill(padding_mask[:, None, :, None], 0.0)
@@ -52,6 +57,10 @@ class Links(NamedTuple):
 
     own: Tensor  # <bool>[B, L, G], the long token belongs to the global one
     mentioned: Tensor | None  # <bool>[B, L, G], it mentions what the global one stands for
+
+    def linked(self) -> Tensor:
+        """Whether they are in any way, <bool>[B, L, G]."""
+        return self.own if self.mentioned is None else self.own | self.mentioned
 
     def transposed(self) -> Links:
         """<bool>[B, G, L] both."""
@@ -66,7 +75,7 @@ def _globals(
     k_max: int,
     links: Links,
     apart: Tensor | None,
-    padding_mask: Tensor,
+    unseen: Tensor,
     dropout_p: float,
 ) -> Tensor:
     """Attn(Y, [Y ; X]) <float>[B, H, G, D], of q / √d [B, H, G, D]; k and v [B, H, G + L, D], a [H, R, D]."""
@@ -78,7 +87,7 @@ def _globals(
         among = torch.where(apart, of_link[..., 3:4], among)
     across = by_link(of_link, links.transposed())  # [B, H, G, L]
     scores = (q @ k.transpose(2, 3)).to(wide) + torch.cat([among, across], dim=3)
-    p = scores.masked_fill(padding_mask[:, None, None, :], MASKED).softmax(dim=3)
+    p = scores.masked_fill(unseen[:, None], MASKED).softmax(dim=3)
     return dropout(p, dropout_p).to(q.dtype) @ v
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import masked_attention
 from fairseq_littlebird.attention.common.patterns import sliding_window_pattern
-from fairseq_littlebird.attention.etc.labels import distance_limit, relative_labels
+from fairseq_littlebird.attention.etc.labels import belongs, distance_limit, relative_labels
 
 
 def dense_etc_attention(
@@ -26,10 +26,12 @@ def dense_etc_attention(
     dropout_p: float = 0.0,
     mentions: Tensor | None = None,
     groups: Tensor | None = None,
+    focused: Tensor | None = None,
 ) -> Tensor:
     """σ(q · (k + a) / √d) V over [Y ; X], a the vector of the query's and the key's label.
 
-    A global token sees all, a long one the global ones and the long ones at most ``radius`` away.
+    A global token sees all, or of long ones those alone that are linked to it where it is focused; a long one the
+    global ones and the long ones at most ``radius`` away.
 
     Args:
         q, k, v: <float>[B, H, G + L, D], of the global tokens, then of the long ones.
@@ -42,6 +44,8 @@ def dense_etc_attention(
         dropout_p: dropout of the attention probabilities.
         mentions: of structured input, the global token of what each long one mentions, <int64>[B, L], -1 for none.
         groups: of structured input, the group of each global token, <int64>[B, G].
+        focused: of structured input, the global tokens that see no other long ones than those linked to them,
+            <bool>[B, G].
     Returns:
         <float>[B, H, G + L, D], 0 at padding.
     """
@@ -53,4 +57,7 @@ def dense_etc_attention(
     bias = of_label.gather(3, label[:, None].expand(-1, H, -1, -1)) * D**-0.5
     visible = F.pad(sliding_window_pattern(L, 2 * radius, device=owner.device), (G, 0, G, 0), value=True)
     visible = visible & ~padding_mask[:, None, :] & ~padding_mask[:, :, None]
+    if focused is not None:
+        linked = belongs(owner, G) if mentions is None else belongs(owner, G) | belongs(mentions, G)
+        visible[:, :G, G:] &= linked.transpose(1, 2) | ~focused[:, :, None]
     return masked_attention(q, k, v, visible[:, None], dropout_p, bias)[0]

@@ -25,6 +25,7 @@ class ETCContext(AttentionContext):
     mentions: Tensor | None = None  # <int64>[B, L], of structured input
     groups: Tensor | None = None  # <int64>[B, G], of structured input
     kinds: Tensor | None = None  # <int64>[B, G], of structured input
+    focused: Tensor | None = None  # <bool>[B, G], global tokens that see their own long tokens alone
 
     @property
     def global_tokens(self) -> int:
@@ -55,7 +56,7 @@ class ETCAttention(SelfAttention[ETCContext]):
         assert context.padding_mask is not None
         relative = self.relative if context.groups is not None else self.relative[:, :, : self.plain_labels]
         where = context.owner, context.padding_mask, self.radius
-        structure = context.mentions, context.groups
+        structure = context.mentions, context.groups, context.focused
         return etc_attention(q, k, v, relative, *where, self.dropout_p(), *structure)
 
     def internals(self, q: Tensor, k: Tensor, context: ETCContext) -> FullAttentionInternals:

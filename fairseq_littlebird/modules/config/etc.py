@@ -18,12 +18,14 @@ class ETCConfig(EncoderConfig):
         max_distance: k, from which on distances have one label.
         global_kinds: kinds of global tokens, an embedding each; more than one for structured input, which has labels
             of its own.
+        focused_kinds: of these so many, the last ones, see no other long tokens than their own (ETC's hard masks).
     """
 
     global_tokens: int = 256
     local_radius: int = 84
     max_distance: int = 12
     global_kinds: int = 1
+    focused_kinds: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
