@@ -1,6 +1,6 @@
 """A tiny model memorises a sample of each data set: every part of the way from the official file to the score.
 
-    python overfit.py --data DIR --out DIR [DATA_SET ...] [--model NAME] [--updates N] [--max-tokens N]
+    python overfit.py --data DIR --out DIR [DATA_SET ...] [--model NAME] [--updates N] [--records N] [--max-tokens N]
 
 DIR is a folder of samples: hotpotqa/, triviaqa/, wikihop/, korquad2/, tydiqa/ (in the format of Natural Questions) and
 classification/. Trained and tested on the same records, so the figures say nothing about how well anything reads;
@@ -71,16 +71,19 @@ def run(command: str, log: Path) -> str:
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
-def overfit(
-    name: str, data: Path, out: Path, model: str, updates: int | None, max_tokens: int | None
-) -> dict[str, Any]:
+def overfit(name: str, data: Path, out: Path, options: argparse.Namespace) -> dict[str, Any]:
     """The scores of a model trained and tested on a sample."""
+    model, updates = options.model, options.updates
     if name == "classification":
         return overfit_reviews(data, out / name, model, updates or 60)
     sample = SAMPLES[name]
     gold = (out if name in ("triviaqa", "natural_questions") else data) / sample.file
-    folder, tokens = out / name, max_tokens or sample.tokens
+    folder, tokens = out / name, options.max_tokens or sample.tokens
     folder.mkdir(parents=True, exist_ok=True)
+    if options.records:
+        some = json.loads(gold.read_text("utf-8"))[: options.records]
+        gold = folder / gold.name
+        gold.write_text(json.dumps(some), "utf-8")
     words = folder / "dict.txt"
     words.write_text((data / "vocab/gpt2_bpe/dict.txt").read_text() + "".join(f"<{tag}> 0\n" for tag in TOKENS))
     run(
@@ -179,6 +182,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", choices=MODELS, default="littlebird", help="etc and longformer: structured input")
     parser.add_argument("--updates", type=int, help="instead of each data set's own number")
+    parser.add_argument("--records", type=int, help="of HotpotQA or WikiHop at most")
     parser.add_argument("--max-tokens", type=int, help="of a window, instead of each data set's own number")
     options = parser.parse_args()
     data, out = options.data.resolve(), options.out.resolve()
@@ -188,7 +192,7 @@ def main() -> None:
     (out / "nq.jsonl").write_text("".join(json.dumps(simplified(json.loads(line))) + "\n" for line in lines))
     rows = []
     for name in options.data_sets or SAMPLES:
-        found = overfit(name, data, out, options.model, options.updates, options.max_tokens)
+        found = overfit(name, data, out, options)
         figure = SAMPLES[name].figure
         rows.append(f"| {name} | {figure} | {SAMPLES[name].scale * found[figure]:.1f} |")
         print(rows[-1], found, flush=True)

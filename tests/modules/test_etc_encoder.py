@@ -63,9 +63,10 @@ def structure_of(B=1, L=17, G=6, seed=0) -> GlobalStructure:
     return GlobalStructure(kinds, torch.randint(0, 3, (B, G), generator=rng), owners, mentions)
 
 
-def test_a_layer_of_structured_input_equals_the_equations():
+@pytest.mark.parametrize("focused", [0, 2])
+def test_a_layer_of_structured_input_equals_the_equations(focused):
     """Global tokens by kind, as many as the batch needs; labels of links, mentions and groups."""
-    encoder, tokens, structure = build(global_kinds=3), text(1, 17), structure_of()
+    encoder, tokens, structure = build(global_kinds=3, focused_kinds=focused), text(1, 17), structure_of()
     states, found, annotations = [], [], TokenAnnotations(structure=structure)
     encoder(tokens, states=states, annotations=annotations, global_states=found)
     context = encoder.attention_context(states[0], None, tokens.eq(PAD), annotations)
@@ -75,6 +76,7 @@ def test_a_layer_of_structured_input_equals_the_equations():
         own = layer.attention
         q, k, v = (project(z).unflatten(2, (2, 8)).transpose(1, 2) for project in (own.q, own.k, own.v))
         links = {"mentions": structure.mentions, "groups": structure.groups}
+        links |= {"focused": structure.kinds >= 1} if focused else {}
         attended = dense_etc_attention(q, k, v, own.relative, structure.owners, context.padding_mask, 3, **links)
         a = layer.attention_norm(own.out(attended.transpose(1, 2).flatten(2)) + z)
         z = layer.ffn_norm(layer.ffn(a) + a)
