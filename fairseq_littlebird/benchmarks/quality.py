@@ -25,7 +25,8 @@ from fairseq_littlebird.output import whole_file
 
 PACKAGE = Path(__file__).resolve().parents[1]
 EXACT = ("exact", "exact_match", "em")  # the data sets' names for it
-COLUMNS = {"accuracy": "RSS accuracy", "exact": "EM", "f1": "F1", "minutes": "minutes"}
+EVIDENCE = "sp_f1"  # HotpotQA's name for the F1 of supporting facts
+COLUMNS = {"accuracy": "RSS accuracy", "exact": "EM", "f1": "F1", "evidence": "evidence F1", "minutes": "minutes"}
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Quality:
     """A file of configs/quality. Options are the commands' own, with _ for -; true stands for a switch."""
 
     out: str = MISSING  # folder for runs, logs and results.json
-    text: str = MISSING  # folder of fairseq-preprocess
+    text: str = ""  # folder of fairseq-preprocess, for recurring span selection; empty for questions from nothing
     questions: str = MISSING  # folder of littlebird-prepare qa
     gold: str = MISSING  # file with the answers to its test questions
     dataset: str = PLAIN  # whose metric
@@ -84,7 +85,7 @@ def read(path: Path, changes: Sequence[str] = ()) -> Quality:
     if missing:
         raise UserError(f"{min(missing)} is not given", str(path), "see configs/quality")
     for folder in (quality.text, quality.questions, quality.gold):
-        if not os.path.exists(folder):  # False also for what no file can be called
+        if folder and not os.path.exists(folder):  # False also for what no file can be called
             raise UserError("not there", folder, f"make it first, as {path} says")
     for title, options in quality.architectures.items():
         if options.get("arch") not in ARCH_MODEL_REGISTRY:
@@ -98,19 +99,22 @@ def runs(quality: Quality) -> list[Run]:
 
 
 def steps(quality: Quality, run: Run) -> list[Step]:
-    """The commands of a run: training and accuracy of span selection, training, answers and scores of questions."""
+    """The commands of a run: training and accuracy of span selection, training, answers and scores of questions.
+
+    The first two are left out where there is no text.
+    """
     folder = Path(quality.out) / "runs" / re.sub(r"\W+", "-", run.key)
     own = quality.architectures[run.architecture]
     user, seed = ["--user-dir", str(PACKAGE)], ["--seed", str(run.seed)]
     first, second, predictions = folder / "span_selection", folder / "question_answering", folder / "predictions"
     span_task = ["--task", "recurring_span_selection", "--criterion", "recurring_span_selection"]
     question_task = ["--task", "question_answering", "--criterion", "question_answering"]
-    start = ["--finetune-from-model", str(first / "checkpoint_last.pt")]
+    start = ["--finetune-from-model", str(first / "checkpoint_last.pt")] if quality.text else []
     span_options = as_options({**quality.training, **quality.span_selection, **own})
     question_options = as_options({**quality.training, **quality.question_answering, **own})
     checkpoint = str(second / "checkpoint_last.pt")
     train, json_log = "fairseq-train", ["--log-format", "json"]
-    return [
+    pretraining = [
         Step(
             "span_selection",
             [train, quality.text, *user, *span_task, *seed, *json_log, "--save-dir", str(first), *span_options],
@@ -123,6 +127,9 @@ def steps(quality: Quality, run: Run) -> list[Step]:
             + ["--path", str(first / "checkpoint_last.pt"), *as_options(quality.validation)],
             folder,
         ),
+    ]
+    return [
+        *(pretraining if quality.text else []),
         Step(
             "question_answering",
             [train, quality.questions, *user, *question_task, *seed, *json_log, *start]
@@ -157,16 +164,20 @@ def as_options(options: Mapping[str, Any]) -> list[str]:
 
 def figures(done: Sequence[Step]) -> dict[str, float]:
     """What the steps of a run found, in percent and minutes."""
-    span_selection, accuracy, question_answering, _, scores = done
-    parameters = re.findall(r"num\. shared model params: ([\d,]+)", span_selection.log.read_text("utf-8"))
-    valid = re.findall(r'"valid_accuracy": "([\d.]+)"', accuracy.log.read_text("utf-8"))
+    *pretraining, question_answering, _, scores = done
+    trainings = [*pretraining[:1], question_answering]
+    parameters = re.findall(r"num\. shared model params: ([\d,]+)", trainings[0].log.read_text("utf-8"))
     found = json.loads(scores.log.read_text("utf-8").strip().splitlines()[-1])
+    percent = 100 if EVIDENCE in found else 1  # HotpotQA's are shares
+    valid = [re.findall(r'"valid_accuracy": "([\d.]+)"', step.log.read_text("utf-8")) for step in pretraining[1:]]
+    accuracy = {"accuracy": float(valid[0][-1])} if valid else {}
     return {
         "parameters": int(parameters[-1].replace(",", "")),
-        "accuracy": float(valid[-1]),
-        "exact": next(float(found[name]) for name in EXACT if name in found),
-        "f1": float(found["f1"]),
-        "minutes": (span_selection.seconds() + question_answering.seconds()) / 60,
+        **accuracy,
+        "exact": percent * next(float(found[name]) for name in EXACT if name in found),
+        "f1": percent * float(found["f1"]),
+        **({"evidence": percent * float(found[EVIDENCE])} if EVIDENCE in found else {}),
+        "minutes": sum(step.seconds() for step in trainings) / 60,
     }
 
 
@@ -222,11 +233,12 @@ def markdown(quality: Quality, results: Mapping[str, Mapping[str, float]]) -> st
 
 
 def _rows(quality: Quality, results: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    yield "| architecture | parameters | " + " | ".join(COLUMNS.values()) + " |"
-    yield "|---" * (2 + len(COLUMNS)) + "|"
+    columns = [name for name in COLUMNS if all(name in result for result in results.values())]
+    yield "| architecture | parameters | " + " | ".join(COLUMNS[name] for name in columns) + " |"
+    yield "|---" * (2 + len(columns)) + "|"
     for title in quality.architectures:
         of_seeds = [results[run.key] for run in runs(quality) if run.architecture == title]
-        texts = [_spread([one[name] for one in of_seeds]) for name in COLUMNS]
+        texts = [_spread([one[name] for one in of_seeds]) for name in columns]
         yield f"| {title} | {of_seeds[0]['parameters']:,} | " + " | ".join(texts) + " |"
 
 

@@ -237,6 +237,12 @@ def _add_qa(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="leave out records that cannot be read (no context, an evidence file that is missing) and name them in "
         "report.jsonl, instead of ending with an error",
     )
+    parser.add_argument(
+        "--candidate-markers",
+        action="store_true",
+        help="WikiHop: [q] question [/q] [ans] candidate [/ans] ..., as for BigBird-ITC, instead of </s> between "
+        "candidates; the dictionary must have these four symbols",
+    )
     parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes")
     parser.add_argument("--overwrite", action="store_true", help="replace what an earlier call wrote")
     parser.set_defaults(run=_qa)
@@ -260,6 +266,7 @@ def _qa(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
         max_answer_length=options.max_answer_length,
         skip_bad=options.skip_bad,
+        candidate_markers=options.candidate_markers,
     )
     if options.dataset == AUTO:
         print(f"--dataset auto: {next(iter(summaries.values()))['dataset']}")

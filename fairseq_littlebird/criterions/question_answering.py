@@ -22,9 +22,15 @@ from fairseq_littlebird.inference.answering import decode_windows, merge_batch
 from fairseq_littlebird.inference.final_answer import gold_texts
 from fairseq_littlebird.metrics.text_metric import TextMetric
 from fairseq_littlebird.objectives.noisy_spans import noisy_span_loss
-from fairseq_littlebird.objectives.segments import NO_SEGMENT, choice_log_probability, choice_loss, evidence_loss
+from fairseq_littlebird.objectives.segments import (
+    NO_SEGMENT,
+    candidate_loss,
+    choice_log_probability,
+    choice_loss,
+    evidence_loss,
+)
 from fairseq_littlebird.objectives.span_selection import NO_QUESTION, SpanLoss, span_loss
-from fairseq_littlebird.text.answer_spec import LONG_ANSWERS, Segments
+from fairseq_littlebird.text.answer_spec import CANDIDATES, LONG_ANSWERS, Segments
 
 
 @dataclass
@@ -65,10 +71,12 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             return self.evaluate(model, sample)
         _, extra = model(**model_inputs(sample), features_only=True)
         loss = answer_loss(extra["start_logits"], extra["end_logits"], sample)
+        if self._chooses_candidates(extra):
+            loss = without_spans(loss)
         target = sample["target"]
         weights = window_weights(target, sample["nsentences"])
         more, counts = segment_and_type_losses(extra, target, self.spec.segments, weights)
-        log = logging_output(loss, sample) | counts
+        log = logging_output(loss, sample) | counts | dropped_global_tokens(sample)
         log["loss"] = log["loss"] + more.detach()
         return loss.start + loss.end + more, sample["questions"], logged(log, model.training)
 
@@ -96,8 +104,10 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             parts.append(segment_and_type_losses(extra, own, self.spec.segments, weights[indices]))
         nothing = SpanLoss(*torch.zeros(4).unbind())  # of a batch whose questions have no window
         loss = answer_loss(logits[0], logits[1], sample) if decoded else nothing
+        if decoded and self._chooses_candidates(extra):
+            loss = without_spans(loss)
         predictions = merge_batch(sample["examples"], sample["windows"], decoded, spec=self.spec)
-        log = logging_output(loss, sample)
+        log = logging_output(loss, sample) | dropped_global_tokens(sample)
         for _, counts in parts:
             log |= {name: log.get(name, 0) + value for name, value in counts.items()}
         more = sum(loss for loss, _ in parts)
@@ -114,6 +124,10 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             log["qa_f1"] += max(float(self.metric.f1(text, gold)) for gold in golds)
         return loss.start + loss.end + more, sample["questions"], log
 
+    def _chooses_candidates(self, extra: Mapping[str, Any]) -> bool:
+        """Whether the model scores candidates by their global tokens: no span is learned then."""
+        return self.spec.segments == CANDIDATES and "segment_logits" in extra
+
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
         """Logs the losses; in validation ``exact_match`` and ``f1`` in percent of the questions.
@@ -121,12 +135,16 @@ class QuestionAnsweringCriterion(FairseqCriterion):
         ``evidence_accuracy`` is the share of segments predicted right, or of windows whose long answer is;
         ``type_accuracy`` that of the answer types. ``unreachable``, where there are any: questions none of whose
         answers can be predicted, as they are too long, not found in the document, or in no window as a whole.
+        ``dropped_global_tokens``, of structured input: parts of a question that have none, as there would be too many.
         """
         reduce_span_metrics(logging_outputs)
         total = logging_sums(logging_outputs)
         for name, of in (("evidence", "segments"), ("type", "types")):
             if total.get(of):
                 metrics.log_scalar(f"{name}_accuracy", 100 * total[f"{name}_right"] / total[of], total[of], round=2)
+        if total.get("dropped_global_tokens"):
+            dropped, items = total["dropped_global_tokens"], total["nsentences"]
+            metrics.log_scalar("dropped_global_tokens", dropped / items, items, round=2)
         count = total.get("qa_count", 0)
         if count:
             for name, key in (("exact_match", "qa_exact"), ("f1", "qa_f1")):
@@ -167,6 +185,17 @@ def answer_loss(start_logits: Tensor, end_logits: Tensor, sample: SpanBatch) -> 
     )
 
 
+def without_spans(loss: SpanLoss) -> SpanLoss:
+    """The same without any effect of spans, whose head keeps a gradient: none."""
+    return loss._replace(start=0.0 * loss.start, end=0.0 * loss.end)
+
+
+def dropped_global_tokens(sample: SpanBatch) -> dict[str, int]:
+    """What to log of parts without a global token; nothing where the input is not structured."""
+    dropped = sample.get("dropped_global_tokens")
+    return {} if dropped is None else {"dropped_global_tokens": dropped}
+
+
 def window_weights(target: SpanTarget, items: int) -> Tensor:
     """<float32>[W]: 1, or its share in its question where the windows of a question have one loss together.
 
@@ -202,6 +231,11 @@ def segment_and_type_losses(
             best = choice_log_probability(logits, gold.ne(NO_SEGMENT)).argmax(dim=-1)
             counts["segments"] = len(gold)
             counts["evidence_right"] = best.eq(F.pad(gold.eq(1).int(), (1, 0)).argmax(dim=-1)).sum()
+        elif segments == CANDIDATES:
+            loss = loss + (candidate_loss(logits, gold) * weights).sum()
+            best = logits.masked_fill(gold.eq(NO_SEGMENT), float("-inf")).argmax(dim=-1, keepdim=True)
+            counts["segments"] = len(gold)
+            counts["evidence_right"] = gold.gather(1, best).eq(1).sum()
         else:
             loss = loss + (evidence_loss(logits, gold) * weights).sum()
             there = gold.ne(NO_SEGMENT)

@@ -1,6 +1,6 @@
 """Every key of a batch, with its shape, and how items become one.
 
-Legend: B sequences, L tokens of the longest, Q questions and M segments of the fullest.
+Legend: B sequences, L tokens of the longest, Q questions, M segments and G global tokens of the fullest.
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ class NetInput(TypedDict, total=False):
     starts: Tensor  # <int64>[B, Q], gold starts; 0 where there is no question
     context_starts: Tensor  # <int64>[B], where the context begins after the question, or the second sequence of a pair
     segments: Tensor  # <int64>[B, M, 2], first and last token of sentences or candidates; 0 where there is none
+    global_tokens: Tensor  # <bool>[B, L], of structured input to models whose global tokens are tokens of the text
+    global_kinds: Tensor  # <int64>[B, G], this and the rest of structured input to models with others; -1: none
+    global_groups: Tensor  # <int64>[B, G], the group of each global token
+    global_owners: Tensor  # <int64>[B, L, 2], the global tokens that each token belongs to; -1 for none
+    global_mentions: Tensor  # <int64>[B, L], the global token of the candidate that each token mentions; -1 for none
+    segment_globals: Tensor  # <int64>[B, M], the global token of each segment; -1 for none
 
 
 class SpanTarget(TypedDict, total=False):
@@ -54,6 +60,7 @@ class SpanBatch(TypedDict, total=False):
     last_context_start: int  # the largest of ``context_starts``
     question_index: Tensor  # <int64>[N], which of the [B · Q] questions are there
     questions: int  # how many a mean loss is of: those that are there; items, where windows share a normaliser
+    dropped_global_tokens: int  # of structured input: parts of the windows that are too many to have one
     examples: list[Any]  # at evaluation: the QAExample of each item
     windows: list[Any]  # at evaluation: the windows of each item, in the order of the batch
 
@@ -148,3 +155,8 @@ def add_segments_and_types(batch: SpanBatch, windows: Sequence[Window]) -> None:
     batch["net_input"]["segments"] = torch.from_numpy(segments)
     batch["target"]["segments"] = pad([w.gold_segments.astype(np.int64) for w in windows], NO_SEGMENT, width=width)
     batch["target"]["answer_types"] = types
+
+
+def without_gold(batch: SpanBatch, segments: Tensor) -> None:
+    """Takes the labels of segments <bool>[B, M] away: a model cannot score them."""
+    batch["target"]["segments"] = batch["target"]["segments"].masked_fill(segments, NO_SEGMENT)

@@ -10,6 +10,7 @@ import numpy as np
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.text.answers import Place, locate, token_span
+from fairseq_littlebird.text.candidate_markers import MARKERS
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
 from fairseq_littlebird.text.paragraphs import SEPARATOR
 from fairseq_littlebird.text.pieces import encode_pieces
@@ -64,12 +65,25 @@ class DocumentEncoder:
         unknown: int,
         answer_types: Sequence[str],
         max_tokens: int,
+        question_markers: Sequence[str] = (),
     ) -> None:
+        """
+        Args:
+            tokenizer: of documents and questions.
+            indices: the dictionary's.
+            unknown: id of what is not in it.
+            answer_types: of the data set.
+            max_tokens: of a window.
+            question_markers: symbols before and after each question; none for nothing.
+        Raises:
+            UserError: the dictionary lacks one of these symbols.
+        """
         self._tokenizer = tokenizer
         self._indices = indices
         self._unknown = unknown
         self._answer_types = answer_types
         self._max_tokens = max_tokens
+        self._question_markers = self._numbers(question_markers, MARKERS if question_markers else ())
 
     def __call__(self, examples: list[QAExample]) -> EncodedDocument:
         first = examples[0]
@@ -92,12 +106,13 @@ class DocumentEncoder:
         bounds = [0, *(separators + 1).tolist(), len(offsets)]  # a separator belongs to what it ends
         lengths = np.diff(bounds)
         fixed = int((offsets[bounds[:-1], 0] < stop).sum())
-        room = self._max_tokens - NOT_CONTEXT - len(self._tokenizer.tokenize(question)) - int(lengths[:fixed].sum())
+        room = self._max_tokens - NOT_CONTEXT - len(self._encode_question(question)) - int(lengths[:fixed].sum())
         keep = [*lengths[:fixed].tolist(), *cut_longest(lengths[fixed:].tolist(), room)]
         return np.arange(len(offsets)) - np.repeat(bounds[:-1], lengths) < np.repeat(keep, lengths)
 
-    def _encode(self, text: str) -> np.ndarray:
-        return self._numbers(self._tokenizer.encode(text)[0])
+    def _encode_question(self, text: str) -> np.ndarray:
+        tokens = self._numbers(self._tokenizer.encode(text)[0])
+        return np.insert(self._question_markers, 1, tokens) if len(self._question_markers) else tokens
 
     def _numbers(self, symbols: Sequence[str], known: Iterable[str] = ()) -> np.ndarray:
         """Token ids int32[n]; those of ``known`` must be in the dictionary."""
@@ -105,7 +120,8 @@ class DocumentEncoder:
         if missing:
             raise UserError(
                 f"the dictionary lacks {', '.join(missing)}",
-                remedy="start from a model of littlebird-warm-start --html-tags, or append these symbols to dict.txt",
+                remedy=f"start from a model of littlebird-warm-start {_option(missing)}, or append these symbols to "
+                "dict.txt",
             )
         return np.fromiter(map(self._indices.get, symbols, repeat(self._unknown)), np.int32, len(symbols))
 
@@ -114,7 +130,7 @@ class DocumentEncoder:
         segments = [self._segment(segment, example.document, offsets) for segment in example.segments]
         result = EncodedQuestion(
             example,
-            self._encode(example.question),
+            self._encode_question(example.question),
             answers=[],
             spans=np.zeros(0),
             repaired=[],
@@ -146,6 +162,12 @@ class DocumentEncoder:
     def _segment(segment: Segment, document: str, offsets: np.ndarray) -> tuple[int, int, bool]:
         first, last = token_span(offsets, document, segment.start, segment.stop) or (-1, -1)
         return first, last, segment.gold
+
+
+def _option(symbols: Sequence[str]) -> str:
+    """What gives a model these symbols."""
+    of_markers = [symbol for symbol in symbols if symbol in MARKERS]
+    return f"--add-token {' '.join(of_markers)}" if of_markers else "--html-tags"
 
 
 def cut(context: int, question: int, max_tokens: int, stride: int) -> tuple[np.ndarray, bool]:

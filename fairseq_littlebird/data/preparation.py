@@ -24,6 +24,8 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.reading_log import ReadingLog
 from fairseq_littlebird.inputs import check_given_once
 from fairseq_littlebird.output import check_folder, whole_folder
+from fairseq_littlebird.text.answer_spec import CANDIDATES
+from fairseq_littlebird.text.candidate_markers import QUESTION_MARKERS, with_candidate_markers
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, dictionary_text
 from fairseq_littlebird.text.window import NOT_CONTEXT, SYMBOLS
@@ -45,6 +47,7 @@ def prepare_questions(
     overwrite: bool = False,
     max_answer_length: int | None = None,
     skip_bad: bool = False,
+    candidate_markers: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Writes a prepared folder; the same one for any number of workers.
 
@@ -62,6 +65,7 @@ def prepare_questions(
         overwrite: whether to replace a prepared folder.
         max_answer_length: tokens of an answer that a model of this folder predicts; None measures training answers.
         skip_bad: whether bad records are left out, and told in the summary and the report; otherwise they are errors.
+        candidate_markers: whether question and candidates stand between symbols of their own.
 
     Returns:
         split -> its summary (see :func:`summary_lines`).
@@ -88,7 +92,10 @@ def prepare_questions(
         # the first file says what an unnamed data set is; it may be a pipe, which is opened once
         first = stack.enter_context(open_questions(dataset, next(iter(paths.values()))[0], join_articles))
         spec = first.spec
-        encode = DocumentEncoder(tokenizer, symbols.indices, symbols.unk(), spec.answer_types, max_tokens)
+        if candidate_markers and spec.segments != CANDIDATES:
+            raise UserError(f"{spec.title} has no candidates", "--candidate-markers", "leave it out")
+        markers = QUESTION_MARKERS if candidate_markers else ()
+        encode = DocumentEncoder(tokenizer, symbols.indices, symbols.unk(), spec.answer_types, max_tokens, markers)
         lengths = {split: AnswerLengths(spec) for split in paths}
         folder = stack.enter_context(whole_folder(destination, _names(), overwrite))
         text = dictionary_text(tokenizer, Path(dictionary))
@@ -99,6 +106,8 @@ def prepare_questions(
         for split, names in paths.items():
             log = ReadingLog(skip_bad, "--skip-bad")
             examples = _read_split(_opened(spec.name, names, join_articles, first), split, join_articles, log)
+            if candidate_markers:
+                examples = map(with_candidate_markers, examples)
             with QuestionWriter(folder, split, symbols.unk(), max_tokens, stride, report, lengths[split]) as writer:
                 progress = tqdm(desc=split, unit=" questions", mininterval=0.5)
                 with progress:
@@ -127,6 +136,7 @@ def prepare_questions(
             "join_articles": join_articles,
             "max_answer_length": max_answer_length,
             "answer_types": spec.answer_types,
+            "candidate_markers": candidate_markers,
             "symbols": {symbol: symbols.index(symbol) for symbol in SYMBOLS},
             "splits": summaries,
         }

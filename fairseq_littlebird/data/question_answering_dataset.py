@@ -16,6 +16,7 @@ from fairseq_littlebird.data.batching import EveryItemBatched
 from fairseq_littlebird.data.in_memory_questions import InMemoryQuestions
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertion
 from fairseq_littlebird.data.prepared import PreparedQuestions
+from fairseq_littlebird.data.structured_input import StructuredInput
 from fairseq_littlebird.text.window import Window
 
 NULL = 0  # the span of "not in this window" is [CLS]
@@ -40,6 +41,7 @@ class QuestionAnsweringDataset(EveryItemBatched):
         padding_insertion: of the training split, or None.
         segments_and_types: there are segments or answer types to predict, if not in each batch.
         noisy: the answers are all places where their text stands; a question without any has no loss.
+        structured: which global tokens windows get; None where the model takes none from the data.
         windows_per_question: in training at most so many windows; 0 for all. None: one; all where answers are noisy.
     """
 
@@ -56,11 +58,12 @@ class QuestionAnsweringDataset(EveryItemBatched):
         segments_and_types: bool = False,
         noisy: bool = False,
         windows_per_question: int | None = None,
+        structured: StructuredInput | None = None,
     ) -> None:
         super().__init__()
         self.prepared, self.pad_id, self.training = prepared, pad_id, training
         self.unanswered, self.seed, self.padding_insertion = unanswered, seed, padding_insertion
-        self.segments_and_types, self.noisy = segments_and_types, noisy
+        self.segments_and_types, self.noisy, self.structured = segments_and_types, noisy, structured
         self.windows_per_question = (0 if noisy else 1) if windows_per_question is None else windows_per_question
         self.shared = noisy or self.windows_per_question != 1  # one normaliser for the windows of a question
         self.epoch = 1
@@ -103,7 +106,7 @@ class QuestionAnsweringDataset(EveryItemBatched):
             example, _ = self.prepared.example(index)
             windows = [self.prepared.window(w) for w in range(first, stop)]
             gold = self._gold(windows) if self.shared else [(w.spans or [(NULL, NULL)])[:1] for w in windows]
-            return {"id": index, "example": example, "windows": windows, "gold": gold}
+            return {"id": index, "example": example, "windows": windows, "gold": gold} | self._globals(index, windows)
         rng = np.random.default_rng([self.seed, self.epoch, index])
         if self.shared:
             drawn = self._draw_several(first, stop, rng)
@@ -116,7 +119,14 @@ class QuestionAnsweringDataset(EveryItemBatched):
             gold = [[spans[int(rng.integers(len(spans)))] if spans else (NULL, NULL)]]
             streams = [index]
         positions = [self._positions(w, stream) for w, stream in zip(windows, streams, strict=True)]
-        return {"id": index, "windows": windows, "positions": positions, "gold": gold}
+        return {"id": index, "windows": windows, "positions": positions, "gold": gold} | self._globals(index, windows)
+
+    def _globals(self, index: int, windows: Sequence[Window]) -> dict[str, Any]:
+        """The global tokens of a question's windows, where the model takes some."""
+        if self.structured is None:
+            return {}
+        example, _ = self.prepared.example(index)
+        return {"globals": [self.structured.of_window(window, example) for window in windows]}
 
     def _gold(self, windows: Sequence[Window], rng: np.random.Generator | None = None) -> list[list[tuple[int, int]]]:
         """The gold spans of each of a question's windows, which share one normaliser."""
@@ -169,6 +179,8 @@ class QuestionAnsweringDataset(EveryItemBatched):
         batch["net_input"]["context_starts"], batch["last_context_start"] = torch.tensor(starts), max(starts)
         if self.segments_and_types:
             add_segments_and_types(batch, windows)
+        if self.structured is not None:
+            self.structured.add(batch, [found for s in samples for found in s["globals"]])
         if self.shared:
             owners = np.repeat(np.arange(len(samples)), [len(s["windows"]) for s in samples])
             batch["target"]["owners"] = torch.from_numpy(owners)

@@ -21,6 +21,7 @@ from fairseq_littlebird.metrics.json_files import read_json
 from fairseq_littlebird.metrics.official_metric import OfficialMetric
 from fairseq_littlebird.text.answer_spec import EVIDENCE
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
+from fairseq_littlebird.text.global_tokens import PARAGRAPH, QUESTION, SENTENCE, GlobalInput
 from fairseq_littlebird.text.matching import LONGEST, occurrences
 from fairseq_littlebird.text.paragraphs import Paragraphs
 from fairseq_littlebird.text.tokenizers import without_surrogates
@@ -119,6 +120,7 @@ HOTPOTQA = add_dataset(
         matches=lambda record: {"_id", "question"} <= record.keys() and isinstance(record.get("context"), list),
         answer_types=("span", "yes", "no"),
         segments=EVIDENCE,
+        global_input=GlobalInput(kinds=(QUESTION, PARAGRAPH, SENTENCE), kinds_in_text=(QUESTION, PARAGRAPH, SENTENCE)),
         max_answer_words=30,
         max_answer_length=60,  # a word is seldom more than two tokens
         final_answer=yes_no_or_span,

@@ -28,6 +28,7 @@ from fairseq_littlebird.metrics import natural_questions as official
 from fairseq_littlebird.metrics.official_metric import OfficialMetric
 from fairseq_littlebird.text.answer_spec import LONG_ANSWERS
 from fairseq_littlebird.text.example import NULL_TYPE, Answer, Piece, QAExample, Segment
+from fairseq_littlebird.text.global_tokens import PARAGRAPH, QUESTION, GlobalInput
 from fairseq_littlebird.text.html import TOKENS
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
@@ -264,6 +265,7 @@ NATURAL_QUESTIONS = add_dataset(
         matches=lambda record: "long_answer_candidates" in record,
         answer_types=(NULL_TYPE, "yes", "no", "short", "long"),
         segments=LONG_ANSWERS,
+        global_input=GlobalInput(kinds=(QUESTION, PARAGRAPH), maximum=230),
         max_answer_words=LONGEST_ANSWER,
         max_answer_length=2 * LONGEST_ANSWER,
         final_answer=long_and_short,

@@ -15,6 +15,7 @@ from fairseq_littlebird.metrics.official_metric import OfficialMetric
 from fairseq_littlebird.metrics.text_metric import TextMetric
 from fairseq_littlebird.text.answer_spec import AnswerSpec
 from fairseq_littlebird.text.example import Piece, QAExample
+from fairseq_littlebird.text.global_tokens import GlobalInput
 
 Parser = Callable[[Records, ReadingLog], Iterator[QAExample]]
 """The examples of a file's records, in their order; those of one document follow one another and share its string."""
@@ -37,6 +38,7 @@ class DatasetSpec(AnswerSpec):
         version: how the member "version" of its files begins, where nothing else tells them from SQuAD's; empty for
             any.
         document_pieces: what the model reads of a document given alone; None for all of it.
+        global_input: which global tokens its windows have where the input is structured.
         final_answer: the answer text of a prediction.
         prediction_format: of ``predictions.json``.
         validation_answer: the answer text that validation scores; None for that of ``final_answer``.
@@ -54,6 +56,7 @@ class DatasetSpec(AnswerSpec):
     matches: Callable[[dict[str, Any]], bool] | None = None
     version: str = ""
     document_pieces: Callable[[str], tuple[Piece, ...]] | None = None
+    global_input: GlobalInput = GlobalInput()
     final_answer: AnswerRule = best_span
     prediction_format: PredictionFormat = TEXTS
     validation_answer: AnswerRule | None = None

@@ -11,6 +11,7 @@ from fairseq_littlebird.inference.prediction_format import Section
 from fairseq_littlebird.metrics.official_metric import OfficialMetric
 from fairseq_littlebird.metrics.text_metric import TextMetric
 from fairseq_littlebird.text.answer_spec import Segments
+from fairseq_littlebird.text.global_tokens import GlobalInput
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]*", re.IGNORECASE)
 _TEXTS = ("name", "title", "remedy")
@@ -45,6 +46,7 @@ def check_spec(spec: Any) -> None:
     _check_limits(spec)
     _check_types(spec)
     _check(spec, "prediction_format", _all_of(spec.prediction_format, Section), "a tuple of Section")
+    _check(spec, "global_input", isinstance(spec.global_input, GlobalInput), "a GlobalInput")
     metric = spec.validation_metric
     comparing = isinstance(metric, TextMetric) and callable(metric.exact_match) and callable(metric.f1)
     _check(spec, "validation_metric", comparing, "a TextMetric of two functions")

@@ -19,6 +19,7 @@ from fairseq_littlebird.metrics.json_files import read_json, read_texts
 from fairseq_littlebird.metrics.official_metric import OfficialMetric
 from fairseq_littlebird.metrics.text_metric import TextMetric
 from fairseq_littlebird.text.example import Answer, QAExample
+from fairseq_littlebird.text.global_tokens import QUESTION, SENTENCE, GlobalInput
 from fairseq_littlebird.text.matching import occurrences
 from fairseq_littlebird.text.paragraphs import Paragraphs
 from fairseq_littlebird.text.tokenizers import without_surrogates
@@ -124,6 +125,7 @@ TRIVIAQA = add_dataset(
         file_format="TriviaQA's JSON",
         matches=lambda record: {"QuestionId", "Question"} <= record.keys(),
         noisy=True,
+        global_input=GlobalInput(kinds=(QUESTION, SENTENCE), maximum=320),
         max_answer_words=LONGEST_ANSWER,
         max_answer_length=2 * LONGEST_ANSWER,
         validation_metric=TextMetric(official.exact_match, official.f1),

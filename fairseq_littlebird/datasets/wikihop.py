@@ -17,6 +17,7 @@ from fairseq_littlebird.metrics.json_files import read_json, read_texts
 from fairseq_littlebird.metrics.official_metric import OfficialMetric
 from fairseq_littlebird.text.answer_spec import CANDIDATES
 from fairseq_littlebird.text.example import Answer, QAExample, Segment
+from fairseq_littlebird.text.global_tokens import CANDIDATE, PARAGRAPH, QUESTION, SENTENCE, GlobalInput
 from fairseq_littlebird.text.paragraphs import Paragraphs
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
@@ -80,6 +81,9 @@ WIKIHOP = add_dataset(
         file_format="WikiHop's JSON",
         matches=lambda record: {"query", "candidates", "supports"} <= record.keys(),
         segments=CANDIDATES,
+        global_input=GlobalInput(
+            kinds=(QUESTION, CANDIDATE, PARAGRAPH, SENTENCE), maximum=430, kinds_in_text=(QUESTION, CANDIDATE)
+        ),
         final_answer=best_segment,
         official_metric=OfficialMetric(
             read_gold=read_json,

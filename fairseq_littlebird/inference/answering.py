@@ -25,6 +25,9 @@ from fairseq_littlebird.text.answer_spec import CANDIDATES, LONG_ANSWERS, SPANS,
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.window import Window
 
+OF_TOKENS = ("src_tokens", "positions", "global_tokens", "global_owners", "global_mentions")
+"""Inputs with an entry a token."""
+
 
 class DecodedWindows(NamedTuple):
     """What was predicted of windows that were encoded together."""
@@ -59,17 +62,24 @@ def decode_windows(
     lengths, order = net_input["src_lengths"].sort(descending=True, stable=True)
     for indices, length in by_tokens(order, lengths.tolist(), max_tokens):
         inputs = {name: tensor[indices] for name, tensor in net_input.items()}
-        inputs |= {name: inputs[name][:, :length] for name in ("src_tokens", "positions") if name in inputs}
+        inputs |= {name: inputs[name][:, :length] for name in OF_TOKENS if name in inputs}
         allowed = selectable[indices, :length]
         hidden, extra = model(**inputs, features_only=True)
         question = inputs["questions"][:, :1]  # a window has one, with a column for each of its gold spans
-        # a segment never ends at token 0
-        there = inputs["segments"][..., 1] > 0 if segments == LONG_ANSWERS else None
+        there = None
+        if "segment_globals" in inputs:
+            there = inputs["segment_globals"] >= 0
+        elif segments == LONG_ANSWERS:  # a segment never ends at token 0
+            there = inputs["segments"][..., 1] > 0
         predicted = window_predictions(extra, there)
-        if segments == CANDIDATES:
+        if segments == CANDIDATES and predicted.segments is None:
             scored = span_scores(model.span_head, hidden, question, allowed, inputs["segments"])
             predicted = predicted._replace(segments=scored)
         spans = decode_spans(model.span_head, hidden, question, allowed, max_answer_length, n_best=n_best)
+        if segments == CANDIDATES and "segment_logits" in extra:
+            assert predicted.segments is not None and there is not None
+            scored = predicted.segments.log_softmax(dim=1).masked_fill(~there, float("-inf"))
+            predicted = predicted._replace(segments=scored + spans.log_normaliser[:, None])
         yield DecodedWindows(indices, spans, predicted), extra
 
 

@@ -15,13 +15,13 @@ from fairseq_littlebird.models.start import Start
 from fairseq_littlebird.models.task_heads import TaskHeads
 from fairseq_littlebird.models.worker_check import check_workers
 from fairseq_littlebird.modules.encoder import Encoder
-from fairseq_littlebird.modules.token_annotations import TokenAnnotations
+from fairseq_littlebird.modules.token_annotations import GlobalStructure, TokenAnnotations
 
 
 class EncoderModel(TaskHeads, BaseFairseqModel):
     """Encoder and heads; takes the place of RobertaModel in fairseq's tasks and criterions.
 
-    Legend: B batch, L tokens, C hidden width, V vocabulary, Q questions, M segments.
+    Legend: B batch, L tokens, C hidden width, V vocabulary, Q questions, M segments, G global tokens.
     """
 
     title: str  # for messages
@@ -32,6 +32,8 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
     """The checkpoint that a training of one of fairseq's own tasks goes on from."""
     supports_padding_insertion = False
     """Whether gaps in the position ids mean something to it: padding insertion, and gaps between paragraphs."""
+    global_tokens_in_text = False
+    """Whether the global tokens of structured input are tokens of the text."""
 
     def __init__(self, cfg: Any, encoder: Encoder[Any, Any, Any]) -> None:
         super().__init__()
@@ -80,6 +82,12 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
         unpadded: Tensor | None = None,
         lengths: Sequence[int] | None = None,
         last_context_start: int | None = None,
+        global_tokens: Tensor | None = None,
+        global_kinds: Tensor | None = None,
+        global_groups: Tensor | None = None,
+        global_owners: Tensor | None = None,
+        global_mentions: Tensor | None = None,
+        segment_globals: Tensor | None = None,
         return_attention_internals: bool = False,
         **unused: Any,
     ) -> tuple[Tensor, dict[str, Any]]:
@@ -102,6 +110,9 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
             unpadded: <int64>[N], which of the [B · L] tokens are not padding; given, no device is asked for it.
             lengths, last_context_start: B tokens up to the last unpadded one, and the largest of ``context_starts``,
                 as numbers of the host; likewise.
+            global_tokens, global_kinds, global_groups, global_owners, global_mentions, segment_globals: structured
+                input, see ``NetInput``; the heads of segments and of answer types then read global tokens.
+                Adds ``extra["global_states"]`` <float>[B, G, C] where they stand beside the text.
             return_attention_internals: put each layer's queries and keys into ``extra["attention_internals"]``.
         Returns:
             x: hidden states <float>[B, L, C], or logits as above; and ``extra``.
@@ -114,11 +125,23 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
         states: list[Tensor] | None = [] if return_all_hiddens else None
         is_classification = classification_head_name is not None or self.next_sentence_head is not None
         annotations = TokenAnnotations(
-            questions, context_starts, segments, unpadded=unpadded, lengths=lengths,
+        annotations = TokenAnnotations(
+            questions, context_starts, segments, global_tokens, unpadded=unpadded, lengths=lengths,
             last_context_start=last_context_start, is_classification=is_classification,
         )  # fmt: skip
-        hidden = self.encode(src_tokens, positions, states, internals, self.annotated(src_tokens, annotations))
+        global_states: list[Tensor] | None = None
+        if global_kinds is not None and global_groups is not None:
+            assert global_owners is not None and global_mentions is not None
+            structure = GlobalStructure(global_kinds, global_groups, global_owners, global_mentions)
+            annotations, global_states = annotations._replace(structure=structure), []
+        annotations = self.annotated(src_tokens, annotations)
+        hidden = self.encode(src_tokens, positions, states, internals, annotations, global_states)
+        if global_states and segment_globals is not None:
+            segments = segment_globals
+        reading = global_states[0] if global_states else hidden  # of the heads that read no span
         extra: dict[str, Any] = {"inner_states": states, "attention_internals": internals}
+        if global_states:
+            extra["global_states"] = global_states[0]
         if self.next_sentence_head is not None:
             extra["next_sentence_logits"] = self.next_sentence_head(hidden)
         if questions is not None:
@@ -126,9 +149,9 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
             if starts is not None:
                 extra["end_logits"] = self.span_head.end_logits(hidden, questions, starts)  # type: ignore[union-attr,operator]
             if self.segment_head is not None and segments is not None:
-                extra["segment_logits"] = self.segment_head(hidden, segments)
+                extra["segment_logits"] = self.segment_head(reading, segments)
             if self.answer_type_head is not None:
-                extra["type_logits"] = self.answer_type_head(hidden)
+                extra["type_logits"] = self.answer_type_head(reading)
             return hidden, extra
         if classification_head_name is not None:
             return self.classification_heads[classification_head_name](hidden), extra
@@ -145,10 +168,16 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
         states: list[Tensor] | None,
         internals: list[Any] | None,
         annotations: TokenAnnotations,
+        global_states: list[Tensor] | None = None,
     ) -> Tensor:
         """Hidden states <float>[B, L, C]; arguments as the encoder's."""
-        hidden: Tensor = self.encoder(tokens, positions, None, states, internals, annotations)
+        hidden: Tensor = self.encoder(tokens, positions, None, states, internals, annotations, global_states)
         return hidden
+
+    @property
+    def takes_structured_input(self) -> bool:
+        """Whether the data set says which global tokens there are."""
+        return bool(getattr(self.cfg, "structured_input", False))
 
     def check_training(self, device: torch.device, dtype: torch.dtype) -> None:
         """Raises UserError where a model cannot be trained on such a device in such a precision."""

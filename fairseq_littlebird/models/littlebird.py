@@ -97,6 +97,7 @@ class LittleBirdModel(EncoderModel):
         states: list[Tensor] | None,
         internals: list[Any] | None,
         annotations: TokenAnnotations,
+        global_states: list[Tensor] | None = None,
     ) -> Tensor:
         """As :meth:`EncoderModel.encode`.
 
@@ -106,13 +107,13 @@ class LittleBirdModel(EncoderModel):
             UserError: training with a backend that cannot serve this device, precision, block size or dropout.
         """
         try:
-            return super().encode(tokens, positions, states, internals, annotations)
+            return super().encode(tokens, positions, states, internals, annotations, global_states)
         except BackendError as error:
             if self.training:
                 raise UserError(str(error), "model options", BACKEND_REMEDY) from error
             logger.warning("%s: it computes with 'auto'", error)
         self.encoder.set_backend("auto")  # type: ignore[operator]
-        return super().encode(tokens, positions, states, internals, annotations)
+        return super().encode(tokens, positions, states, internals, annotations, global_states)
 
 
 architecture("littlebird", "littlebird_base")

@@ -32,6 +32,13 @@ class LongformerModelConfig(EncoderModelConfig):
             "per layer and / between them"
         },
     )
+    structured_input: bool = field(
+        default=False,
+        metadata={
+            "help": "question answering: the first token of each paragraph and sentence (HotpotQA) and all tokens of "
+            "candidates (WikiHop) are global as well"
+        },
+    )
 
 
 @register_model("longformer", dataclass=LongformerModelConfig)
@@ -39,6 +46,7 @@ class LongformerModel(EncoderModel):
     """A Longformer encoder under the heads."""
 
     title = "Longformer"
+    global_tokens_in_text = True
     config_class = LongformerModelConfig
 
     @classmethod
@@ -54,9 +62,10 @@ class LongformerModel(EncoderModel):
         )
 
     def annotated(self, tokens: Tensor, annotations: TokenAnnotations) -> TokenAnnotations:
-        return annotations._replace(
-            global_tokens=global_tokens(tokens, annotations), most_global=most_global(annotations)
-        )
+        found, given = global_tokens(tokens, annotations), annotations.global_tokens
+        if given is None or found is None:
+            return annotations._replace(global_tokens=found, most_global=most_global(annotations))
+        return annotations._replace(global_tokens=found | given)
 
 
 def global_tokens(tokens: Tensor, annotations: TokenAnnotations) -> Tensor | None:

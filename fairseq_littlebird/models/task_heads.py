@@ -9,7 +9,7 @@ from torch import nn
 from fairseq_littlebird.conversion.parameters import LM_HEAD, SPAN_HEAD
 from fairseq_littlebird.heads.answer_type import AnswerTypeHead
 from fairseq_littlebird.heads.classification import ClassificationHead
-from fairseq_littlebird.heads.evidence import SegmentHead
+from fairseq_littlebird.heads.evidence import GlobalSegmentHead, SegmentHead
 from fairseq_littlebird.heads.language_model import LanguageModelHead
 from fairseq_littlebird.heads.next_sentence import NextSentenceHead
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
@@ -35,7 +35,7 @@ class TaskHeads(nn.Module):
     lm_head: LanguageModelHead | None
     classification_heads: nn.ModuleDict
     span_head: nn.Module | None
-    segment_head: SegmentHead | None
+    segment_head: SegmentHead | GlobalSegmentHead | None
     answer_type_head: AnswerTypeHead | None
     next_sentence_head: NextSentenceHead | None
 
@@ -67,9 +67,11 @@ class TaskHeads(nn.Module):
         self.span_head = SPAN_HEADS[kind](self.cfg.encoder_embed_dim)
         self.lm_head = None
 
-    def register_segment_head(self) -> None:
-        """Adds the head that scores sentences or paragraphs."""
-        self.segment_head = initialise(SegmentHead(self.cfg.encoder_embed_dim))
+    def register_segment_head(self, of_global_tokens: bool = False) -> None:
+        """Adds the head that scores sentences or paragraphs; of structured input also candidates, by their global
+        tokens."""
+        kind = GlobalSegmentHead if of_global_tokens else SegmentHead
+        self.segment_head = initialise(kind(self.cfg.encoder_embed_dim))
 
     def register_answer_type_head(self, kinds: int) -> None:
         """Adds the head that chooses one of so many answer types."""

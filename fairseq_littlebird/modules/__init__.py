@@ -24,7 +24,7 @@ from fairseq_littlebird.modules.layer_stack import LayerStack
 from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer
 from fairseq_littlebird.modules.longformer_encoder import LongformerEncoder
-from fairseq_littlebird.modules.token_annotations import TokenAnnotations
+from fairseq_littlebird.modules.token_annotations import GlobalStructure, TokenAnnotations
 
 __all__ = [
     "BigBirdConfig",
@@ -44,6 +44,7 @@ __all__ = [
     "FeedForward",
     "FullAttentionConfig",
     "FullAttentionEncoder",
+    "GlobalStructure",
     "LayerStack",
     "LittleBirdConfig",
     "LittleBirdEncoder",

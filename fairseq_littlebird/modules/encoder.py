@@ -1,6 +1,6 @@
 """What all encoders are made of: embeddings, then a stack of layers over a state.
 
-Legend: B batch, L tokens, C hidden width.
+Legend: B batch, L tokens, G global tokens, C hidden width.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Encoder(nn.Module, Generic[ContextT, StateT, InternalsT]):
         states: list[Tensor] | None = None,
         internals: list[InternalsT] | None = None,
         annotations: TokenAnnotations = NO_ANNOTATIONS,
+        global_states: list[Tensor] | None = None,
     ) -> Tensor:
         """
         Args:
@@ -58,6 +59,8 @@ class Encoder(nn.Module, Generic[ContextT, StateT, InternalsT]):
             states: a list to add the embeddings and every layer's output to, each <float>[B, L, C].
             internals: a list to add each layer's attention internals to.
             annotations: what the task says of its tokens.
+            global_states: a list to add the last layer's output of global tokens beside the text to, <float>[B, G, C];
+                of families that have some.
         Returns:
             the last layer's output <float>[B, L, C]; what stands at padding is undefined.
         Raises:
@@ -72,6 +75,8 @@ class Encoder(nn.Module, Generic[ContextT, StateT, InternalsT]):
         state = self.layers(self.initial_state(x, context), context, handed_on, internals)
         if states is not None:
             states += [x, *(self.hidden_states(of_layer, context) for of_layer in handed_on or ())]
+        if global_states is not None:
+            global_states.append(self.global_hidden_states(state, context))
         return self.hidden_states(state, context)
 
     def build_embeddings(self, config: EncoderConfig) -> Embeddings:
@@ -95,6 +100,10 @@ class Encoder(nn.Module, Generic[ContextT, StateT, InternalsT]):
 
     def hidden_states(self, state: StateT, context: ContextT) -> Tensor:
         """The tokens' <float>[B, L, C] in what a layer hands on."""
+        raise NotImplementedError
+
+    def global_hidden_states(self, state: StateT, context: ContextT) -> Tensor:
+        """The <float>[B, G, C] of global tokens beside the text in what a layer hands on."""
         raise NotImplementedError
 
 

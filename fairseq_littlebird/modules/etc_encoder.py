@@ -25,7 +25,9 @@ class ETCEncoder(OneStreamEncoder[ETCContext, FullAttentionInternals]):
     The layers hand on [Y ; X]. Every global token starts as ``global_embedding``: its place shows through the labels
     of relative positions alone, of other global tokens by distance, of long ones by whether they belong to it. No
     position is absolute: position ids are not read. Segments, where the task has them, have a global token each; see
-    :func:`owners`.
+    :func:`owners`. Of structured input the task says which global tokens there are: each kind has an embedding of its
+    own, and labels tell what a long token belongs to and what it mentions. Kinds may be focused: they see the global
+    tokens, and of the long ones those that belong to them or mention them.
 
     Args:
         config: sizes.
@@ -35,27 +37,48 @@ class ETCEncoder(OneStreamEncoder[ETCContext, FullAttentionInternals]):
 
     def __init__(self, config: ETCConfig) -> None:
         super().__init__(config, encoder_layers(config, lambda _: ETCAttention(config)))
-        self.global_embedding = nn.Parameter(torch.empty(1, config.embed_dim))
+        self.global_embedding = nn.Parameter(torch.empty(config.global_kinds, config.embed_dim))
         nn.init.normal_(self.global_embedding)  # as large as the normed embeddings it stands beside
 
     def attention_context(
         self, x: Tensor, positions: Tensor | None, padding_mask: Tensor, annotations: TokenAnnotations
     ) -> ETCContext:
-        G, unpadded, L = self.config.global_tokens, annotations.unpadded, padding_mask.shape[1]
+        unpadded, L = annotations.unpadded, padding_mask.shape[1]
         is_told = unpadded is not None and not torch.compiler.is_compiling()
         if not is_told:
             refuse_left_padding(padding_mask)
+        structure = annotations.structure if self.config.is_structured else None
+        if structure is not None:
+            focused = structure.kinds >= self.config.global_kinds - self.config.focused_kinds
+            padding_mask = torch.cat([structure.kinds < 0, padding_mask], dim=1)
+            return ETCContext(
+                padding_mask,
+                unpadding_of(padding_mask),
+                owner=structure.owners,
+                mentions=structure.mentions,
+                groups=structure.groups,
+                kinds=structure.kinds,
+                focused=focused if self.config.focused_kinds else None,
+            )
+        G = self.config.global_tokens
         owner = owners(padding_mask, G, annotations.segments)
         padding_mask = torch.cat([without_tokens(owner, padding_mask, G), padding_mask], dim=1)
         index = beside_globals(unpadded, padding_mask, L) if is_told else None  # type: ignore[arg-type]
         return ETCContext(padding_mask, unpadding_of(padding_mask, index), owner=owner)
 
     def initial_state(self, x: Tensor, context: ETCContext) -> Tensor:
-        y = self.global_embedding.to(x.dtype).expand(len(x), self.config.global_tokens, -1)
+        of_kind = self.global_embedding.to(x.dtype)
+        if context.kinds is None:
+            y = of_kind[:1].expand(len(x), context.global_tokens, -1)
+        else:
+            y = of_kind[context.kinds.clamp(min=0)]
         return context.unpad(torch.cat([y, x], dim=1))
 
     def hidden_states(self, state: Tensor, context: ETCContext) -> Tensor:
-        return context.pad(state)[:, self.config.global_tokens :]
+        return context.pad(state)[:, context.global_tokens :]
+
+    def global_hidden_states(self, state: Tensor, context: ETCContext) -> Tensor:
+        return context.pad(state)[:, : context.global_tokens]
 
 
 def beside_globals(unpadded: Tensor, padding_mask: Tensor, L: int) -> Tensor:

@@ -1,6 +1,6 @@
 """What a task says of its tokens, for encoders that treat some of them apart.
 
-Legend: B batch, L tokens, N unpadded tokens of the whole batch, Q questions, M segments.
+Legend: B batch, L tokens, N unpadded tokens of the whole batch, Q questions, M segments, G global tokens.
 """
 
 from __future__ import annotations
@@ -9,6 +9,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
+
+
+class GlobalStructure(NamedTuple):
+    """Global tokens that are not part of the text, and the tokens of the text that they stand for."""
+
+    kinds: Tensor  # <int64>[B, G], the kind of each, from 0; -1 where there is none
+    groups: Tensor  # <int64>[B, G], those of one group know their distances
+    owners: Tensor  # <int64>[B, L, 2], the global tokens that each token belongs to, the innermost first; -1 for none
+    mentions: Tensor  # <int64>[B, L], the global token of what each token mentions; -1 for none
 
 
 class TokenAnnotations(NamedTuple):
@@ -23,6 +32,7 @@ class TokenAnnotations(NamedTuple):
     lengths: Sequence[int] | None = None  # B, tokens up to the last unpadded one, if they are counted
     last_context_start: int | None = None  # the largest of ``context_starts``, where it is known
     is_counted: bool = True  # whether padding is worth counting where nobody has: an accelerator would be waited for
+    structure: GlobalStructure | None = None  # of global tokens beside the text
     is_classification: bool = False  # whether token 0 stands for the whole sequence
 
 

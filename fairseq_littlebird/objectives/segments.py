@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 NO_SEGMENT = -1
+"""What stands in gold labels where there is no segment, or nothing is known of it."""
 
 
 def evidence_loss(logits: Tensor, gold: Tensor) -> Tensor:
@@ -49,3 +50,17 @@ def choice_loss(logits: Tensor, gold: Tensor) -> Tensor:
     """
     chosen = F.pad(gold.eq(1).int(), (1, 0)).argmax(dim=-1)  # 0, none, where no segment is gold
     return F.nll_loss(choice_log_probability(logits, gold.ne(NO_SEGMENT)), chosen, reduction="none")
+
+
+def candidate_loss(logits: Tensor, gold: Tensor) -> Tensor:
+    """One of the segments: cross-entropy; 0 where none is gold.
+
+    Args:
+        logits: <float>[B, M].
+        gold: <int64>[B, M], 1 for the right one, 0 for others, ``NO_SEGMENT`` where there is no segment.
+    Returns:
+        <float32 or wider>[B]
+    """
+    right = gold.eq(1)
+    log_probability = logits.float().masked_fill(gold.eq(NO_SEGMENT), float("-inf")).log_softmax(dim=-1)
+    return -log_probability.masked_fill(~right, 0).sum(dim=-1) / right.sum(dim=-1).clamp(min=1)

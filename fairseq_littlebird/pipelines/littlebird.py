@@ -264,6 +264,7 @@ class LittleBird(Summarizer, Classifier, Generator):
             training=False,
             segments_and_types=spec.predicts_more_than_spans,
             noisy=spec.noisy,
+            structured=task.structured,
         )
 
     def _question_answering(self) -> QuestionAnsweringTask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -18,6 +19,8 @@ from fairseq_littlebird.pipelines.attribution import check_explained, explain
 from fairseq_littlebird.pipelines.batches import batches
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 from fairseq_littlebird.text.window import Window
+
+logger = logging.getLogger(__name__)
 
 PREFETCH_FACTOR = 16
 """So many times the tokens encoded together are loaded together, for windows to meet others of their length."""
@@ -55,10 +58,11 @@ def predictions(
     if limit < 1:
         raise UserError(f"answers of {limit} tokens", remedy="give a positive number as max_answer_length")
     max_batch = max(PREFETCH_FACTOR * max_tokens, int(dataset.sizes.max(initial=1)))
-    total = dataset.prepared.num_windows
+    total, dropped = dataset.prepared.num_windows, 0
     with tqdm(total=total, desc="answering", unit=" windows", disable=quiet or not total) as progress:
         for batch in batches(model, dataset, max_batch, workers):
             del batch["net_input"]["starts"]  # ends are scored given the best starts alone
+            dropped += batch.get("dropped_global_tokens", 0)
             decoded = []
             for part, _ in decode_windows(
                 model,
@@ -82,6 +86,8 @@ def predictions(
                     reachable=reachable(example, windows, limit, task.dataset_spec),
                     index=index,
                 )
+    if dropped:
+        logger.warning("%d parts of windows have no global token: raise --max-global-tokens", dropped)
 
 
 def part_read(window: Window) -> tuple[int, int]:

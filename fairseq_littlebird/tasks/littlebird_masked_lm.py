@@ -2,20 +2,23 @@
 
 # no postponed annotations: fairseq reads the types of the fields
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fairseq.data import Dictionary
 from fairseq.tasks import register_task
 from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
 
 from fairseq_littlebird.criterions.indexed_masked_lm import IndexedMaskedLmLoss
 from fairseq_littlebird.data.binarized_text import check_text
-from fairseq_littlebird.data.dictionary import load_dictionary
+from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.data.folder_kind import DNA, LINES, check_kind
 from fairseq_littlebird.data.padding_insertion_dataset import PaddingInsertionDataset
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of
 from fairseq_littlebird.data.token_index import TokenIndexDataset, TokenLengthsDataset
 from fairseq_littlebird.data.unmasked_dataset import UnmaskedDataset
+from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
@@ -61,6 +64,19 @@ class LittleBirdMaskedLMTask(BundledFiles, TrainingMonitor, SplitUse, MaskedLMTa
         if getattr(cfg, "_name", None) == "masked_lm":
             return IndexedMaskedLmLoss.build_criterion(cfg, self)
         return super().build_criterion(cfg, from_checkpoint)
+
+    def sentence_ends(self, marks: str) -> tuple[np.ndarray, np.ndarray]:
+        """Which tokens end a sentence, made of ``marks`` alone, and which stand for no text: <bool>[V] both.
+
+        Raises:
+            UserError: no token ends one.
+        """
+        folder = folder_of(self.cfg.data)
+        tokens = vocabulary(self.dictionary, folder)
+        ends = tokens.sentence_end(marks)
+        if not ends.any():
+            raise UserError(f"no token consists of {marks!r} alone", str(Path(folder) / "dict.txt"), "choose others")
+        return ends, tokens.special
 
     def get_batch_iterator(self, *arguments: Any, **options: Any) -> Any:
         # fairseq loses the last batch where its size is not a multiple

@@ -3,7 +3,7 @@
 # no postponed annotations: fairseq reads the types of the fields
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from fairseq.data import Dictionary
@@ -18,6 +18,7 @@ from fairseq_littlebird.data.model_folder import settings_in
 from fairseq_littlebird.data.prepared import PreparedQuestions, longest_answer, read_settings
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of, folders_read
+from fairseq_littlebird.data.structured_input import StructuredInput
 from fairseq_littlebird.datasets import DatasetSpec, find_dataset
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS
@@ -26,6 +27,7 @@ from fairseq_littlebird.tasks.own_criterion import OwnCriterion
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.training_monitor import TrainingMonitor
+from fairseq_littlebird.text.answer_spec import CANDIDATES
 from fairseq_littlebird.text.window import GAP
 
 
@@ -56,6 +58,13 @@ class QuestionAnsweringConfig(BundledFilesConfig, PaddingInsertionConfig):
     virtual_paddings: int = field(
         default=GAP, metadata={"help": "positions skipped between paragraphs (HotpotQA, TriviaQA, WikiHop)"}
     )
+    max_global_tokens: Optional[int] = field(  # noqa: UP045
+        default=None,
+        metadata={
+            "help": "with --structured-input: maximum number of global tokens per window (default: HotpotQA 256, "
+            "Natural Questions 230, TriviaQA 320, WikiHop 430, others 256)"
+        },
+    )
     max_positions: int = field(default=2**20, metadata={"help": "maximum number of tokens in a window"})
     seed: int = II("common.seed")
 
@@ -74,6 +83,7 @@ class QuestionAnsweringTask(OwnCriterion, BundledFiles, TrainingMonitor, SplitUs
         self.dataset_spec: DatasetSpec = find_dataset(settings["dataset"], str(folder))
         self.max_answer_length = longest_answer(settings)
         self.virtual_paddings = cfg.virtual_paddings
+        self.structured: StructuredInput | None = None
 
     @classmethod
     def setup_task(cls, cfg: QuestionAnsweringConfig, **kwargs: Any) -> "QuestionAnsweringTask":
@@ -99,6 +109,7 @@ class QuestionAnsweringTask(OwnCriterion, BundledFiles, TrainingMonitor, SplitUs
             segments_and_types=self.dataset_spec.predicts_more_than_spans,
             noisy=self.dataset_spec.noisy,
             windows_per_question=self.cfg.windows_per_question,
+            structured=self.structured,
         )
         if training:  # of a split that was prepared to be scored
             dataset.sizes[prepared.untrainable()] = 0
@@ -123,11 +134,25 @@ class QuestionAnsweringTask(OwnCriterion, BundledFiles, TrainingMonitor, SplitUs
         built.register_span_head(str(self.cfg.span_head))
         if not built.supports_padding_insertion:
             self.virtual_paddings = 0  # its positions are rows of a table, or relative
-        if self.dataset_spec.needs_segment_head:
-            built.register_segment_head()
+        self.structured = self._structured(built) if built.takes_structured_input else None
+        of_global_tokens = self.structured is not None and not self.structured.in_text
+        if self.dataset_spec.needs_segment_head or (of_global_tokens and self.dataset_spec.segments == CANDIDATES):
+            built.register_segment_head(of_global_tokens)
         if self.dataset_spec.answer_types:
             built.register_answer_type_head(len(self.dataset_spec.answer_types))
         return built
+
+    def _structured(self, model: Any) -> StructuredInput:
+        """Which global tokens the windows of this data set have for a model.
+
+        Raises:
+            UserError: too few.
+        """
+        spec, maximum = self.dataset_spec, self.cfg.max_global_tokens
+        if maximum is not None and maximum < 2:
+            raise UserError(f"--max-global-tokens {maximum}", remedy="give at least 2, or leave it out")
+        rules = spec.global_input if maximum is None else replace(spec.global_input, maximum=maximum)
+        return StructuredInput(rules, spec.segments, model.global_tokens_in_text)
 
     @property
     def use(self) -> str:

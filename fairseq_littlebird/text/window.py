@@ -93,7 +93,7 @@ def assemble(
     tokens = np.concatenate([[bos, mark], question, [eos], context, [eos]], dtype=np.int64)
     separators = np.flatnonzero(context == eos)
     if form.segments == CANDIDATES and len(segments):  # candidates are not paragraphs
-        separators = separators[separators + start > segments[:, 1].max() + 1]
+        separators = separators[separators + start > segments[:, 1].max()][1:]
     gaps = separators + context_start
     kept = np.flatnonzero(holds(here, segments[:, :2])[0])
     answered = len(inside) or segments[kept, 2].any()

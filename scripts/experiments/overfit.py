@@ -1,6 +1,6 @@
 """A tiny model memorises a sample of each data set: every part of the way from the official file to the score.
 
-    python overfit.py --data DIR --out DIR [DATA_SET ...] [--updates N]
+    python overfit.py --data DIR --out DIR [DATA_SET ...] [--model NAME] [--updates N] [--records N] [--max-tokens N]
 
 DIR is a folder of samples: hotpotqa/, triviaqa/, wikihop/, korquad2/, tydiqa/ (in the format of Natural Questions) and
 classification/. Trained and tested on the same records, so the figures say nothing about how well anything reads;
@@ -24,8 +24,13 @@ from typing import Any, NamedTuple
 from fairseq_littlebird.text.html import TOKENS
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = """--arch littlebird_tiny --encoder-layers 2 --encoder-embed-dim 64 --encoder-ffn-embed-dim 128
-    --encoder-attention-heads 4 --pack-size 16 --block-size 64 --dropout 0 --attention-dropout 0"""
+SIZES = """--encoder-layers 2 --encoder-embed-dim 64 --encoder-ffn-embed-dim 128 --encoder-attention-heads 4
+    --dropout 0 --attention-dropout 0"""
+MODELS = {
+    "littlebird": f"--arch littlebird_tiny {SIZES} --pack-size 16 --block-size 64",
+    "etc": f"--arch bigbird_etc_tiny {SIZES} --structured-input --local-radius 64",
+    "longformer": f"--arch longformer_tiny {SIZES} --structured-input --attention-window 128 --max-positions 4096",
+}
 
 
 class Sample(NamedTuple):
@@ -66,26 +71,31 @@ def run(command: str, log: Path) -> str:
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
-def overfit(name: str, data: Path, out: Path, updates: int | None) -> dict[str, Any]:
+def overfit(name: str, data: Path, out: Path, options: argparse.Namespace) -> dict[str, Any]:
     """The scores of a model trained and tested on a sample."""
+    model, updates = options.model, options.updates
     if name == "classification":
-        return overfit_reviews(data, out / name, updates or 60)
+        return overfit_reviews(data, out / name, model, updates or 60)
     sample = SAMPLES[name]
     gold = (out if name in ("triviaqa", "natural_questions") else data) / sample.file
-    folder = out / name
+    folder, tokens = out / name, options.max_tokens or sample.tokens
     folder.mkdir(parents=True, exist_ok=True)
+    if options.records:
+        some = json.loads(gold.read_text("utf-8"))[: options.records]
+        gold = folder / gold.name
+        gold.write_text(json.dumps(some), "utf-8")
     words = folder / "dict.txt"
     words.write_text((data / "vocab/gpt2_bpe/dict.txt").read_text() + "".join(f"<{tag}> 0\n" for tag in TOKENS))
     run(
         f"littlebird-prepare qa --dataset {name} --train {gold} --test {gold} --tokenizer {data}/vocab/gpt2_bpe "
-        f"--dict {words} --max-tokens {sample.tokens} --stride {sample.tokens // 2} --destdir {folder}/prepared "
+        f"--dict {words} --max-tokens {tokens} --stride {tokens // 2} --destdir {folder}/prepared "
         "--overwrite",
         folder / "prepare.log",
     )
     updates = updates or sample.updates
     run(
         f"fairseq-train {folder}/prepared --user-dir fairseq_littlebird --task question_answering "
-        f"--criterion question_answering --span-head qass {MODEL} --optimizer adam --adam-betas (0.9,0.98) "
+        f"--criterion question_answering --span-head qass {MODELS[model]} --optimizer adam --adam-betas (0.9,0.98) "
         f"--clip-norm 1.0 --lr 4e-3 --lr-scheduler polynomial_decay --warmup-updates 50 --total-num-update {updates} "
         f"--max-update {updates} --batch-size {sample.batch} --unanswered-windows 0.2 --disable-validation --seed 1 "
         f"--num-workers 0 --no-epoch-checkpoints --save-interval 100000 --log-format json --log-interval 50 "
@@ -95,7 +105,7 @@ def overfit(name: str, data: Path, out: Path, updates: int | None) -> dict[str, 
     return scores(name, folder, gold)
 
 
-def overfit_reviews(data: Path, folder: Path, updates: int) -> dict[str, Any]:
+def overfit_reviews(data: Path, folder: Path, model: str, updates: int) -> dict[str, Any]:
     """The scores of a classifier of 64 movie reviews, read from a folder with a subfolder for each label."""
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(data / "classification/movie_reviews.zip") as archive:
@@ -110,9 +120,10 @@ def overfit_reviews(data: Path, folder: Path, updates: int) -> dict[str, Any]:
     )
     run(
         f"fairseq-train {folder}/prepared --user-dir fairseq_littlebird --task littlebird_sentence_prediction "
-        f"--criterion littlebird_classification {MODEL} --optimizer adam --adam-betas (0.9,0.98) --clip-norm 1.0 "
-        f"--lr 1e-3 --max-update {updates} --batch-size 8 --disable-validation --seed 1 --num-workers 0 "
-        f"--no-epoch-checkpoints --save-interval 100000 --log-format json --save-dir {folder}/model",
+        f"--criterion littlebird_classification {MODELS[model]} --optimizer adam --adam-betas (0.9,0.98) "
+        f"--clip-norm 1.0 --lr 1e-3 --max-update {updates} --batch-size 8 --disable-validation --seed 1 "
+        "--num-workers 0 --no-epoch-checkpoints --save-interval 100000 --log-format json "
+        f"--save-dir {folder}/model",
         folder / "train.log",
     )
     return scores("classification", folder, folder / "prepared/test.gold.json")
@@ -169,7 +180,10 @@ def main() -> None:
     parser.add_argument("data_sets", nargs="*", metavar="DATA_SET", help=f"of {', '.join(SAMPLES)}; all without")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", choices=MODELS, default="littlebird", help="etc and longformer: structured input")
     parser.add_argument("--updates", type=int, help="instead of each data set's own number")
+    parser.add_argument("--records", type=int, help="of HotpotQA or WikiHop at most")
+    parser.add_argument("--max-tokens", type=int, help="of a window, instead of each data set's own number")
     options = parser.parse_args()
     data, out = options.data.resolve(), options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -178,7 +192,7 @@ def main() -> None:
     (out / "nq.jsonl").write_text("".join(json.dumps(simplified(json.loads(line))) + "\n" for line in lines))
     rows = []
     for name in options.data_sets or SAMPLES:
-        found = overfit(name, data, out, options.updates)
+        found = overfit(name, data, out, options)
         figure = SAMPLES[name].figure
         rows.append(f"| {name} | {figure} | {SAMPLES[name].scale * found[figure]:.1f} |")
         print(rows[-1], found, flush=True)

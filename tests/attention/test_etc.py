@@ -15,10 +15,13 @@ from fairseq_littlebird.attention.etc.labels import owners, without_tokens
 NAMES = ("q", "k", "v", "relative")
 
 
-def make_inputs(B=2, H=2, L=7, D=4, G=3, k=2, seed=0, left=None, right=None, owner=None, dtype=torch.float64):
+def make_inputs(
+    B=2, H=2, L=7, D=4, G=3, k=2, seed=0, left=None, right=None, owner=None, dtype=torch.float64, structured=False
+):
     """Random arguments by name, without the radius; tokens belong to whom they like.
 
-    ``left`` and ``right`` are tokens of padding on either side of each row. Global token 1 has no tokens.
+    ``left`` and ``right`` are tokens of padding on either side of each row. Global token 1 has no tokens. With
+    ``structured`` a token belongs to two global ones, or to one or none, and may mention what another stands for.
     """
     rng = torch.Generator().manual_seed(seed)
 
@@ -30,14 +33,21 @@ def make_inputs(B=2, H=2, L=7, D=4, G=3, k=2, seed=0, left=None, right=None, own
         owner = torch.where(owner == 1, 0, owner)
     index, zeros = torch.arange(L), (0,) * B
     padding = torch.stack([(index < a) | (index >= L - z) for a, z in zip(left or zeros, right or zeros, strict=True)])
-    return {
+    inputs = {
         "q": random(B, H, G + L, D),
         "k": random(B, H, G + L, D),
         "v": random(B, H, G + L, D),
-        "relative": random(H, 2, 2 * k + 3, D),
+        "relative": random(H, 2, 2 * k + (5 if structured else 3), D),
         "owner": owner,
         "padding_mask": torch.cat([without_tokens(owner, padding, G), padding], dim=1),
     }
+    if structured:
+        further = torch.randint(-1, G, (2, B, L), generator=rng)
+        inputs["owner"] = torch.stack([owner, further[0]], dim=2)
+        inputs["mentions"] = further[1]
+        inputs["groups"] = torch.randint(0, 2, (B, G), generator=rng)
+        inputs["focused"] = torch.randint(0, 2, (B, G), generator=rng).bool()
+    return inputs
 
 
 def gradients(function, inputs, **options):
@@ -49,10 +59,17 @@ def gradients(function, inputs, **options):
     return {"result": result.detach()} | {name: leaf.grad for name, leaf in leaves.items()}
 
 
-def literal_attention(q, k, v, relative, owner, padding_mask, radius):
+def literal_attention(q, k, v, relative, owner, padding_mask, radius, mentions=None, groups=None, focused=None):
     """The definition in plain Python numbers, each of the four pieces by itself."""
-    (B, H, N, D), L, clip = q.shape, owner.shape[1], (relative.shape[2] - 3) // 2
+    (B, H, N, D), L, clip = q.shape, owner.shape[1], (relative.shape[2] - (3 if groups is None else 5)) // 2
     G, result = N - L, torch.zeros_like(q)
+    owner = owner if owner.dim() == 3 else owner[:, :, None]
+
+    def link(n, of_long, of_global):
+        if mentions is not None and mentions[n, of_long] == of_global:
+            return 2 * clip + 3
+        return 2 * clip + (2 if of_global in owner[n, of_long].tolist() else 1)
+
     for n in range(B):
         for h in range(H):
             for i in range(N):
@@ -64,10 +81,14 @@ def literal_attention(q, k, v, relative, owner, padding_mask, radius):
                         continue
                     if i < G and j < G:
                         table, label = 0, max(-clip, min(clip, j - i)) + clip
+                        if groups is not None and groups[n, i] != groups[n, j]:
+                            label = 2 * clip + 4
                     elif i < G:
-                        table, label = 0, 2 * clip + (2 if owner[n, j - G] == i else 1)
+                        table, label = 0, link(n, j - G, i)
+                        if focused is not None and focused[n, i] and label == 2 * clip + 1:
+                            continue
                     elif j < G:
-                        table, label = 1, 2 * clip + (2 if owner[n, i - G] == j else 1)
+                        table, label = 1, link(n, i - G, j)
                     else:
                         if abs(i - j) > radius:
                             continue
@@ -81,8 +102,9 @@ def literal_attention(q, k, v, relative, owner, padding_mask, radius):
 
 @pytest.mark.parametrize("function", [dense_etc_attention, etc_attention])
 @pytest.mark.parametrize("k", [1, 2, 5])
-def test_the_definition_one_pair_at_a_time(function, k):
-    inputs = make_inputs(L=9, G=4, k=k, left=(0, 1), right=(0, 3))
+@pytest.mark.parametrize("structured", [False, True])
+def test_the_definition_one_pair_at_a_time(function, k, structured):
+    inputs = make_inputs(L=9, G=4, k=k, left=(0, 1), right=(0, 3), structured=structured)
     expected = literal_attention(**inputs, radius=3)
     torch.testing.assert_close(function(**inputs, radius=3), expected)
     assert inputs["padding_mask"][:, 1].all() and not inputs["padding_mask"][:, 0].any()
@@ -95,15 +117,16 @@ def test_the_definition_one_pair_at_a_time(function, k):
     G=st.sampled_from([1, 2, 5, 9]),
     k=st.sampled_from([1, 3, 12]),
     pads=st.tuples(st.integers(0, 70), st.integers(0, 70)),
+    structured=st.booleans(),
     seed=st.integers(0, 2**16),
 )
-@example(L=1, r=1, G=1, k=12, pads=(0, 0), seed=0)
-@example(L=13, r=100, G=5, k=3, pads=(13, 5), seed=1)  # a row of padding alone
-@example(L=64, r=16, G=9, k=12, pads=(3, 40), seed=2)
-@example(L=33, r=3, G=2, k=12, pads=(1, 0), seed=3)  # clipped further than the window
-def test_equals_the_reference_with_all_gradients(L, r, G, k, pads, seed):
+@example(L=1, r=1, G=1, k=12, pads=(0, 0), structured=False, seed=0)
+@example(L=13, r=100, G=5, k=3, pads=(13, 5), structured=True, seed=1)  # a row of padding alone
+@example(L=64, r=16, G=9, k=12, pads=(3, 40), structured=True, seed=2)
+@example(L=33, r=3, G=2, k=12, pads=(1, 0), structured=False, seed=3)  # clipped further than the window
+def test_equals_the_reference_with_all_gradients(L, r, G, k, pads, structured, seed):
     left, right = (min(pads[0], L), 0), (0, min(pads[1], L))
-    inputs = make_inputs(L=L, G=G, k=k, left=left, right=right, seed=seed)
+    inputs = make_inputs(L=L, G=G, k=k, left=left, right=right, structured=structured, seed=seed)
     actual, expected = (gradients(f, inputs, radius=r) for f in (etc_attention, dense_etc_attention))
     for name, wanted in expected.items():
         torch.testing.assert_close(actual[name], wanted, rtol=1e-9, atol=1e-10, msg=lambda m, name=name: f"{name}: {m}")
@@ -126,6 +149,22 @@ def test_gradcheck(function):
     leaves = [inputs[name].requires_grad_() for name in NAMES]
     rest = {name: inputs[name] for name in ("owner", "padding_mask")}
     assert torch.autograd.gradcheck(lambda *t: function(*t, **rest, radius=2), leaves)
+
+
+@pytest.mark.parametrize("function", [dense_etc_attention, etc_attention])
+def test_without_links_and_groups_structured_input_is_the_plain_one(function):
+    """Labels of mentions and other groups count where they occur alone."""
+    inputs = make_inputs(L=11, G=4, k=2, right=(0, 3))
+    relative = torch.cat([inputs["relative"], torch.full_like(inputs["relative"][:, :, :2], 9.0)], dim=2)
+    nothing = torch.full_like(inputs["owner"], -1)
+    structure = {"mentions": nothing, "groups": torch.zeros_like(inputs["owner"][:, :4])}
+    owner = torch.stack([inputs["owner"], nothing], dim=2)
+    told = function(**inputs | {"relative": relative, "owner": owner} | structure, radius=3)
+    torch.testing.assert_close(told, function(**inputs, radius=3))
+    inputs_of_one_mention = structure | {"mentions": nothing.index_fill(1, torch.tensor([2]), 3)}
+    other = function(**inputs | {"relative": relative, "owner": owner} | inputs_of_one_mention, radius=3)
+    differs = (other - told).abs().amax(dim=(1, 3)) > 1e-9
+    assert differs[0].nonzero().flatten().tolist() == [3, 4 + 2]  # the global token, and the one that mentions it
 
 
 @pytest.mark.parametrize("function", [dense_etc_attention, etc_attention])

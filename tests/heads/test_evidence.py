@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from fairseq_littlebird.heads.answer_type import AnswerTypeHead
-from fairseq_littlebird.heads.evidence import SegmentHead
+from fairseq_littlebird.heads.evidence import GlobalSegmentHead, SegmentHead
 
 
 def test_segments_are_scored_by_their_ends():
@@ -29,3 +29,13 @@ def test_kinds_come_from_the_first_token():
     assert logits.shape == (4, 3)
     hidden[:, 1:] = 0
     assert torch.equal(head(hidden), logits)
+
+
+def test_a_global_segment_head_reads_the_global_token_of_each_segment():
+    torch.manual_seed(0)
+    head, states = GlobalSegmentHead(6).double(), torch.randn(2, 4, 6, dtype=torch.float64)
+    segments = torch.tensor([[3, 1, -1], [0, 0, 2]])
+    found = head(states, segments)
+    assert found.shape == (2, 3)
+    for n, m in ((0, 0), (0, 1), (1, 0), (1, 2)):
+        torch.testing.assert_close(found[n, m], head.score(states[n, segments[n, m]])[0])

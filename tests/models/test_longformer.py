@@ -54,6 +54,16 @@ def test_the_question_is_global_in_question_answering():
     assert found == [[0, 1, 2, 3], [0, 1]]
 
 
+def test_tokens_that_a_data_set_names_are_global_beside_the_question():
+    qa_model = model(structured_input=True)
+    qa_model.register_span_head("independent")
+    annotations = {"questions": torch.tensor([[1], [1]]), "starts": torch.tensor([[7], [0]])}
+    more = torch.zeros(2, 11, dtype=torch.bool)
+    more[0, [3, 6, 9]] = True
+    annotations |= {"context_starts": torch.tensor([5, 3]), "global_tokens": more}
+    assert global_positions(qa_model, TOKENS, **annotations) == [[0, 1, 2, 3, 6, 9], [0, 1]]
+
+
 def test_question_tokens_are_global_in_recurring_span_selection():
     """0 says that a row has fewer questions; token 0 is not one of them."""
     qa_model = model()

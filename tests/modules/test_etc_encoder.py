@@ -13,7 +13,7 @@ from fairseq_littlebird.attention.etc import dense_etc_attention
 from fairseq_littlebird.modules.config import ETCConfig, FullAttentionConfig
 from fairseq_littlebird.modules.etc_encoder import ETCEncoder
 from fairseq_littlebird.modules.full_attention_encoder import FullAttentionEncoder
-from fairseq_littlebird.modules.token_annotations import TokenAnnotations
+from fairseq_littlebird.modules.token_annotations import GlobalStructure, TokenAnnotations
 
 SMALL = ETCConfig(
     vocab_size=30, layers=2, embed_dim=16, ffn_embed_dim=24, heads=2, global_tokens=5, local_radius=3, max_distance=2,
@@ -49,6 +49,81 @@ def test_new_tables_are_small_and_new_global_tokens_as_large_as_words():
         assert 0.018 < layer.attention.relative.std() < 0.022 and layer.attention.relative.mean().abs() < 0.002
     assert 0.8 < encoder.global_embedding.std() < 1.2
     assert 0.8 < encoder.eval().embeddings(text(2, 9)).std() < 1.2
+
+
+def structure_of(B=1, L=17, G=6, seed=0) -> GlobalStructure:
+    """Two kinds of links and mentions at random; the last global token of all but the first sequence is not there."""
+    rng = torch.Generator().manual_seed(seed)
+    kinds = torch.randint(0, 3, (B, G), generator=rng)
+    kinds[1:, -1] = -1
+    owners, mentions = (
+        torch.randint(-1, G - 1, (B, L, 2), generator=rng),
+        torch.randint(-1, G - 1, (B, L), generator=rng),
+    )
+    return GlobalStructure(kinds, torch.randint(0, 3, (B, G), generator=rng), owners, mentions)
+
+
+@pytest.mark.parametrize("focused", [0, 2])
+def test_a_layer_of_structured_input_equals_the_equations(focused):
+    """Global tokens by kind, as many as the batch needs; labels of links, mentions and groups."""
+    encoder, tokens, structure = build(global_kinds=3, focused_kinds=focused), text(1, 17), structure_of()
+    states, found, annotations = [], [], TokenAnnotations(structure=structure)
+    encoder(tokens, states=states, annotations=annotations, global_states=found)
+    context = encoder.attention_context(states[0], None, tokens.eq(PAD), annotations)
+    G, z = 6, torch.cat([encoder.global_embedding[structure.kinds], states[0]], dim=1)
+    assert encoder.layers[0].attention.relative.shape == (2, 2, 9, 8)
+    for n, layer in enumerate(encoder.layers):
+        own = layer.attention
+        q, k, v = (project(z).unflatten(2, (2, 8)).transpose(1, 2) for project in (own.q, own.k, own.v))
+        links = {"mentions": structure.mentions, "groups": structure.groups}
+        links |= {"focused": structure.kinds >= 1} if focused else {}
+        attended = dense_etc_attention(q, k, v, own.relative, structure.owners, context.padding_mask, 3, **links)
+        a = layer.attention_norm(own.out(attended.transpose(1, 2).flatten(2)) + z)
+        z = layer.ffn_norm(layer.ffn(a) + a)
+        torch.testing.assert_close(states[n + 1], z[:, G:])
+    torch.testing.assert_close(found[0], z[:, :G])
+
+
+def test_global_tokens_of_a_longer_row_and_padding_never_matter_to_structured_input():
+    encoder, structure = build(global_kinds=3), structure_of(B=2)
+    tokens = text(2, 17)
+    tokens[1, 9:] = PAD
+    together, of_globals = encoder_of_structure(encoder, tokens, structure)
+    alone = GlobalStructure(*(t[1:, :5] if t.shape[1] == 6 else t[1:, :9] for t in structure))
+    by_itself, own_globals = encoder_of_structure(encoder, tokens[1:, :9], alone)
+    torch.testing.assert_close(together[1:, :9], by_itself)
+    torch.testing.assert_close(of_globals[1:, :5], own_globals)
+
+
+def encoder_of_structure(encoder, tokens, structure):
+    found: list[torch.Tensor] = []
+    hidden = encoder(tokens, annotations=TokenAnnotations(structure=structure), global_states=found)
+    return hidden, found[0]
+
+
+def test_what_a_structure_says_matters():
+    encoder, tokens, structure = build(global_kinds=3), text(1, 17), structure_of()
+    plain = encoder_of_structure(encoder, tokens, structure)[0]
+    for name, change in (("kinds", 2), ("groups", 7), ("mentions", 5)):
+        part = getattr(structure, name).clone()
+        part[0, 1] = change
+        assert not torch.allclose(plain, encoder_of_structure(encoder, tokens, structure._replace(**{name: part}))[0])
+    owners = structure.owners.clone()
+    owners[0, 1] = torch.tensor([5, -1])
+    assert not torch.allclose(plain, encoder_of_structure(encoder, tokens, structure._replace(owners=owners))[0])
+    swapped = structure._replace(owners=structure.owners.flip(2))  # the order of what a token belongs to says nothing
+    torch.testing.assert_close(plain, encoder_of_structure(encoder, tokens, swapped)[0])
+
+
+def test_a_model_of_structured_input_reads_plain_text_as_one_without_it():
+    encoder, plain, tokens = build(global_kinds=3), build(), text(2, 13)
+    state = {k: v.clone() for k, v in encoder.state_dict().items()}
+    state["global_embedding"] = state["global_embedding"][:1]
+    state |= {k: v[:, :, :-2] for k, v in state.items() if k.endswith("relative")}
+    plain.load_state_dict(state)
+    torch.testing.assert_close(encoder(tokens), plain(tokens))
+    structured = TokenAnnotations(structure=structure_of(2, 13))
+    torch.testing.assert_close(plain(tokens, annotations=structured), plain(tokens))
 
 
 def test_a_layer_equals_the_equations():

@@ -7,7 +7,13 @@ import math
 import pytest
 import torch
 
-from fairseq_littlebird.objectives.segments import NO_SEGMENT, choice_log_probability, choice_loss, evidence_loss
+from fairseq_littlebird.objectives.segments import (
+    NO_SEGMENT,
+    candidate_loss,
+    choice_log_probability,
+    choice_loss,
+    evidence_loss,
+)
 
 
 def test_mean_over_the_segments_of_each_sequence():
@@ -40,3 +46,14 @@ def test_one_of_the_segments_or_none():
 
 def test_a_batch_without_segments_chooses_none():
     assert choice_loss(torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.long)).tolist() == [0.0, 0.0]
+
+
+def test_candidates_are_chosen_among_those_there():
+    logits = torch.tensor([[1.0, 2.0, 9.0], [0.5, -1.0, 3.0], [1.0, 1.0, 1.0]], dtype=torch.float64, requires_grad=True)
+    gold = torch.tensor([[0, 1, -1], [0, 0, 1], [0, 0, -1]])
+    loss = candidate_loss(logits, gold)
+    wanted = [-logits[0, :2].log_softmax(0)[1], -logits[1].log_softmax(0)[2], torch.tensor(0.0)]
+    torch.testing.assert_close(loss.double(), torch.stack([w.double() for w in wanted]), rtol=1e-6, atol=1e-7)
+    loss.sum().backward()
+    assert logits.grad.isfinite().all() and (logits.grad[2] == 0).all() and logits.grad[0, 2] == 0
+    assert (candidate_loss(torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.int64)) == 0).all()

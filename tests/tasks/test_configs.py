@@ -19,6 +19,8 @@ from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from fairseq_littlebird.datasets import DATASETS
+
 PACKAGE = Path(__file__).parents[2] / "fairseq_littlebird"
 CONFIGS = PACKAGE.parent / "configs"
 RUNS = {
@@ -136,6 +138,28 @@ OTHER_MODELS = {
     "2_bigbird": ("bigbird_itc_base", "random_blocks", 3),
     "2_etc": ("bigbird_etc_base", "global_tokens", 256),
 }
+# BigBird's question answering: global tokens, batch of all devices, learning rate
+BIGBIRD_QUESTIONS = {
+    "12_bigbird_itc_hotpotqa": (None, 32, 5e-5),
+    "12_bigbird_itc_natural_questions": (None, 128, 5e-5),
+    "12_bigbird_itc_triviaqa": (None, 32, 5e-5),
+    "12_bigbird_itc_wikihop": (None, 64, 5e-5),
+    "12_bigbird_etc_hotpotqa": (256, 32, 5e-5),
+    "12_bigbird_etc_natural_questions": (230, 128, 5e-5),
+    "12_bigbird_etc_triviaqa": (320, 32, 5e-5),
+    "12_bigbird_etc_wikihop": (430, 64, 5e-5),
+    "13_bigbird_etc_hotpotqa": (256, 32, 3e-5),
+    "13_bigbird_etc_natural_questions": (230, 64, 5e-5),
+    "13_bigbird_etc_triviaqa": (320, 32, 3e-5),
+    "13_bigbird_etc_wikihop": (430, 64, 2e-5),
+}
+# BigBird's pretraining: the layers, the block length, the batch of all devices
+BIGBIRD_PRETRAINING = {
+    "8_bigbird_itc": (12, 64, 256),
+    "8_bigbird_etc": (12, 84, 256),
+    "8_bigbird_itc_large": (24, 64, 2048),
+    "8_bigbird_etc_large": (24, 169, 2048),
+}
 # encoder–decoders: the model, the batch, the learning rate, updates of warmup, the optimizer
 SUMMARIES = ("xsum", "cnn_dailymail", "arxiv", "pubmed", "bigpatent")
 SUMMARY_ROWS = {
@@ -201,6 +225,7 @@ def settings(content):
 def test_every_data_set_and_row_is_tried():
     assert {file.stem for file in (CONFIGS / "data_set").glob("*")} == DATA_SETS.keys()
     rows = {*ROWS, *OTHER_MODELS, *CLASSIFICATION_ROWS, *BIGBIRD_ROWS, *SUMMARY_ROWS, *LANGUAGE_MODEL_ROWS, *DNA_ROWS}
+    rows |= {*BIGBIRD_QUESTIONS, *BIGBIRD_PRETRAINING}
     assert {file.stem for file in (CONFIGS / "table").glob("*")} == rows
 
 
@@ -317,6 +342,46 @@ def test_a_row_of_bigbird_has_the_papers_settings(name):
     assert content.criterion._name == "littlebird_classification" and not content.task.padding_insertion
 
 
+@pytest.mark.parametrize("name", BIGBIRD_QUESTIONS)
+def test_a_row_of_bigbirds_question_answering(name):
+    _, _, family, data_set = name.split("_", maxsplit=3)
+    content = composed("question_answering", "machine=gpu4", f"+data_set={data_set}", f"+table={name}")
+    global_tokens, batch, lr = BIGBIRD_QUESTIONS[name]
+    large, etc = name.startswith("13"), family == "etc"
+    assert settings(content) == (4096, batch, lr) and not content.task.padding_insertion
+    assert (content.model._name, content.model.encoder_layers) == (f"bigbird_{family}", 24 if large else 12)
+    assert content.task.get("max_global_tokens") == global_tokens
+    if etc:
+        assert global_tokens == DATASETS[data_set].global_input.maximum
+        assert content.model.structured_input and content.model.local_radius == (169 if large else 84)
+    else:
+        assert (content.model.block_size, str(content.model.global_blocks)) == (64, "first_two")
+    assert content.lr_scheduler.warmup_updates == content.optimization.max_update // 10
+    assert content.optimizer._name == ("lamb" if name == "13_bigbird_etc_wikihop" else "adam")
+
+
+def test_lamb_is_fairseqs_own():
+    """It is found by its name, and wants what only some machines have."""
+    content = composed("question_answering", "+data_set=wikihop", "+table=13_bigbird_etc_wikihop")
+    content = OmegaConf.create(OmegaConf.to_container(content, resolve=True))
+    content.common.tpu = False
+    with pytest.raises(ImportError, match="apex"):
+        build_optimizer(content.optimizer, [torch.nn.Parameter(torch.zeros(2, 2))])
+
+
+@pytest.mark.parametrize("name", BIGBIRD_PRETRAINING)
+def test_a_row_of_bigbirds_pretraining(name):
+    content = composed("littlebird_masked_lm", "machine=gpu4", f"+table={name}")
+    layers, block, batch = BIGBIRD_PRETRAINING[name]
+    of_all = content.dataset.batch_size * content.optimization.update_freq[0]
+    assert of_all * content.distributed_training.distributed_world_size == batch
+    assert content.model.encoder_layers == layers
+    assert content.model.get("local_radius", content.model.get("block_size", 64)) == block
+    assert (content.task.tokens_per_sample, content.optimization.lr[0]) == (4096, 1e-4)
+    assert content.lr_scheduler.warmup_updates == 10_000 and not content.task.padding_insertion
+    assert content.criterion._name == ("masked_lm_cpc" if "etc" in name else "masked_lm")
+
+
 def test_bigbirds_pretraining_on_dna():
     content = composed("dna_pretraining", "machine=gpu4", "+table=21_bigbird_pretraining")
     batch = content.dataset.batch_size * content.optimization.update_freq[0]
@@ -343,11 +408,14 @@ def test_pretraining_on_dna_trains(fairseq, dna, logged, tmp_path):
     assert torch.load(tmp_path / "checkpoint_last.pt", weights_only=True)["cfg"]["task"]["padding_insertion"]
 
 
-@pytest.mark.parametrize("name", [*ROWS, *OTHER_MODELS, *CLASSIFICATION_ROWS, *BIGBIRD_ROWS])
+@pytest.mark.parametrize(
+    "name",
+    [*ROWS, *OTHER_MODELS, *CLASSIFICATION_ROWS, *BIGBIRD_ROWS, *BIGBIRD_QUESTIONS, *BIGBIRD_PRETRAINING],
+)
 def test_a_row_has_its_figures_and_its_command_beside_it(name):
     comment = [line for line in (CONFIGS / "table" / f"{name}.yaml").read_text().splitlines() if line.startswith("#")]
     assert comment[0] == "# @package _global_" and re.match(rf"# Table {name.split('_')[0]}[,:] ", comment[1])
-    assert any(re.match(r"#   .*\b\d\d\.\d", line) for line in comment)
+    assert any(re.match(r"#   .*\b(\d\d\.\d|\d\.\d\d\d)", line) for line in comment)
     assert any(f"+table={name} " in line for line in comment)
 
 

@@ -1,7 +1,7 @@
 """Which long token belongs to which global token, and the labels of relative positions that follow (Ainslie et al.,
 2020, section 3).
 
-Legend: B batch, L long tokens, G global tokens, M segments, k clipping distance.
+Legend: B batch, L long tokens, G global tokens, M segments, S links of a long token, k clipping distance.
 """
 
 from __future__ import annotations
@@ -52,27 +52,47 @@ def without_tokens(owner: Tensor, padding_mask: Tensor, global_tokens: int) -> T
     return counts.scatter_add(1, owner, (~padding_mask).long()) == 0
 
 
-def relative_labels(owner: Tensor, global_tokens: int, max_distance: int) -> Tensor:
+def distance_limit(relative: Tensor, structured: bool) -> int:
+    """k of a table of vectors <float>[H, 2, labels, D], which has 2k + 3 labels, or 2k + 5 of structured input."""
+    return (relative.shape[2] - (5 if structured else 3)) // 2
+
+
+def relative_labels(
+    owner: Tensor,
+    global_tokens: int,
+    max_distance: int,
+    mentions: Tensor | None = None,
+    groups: Tensor | None = None,
+) -> Tensor:
     """The label of each query and key of [Y ; X], <int64>[B, G + L, G + L]; for the reference alone.
 
     0 … 2k for the clipped distance of two tokens of one kind; 2k + 1 where one is global and the other not, 2k + 2
-    where moreover the long one belongs to the global one.
+    where moreover the long one belongs to the global one. Of structured input 2k + 3 where the long one mentions what
+    the global one stands for, and 2k + 4 for two global tokens of different groups, whatever their distance.
 
     Args:
-        owner: <int64>[B, L].
+        owner: <int64>[B, L] or [B, L, S].
         global_tokens: G.
         max_distance: k.
+        mentions: <int64>[B, L], or None.
+        groups: <int64>[B, G], or None.
     """
-    (B, L), G, k = owner.shape, global_tokens, max_distance
+    (B, L), G, k = owner.shape[:2], global_tokens, max_distance
     among_globals, among_long = (
         (index[None, :] - index[:, None]).clamp(-k, k).add(k).expand(B, -1, -1)
         for index in (torch.arange(G, device=owner.device), torch.arange(L, device=owner.device))
     )
     across = 2 * k + 1 + belongs(owner, G).long()  # [B, L, G]
+    if mentions is not None:
+        across = across.masked_fill(belongs(mentions, G), 2 * k + 3)
+    if groups is not None:
+        apart = groups[:, :, None] != groups[:, None, :]
+        among_globals = among_globals.masked_fill(apart, 2 * k + 4)
     of_globals = torch.cat([among_globals, across.transpose(1, 2)], dim=2)
     return torch.cat([of_globals, torch.cat([across, among_long], dim=2)], dim=1)
 
 
 def belongs(owner: Tensor, global_tokens: int) -> Tensor:
-    """Whether each long token belongs to each global one: <int64>[B, L] to <bool>[B, L, G]."""
-    return owner.unsqueeze(2) == torch.arange(global_tokens, device=owner.device)
+    """Whether each long token belongs to each global one: <int64>[B, L] or [B, L, S] to <bool>[B, L, G]."""
+    found = owner.unsqueeze(-1) == torch.arange(global_tokens, device=owner.device)
+    return found if owner.dim() == 2 else found.any(dim=2)

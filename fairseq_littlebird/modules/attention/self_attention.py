@@ -41,7 +41,7 @@ class SelfAttention(nn.Module, Generic[ContextT]):
         """
         q, k, v = (split_heads(context.pad(project(x)), self.heads) for project in (self.q, self.k, self.v))
         attended = context.unpad(merge_heads(self.attend(q, k, v, x, context)))
-        return self.out(attended), self.internals(q, k)
+        return self.out(attended), self.internals(q, k, context)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, context: ContextT) -> Tensor:
         """Attn(X, X) before its output projection.
@@ -55,7 +55,7 @@ class SelfAttention(nn.Module, Generic[ContextT]):
         """
         raise NotImplementedError
 
-    def internals(self, q: Tensor, k: Tensor) -> FullAttentionInternals:
+    def internals(self, q: Tensor, k: Tensor, context: ContextT) -> FullAttentionInternals:
         """What is told of q and k <float>[B, H, L, D]."""
         return FullAttentionInternals(q, k)
 
