@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 
+from fairseq_littlebird.benchmarks.language_model_workload import LanguageModelling
 from fairseq_littlebird.benchmarks.workload import Sizes, Workload
 
 
@@ -67,7 +68,7 @@ def together(workload: Workload) -> int:
     return 0 if torch.device(workload.device).type == "cpu" else workload.length
 
 
-def floor_run(products: Sequence[Product], workload: Workload) -> Callable[[], None]:
+def floor_run(products: Sequence[Product], workload: Workload | LanguageModelling) -> Callable[[], None]:
     """The products, ready to run into buffers that are there already; with backward three times as many.
 
     Args:
