@@ -7,12 +7,14 @@ width, S pack size, b block size.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from fairseq_littlebird.benchmarks.language_model_workload import LanguageModelling
 from fairseq_littlebird.benchmarks.workload import Sizes, Workload
+
+if TYPE_CHECKING:
+    from fairseq_littlebird.benchmarks.language_model_workload import LanguageModelling
 
 
 class Product(NamedTuple):
