@@ -7,11 +7,14 @@ width, S pack size, b block size.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from fairseq_littlebird.benchmarks.workload import Sizes, Workload
+
+if TYPE_CHECKING:
+    from fairseq_littlebird.benchmarks.language_model_workload import LanguageModelling
 
 
 class Product(NamedTuple):
@@ -67,7 +70,7 @@ def together(workload: Workload) -> int:
     return 0 if torch.device(workload.device).type == "cpu" else workload.length
 
 
-def floor_run(products: Sequence[Product], workload: Workload) -> Callable[[], None]:
+def floor_run(products: Sequence[Product], workload: Workload | LanguageModelling) -> Callable[[], None]:
     """The products, ready to run into buffers that are there already; with backward three times as many.
 
     Args:
