@@ -87,7 +87,7 @@ def predictions(
                     index=index,
                 )
     if dropped:
-        logger.warning("%d parts of windows have no global token: raise --max-global-tokens", dropped)
+        logger.warning("%d parts of windows have no global token: train with a larger --max-global-tokens", dropped)
 
 
 def part_read(window: Window) -> tuple[int, int]:
