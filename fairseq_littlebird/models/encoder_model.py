@@ -125,7 +125,6 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
         states: list[Tensor] | None = [] if return_all_hiddens else None
         is_classification = classification_head_name is not None or self.next_sentence_head is not None
         annotations = TokenAnnotations(
-        annotations = TokenAnnotations(
             questions, context_starts, segments, global_tokens, unpadded=unpadded, lengths=lengths,
             last_context_start=last_context_start, is_classification=is_classification,
         )  # fmt: skip
