@@ -180,7 +180,7 @@ make_environment() {
     if [[ $fairseq == fairseq && -z $(version_of fairseq-fixed) ]]; then
         if ! step "fairseq (compiles, half a minute)" compile_fairseq; then
             echo "fairseq did not compile ($log says why); taking the compiled build instead"
-            fairseq=fairseq-wheel
+            fairseq="fairseq-wheel"
         fi
     fi
     must "fairseq_littlebird and its dependencies" install_project "$fairseq" tokenizers

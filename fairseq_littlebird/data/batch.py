@@ -89,6 +89,13 @@ def model_inputs(sample: Any) -> dict[str, Any]:
     return {**sample["net_input"], **{name: sample[name] for name in COUNTED if name in sample}}
 
 
+def with_counts(sample: Any, model: Any) -> Any:
+    """A batch whose ``net_input`` has what is ``COUNTED``, for fairseq's criterions, where the model takes it."""
+    if not sample or not getattr(model, "takes_counts", False):
+        return sample
+    return {**sample, "net_input": model_inputs(sample)}
+
+
 def indices_not_equal(values: Tensor, value: int) -> Tensor:
     """Indices of what differs from ``value``: <int64>[B, L] to <int64>[N] of the [B · L]."""
     return values.ne(value).flatten().nonzero().squeeze(1)
@@ -110,6 +117,12 @@ def pad(arrays: Sequence[np.ndarray], value: int, last: bool = False, width: int
         if last and len(array):
             row[len(array) :] = array[-1]
     return torch.from_numpy(out)
+
+
+def unpadded_length(tokens: np.ndarray, pad_id: int) -> int:
+    """Of an array [L], the tokens up to the last one that is not padding."""
+    found = np.flatnonzero(tokens != pad_id)
+    return int(found[-1]) + 1 if len(found) else 0
 
 
 def span_batch(
@@ -134,7 +147,7 @@ def span_batch(
     question_index = indices_not_equal(gold, NO_QUESTION)
     return SpanBatch(
         unpadded=indices_not_equal(net_input["src_tokens"], pad_id),
-        lengths=[len(t) for t in tokens],
+        lengths=[unpadded_length(t, pad_id) for t in tokens],
         question_index=question_index,
         questions=len(question_index),
         nsentences=len(tokens),

@@ -85,8 +85,8 @@ class LanguageModelingDataset(EveryItemBatched):
             "net_input": {
                 "src_tokens": src_tokens,
                 "src_lengths": torch.tensor([len(sample["source"]) for sample in samples]),
-                "unpadded": indices_not_equal(src_tokens, self.dictionary.pad()),
             },
+            "unpadded": indices_not_equal(src_tokens, self.dictionary.pad()),
             "target": pad([sample["target"] for sample in samples], self.dictionary.pad()),
         }
         return batch | ({"start_indices": context} if any(context) else {})

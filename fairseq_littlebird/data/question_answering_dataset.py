@@ -176,7 +176,7 @@ class QuestionAnsweringDataset(EveryItemBatched):
             pad_id=self.pad_id,
         )
         starts = [w.context_start for w in windows]
-        batch["net_input"]["context_starts"], batch["last_context_start"] = torch.tensor(starts), max(starts)
+        batch["net_input"]["context_starts"], batch["last_context_start"] = torch.tensor(starts), max(starts, default=0)
         if self.segments_and_types:
             add_segments_and_types(batch, windows)
         if self.structured is not None:

@@ -114,13 +114,13 @@ class SummarizationDataset(LanguagePairDataset):
         return item
 
     def collater(self, samples: list[dict[str, Any]], pad_to_length: Any = None) -> dict[str, Any]:
-        """fairseq's batch, whose ``net_input`` also has ``unpadded`` <int64>[N], which of the [B · L] tokens are not
-        padding, ``lengths``, B numbers, and with padding insertion ``positions`` <int64>[B, L]."""
+        """fairseq's batch, with ``unpadded`` <int64>[N], which of the [B · L] source tokens are not padding, and
+        ``lengths``, B numbers; with padding insertion ``net_input`` also has ``positions`` <int64>[B, L]."""
         batch: dict[str, Any] = super().collater(samples, pad_to_length)
         if samples:
             given = batch["net_input"]
-            given["unpadded"] = indices_not_equal(given["src_tokens"], self.src_dict.pad())
-            given["lengths"] = given["src_lengths"].tolist()
+            batch["unpadded"] = indices_not_equal(given["src_tokens"], self.src_dict.pad())
+            batch["lengths"] = given["src_lengths"].tolist()
         if samples and self.padding_insertion is not None:
             own = {sample["id"]: sample["positions"] for sample in samples}
             batch["net_input"]["positions"] = pad([own[index] for index in batch["id"].tolist()], 0, last=True)

@@ -56,6 +56,8 @@ class LanguageModelConfig(FairseqDataclass):
 class LanguageModel(FairseqLanguageModel):
     """A decoder-only model, built from any task with one dictionary for what it reads and what it predicts."""
 
+    takes_counts = True  # see data.batch.with_counts
+
     title: str  # for messages
     config_class: type[LanguageModelConfig]
     start: Start | None = None

@@ -31,6 +31,7 @@ class Seq2SeqModel(FairseqEncoderDecoderModel):
     title: str  # for messages
     config_class: type[Seq2SeqModelConfig]
     supports_padding_insertion = False
+    takes_counts = True  # see data.batch.with_counts
 
     def __init__(self, cfg: Any, encoder: Seq2SeqEncoder, decoder: Seq2SeqDecoder) -> None:
         super().__init__(encoder, decoder)

@@ -197,8 +197,7 @@ class SummarizationTask(BundledFiles, TrainingMonitor, SplitUse, FairseqTask):
         rows = torch.nonzero(sample["id"] < self.cfg.eval_rouge).flatten()
         if not len(rows):
             return {}
-        given = sample["net_input"].items()
-        net_input = {k: v[rows] for k, v in given if torch.is_tensor(v) and k != "unpadded"}  # counted of all rows
+        net_input = {k: v[rows] for k, v in sample["net_input"].items() if torch.is_tensor(v)}
         generator = self.build_generator([model], generator_options(self.scoring))
         found = self.inference_step(generator, [model], {"id": sample["id"][rows], "net_input": net_input})
         golds = (utils.strip_pad(target, self.dictionary.pad()) for target in sample["target"][rows])

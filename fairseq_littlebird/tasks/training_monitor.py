@@ -9,6 +9,7 @@ from fairseq.logging import metrics
 from torch import Tensor
 
 from fairseq_littlebird.attention import BiALiBi
+from fairseq_littlebird.data.batch import with_counts
 
 PADDING, SLOPES, CALLS = "padding_tokens", "slope_", "calls"
 
@@ -17,12 +18,14 @@ class TrainingMonitor:
     """A mixin for a task: ``padding``, the share of a batch that is padding, and at validation ``slope_1`` …,
     each layer's (β + γ) / 2, the mean of its heads. A batch in which nothing is asked counts in no mean loss."""
 
-    def train_step(self, sample: Any, *arguments: Any, **options: Any) -> Any:
-        loss, sample_size, log = super().train_step(sample, *arguments, **options)  # type: ignore[misc]
+    def train_step(self, sample: Any, model: Any, *arguments: Any, **options: Any) -> Any:
+        given = with_counts(sample, model)
+        loss, sample_size, log = super().train_step(given, model, *arguments, **options)  # type: ignore[misc]
         return loss, sample_size, log | self._padding(sample)
 
     def valid_step(self, sample: Any, model: Any, criterion: Any) -> Any:
-        loss, sample_size, log = super().valid_step(sample, model, criterion)  # type: ignore[misc]
+        given = with_counts(sample, model)
+        loss, sample_size, log = super().valid_step(given, model, criterion)  # type: ignore[misc]
         return loss, sample_size, log | self._padding(sample) | slopes(model) | {CALLS: 1}
 
     def reduce_metrics(self, logging_outputs: list[dict[str, Any]], criterion: Any) -> None:

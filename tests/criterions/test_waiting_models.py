@@ -29,7 +29,7 @@ from fairseq_littlebird.criterions.recurring_span_selection import (
     RecurringSpanSelectionCriterion,
     RecurringSpanSelectionCriterionConfig,
 )
-from fairseq_littlebird.data.batch import indices_not_equal, pad, span_batch
+from fairseq_littlebird.data.batch import indices_not_equal, pad, span_batch, with_counts
 from fairseq_littlebird.data.summarization_dataset import SummarizationDataset, Tokens
 from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.models import seq2seq_encoder
@@ -151,17 +151,26 @@ def test_encoders(words, waits, arch, kind):
 def test_encoder_decoders(words, waits, arch):
     model = build(arch, words, max_positions=64, decoder_max_positions=16, **SEQ2SEQ[arch])
     task = SimpleNamespace(target_dictionary=words)
-    assert_does_not_wait(waits, LabelSmoothedCrossEntropyCriterion(task, False, 0.1), model, summaries(words))
+    assert_does_not_wait(
+        waits, LabelSmoothedCrossEntropyCriterion(task, False, 0.1), model, told(summaries(words), model)
+    )
 
 
 @pytest.mark.parametrize("arch", LANGUAGE_MODELS)
 def test_language_models(words, waits, arch):
     model = build(arch, words, side="decoder", max_positions=64, **LANGUAGE_MODELS[arch])
-    sample = of_tokens(words)
-    sample["net_input"]["unpadded"] = sample["unpadded"]
+    sample = {k: v for k, v in of_tokens(words).items() if k != "lengths"}  # as the task's data set has it
     sample["target"] = sample["net_input"]["src_tokens"].roll(-1, 1)
     task = SimpleNamespace(target_dictionary=words)
-    assert_does_not_wait(waits, CrossEntropyCriterion(task, False), model, sample)
+    assert_does_not_wait(waits, CrossEntropyCriterion(task, False), model, told(sample, model))
+
+
+def told(sample, model):
+    """As a task's training step gives a batch to fairseq's criterion."""
+    given = with_counts(sample, model)
+    assert "unpadded" in given["net_input"] and "unpadded" not in sample["net_input"]
+    assert with_counts(sample, torch.nn.Linear(1, 1)) is sample  # fairseq's own models take no counts
+    return given
 
 
 @pytest.mark.parametrize("arch", ENCODERS)
@@ -189,7 +198,7 @@ def test_what_is_told_of_documents_changes_nothing(words, arch):
     model = build(
         arch, words, max_positions=64, decoder_max_positions=16, dropout=0.0, attention_dropout=0.0, **SEQ2SEQ[arch]
     )
-    given = summaries(words)["net_input"]
+    given = told(summaries(words), model)["net_input"]
     assert given["lengths"] == sorted(LENGTHS, reverse=True) and len(given["unpadded"]) == sum(LENGTHS)
     untold = {k: v for k, v in given.items() if k not in ("unpadded", "lengths")}
     torch.testing.assert_close(model(**given)[0], model(**untold)[0], rtol=1e-4, atol=1e-5)
@@ -202,7 +211,7 @@ def test_fairseqs_own_batches_are_not_asked_on_a_device(words, waits, monkeypatc
         arch, words, max_positions=64, decoder_max_positions=16, dropout=0.0, attention_dropout=0.0, **SEQ2SEQ[arch]
     )
     sample = summaries(words)
-    given = {k: v for k, v in sample["net_input"].items() if k not in ("unpadded", "lengths")}
+    given = {**sample["net_input"]}
     tokens = given["src_tokens"]
     given["src_tokens"] = torch.stack([row.roll(int(row.eq(words.pad()).sum())) for row in tokens])
     expected = model(**given)[0]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairseq_littlebird.cli.prepare import main as prepare
+from fairseq_littlebird.data.batch import unpadded_length
 from fairseq_littlebird.data.batching import PADDING, EveryItemBatched
 from fairseq_littlebird.data.prepared import PreparedQuestions
 from fairseq_littlebird.data.question_answering_dataset import QuestionAnsweringDataset
@@ -112,3 +113,9 @@ def test_little_padding_at_evaluation(folder):
             pass
     assert sum(real for real, _ in model.seen) == data.prepared.window_sizes.sum()
     assert padding(model.seen) < 0.1
+
+
+def test_the_length_of_a_text_ends_at_its_last_token():
+    """Chunks of recurring span selection can end in padding, which is no token."""
+    found = [unpadded_length(np.array(tokens, dtype=int), 1) for tokens in ([5, 6], [5, 1, 6, 1, 1], [1, 1], [])]
+    assert found == [2, 3, 0, 0]

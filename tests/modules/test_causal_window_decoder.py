@@ -10,6 +10,7 @@ from fairseq_littlebird.input_error import InputError
 from fairseq_littlebird.modules import CausalWindowConfig, CausalWindowDecoder
 from fairseq_littlebird.modules.attention import causal_window
 from fairseq_littlebird.modules.config import CAUSAL_POSITIONS
+from fairseq_littlebird.modules.token_annotations import NO_ANNOTATIONS
 
 SIZES = dict(vocab_size=30, layers=3, embed_dim=16, ffn_embed_dim=24, heads=2, max_positions=300)
 SIZES |= dict(dropout=0.0, attention_dropout=0.0)
@@ -70,7 +71,7 @@ def test_relative_sinusoids_equal_the_definition():
                 score = (q[i, h] + relative.content[h]) @ k[j, h] + (q[i, h] + relative.position[h]) @ s
                 scores.append(score / 8**0.5)
             expected[i, h] = torch.stack(scores).softmax(0) @ v[seen, h]
-    out, _ = module(x, decoder.attention_context(x, None, torch.zeros(1, 25, dtype=torch.bool), None))
+    out, _ = module(x, decoder.attention_context(x, None, torch.zeros(1, 25, dtype=torch.bool), NO_ANNOTATIONS))
     torch.testing.assert_close(out, module.out(expected.view(1, 25, 16)), rtol=1e-5, atol=1e-5)  # float32 angles
 
 

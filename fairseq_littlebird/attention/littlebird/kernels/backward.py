@@ -109,7 +109,9 @@ def fused_backward(
     kept = constants(q, b, dropout_p, "fused", unit)
     rows = {name: kept[name] for name in ("D", "M", "WIDTH", "WIDE")}
     with torch.cuda.device_of(q):
-        delta_kernel[(B * H * triton.cdiv(L, b),)](result, rest if rest.numel() else None, grad, delta, H, L, **rows)
+        delta_kernel[(B * H * triton.cdiv(L, kept["M"]),)](
+            result, rest if rest.numel() else None, grad, delta, H, L, **rows
+        )
         fused_backward_kernel[(B * H * chunks,)](
             q, k, v, pack_k, pack_v, slopes, places, extent, words, log_sum, grad, delta, wide_dq, sums, dq, dk, dv,
             dpack_k, dpack_v, dzero_k, dzero_v, dslopes, *strides, of_sequences(places), H, L, S, chunk,
