@@ -14,7 +14,7 @@ from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import positive
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.formats.documents.document import Document
-from fairseq_littlebird.formats.documents.reading import kinds, read_documents
+from fairseq_littlebird.formats.documents.reading import READERS, kinds, read_documents
 from fairseq_littlebird.inputs import STDIN
 
 LONG = 50_000
@@ -57,7 +57,7 @@ def _paths_and_questions(options: argparse.Namespace) -> tuple[list[str], list[s
     """The last word is a question unless it is a file, a folder or standard input."""
     paths, questions = list(options.words), list(options.question)
     plain = not questions and not options.summarize
-    if plain and len(paths) > 1 and paths[-1] != STDIN and not Path(paths[-1]).exists():
+    if plain and len(paths) > 1 and not _is_path(paths[-1]):
         questions = [paths.pop()]
     if not all(text.strip() for text in [*questions, *paths]):
         raise UserError("an empty question or name", remedy="write one")
@@ -68,6 +68,12 @@ def _paths_and_questions(options: argparse.Namespace) -> tuple[list[str], list[s
     if STDIN in paths and plain and not questions:
         raise UserError("standard input is the document, so questions cannot come from it", remedy="add --question")
     return paths, questions
+
+
+def _is_path(word: str) -> bool:
+    """Whether it is there, or named as a document is: then it is missing, which should be said."""
+    named_so = Path(word).suffix.lower() in READERS and len(word.split()) == 1
+    return word == STDIN or named_so or Path(word).exists()
 
 
 def _note(line: str) -> None:
@@ -81,7 +87,7 @@ def _asked(documents: Sequence[Document], quiet: bool) -> Iterator[str]:
         return
     if not quiet:
         size = sum(len(document.text) for document in documents)
-        _note(f"{len(documents)} documents, {size:,} characters, which the model reads again for every question")
+        _note(f"documents: {len(documents)}, {size:,} characters, which the model reads again for every question")
     while True:
         try:
             question = input("question (Ctrl-D ends): ").strip()

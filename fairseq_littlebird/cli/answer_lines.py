@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
 
 NEAR = 400
 """Characters around an answer that are searched for its sentence."""
+WRAPPED = re.compile(r"(?<=[^\n.!?])\n(?=[^\W\d_A-Z])")
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 def sentence(text: str, start: int, end: int) -> tuple[int, int]:
-    """The characters of the sentences that an answer is in, cut where they are very long."""
+    """The characters of the sentences that an answer is in, cut where they are very long.
+
+    A line that goes on in lower case is a wrapped one: its end does not end a sentence.
+    """
     first, last = max(0, start - NEAR), min(len(text), end + NEAR)
-    spans = [(first + a, first + b) for a, b in sentence_spans(text[first:last])]
+    spans = [(first + a, first + b) for a, b in sentence_spans(WRAPPED.sub(" ", text[first:last]))]
     touched = [(a, b) for a, b in spans if a < end and start < b]
     return min((a for a, _ in touched), default=start), max((b for _, b in touched), default=end)
 

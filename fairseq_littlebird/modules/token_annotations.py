@@ -31,7 +31,7 @@ class TokenAnnotations(NamedTuple):
     unpadded: Tensor | None = None  # <int64>[N], which of the [B · L] tokens are not padding, if they are counted
     lengths: Sequence[int] | None = None  # B, tokens up to the last unpadded one, if they are counted
     last_context_start: int | None = None  # the largest of ``context_starts``, where it is known
-    is_counted: bool = True  # whether padding is worth counting where nobody has: an accelerator would be waited for
+    is_counted: bool = True  # whether to count padding if ``unpadded`` is not given; an accelerator would have to wait
     structure: GlobalStructure | None = None  # of global tokens beside the text
     is_classification: bool = False  # whether token 0 stands for the whole sequence
 

@@ -98,7 +98,7 @@ def write_genome(source: Path, folder: Path, counts: dict[str, int], seed: int) 
         source: FASTA.
         folder: to write to.
         counts: bins on each chromosome.
-        seed: of all that is drawn.
+        seed: random seed.
     """
     rng = np.random.default_rng(seed)
     codes = background(chain([s.bases for s in read_sequences(source)]), sum(counts.values()), SPACING, rng)

@@ -98,6 +98,7 @@ def test_characters_that_a_terminal_obeys_are_not_printed(model, tmp_path, capsy
     ("words", "message"),
     [
         (["no.txt", "What?"], "no.txt: No such file or directory"),
+        (["{documents}", "missing.pdf"], "missing.pdf: No such file or directory"),
         (["{documents}", " "], "an empty question"),
         (["{documents}", "--html", "a.html"], "--html: a page is of one question"),
         (["-", "-", "What?"], "standard input is given twice"),
@@ -134,3 +135,5 @@ def test_the_sentence_of_an_answer():
     assert text[slice(*sentence(text, start, start + 3))] == "Two has words."
     assert text[slice(*sentence(text, start, text.index("Three") + 2))] == "Two has words. Three."
     assert sentence(text, 4, 5) == (4, 5)  # white space alone
+    wrapped = "A heading\nIt goes\non here. Next."
+    assert wrapped[slice(*sentence(wrapped, wrapped.index("goes"), wrapped.index("goes") + 4))] == "It goes\non here."

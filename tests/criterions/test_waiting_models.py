@@ -107,7 +107,7 @@ def spans(words, contexts=False):
 def step(kind, words, model):
     """A criterion, and a batch as the collater makes it."""
     task = MaskedLMTask(SimpleNamespace(seed=1), words)
-    if kind == "masked words":
+    if kind == "masked tokens":
         return IndexedMaskedLmLoss(SimpleNamespace(tpu=False), task), masked(words)
     if kind == "recurring spans":
         model.register_span_head("qass")
@@ -140,7 +140,7 @@ def assert_does_not_wait(waits, criterion, model, sample):
     assert loss.isfinite() and any(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
-@pytest.mark.parametrize("kind", ["masked words", "recurring spans", "questions", "labels"])
+@pytest.mark.parametrize("kind", ["masked tokens", "recurring spans", "questions", "labels"])
 @pytest.mark.parametrize("arch", ENCODERS)
 def test_encoders(words, waits, arch, kind):
     model = build(arch, words, **ENCODERS[arch])
@@ -174,7 +174,7 @@ def told(sample, model):
 
 
 @pytest.mark.parametrize("arch", ENCODERS)
-@pytest.mark.parametrize("kind", ["masked words", "recurring spans", "questions", "labels"])
+@pytest.mark.parametrize("kind", ["masked tokens", "recurring spans", "questions", "labels"])
 def test_what_is_told_changes_nothing_else(words, waits, arch, kind):
     """The loss and its gradients, against those of a batch whose padding the model counts, and waits for, itself."""
     model = build(arch, words, dropout=0.0, attention_dropout=0.0, **ENCODERS[arch])
