@@ -4,10 +4,8 @@ from fairseq_littlebird.attention.bigbird import bigbird_attention, dense_bigbir
 from fairseq_littlebird.attention.causal_littlebird import (
     CausalBiALiBi,
     TokenBuffer,
-    causal_pack_attention,
-    causal_unpack_window_attention,
-    dense_causal_pack_attention,
-    dense_causal_unpack_window_attention,
+    causal_block_window_attention,
+    dense_causal_block_window_attention,
 )
 from fairseq_littlebird.attention.causal_window import (
     KeyBuffer,
@@ -40,12 +38,10 @@ __all__ = [
     "alibi_bias",
     "backend_fault",
     "bigbird_attention",
-    "causal_pack_attention",
-    "causal_unpack_window_attention",
+    "causal_block_window_attention",
     "causal_window_attention",
     "dense_bigbird_attention",
-    "dense_causal_pack_attention",
-    "dense_causal_unpack_window_attention",
+    "dense_causal_block_window_attention",
     "dense_causal_window_attention",
     "dense_etc_attention",
     "dense_longformer_attention",

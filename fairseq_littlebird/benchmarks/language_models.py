@@ -89,12 +89,6 @@ def littlebird_lm(of: LanguageModelling) -> Any:
     return kind.build_model(vars(kind.config_class(**of.sizes())), of.task())
 
 
-def littlebird_lm_pack(of: LanguageModelling) -> Any:
-    """``littlebird_lm`` with a causal pack of 64 vectors."""
-    kind = MODEL_REGISTRY["littlebird_lm"]
-    return kind.build_model(vars(kind.config_class(**of.sizes(), causal_pack=True, pack_size=64)), of.task())
-
-
 def full_causal(of: LanguageModelling) -> Any:
     """``longformer_lm`` with full attention in every layer."""
     model = longformer_lm(of)
@@ -128,7 +122,6 @@ MODELS: dict[str, Callable[[LanguageModelling], Any]] = {
     "transformer_lm": transformer_lm,
     "full-sdpa": full_causal,
     "littlebird_lm": littlebird_lm,
-    "littlebird_lm-pack": littlebird_lm_pack,
     FLOOR: floor,
 }
 COMPARED = (OURS, "transformer_lm", "full-sdpa")

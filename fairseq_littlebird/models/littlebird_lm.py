@@ -21,14 +21,7 @@ class LittleBirdLMConfig(LanguageModelConfig):
         metadata={"help": "block size b in tokens: a token attends to its own block, the one before and the first"},
     )
     pack_size: int = field(
-        default=0, metadata={"help": "number of pack vectors S in each layer, with --causal-pack; 0: no pack attention"}
-    )
-    causal_pack: bool = field(
-        default=False,
-        metadata={
-            "help": "pack attention for language models: each block reads pack vectors made of the blocks before it "
-            "(not in the paper); needs --pack-size"
-        },
+        default=0, metadata={"help": "must be 0: causal masking cannot be applied to pack attention"}
     )
 
 
@@ -47,7 +40,6 @@ class LittleBirdLM(LanguageModel):
                 padding_idx,
                 block_size=cfg.block_size,
                 pack_size=cfg.pack_size,
-                causal_pack=cfg.causal_pack,
                 **cfg.sizes(),
             )
         )

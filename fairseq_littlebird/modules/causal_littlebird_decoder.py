@@ -1,4 +1,4 @@
-"""A decoder-only Transformer with LittleBird's window to the left, its global block, and perhaps a causal pack.
+"""A decoder-only Transformer with LittleBird's window to the left and its global block.
 
 Legend: B batch, L tokens, C hidden width.
 """

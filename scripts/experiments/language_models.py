@@ -98,7 +98,6 @@ STEPS = [
     ),
     Step("unstaged", tuple(Part(f"{LONGFORMER} {STAGED[-1][0]}", STAGED[-1][1], *stage) for stage in STAGES)),
     Step("littlebird", (Part(LITTLEBIRD, 2048),), (2048, 8192)),
-    Step("causal-pack", (Part(f"{LITTLEBIRD} --causal-pack --pack-size 16", 2048),), (2048, 8192)),
     Step("longformer-8192", (Part(f"{LONGFORMER} {RISING}", 8192),)),
     Step("novel", (Part(f"{LONGFORMER} {RISING}", 2048),), (2048, 8192), "bytes"),
     Step("transformer-8192", (Part(TRANSFORMER, 8192, 0.2),), (8192,)),
@@ -108,7 +107,6 @@ PAIRS = [  # what is compared at equal time
     ("longformer-2048", "transformer-2048"),
     ("longformer-8192", "transformer-8192"),
     ("staged", "unstaged"),
-    ("littlebird", "causal-pack"),
 ]
 
 

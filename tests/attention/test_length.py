@@ -17,8 +17,7 @@ EMPTY = {
     "bigbird_attention": (Q, Q, Q, None, 4, BLOCKS),
     "longformer_attention": (Q, Q, Q, Q, Q, Q, None, None, 4, (1, 1)),
     "causal_window_attention": (Q, Q, Q, None, (4, 4), (1, 1)),
-    "causal_unpack_window_attention": (Q, Q, Q, None, None, attention.CausalBiALiBi(2), None, 4),
-    "causal_pack_attention": (PACK[0], Q, Q, None, 4),
+    "causal_block_window_attention": (Q, Q, Q, attention.CausalBiALiBi(2), None, 4),
     "etc_attention": (Q, Q, Q, PACK, OWNER, OWNER.bool(), 4),
 }
 EMPTY |= {f"dense_{name}": given for name, given in EMPTY.items() if hasattr(attention, f"dense_{name}")}

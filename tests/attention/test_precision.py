@@ -11,10 +11,8 @@ from fairseq_littlebird.attention.bigbird import bigbird_attention, dense_bigbir
 from fairseq_littlebird.attention.bigbird.gathered import gathered_bigbird_attention
 from fairseq_littlebird.attention.causal_littlebird import (
     CausalBiALiBi,
-    causal_pack_attention,
-    causal_unpack_window_attention,
-    dense_causal_pack_attention,
-    dense_causal_unpack_window_attention,
+    causal_block_window_attention,
+    dense_causal_block_window_attention,
 )
 from fairseq_littlebird.attention.causal_window import (
     alibi_bias,
@@ -158,12 +156,8 @@ def others(dtype, size):
         causal = {"q": q, "k": k, "v": v, "windows": (6, 6), "dilations": (1, 2), "bias": bias} | at
         yield "causal window", causal_window_attention, dense_causal_window_attention, causal
     slopes = CausalBiALiBi(2)
-    pack_k, pack_v = (torch.stack([random(3) for _ in range(8)], dim=2) for _ in range(2))  # of each of the 8 blocks
-    for packs in ({"pack_k": None, "pack_v": None}, {"pack_k": pack_k, "pack_v": pack_v}):
-        causal = {"q": q, "k": k, "v": v, "slopes": slopes, "block_size": 8} | packs | at
-        yield "causal littlebird", causal_unpack_window_attention, dense_causal_unpack_window_attention, causal
-    packing = {"pack_q": random(5, size)[0], "k": k, "v": v, "block_size": 8} | at
-    yield "causal pack", causal_pack_attention, dense_causal_pack_attention, packing
+    causal = {"q": q, "k": k, "v": v, "slopes": slopes, "block_size": 8} | at
+    yield "causal littlebird", causal_block_window_attention, dense_causal_block_window_attention, causal
     owner = owners(padding, G)
     seen = torch.cat([without_tokens(owner, padding, G), padding], dim=1)
     etc = {"q": random(G + L, size), "k": random(G + L, size), "v": random(G + L), "owner": owner, "padding_mask": seen}

@@ -21,7 +21,6 @@ SIZES = {"decoder_layers": 2, "decoder_embed_dim": 16, "decoder_ffn_embed_dim": 
 MODELS = {
     **{kind: (LongformerLM, {"positions": kind, "attention_dilation": "1/1,3"}) for kind in CAUSAL_POSITIONS},
     "littlebird": (LittleBirdLM, {}),
-    "littlebird with a pack": (LittleBirdLM, {"pack_size": 3, "causal_pack": True}),
 }
 
 
@@ -85,8 +84,7 @@ def test_dilations_of_layers_and_heads():
         ({"attention_dilation": "1/1/1"}, "attention dilations of 3 layers do not fit 2 layers"),
         ({"attention_dilation": "0"}, "attention dilation 0 is not positive"),
         ({"decoder_attention_heads": 3}, "3 attention heads do not divide a width of 16"),
-        ({"kind": LittleBirdLM, "pack_size": 8}, r"pack size 8: causal masking cannot .*Limitations.* --causal-pack"),
-        ({"kind": LittleBirdLM, "causal_pack": True}, "a causal pack of 0 vectors; add a pack size"),
+        ({"kind": LittleBirdLM, "pack_size": 8}, r"pack size 8: causal masking cannot .*Limitations.* size at 0"),
         ({"kind": LittleBirdLM, "block_size": -4}, "block size -4 is not positive"),
     ],
 )

@@ -48,16 +48,7 @@ ENCODERS = {
     "causal windows with relative sinusoids": (*CAUSAL_WINDOWS, {"positions": "relative_sinusoidal"}),
     "causal windows with learned positions": (*CAUSAL_WINDOWS, {"positions": "learned"}),
     "causal littlebird": (CausalLittleBirdDecoder, CausalLittleBirdConfig, dict(block_size=4)),
-    "causal littlebird with a pack": (
-        CausalLittleBirdDecoder,
-        CausalLittleBirdConfig,
-        dict(block_size=4, pack_size=3, causal_pack=True),
-    ),
-    "causal littlebird of one block": (
-        CausalLittleBirdDecoder,
-        CausalLittleBirdConfig,
-        dict(block_size=64, pack_size=3, causal_pack=True),
-    ),
+    "causal littlebird of one block": (CausalLittleBirdDecoder, CausalLittleBirdConfig, dict(block_size=64)),
     "longformer": (
         LongformerEncoder,
         LongformerConfig,

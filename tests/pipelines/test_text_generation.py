@@ -23,7 +23,6 @@ SIZES = {"decoder_layers": 2, "decoder_embed_dim": 16, "decoder_ffn_embed_dim": 
 MODELS = {
     "longformer": (LongformerLM, {"attention_window": "4-8", "attention_dilation": "1,2"}),
     "littlebird": (LittleBirdLM, {"block_size": 4}),
-    "littlebird with a pack": (LittleBirdLM, {"block_size": 4, "pack_size": 3, "causal_pack": True}),
     "fairseq": None,
 }
 PROMPTS = ["w1 w2 w3 w4 w5 w6 w7", "", "w9 unknown w3", "w1 w2 w3 w4 w5 w6 w7"]
@@ -165,7 +164,7 @@ def test_truncated_to_the_most_probable(top_k, top_p, kept):
     assert found.isfinite().nonzero().flatten().tolist() == kept and torch.equal(found[kept], lprobs[kept])
 
 
-@pytest.mark.parametrize("name", ["longformer", "littlebird", "littlebird with a pack"])
+@pytest.mark.parametrize("name", ["longformer", "littlebird"])
 def test_memory_does_not_grow_with_the_text(name, monkeypatch):
     loaded, states = make(name), []
     transformer = loaded.model.decoder.transformer

@@ -3,9 +3,8 @@
     D[i, j] = 0              i = j
               α              j = 0 < i
               β (i - j)      other keys to the left
-    D_P     = β · b          pack vectors: (β + γ) / 2 · b with β in the place of γ
 
-D is subtracted from the scaled scores; b is the block size. As in BiALiBi the first token has a slope of its own: it is
+D is subtracted from the scaled scores. As in BiALiBi the first token has a slope of its own: it is
 the one token that may be seen from anywhere at the same cost.
 Legend: L tokens, H heads.
 """
@@ -44,10 +43,6 @@ class CausalBiALiBi(nn.Module):
         distances = queries[:, None] - keys
         linear = beta * distances.to(beta.dtype)
         return torch.where((keys == 0) & (distances > 0), alpha, linear)
-
-    def pack_distance(self, block_size: int) -> Tensor:
-        """D_P, the same for every pack vector: β · b. Returns <float32 or wider>[H]."""
-        return self.coefficients()[1] * block_size
 
     def coefficients(self) -> tuple[Tensor, Tensor]:
         """α, β <float>[H] in float32 at least: half precision cannot count past 2048 (256 in bf16)."""

@@ -1,6 +1,6 @@
-"""What tokens that follow need of those before: block 0, two blocks in a ring, and the pack; memory stays as it is.
+"""What tokens that follow need of those before: block 0, and two blocks in a ring; memory stays as it is.
 
-Legend: N sequences, H heads, S pack size, D head width, b block size, n new tokens of m blocks, t tokens before them.
+Legend: N sequences, H heads, D head width, b block size, n new tokens, t tokens before them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.attention.causal_littlebird.blockwise import later_blocks
-from fairseq_littlebird.attention.causal_littlebird.running_pack import RunningPack
 from fairseq_littlebird.attention.causal_littlebird.slopes import CausalBiALiBi
 from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.common.masked_softmax import masked_attention
@@ -20,9 +19,6 @@ from fairseq_littlebird.attention.common.window_blocks import window_block_atten
 
 class TokenBuffer:
     """Of one layer: token i of block 0 stands in slot i, one of a later block in slot b + (i - b) mod 2b.
-
-    ``pack`` is of all tokens so far; ``pack_k`` and ``pack_v`` <float>[N, H, m, S, D] are what the blocks of a piece
-    read of it, as it was before each; None for none. The block that is not yet full goes on with its own.
 
     Args:
         block_size: b.
@@ -33,9 +29,6 @@ class TokenBuffer:
         self.count = 0  # t
         self.k: Tensor | None = None  # <float>[N, H, 3b, D]
         self.v: Tensor | None = None
-        self.pack = RunningPack()
-        self.pack_k: Tensor | None = None
-        self.pack_v: Tensor | None = None
 
     def pieces(self, n: int) -> Iterator[slice]:
         """New tokens, each piece of one block or of several whole ones, if each is given to :meth:`attend` in turn."""
@@ -49,7 +42,7 @@ class TokenBuffer:
             start = stop
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, slopes: CausalBiALiBi) -> Tensor:
-        """Causal unpack and window attention of a piece of new tokens, which are kept for those that follow.
+        """Causal window and global attention of a piece of new tokens, which are kept for those that follow.
 
         Args:
             q, k, v: <float>[N, H, n, D].
@@ -67,21 +60,12 @@ class TokenBuffer:
         tokens = torch.where(slots < b, slots, last - (last - slots) % (2 * b))  # the newest in each slot of the ring
         visible = (tokens <= queries[:, None]) & ((slots < b) | (tokens >= max(b, (block - 1) * b)))
         keys, values, bias = self.k.to(q.dtype), self.v.to(q.dtype), -slopes(queries, tokens)
-        if self.pack_k is not None and self.pack_v is not None:
-            S = self.pack_k.shape[3]
-            keys = torch.cat([self.pack_k[:, :, 0].to(q.dtype), keys], dim=2)
-            values = torch.cat([self.pack_v[:, :, 0].to(q.dtype), values], dim=2)
-            bias = torch.cat([-slopes.pack_distance(b)[:, None, None].expand(-1, n, S), bias], dim=2)
-            visible = torch.cat([visible.new_ones(n, S), visible], dim=1)
         return masked_attention(q, keys, values, visible, 0.0, bias)[0]
 
     def reorder(self, order: Tensor) -> None:
         """Goes on with the sequences <int64>[N'], of which one may be named several times."""
-        for name in ("k", "v", "pack_k", "pack_v"):
-            kept = getattr(self, name)
-            if kept is not None:
-                setattr(self, name, kept.index_select(0, order))
-        self.pack.reorder(order)
+        if self.k is not None and self.v is not None:
+            self.k, self.v = self.k.index_select(0, order), self.v.index_select(0, order)
 
     def _attend_blocks(self, q: Tensor, k: Tensor, v: Tensor, slopes: CausalBiALiBi) -> Tensor:
         """The same of whole blocks after the second."""
@@ -92,8 +76,7 @@ class TokenBuffer:
             torch.cat([x[:, :, left][:, :, :b].to(q.dtype), new], dim=2) for x, new in ((self.k, k), (self.v, v))
         )
         global_k, global_v = (x[:, :, :b].to(q.dtype) for x in (self.k, self.v))
-        packs, first = (self.pack_k, self.pack_v), self.count // b
-        given = later_blocks(q, keys, values, global_k, global_v, *packs, slopes, first, b)
+        given = later_blocks(q, keys, values, global_k, global_v, slopes, self.count // b, b)
         result = window_block_attention(given)
         last = torch.arange(self.count + n - 2 * b, self.count + n, device=q.device)
         self.count += n - 2 * b

@@ -4,7 +4,6 @@ from fairseq_littlebird.modules.attention.bigbird import BigBirdAttention, BigBi
 from fairseq_littlebird.modules.attention.causal_littlebird import (
     CausalLittleBirdAttention,
     CausalLittleBirdContext,
-    CausalPackAttention,
 )
 from fairseq_littlebird.modules.attention.causal_window import CausalWindowAttention, CausalWindowContext
 from fairseq_littlebird.modules.attention.context import AttentionContext
@@ -21,7 +20,6 @@ __all__ = [
     "BigBirdContext",
     "CausalLittleBirdAttention",
     "CausalLittleBirdContext",
-    "CausalPackAttention",
     "CausalWindowAttention",
     "CausalWindowContext",
     "ETCAttention",

@@ -13,27 +13,21 @@ class CausalLittleBirdConfig(EncoderConfig):
 
     Args:
         block_size: b, tokens a block.
-        pack_size: S, pack vectors a layer; 0 for none.
-        causal_pack: packs the blocks before each block, which the paper does without.
+        pack_size: 0; any other is refused, as the paper has no causal pack.
     """
 
     block_size: int = 64
     pack_size: int = 0
-    causal_pack: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.block_size < 1:
             raise ValueError(f"block size {self.block_size} is not positive")
-        if self.pack_size < 0:
-            raise ValueError(f"pack size {self.pack_size} is negative; 0 is no pack")
-        if self.pack_size and not self.causal_pack:
+        if self.pack_size:
             raise ValueError(
                 f"pack size {self.pack_size}: causal masking cannot be applied to pack and unpack attention "
-                "(LittleBird's paper, Limitations); leave the pack size at 0, or add --causal-pack"
+                "(LittleBird's paper, Limitations); leave the pack size at 0"
             )
-        if self.causal_pack and not self.pack_size:
-            raise ValueError("a causal pack of 0 vectors; add a pack size, such as --pack-size 32")
         if self.word_embed_dim not in (0, self.embed_dim):
             raise ValueError(f"token embeddings of width {self.word_embed_dim}: the output layer has the model's width")
 
