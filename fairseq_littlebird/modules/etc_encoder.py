@@ -51,9 +51,10 @@ class ETCEncoder(OneStreamEncoder[ETCContext, FullAttentionInternals]):
         if structure is not None:
             focused = structure.kinds >= self.config.global_kinds - self.config.focused_kinds
             padding_mask = torch.cat([structure.kinds < 0, padding_mask], dim=1)
+            index = beside_globals(unpadded, padding_mask, L) if is_told else None  # type: ignore[arg-type]
             return ETCContext(
                 padding_mask,
-                unpadding_of(padding_mask),
+                unpadding_of(padding_mask, index),
                 owner=structure.owners,
                 mentions=structure.mentions,
                 groups=structure.groups,

@@ -147,6 +147,28 @@ def test_encoders(words, waits, arch, kind):
     assert_does_not_wait(waits, *(lambda criterion, sample: (criterion, model, sample))(*step(kind, words, model)))
 
 
+def test_structured_input(words, waits):
+    """Two sentences of a sequence, and one: padding among the global tokens too."""
+    model = build("bigbird_etc_tiny", words, structured_input=True, **ENCODERS["bigbird_etc_tiny"])
+    criterion, sample = step("questions", words, model)
+    tokens = sample["net_input"]["src_tokens"]
+    owners = torch.full((*tokens.shape, 2), -1)
+    owners[:, 4:13, 0], owners[0, 13:, 0] = 1, 2
+    sample["net_input"] |= {
+        "global_kinds": torch.tensor([[0, 3, 3], [0, 3, -1]]),
+        "global_groups": torch.tensor([[0, 1, 1], [0, 1, -1]]),
+        "global_owners": owners,
+        "global_mentions": torch.full_like(tokens, -1),
+    }
+    assert_does_not_wait(waits, criterion, model, sample)
+    told, untold = model.eval(), {k: v for k, v in sample.items() if k != "unpadded"}
+    losses = [criterion(told, given)[0] for given in (sample, untold)]
+    torch.testing.assert_close(*losses, rtol=1e-4, atol=1e-5)
+    with waits() as asked:
+        criterion(model, untold)
+    assert asked.found
+
+
 @pytest.mark.parametrize("arch", SEQ2SEQ)
 def test_encoder_decoders(words, waits, arch):
     model = build(arch, words, max_positions=64, decoder_max_positions=16, **SEQ2SEQ[arch])
