@@ -54,10 +54,9 @@ def _other_blocks(
     """Those from the third on."""
     tokens, block_0 = (q[:, :, 2 * b :], k[:, :, b:], v[:, :, b:]), (k[:, :, :b], v[:, :, :b])
     given = later_blocks(*tokens, *block_0, slopes, 2, b)
-    if padding_mask is None or given.own_k is None:
+    if padding_mask is None:
         return given
-    own_hidden = padding_mask[:, None, :b].expand(-1, given.own_k.shape[2], -1)
-    return given._replace(hidden=padding_mask[:, b:], own_hidden=own_hidden)
+    return given._replace(hidden=padding_mask[:, b:], global_hidden=padding_mask[:, :b])
 
 
 def later_blocks(
@@ -70,7 +69,7 @@ def later_blocks(
     first: int,
     block_size: int,
 ) -> WindowBlocks:
-    """Blocks from ``first`` ≥ 2 on, whose own keys are those of block 0.
+    """Blocks from ``first`` ≥ 2 on, whose global keys are those of block 0.
 
     Args:
         q: <float>[B, H, L, D], from the first token of that block on.
@@ -80,12 +79,11 @@ def later_blocks(
         first: number of the block.
         block_size: b.
     """
-    b, n = block_size, -(-q.shape[2] // block_size)
+    b = block_size
     index = torch.arange(3 * b, device=q.device)
     queries = index[2 * b :]
     bias = (-slopes(queries, index)).masked_fill(index > queries[:, None], MASKED)  # [H, b, 3b], of block 2
     beta = slopes.coefficients()[1]
     growth = (-beta[:, None] * b).expand(-1, b).masked_fill(index[:b] == 0, 0.0)  # α stays as it is
     bias = torch.cat([bias[:, :, :b] + growth[:, None] * (first - 2), bias[:, :, b:]], dim=2)
-    own_k, own_v = (x[:, :, None].expand(-1, -1, n, -1, -1) for x in (global_k, global_v))
-    return WindowBlocks(q, k, v, bias, own_k=own_k, own_v=own_v, growth=growth)
+    return WindowBlocks(q, k, v, bias, global_k=global_k, global_v=global_v, growth=growth)

@@ -1,10 +1,10 @@
-"""Attention of query blocks to the window before them and to a few keys of their own: nothing of size [Q, W] anywhere.
+"""Attention of query blocks to the window before them and to a few global keys: nothing of size [Q, W] anywhere.
 
 One group of blocks goes after another, in memory that fits a core's cache. The backward pass goes through the groups in
 the same order and computes the probabilities again.
 
 Legend: B batch, Q queries, K ≥ Q tokens with keys, H heads, D head width, b block size, n = ⌈Q / b⌉ blocks, w window,
-E keys of a block's own, W = E + w + b keys of a block, R > w distances; of a step G sequences, J heads, T blocks of
+E global keys, W = E + w + b keys of a block, R > w distances; of a step G sequences, J heads, T blocks of
 m ≤ b queries, N = G · J · T.
 """
 
@@ -34,11 +34,11 @@ class WindowBlocks(NamedTuple):
     v: Tensor
     bias: Tensor  # <float32 or wider>[H or 1, b, W], the same for every block; MASKED where a query does not see a key
     distance_bias: Tensor | None = None  # <float32 or wider>[B, H, Q, R], of the tokens 0, 1, … back
-    own_k: Tensor | None = None  # <float>[B, H, n, E, D], the first E of a block's keys
-    own_v: Tensor | None = None
-    growth: Tensor | None = None  # <float32 or wider>[H, E], what block t's own bias gets t times
+    global_k: Tensor | None = None  # <float>[B, H, E, D], the first E keys of every block
+    global_v: Tensor | None = None
+    growth: Tensor | None = None  # <float32 or wider>[H, E], what block t's bias of global keys gets t times
     hidden: Tensor | None = None  # <bool>[B, K], padding
-    own_hidden: Tensor | None = None  # <bool>[B, n, E]
+    global_hidden: Tensor | None = None  # <bool>[B, E]
 
 
 def window_block_attention(given: WindowBlocks, dropout_p: float = 0.0) -> Tensor:
@@ -51,9 +51,9 @@ def window_block_attention(given: WindowBlocks, dropout_p: float = 0.0) -> Tenso
         <float>[B, H, Q, D]; a query that sees nothing is 0.
     """
     q, k, v = given.q, given.k.to(given.q.dtype), given.v.to(given.q.dtype)
-    own_k, own_v = (None if t is None else t.to(q.dtype) for t in (given.own_k, given.own_v))
+    global_k, global_v = (None if t is None else t.to(q.dtype) for t in (given.global_k, given.global_v))
     seed = random_seed() if dropout_p else torch.zeros((), dtype=torch.int64)
-    tensors = given._replace(k=k, v=v, own_k=own_k, own_v=own_v)  # autocast may leave them apart
+    tensors = given._replace(k=k, v=v, global_k=global_k, global_v=global_v)  # autocast may leave them apart
     with torch.autocast(q.device.type, enabled=False):
         result: Tensor = _WindowBlockAttention.apply(dropout_p, seed, *tensors)
     return result
@@ -80,7 +80,7 @@ class _Steps:
     def __init__(self, given: WindowBlocks, dropout_p: float, seed: Tensor) -> None:
         self.given, self.dropout_p = given, dropout_p
         (self.B, self.H, self.Q, self.D), self.K = given.q.shape, given.k.shape[2]
-        self.E = 0 if given.own_k is None else given.own_k.shape[3]
+        self.E = 0 if given.global_k is None else given.global_k.shape[2]
         self.b, self.w = given.bias.shape[1], given.bias.shape[2] - given.bias.shape[1] - self.E
         self.scale, self.wide = self.D**-0.5, torch.promote_types(given.q.dtype, torch.float32)
         self.views = self.E == 0 and given.q.dtype == self.wide  # whether the windows of one head need no copy
@@ -143,7 +143,7 @@ class _Steps:
         size, strides = (G, J, step.blocks, width, *rest), (of_sequence, of_head, self.b * of_token, of_token, *others)
         return x.as_strided(size, strides, start)
 
-    def keys(self, name: str, x: Tensor, own: Tensor | None, step: _Step) -> Tensor:
+    def keys(self, name: str, x: Tensor, of_global: Tensor | None, step: _Step) -> Tensor:
         """A step's keys or values, <float32 or wider>[N, W, D]."""
         absent, out = step.absent, self.left_out(step)
         width = self.w + step.m - absent
@@ -152,8 +152,8 @@ class _Steps:
         if self.views and G == J == 1 and not absent:
             return self.window(x, step, 0, width).flatten(0, 2)  # as they are
         buffer = self.buffer(name, G, J, step.blocks, self.E + self.w + step.m - out, self.D)
-        if own is not None:
-            buffer[..., : self.E, :] = step.of(own)[:, :, step.first : step.first + step.blocks]
+        if of_global is not None:
+            buffer[..., : self.E, :] = step.of(of_global)[:, :, None]
         buffer[..., self.E : buffer.shape[3] - width, :] = 0.0
         buffer[..., buffer.shape[3] - width :, :] = self.window(x, step, absent, width)
         return buffer.flatten(0, 2)
@@ -164,11 +164,11 @@ class _Steps:
         scores = self.buffer("probabilities", N, m, W)
         parts = self.parts(scores, step)
         bias = given.bias if len(given.bias) == 1 else given.bias[step.heads]
-        own, of_window = bias[:, None, :m, :E], bias[:, None, :m, E + self.left_out(step) : E + self.w + m]
+        of_global, of_window = bias[:, None, :m, :E], bias[:, None, :m, E + self.left_out(step) : E + self.w + m]
         if given.growth is not None:
-            own = own + given.growth[step.heads, None, None] * self.numbers(step)
+            of_global = of_global + given.growth[step.heads, None, None] * self.numbers(step)
         if E:
-            parts[..., :E] = own
+            parts[..., :E] = of_global
         parts[..., E:] = of_window
         scores.baddbmm_(q, k.transpose(1, 2), alpha=self.scale)
         if given.distance_bias is not None:
@@ -205,10 +205,9 @@ class _Steps:
         hidden = self.window(self.given.hidden[:, None], of_sequences, absent, width)
         before = hidden.new_zeros(*hidden.shape[:3], absent - out)
         parts = [before, hidden]
-        if self.given.own_hidden is not None:
-            parts.insert(0, self.given.own_hidden[step.sequences, None, step.first : step.first + step.blocks])
-        elif self.E:
-            parts.insert(0, hidden.new_zeros(*hidden.shape[:3], self.E))
+        if self.given.global_hidden is not None:
+            of_global = self.given.global_hidden[step.sequences, None, None]
+            parts.insert(0, of_global.expand(-1, 1, step.blocks, -1))
         return torch.cat(parts, dim=3)[:, :, :, None]
 
     def keep(self, p: Tensor) -> Tensor:
@@ -216,12 +215,12 @@ class _Steps:
         assert self.generator is not None
         return keep_mask(p, self.dropout_p, self.generator)
 
-    def add_to_keys(self, x: Tensor, own: Tensor | None, gradient: Tensor, step: _Step) -> None:
-        """Adds a step's [N, W, D] to x <float32 or wider>[B, H, K, D], and writes it to ``own``."""
+    def add_to_keys(self, x: Tensor, of_global: Tensor | None, gradient: Tensor, step: _Step) -> None:
+        """Adds a step's [N, W, D] to x [B, H, K, D] and of_global [B, H, E, D], <float32 or wider>."""
         J, out = step.heads.stop - step.heads.start, self.left_out(step)
         parts = gradient.view(-1, J, step.blocks, *gradient.shape[1:])
-        if own is not None:
-            step.of(own)[:, :, step.first : step.first + step.blocks] = parts[..., : self.E, :]
+        if of_global is not None:
+            step.of(of_global).add_(parts[..., : self.E, :].sum(dim=2))
         stop = self.w + step.m
         starts = [self.w, *range(self.w - self.b, step.absent, -self.b), step.absent]  # pieces that do not overlap
         for start in dict.fromkeys(starts):
@@ -238,11 +237,11 @@ class _WindowBlockAttention(torch.autograd.Function):
         given = WindowBlocks(*tensors)
         steps, result = _Steps(given, dropout_p, seed), torch.empty_like(given.q)
         for step in steps:
-            q, k = steps.wide_queries(given.q, step), steps.keys("keys", given.k, given.own_k, step)
+            q, k = steps.wide_queries(given.q, step), steps.keys("keys", given.k, given.global_k, step)
             p = steps.probabilities(q, k, step)
             if dropout_p:
                 p.mul_(steps.keep(p))
-            v = steps.keys("values", given.v, given.own_v, step)
+            v = steps.keys("values", given.v, given.global_v, step)
             to = steps.queries(result, step)
             to.copy_(torch.bmm(p, v, out=steps.buffer("results", *q.shape)).view(to.shape))
         return result
@@ -271,8 +270,8 @@ def _add_gradients(steps: _Steps, step: _Step, grad: Tensor, to: WindowBlocks) -
         to: what they are added to, <float32 or wider>; None where it is not asked for.
     """
     given, E = steps.given, steps.E
-    q, k = steps.wide_queries(given.q, step), steps.keys("keys", given.k, given.own_k, step)
-    g, v = steps.wide_queries(grad, step), steps.keys("values", given.v, given.own_v, step)
+    q, k = steps.wide_queries(given.q, step), steps.keys("keys", given.k, given.global_k, step)
+    g, v = steps.wide_queries(grad, step), steps.keys("values", given.v, given.global_v, step)
     p = steps.probabilities(q, k, step)
     dp = torch.bmm(g, v.transpose(1, 2), out=steps.buffer("gradients", *p.shape))
     dropped = p
@@ -280,7 +279,7 @@ def _add_gradients(steps: _Steps, step: _Step, grad: Tensor, to: WindowBlocks) -
         keep = steps.keep(p)
         dropped, dp = p * keep, dp.mul_(keep)
     of_keys = steps.buffer("results", *k.shape)
-    steps.add_to_keys(to.v, to.own_v, torch.bmm(dropped.transpose(1, 2), g, out=of_keys), step)
+    steps.add_to_keys(to.v, to.global_v, torch.bmm(dropped.transpose(1, 2), g, out=of_keys), step)
     # not grad · result: a rounded result, times distances, would drown the slopes' gradients
     ds = torch.ops.aten._softmax_backward_data.out(dp, p, 2, steps.wide, grad_input=dp)
     if to.distance_bias is not None:
@@ -296,6 +295,6 @@ def _add_gradients(steps: _Steps, step: _Step, grad: Tensor, to: WindowBlocks) -
         of_blocks = steps.parts(ds, step)[..., :E] * steps.numbers(step)
         to.growth[step.heads] += of_blocks.sum(dim=(0, 2, 3))
     ds.mul_(steps.scale)
-    steps.add_to_keys(to.k, to.own_k, torch.bmm(ds.transpose(1, 2), q, out=of_keys), step)
+    steps.add_to_keys(to.k, to.global_k, torch.bmm(ds.transpose(1, 2), q, out=of_keys), step)
     of_queries = steps.queries(to.q, step)
     of_queries.copy_(torch.bmm(ds, k, out=steps.buffer("queries", *q.shape)).view(of_queries.shape))
