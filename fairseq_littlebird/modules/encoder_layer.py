@@ -13,7 +13,7 @@ from fairseq_littlebird.attention.common.dropout import dropout
 from fairseq_littlebird.attention.internals import FullAttentionInternals
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.config.encoder import EncoderConfig
-from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
+from fairseq_littlebird.modules.feed_forward import FeedForward, added_feed_forward, normed_feed_forward
 
 NORM_ORDERS = ("post", "pre")
 
@@ -69,7 +69,7 @@ class EncoderLayer(nn.Module):
         if post:
             x = normed_feed_forward(a, self.attention_norm, self.ffn, self.ffn_norm, dropout_p)
         else:
-            x = dropout(self.ffn(self.ffn_norm(a)), dropout_p) + a
+            x = added_feed_forward(a, self.ffn_norm, self.ffn, dropout_p)
         return x, internals if with_internals else None
 
 

@@ -5,6 +5,7 @@ Legend: N tokens, C hidden width, F inner width, c tokens of a piece.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -72,15 +73,46 @@ def normed_feed_forward(
     plain = type(ffn.fc1) is nn.Linear and ffn.fc1.bias is not None  # and not a quantized one
     other, elsewhere = ffn.activation != "gelu", r.device.type != "cpu" or is_exporting()
     if elsewhere or inner_dropout or not plain or other or torch.is_autocast_enabled("cpu"):
-        a = attention_norm(r)
-        result: Tensor = ffn_norm(dropout(ffn(a), dropout_p) + a)
-        return result
+
+        def half(piece: Tensor) -> Tensor:
+            a = attention_norm(piece)
+            result: Tensor = ffn_norm(dropout(ffn(a), dropout_p) + a)
+            return result
+
+        return _in_pieces(half, r)
     modules = (attention_norm, ffn.fc1, ffn.fc2, ffn_norm)
     parameters = [p for module in modules for p in (module.weight, module.bias)]
     keep = torch.is_grad_enabled() and (r.requires_grad or any(p.requires_grad for p in parameters))
     seed = random_seed() if dropout_p else torch.zeros((), dtype=torch.int64)
     result, _, _ = _forward(r.flatten(0, -2), parameters, attention_norm.eps, ffn_norm.eps, dropout_p, seed, keep)
     return result.view(r.shape)
+
+
+def added_feed_forward(a: Tensor, norm: nn.Module, ffn: nn.Module, dropout_p: float) -> Tensor:
+    """X' = FFN(Norm(A)) + A: the second half of a layer with norms before its parts.
+
+    On a CPU some tokens after others, so that what lies between stays in cache.
+
+    Args:
+        a: <float>[..., C].
+        norm, ffn: the layer's.
+        dropout_p: dropout of FFN's output; 0 outside training.
+    Returns:
+        X' <float>[..., C].
+    """
+
+    def added(piece: Tensor) -> Tensor:
+        return dropout(ffn(norm(piece)), dropout_p) + piece
+
+    return _in_pieces(added, a)
+
+
+def _in_pieces(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``function`` of each token of <float>[..., C], in its shape; on a CPU some tokens after others."""
+    whole = x.device.type != "cpu" or is_exporting() or torch.compiler.is_compiling()
+    if whole or x.numel() <= CHUNK_SIZE * x.shape[-1]:
+        return function(x)
+    return torch.cat([function(piece) for piece in x.flatten(0, -2).split(CHUNK_SIZE)]).view(x.shape)
 
 
 def _norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:

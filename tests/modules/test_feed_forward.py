@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fairseq_littlebird.modules import feed_forward
-from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
+from fairseq_littlebird.modules.feed_forward import FeedForward, added_feed_forward, normed_feed_forward
 
 
 @pytest.fixture
@@ -77,3 +77,30 @@ def test_what_is_kept_for_the_backward_pass(half):
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         normed_feed_forward(r, *half, 0.0)
     assert sum(t.numel() for t in kept if t.shape[:1] == (50,)) == 50 * (6 + 10 + 6)
+
+
+@pytest.mark.parametrize("shape", [(3, 6), (4, 6), (9, 6), (2, 7, 6), (0, 6)])
+def test_norms_before_equal_the_modules(half, shape):
+    norm, ffn, _ = half
+    a = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    wanted = [a, *norm.parameters(), *ffn.parameters()]
+    upstream = torch.randn(shape, dtype=torch.float64)
+    actual, expected = added_feed_forward(a, norm, ffn, 0.0), ffn(norm(a)) + a
+    torch.testing.assert_close(actual, expected)
+    for one, other in zip(*(torch.autograd.grad(x, wanted, upstream) for x in (actual, expected)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_norms_before_make_no_inner_state_of_all_tokens(half, largest_tensor):
+    norm, ffn, _ = half
+    with torch.no_grad(), largest_tensor() as mode:
+        added_feed_forward(torch.randn(64, 6, dtype=torch.float64), norm, ffn, 0.0)
+    assert mode.numel == 64 * 6
+
+
+@pytest.mark.parametrize("own", [{"activation": "relu"}, {"activation": "gelu_tanh"}, {"bias": False}])
+def test_other_activations_equal_the_modules(half, own):
+    attention_norm, _, ffn_norm = half
+    ffn, r = FeedForward(6, 10, **own).double(), torch.randn(2, 7, 6, dtype=torch.float64)
+    actual = normed_feed_forward(r, attention_norm, ffn, ffn_norm, 0.0)
+    torch.testing.assert_close(actual, plain(r, attention_norm, ffn, ffn_norm))
