@@ -59,7 +59,7 @@ def _pool(workers: int, function: Callable[..., Any]) -> Iterator[ProcessPoolExe
                 process.kill()
             raise
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # its thread too: at exit, Python would write to what that closes
 
 
 _function: Callable[..., Any]
