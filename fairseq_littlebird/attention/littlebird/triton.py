@@ -14,7 +14,12 @@ import triton
 from torch import Tensor
 
 from fairseq_littlebird.attention.littlebird.bialibi import BiALiBi
-from fairseq_littlebird.attention.littlebird.kernels.backward import fused_backward, separate_backward
+from fairseq_littlebird.attention.littlebird.kernels.backward import (
+    BackwardInputs,
+    Gradients,
+    fused_backward,
+    separate_backward,
+)
 from fairseq_littlebird.attention.littlebird.kernels.forward import forward_kernel
 from fairseq_littlebird.attention.littlebird.kernels.launch import (
     INTERPRETED,
@@ -178,27 +183,9 @@ def _(q: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
     "Tensor pack_v, Tensor? slopes, Tensor places, Tensor? extent, Tensor? words, int block_size, float dropout_p) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
-def _backward(
-    grad: Tensor,
-    result: Tensor,
-    log_sum: Tensor,
-    rest: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    pack_k: Tensor,
-    pack_v: Tensor,
-    slopes: Tensor | None,
-    places: Tensor,
-    extent: Tensor | None,
-    words: Tensor | None,
-    block_size: int,
-    dropout_p: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _backward(*inputs: Any) -> Gradients:
     """Gradients of q, k, v, pack_k, pack_v and of the slopes, <float>[3, H] (of nothing, if there are none)."""
-    return BACKWARDS[BACKWARD](
-        grad, result, log_sum, rest, q, k, v, pack_k, pack_v, slopes, places, extent, words, block_size, dropout_p
-    )
+    return BACKWARDS[BACKWARD](BackwardInputs(*inputs))
 
 
 @_backward.register_fake

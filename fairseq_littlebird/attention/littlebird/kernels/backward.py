@@ -8,6 +8,8 @@ Legend: B batch, L tokens, S pack size, H heads, D head width, b block size.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import triton
 from torch import Tensor
@@ -21,28 +23,34 @@ from fairseq_littlebird.attention.littlebird.kernels.strides import alike, as_re
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
-def separate_backward(
-    grad: Tensor,
-    result: Tensor,
-    log_sum: Tensor,
-    rest: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    pack_k: Tensor,
-    pack_v: Tensor,
-    slopes: Tensor | None,
-    places: Tensor,
-    extent: Tensor | None,
-    words: Tensor | None,
-    block_size: int,
-    dropout_p: float,
-) -> Gradients:
+class BackwardInputs(NamedTuple):
+    """The gradient of the result, what the forward pass gave, and what it was given."""
+
+    grad: Tensor  # <float>[B, H, L, D]
+    result: Tensor  # <float>[B, H, L, D]
+    log_sum: Tensor  # of the scores, of base 2, <float32 or wider>[B, H, L]
+    rest: Tensor  # what half precision leaves out of the result, in its shape; or empty
+    q: Tensor  # <float>[B, H, L, D]
+    k: Tensor
+    v: Tensor
+    pack_k: Tensor  # <float>[B, H, S, D]
+    pack_v: Tensor
+    slopes: Tensor | None  # <float>[3, H]
+    places: Tensor  # this and the rest as the forward kernel's
+    extent: Tensor | None
+    words: Tensor | None
+    block_size: int
+    dropout_p: float
+
+
+def separate_backward(given: BackwardInputs) -> Gradients:
     """One kernel for queries and one for keys, each of which makes all scores."""
-    (B, H, L, D), S, b = q.shape, pack_k.shape[2], block_size
-    grad = as_result(grad)
-    q, k, v = alike(q, k, v)
-    pack_k, pack_v = alike(pack_k, pack_v)
+    (B, H, L, D), S, b = given.q.shape, given.pack_k.shape[2], given.block_size
+    grad, log_sum, dropout_p = as_result(given.grad), given.log_sum, given.dropout_p
+    q, k, v = alike(given.q, given.k, given.v)
+    pack_k, pack_v = alike(given.pack_k, given.pack_v)
+    where = given.slopes, given.places, given.extent, given.words
+    rest = given.rest if given.rest.numel() else None
     unit, strides = in_units(q, pack_k)
     tile = tiles(D, b, q.dtype.itemsize)
     N, query_tiles = tile["keys"].keys, triton.cdiv(L, tile["queries"].queries)
@@ -53,71 +61,54 @@ def separate_backward(
     dpack_k, dpack_v = log_sum.new_empty(2, chunks, B, H, S, D)
     dzero_k, dzero_v = log_sum.new_empty(2, chunks, B, H, min(b, L), D)
     dslopes = log_sum.new_empty(B, H, query_tiles, 3)
-    given = (slopes, places, extent, words)
-    sizes = (*strides, of_sequences(places), H, L, S)
+    sizes = (*strides, of_sequences(given.places), H, L, S)
     scales = (D**-0.5, 1 / (1 - dropout_p))
     of_queries, of_keys = (constants(q, b, dropout_p, name, unit) for name in ("queries", "keys"))
 
     def keys_backward(programs: int, keys: int, k: Tensor, v: Tensor, dk: Tensor, dv: Tensor) -> None:
         if programs:
             keys_backward_kernel[(programs,)](
-                q, k, v, *given, log_sum, grad, delta, dk, dv, *sizes, chunk, *scales, **of_keys, KEYS=keys
+                q, k, v, *where, log_sum, grad, delta, dk, dv, *sizes, chunk, *scales, **of_keys, KEYS=keys
             )
 
     with torch.cuda.device_of(q):
         queries_backward_kernel[(B * H * query_tiles,)](
-            q, k, v, pack_k, pack_v, *given, result, rest if rest.numel() else None, log_sum, grad, delta, dq, dslopes,
+            q, k, v, pack_k, pack_v, *where, given.result, rest, log_sum, grad, delta, dq, dslopes,
             *sizes, *scales, **of_queries,
         )  # fmt: skip
         keys_backward(chunks * B * H * triton.cdiv(S, N), PACKED.value, pack_k, pack_v, dpack_k, dpack_v)
         keys_backward(chunks * B * H * triton.cdiv(min(b, L), N), ZERO.value, k, v, dzero_k, dzero_v)
         keys_backward(B * H * triton.cdiv(max(L - b, 0), N), WINDOW.value, k, v, dk, dv)
-    return _summed(q, slopes, b, dq, dk, dv, dpack_k, dpack_v, dzero_k, dzero_v, dslopes)
+    return _summed(q, given.slopes, b, dq, dk, dv, dpack_k, dpack_v, dzero_k, dzero_v, dslopes)
 
 
-def fused_backward(
-    grad: Tensor,
-    result: Tensor,
-    log_sum: Tensor,
-    rest: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    pack_k: Tensor,
-    pack_v: Tensor,
-    slopes: Tensor | None,
-    places: Tensor,
-    extent: Tensor | None,
-    words: Tensor | None,
-    block_size: int,
-    dropout_p: float,
-) -> Gradients:
+def fused_backward(given: BackwardInputs) -> Gradients:
     """One kernel, which makes all scores once, and a float32 number more for each of q while it runs."""
-    (B, H, L, D), S, b = q.shape, pack_k.shape[2], block_size
-    grad = as_result(grad)
-    q, k, v = alike(q, k, v)
-    pack_k, pack_v = alike(pack_k, pack_v)
+    (B, H, L, D), S, b = given.q.shape, given.pack_k.shape[2], given.block_size
+    grad, log_sum, dropout_p = as_result(given.grad), given.log_sum, given.dropout_p
+    q, k, v = alike(given.q, given.k, given.v)
+    pack_k, pack_v = alike(given.pack_k, given.pack_v)
+    where = given.slopes, given.places, given.extent, given.words
+    rest = given.rest if given.rest.numel() else None
     unit, strides = in_units(q, pack_k)
     chunk = chunk_length(L, B * H, q.device)
     chunks = triton.cdiv(L, chunk)
     dq, dk, dv = (empty_as_result(t) for t in (q, k, v))
     delta, wide_dq = torch.empty_like(log_sum), log_sum.new_empty(B, L, H, D)
-    sums = None if slopes is None else log_sum.new_empty(B, H, 4, L)
+    sums = None if given.slopes is None else log_sum.new_empty(B, H, 4, L)
     dpack_k, dpack_v = log_sum.new_empty(2, chunks, B, H, S, D)
     dzero_k, dzero_v = log_sum.new_empty(2, chunks, B, H, min(b, L), D)
     dslopes = log_sum.new_empty(B, H, chunks, 3)
     kept = constants(q, b, dropout_p, "fused", unit)
     rows = {name: kept[name] for name in ("D", "M", "WIDTH", "WIDE")}
     with torch.cuda.device_of(q):
-        delta_kernel[(B * H * triton.cdiv(L, kept["M"]),)](
-            result, rest if rest.numel() else None, grad, delta, H, L, **rows
-        )
+        delta_kernel[(B * H * triton.cdiv(L, kept["M"]),)](given.result, rest, grad, delta, H, L, **rows)
         fused_backward_kernel[(B * H * chunks,)](
-            q, k, v, pack_k, pack_v, slopes, places, extent, words, log_sum, grad, delta, wide_dq, sums, dq, dk, dv,
-            dpack_k, dpack_v, dzero_k, dzero_v, dslopes, *strides, of_sequences(places), H, L, S, chunk,
+            q, k, v, pack_k, pack_v, *where, log_sum, grad, delta, wide_dq, sums, dq, dk, dv,
+            dpack_k, dpack_v, dzero_k, dzero_v, dslopes, *strides, of_sequences(given.places), H, L, S, chunk,
             D**-0.5, 1 / (1 - dropout_p), **kept,
         )  # fmt: skip
-    return _summed(q, slopes, b, dq, dk, dv, dpack_k, dpack_v, dzero_k, dzero_v, dslopes)
+    return _summed(q, given.slopes, b, dq, dk, dv, dpack_k, dpack_v, dzero_k, dzero_v, dslopes)
 
 
 def _summed(
