@@ -26,8 +26,12 @@ class Metrics:
         ProcessCollector(registry=own)
         self._requests = Counter("littlebird_requests", "Requests", ["path", "status"], registry=own)
         self._seconds = Histogram(
-            "littlebird_request_seconds", "From a request's arrival to its answer", ["path"], buckets=SECONDS, registry=own
-        )  # fmt: skip
+            "littlebird_request_seconds",
+            "From a request's arrival to its answer",
+            ["path"],
+            buckets=SECONDS,
+            registry=own,
+        )
         self._batch_seconds = Histogram(
             "littlebird_batch_seconds", "Time of the model for the questions of a batch", buckets=SECONDS, registry=own
         )

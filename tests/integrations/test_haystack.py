@@ -8,14 +8,14 @@ import pytest
 
 haystack = pytest.importorskip("haystack", reason="haystack-ai is not installed")
 
-from haystack import Document, Pipeline
-from haystack.components.retrievers.in_memory import InMemoryBM25Retriever
-from haystack.document_stores.in_memory import InMemoryDocumentStore
+from haystack import Document, Pipeline  # noqa: E402
+from haystack.components.retrievers.in_memory import InMemoryBM25Retriever  # noqa: E402
+from haystack.document_stores.in_memory import InMemoryDocumentStore  # noqa: E402
 
-from fairseq_littlebird import LittleBird
-from fairseq_littlebird.data.prepared import PreparedQuestions
-from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.integrations.haystack import LittleBirdReader
+from fairseq_littlebird import LittleBird  # noqa: E402
+from fairseq_littlebird.data.prepared import PreparedQuestions  # noqa: E402
+from fairseq_littlebird.errors import UserError  # noqa: E402
+from fairseq_littlebird.integrations.haystack import LittleBirdReader  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def folder(qa_model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def documents(tiny):
-    prepared = PreparedQuestions(tiny / "questions", "valid")
+    prepared = PreparedQuestions(tiny / "questions", "train")
     texts = dict.fromkeys(prepared.example(n)[0].document for n in range(24))
     return [Document(content=text, meta={"number": n}) for n, text in enumerate(texts)]
 
@@ -44,6 +44,8 @@ def test_a_pipeline_with_bm25(reader, documents):
     pipeline.add_component("retriever", InMemoryBM25Retriever(store, top_k=2))
     pipeline.add_component("reader", reader)
     pipeline.connect("retriever.documents", "reader.documents")
+    allow = getattr(haystack.core.serialization, "allow_deserialization_module", print)  # of Haystack 3
+    allow("fairseq_littlebird.integrations.haystack")
     again = Pipeline.loads(pipeline.dumps())  # as YAML; documents in memory are not part of it
     again.get_component("retriever").document_store = store
     query = "Who founded the school of Oslo?"
@@ -65,7 +67,7 @@ def test_scores_are_probabilities_of_the_model(reader, folder, documents):
     expected = LittleBird.from_pretrained(folder, device="cpu").answer("Who?", documents[0].content, top_k=3)
     assert [(a.data, a.document_offset.start) for a in found] == [(e.text, e.start) for e in expected]
     assert [a.score for a in found] == pytest.approx([e.probability for e in expected], rel=1e-4)
-    every = reader.run("Who?", documents[:3], top_k=1000)["answers"]
+    every = reader.run("Who?", documents[:3], top_k=40)["answers"]
     assert 0 < sum(a.score for a in every) <= 1.0001
     least = found[1].score
     assert [a.score >= least for a in reader.run("Who?", documents[:1], score_threshold=least)["answers"]]

@@ -111,7 +111,8 @@ def test_files(client):
 
 
 def test_a_file_that_is_read_can_be_asked(client):
-    read = client.post("/read", files={"file": ("../../etc/notes.html", b"<p>One</p><script>x</script><p>Two</p>")}).json()
+    file = "../../etc/notes.html", b"<p>One</p><script>x</script><p>Two</p>"
+    read = client.post("/read", files={"file": file}).json()
     assert read["name"] == "notes.html" and read["unit"] == "line" and "script" not in read["text"]
     found = client.post("/answer", json={"question": "What?", "documents": [read]}).json()
     assert found["answers"][0]["document"] == "notes.html"
@@ -196,7 +197,8 @@ class Slow:
 def asked_at_once(client, number):
     """Threads that ask, and the list that their responses come in."""
     found = []
-    threads = [threading.Thread(target=lambda: found.append(client.post("/answer", json=body()))) for _ in range(number)]
+    ask = lambda: found.append(client.post("/answer", json=body()))  # noqa: E731
+    threads = [threading.Thread(target=ask) for _ in range(number)]
     for thread in threads:
         thread.start()
     return threads, found

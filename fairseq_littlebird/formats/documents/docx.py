@@ -10,7 +10,6 @@ from typing import Any
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.documents.document import PARAGRAPH, Document, of_parts
 
-
 LARGEST = 256 << 20
 """Bytes of all parts, unpacked: a small file may say that it unpacks to any size."""
 

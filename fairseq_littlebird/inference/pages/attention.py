@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fairseq_littlebird.inference.attention_bars import BARS, attention_bars
+from fairseq_littlebird.inference.attention_bars import attention_bars
 from fairseq_littlebird.inference.evidence import ELSEWHERE, GLOBAL, OWN, PACK, SINKS, WINDOW, Explanation, Passage
 from fairseq_littlebird.inference.pages.style import escape, percent, short
 
@@ -30,7 +30,7 @@ COLOURS = {
 
 
 def along(explanation: Explanation, length: int, best: str) -> Iterator[str]:
-    """The strip: attention by place in the document, in at most ``BARS`` bars."""
+    """The strip: attention by place in the document, in bars."""
     yield f"<h2>Attention of the {best} along the document</h2>"
     total, through_pack = attention_bars(explanation, length)
     bars = len(total)

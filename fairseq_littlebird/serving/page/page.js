@@ -6,6 +6,7 @@ const at = (id) => document.getElementById(id);
 const view = new DocumentView(at("text"));
 const count = (number, unit) => `${number.toLocaleString("en")} ${unit}${number === 1 ? "" : "s"}`;
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const LEAST = 5e-4;  // shares below it would be shown as 0.0 %
 let current = null;   // the document, as the server takes it
 let explains = false;
 let running = null;   // the request that is under way
@@ -95,9 +96,9 @@ async function ask(question) {
 function show(found) {
   at("answers").hidden = false;
   at("none").hidden = found.null_odds <= 0;
-  say("none", `That the document has no answer is more likely than the best one (log odds ${found.null_odds.toFixed(1)}).`);
+  say("none", `The model finds “no answer” more likely than the best answer (log odds ${found.null_odds.toFixed(1)}).`);
   at("list").replaceChildren(...found.answers.map(answerItem));
-  const passages = found.attention ? found.attention.passages : [];
+  const passages = found.attention ? found.attention.passages.filter((one) => one.weight >= LEAST) : [];
   const top = passages.length ? passages[0].weight : 1;
   view.mark([
     ...found.answers.map((answer, n) => ({
@@ -126,7 +127,8 @@ function element(tag, classes, ...content) {
 }
 
 function jump(text, id, label) {
-  const button = element("button", "", text);
+  const visible = /[^\s\p{C}]/u.test(text);
+  const button = element("button", "", visible ? text : "(no visible characters)");
   button.type = "button";
   button.dir = "auto";
   button.title = label;
