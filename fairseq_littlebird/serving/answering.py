@@ -16,6 +16,7 @@ from fairseq_littlebird.pipelines.attribution import explains
 from fairseq_littlebird.pipelines.littlebird import LittleBird
 from fairseq_littlebird.serving.messages import Answer, Answers, AttendedPassage, Attention
 from fairseq_littlebird.text.window import NOT_CONTEXT
+from fairseq_littlebird.text.window_ranges import fitting_stride
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,9 @@ class Answering:
         )
 
     def _fills_a_window(self, question: str) -> bool:
-        return len(self._model.tokenizer.tokenize(question)) + NOT_CONTEXT >= self._model.max_tokens
+        model = self._model
+        room = model.max_tokens - NOT_CONTEXT - len(model.tokenizer.tokenize(question))
+        return not fitting_stride(room, model.max_tokens, model.stride)
 
     def _attention(self, asked: Asked, best: int, prediction: Prediction) -> Attention | None:
         text = asked.documents[best].text
