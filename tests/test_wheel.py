@@ -30,8 +30,9 @@ def environment(wheel, tmp_path_factory):
     paths = [sysconfig.get_path("purelib"), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     lines = [path for path in dict.fromkeys(paths) if Path(path).resolve() != ROOT]
     (own / "others.pth").write_text("".join(f"{line}\n" for line in lines))  # a folder's own .pth files are not read
-    for name in ("fairseq", "fairseq_cli"):  # fairseq looks for a --user-dir beside itself
-        (own / name).symlink_to(Path(sysconfig.get_path("purelib")) / name)
+    (own / "fairseq").mkdir()
+    for entry in (Path(sysconfig.get_path("purelib")) / "fairseq").iterdir():  # which looks for a --user-dir beside it
+        (own / "fairseq" / entry.name).symlink_to(entry)
     (folder / "bin" / "fairseq-train").write_text(f"#!{python}\n{TRAIN}")
     (folder / "bin" / "fairseq-train").chmod(0o755)
     return folder
