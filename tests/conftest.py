@@ -32,7 +32,7 @@ settings.register_profile(
 )
 settings.load_profile("tests")
 
-pytest_plugins = ["helpers.dna", "helpers.language_models", "helpers.summaries", "helpers.training"]
+pytest_plugins = ["helpers.dna", "helpers.language_models", "helpers.summaries", "helpers.training", "helpers.wheel"]
 
 # as a program does that uses fairseq's own functions
 register()

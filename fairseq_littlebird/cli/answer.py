@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fairseq_littlebird.cli.answer_lines import answer_lines, answer_record, json_line
+from fairseq_littlebird.cli.answer_lines import answer_lines, answers_record, json_line
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import positive
 from fairseq_littlebird.errors import UserError, exit_on_user_error
@@ -115,7 +115,7 @@ def _answer(model: Any, question: str, documents: Sequence[Document], options: a
         best = answers[0].document if answers else 0
         _write_page(model, question, documents[best], options)
     if options.json:
-        print(json_line(answer_record(question, answers, documents, odds)), flush=True)
+        print(json_line(answers_record(question, answers, documents, odds)), flush=True)
     else:
         bold = sys.stdout.isatty()
         print("\n".join(answer_lines(question, answers, documents, bold)), flush=True)

@@ -17,6 +17,7 @@ from fairseq_littlebird.text.pieces import encode_pieces
 from fairseq_littlebird.text.striding import cut_longest, windows
 from fairseq_littlebird.text.tokenizers import Tokenizer
 from fairseq_littlebird.text.window import NOT_CONTEXT
+from fairseq_littlebird.text.window_ranges import fitting_stride
 
 
 @dataclass
@@ -182,8 +183,8 @@ def cut(context: int, question: int, max_tokens: int, stride: int) -> tuple[np.n
             question leaves less than this.
     """
     room = max_tokens - NOT_CONTEXT - question
-    if room < max(1, max_tokens // 8):
+    step = fitting_stride(room, max_tokens, stride)
+    if not step:
         return np.zeros((0, 2), dtype=np.int32), False
-    step = stride if stride <= room else max(1, room // 2)
     ranges = np.array(windows(context, room, step), dtype=np.int32).reshape(-1, 2)
     return ranges, step != stride and len(ranges) > 1

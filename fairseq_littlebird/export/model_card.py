@@ -21,7 +21,7 @@ logits = model(**inputs).logits""",
     "LittleBirdForQuestionAnswering": """model = AutoModelForQuestionAnswering.from_pretrained(
     "{name}", trust_remote_code=True
 )
-found = model.answer(tokenizer, "Who painted the bridge?", document)""",
+found = model.answer("Who painted the bridge?", document)""",
     "LittleBirdForSequenceClassification": """model = AutoModelForSequenceClassification.from_pretrained(
     "{name}", trust_remote_code=True
 )

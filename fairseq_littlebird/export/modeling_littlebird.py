@@ -5,18 +5,18 @@ Legend: B batch, L tokens, C hidden width, V vocabulary.
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput, QuestionAnsweringModelOutput
 
 from fairseq_littlebird.export.configuration_littlebird import LittleBirdConfig
+from fairseq_littlebird.export.document_windows import DocumentWindow, document_windows
 from fairseq_littlebird.heads.language_model import LanguageModelHead
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS, QuestionAwareSpanHead
 from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
@@ -25,7 +25,9 @@ from fairseq_littlebird.modules.left_padding import first_tokens, shifted
 from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 from fairseq_littlebird.modules.size_names import LITTLEBIRD_SIZE_NAMES
 from fairseq_littlebird.modules.token_annotations import TokenAnnotations
-from fairseq_littlebird.text.tokenizers.offsets import OffsetFitter
+
+WINDOW = 8192
+"""Tokens, as ``LittleBird.from_pretrained`` has them."""
 
 
 def encoder_config(config: LittleBirdConfig) -> EncoderConfig:
@@ -164,6 +166,7 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
         super().__init__(config)
         self.littlebird = LittleBirdModel(config)
         self.span_head = SPAN_HEADS[config.span_head or "linear"](config.hidden_size)
+        self._tokenizer: Any = None
         self.post_init()
 
     def forward(
@@ -273,64 +276,77 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
             return spans
         return spans._replace(starts=spans.starts + left[:, None], ends=spans.ends + left[:, None])
 
-    @torch.no_grad()
     def answer(
-        self, tokenizer: Any, question: str, context: str, max_answer_length: int | None = None, **inputs: Any
-    ) -> dict[str, Any]:
-        """The best span of the whole context, however long it is; as ``littlebird-predict`` finds it.
+        self,
+        question: str,
+        document: str,
+        tokenizer: Any = None,
+        top_k: int = 1,
+        max_answer_length: int | None = None,
+        max_tokens: int | None = WINDOW,
+        stride: int | None = None,
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """The best spans of a document, however long it is: those of ``LittleBird.answer``.
 
         Args:
-            tokenizer: the one that came with the model.
-            question, context: texts.
+            question, document: texts.
+            tokenizer: the one that came with the model; None loads it from where the model came from.
+            top_k: answers at most; of those that overlap, the best alone.
             max_answer_length: in tokens; None for that of the data set it was trained on.
-            inputs: for the encoder, such as ``position_ids``.
+            max_tokens: of a window; longer documents are cut into several. None reads all of them as one.
+            stride: tokens from one window's start to the next one's; None for half a window.
         Returns:
-            ``answer``, ``start`` and ``end`` (characters of the context), ``score`` (its probability), ``no_answer``
-            (the probability of there being none; 0 of a model that was never trained to say so). Without any token in
-            the context, or any span of so few words, the answer is empty.
+            ``answer``, ``start`` and ``end`` (characters of the document), ``score`` (its probability), ``no_answer``
+            (the probability of there being none; 0 of a model that was never trained to say so); with another ``top_k``
+            than 1 a list of these, the best first. Without any token in the document, any room beside the question, or
+            any span of so few words, the answer is empty, or the list.
         """
-        texts = readable(question), readable(context)
-        encoded = tokenizer(*texts, return_offsets_mapping=True, return_tensors="pt")
-        offsets = encoded.pop("offset_mapping")[0].tolist()
-        inside = [part == 1 for part in encoded.sequence_ids(0)]
-        nothing = {"answer": "", "start": 0, "end": 0, "score": 0.0}
-        if not any(inside):
-            return nothing | {"no_answer": 1.0}
-        first_inside, stop_inside = inside.index(True), len(inside) - inside[::-1].index(True)
-        offsets[first_inside:stop_inside] = exact_offsets(tokenizer, texts[1], offsets[first_inside:stop_inside])
-        tokens = {name: tensor.to(self.device) for name, tensor in encoded.items()}
-        spans = self.spans(**tokens, **inputs, max_answer_length=max_answer_length)
-        words, normaliser = self.config.max_answer_words, spans.log_normaliser
-        none = {"no_answer": float((spans.null_score - normaliser).exp())}
-        probabilities = (spans.scores - normaliser[:, None]).exp()
-        for first, last, score in zip(*(part[0].tolist() for part in (*spans[:2], probabilities)), strict=True):
-            start, end = offsets[first][0], offsets[last][1]
-            if score > 0 and (words is None or len(context[start:end].split()) <= words):
-                return {"answer": context[start:end], "start": start, "end": end, "score": score} | none
-        return nothing | none
+        if tokenizer is None:
+            tokenizer = self.tokenizer()
+        if max_tokens is not None and self.config.max_position_embeddings:
+            max_tokens = min(max_tokens, self.config.max_position_embeddings)
+        windows = document_windows(tokenizer, question, document, max_tokens, stride)
+        found, none = self._ranked(windows, document, max_answer_length, 20 * top_k)
+        kept: list[dict[str, Any]] = []
+        for start, end, score in found:
+            if len(kept) < top_k and all(end <= other["start"] or other["end"] <= start for other in kept):
+                kept.append({"answer": document[start:end], "start": start, "end": end, "score": score} | none)
+        if top_k != 1:
+            return kept
+        return kept[0] if kept else {"answer": "", "start": 0, "end": 0, "score": 0.0} | none
 
+    def _ranked(
+        self, windows: Sequence[DocumentWindow], document: str, max_answer_length: int | None, n_best: int
+    ) -> tuple[list[tuple[int, int, float]], dict[str, float]]:
+        """Spans of a document as characters and probability, best first, and the probability of no answer."""
+        scores: dict[tuple[int, int], float] = {}
+        nulls, normalisers = [], []
+        for window in windows:
+            inputs = {name: tensor.to(self.device) for name, tensor in window.inputs.items()}
+            spans = self.spans(**inputs, max_answer_length=max_answer_length, n_best=n_best)
+            nulls.append(spans.null_score[0])
+            normalisers.append(spans.log_normaliser[0])
+            for first, last, score in zip(*(part[0].tolist() for part in spans[:3]), strict=True):
+                if score > -math.inf:
+                    characters = window.offsets[first - window.first][0], window.offsets[last - window.first][1]
+                    scores[characters] = max(score, scores.get(characters, -math.inf))
+        if not windows:
+            return [], {"no_answer": 1.0}
+        normaliser = float(torch.stack(normalisers).logsumexp(dim=0))
+        words = self.config.max_answer_words
+        ranked = sorted(
+            ((start, end) for start, end in scores
+             if start < end and (words is None or len(document[start:end].split()) <= words)),
+            key=lambda span: (-scores[span], span),
+        )[:n_best]  # fmt: skip
+        found = [(*span, math.exp(scores[span] - normaliser)) for span in ranked]
+        return found, {"no_answer": math.exp(float(torch.stack(nulls).logsumexp(dim=0)) - normaliser)}
 
-def readable(text: str) -> str:
-    """Lone surrogates, which no tokenizer reads, as U+FFFD; no offset moves."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
-
-
-def exact_offsets(tokenizer: Any, text: str, offsets: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """[start, end) of tokens, with all characters that they were made of, some of which the library leaves out.
-
-    Of a decomposed Hangul syllable it tells the first jamo alone (huggingface/tokenizers#1201).
-
-    Args:
-        tokenizer: the one that came with the model.
-        text: of the tokens.
-        offsets: as the tokenizer tells them.
-    """
-    if not text or not offsets:
-        return []
-    normalizer = tokenizer.backend_tokenizer.normalizer
-    places = np.array(offsets, dtype=np.int64)
-    fitter = OffsetFitter(None if normalizer is None else normalizer.normalize_str)
-    return fitter.fit(text, places[:, 0], places[:, 1])
+    def tokenizer(self) -> Any:
+        """The one that came with the model, loaded once from the folder or repository that the model came from."""
+        if self._tokenizer is None:
+            self._tokenizer = PreTrainedTokenizerFast.from_pretrained(self.config.name_or_path)
+        return self._tokenizer
 
 
 def padding_on_the_left(padding: Tensor) -> Tensor | None:

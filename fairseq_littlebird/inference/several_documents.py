@@ -51,3 +51,11 @@ def joint_null_odds(predictions: Sequence[Prediction]) -> float:
     nulls = [odds + score for odds, score in zip((p.null_odds for p in scored), best, strict=True)]
     top = max(nulls)
     return top + math.log(sum(math.exp(null - top) for null in nulls)) - max(best)
+
+
+def joint_null_probability(predictions: Sequence[Prediction]) -> float:
+    """The probability of "no answer in any document", on the scale of :func:`best_answers`."""
+    best = best_answers(predictions, 1)
+    if not best:
+        return 1.0
+    return math.exp(min(0.0, joint_null_odds(predictions) + math.log(max(best[0].probability, 1e-300))))

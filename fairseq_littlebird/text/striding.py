@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.text.window_ranges import window_ranges
 
 
 def windows(length: int, room: int, stride: int) -> list[tuple[int, int]]:
@@ -26,10 +27,7 @@ def windows(length: int, room: int, stride: int) -> list[tuple[int, int]]:
             f"a stride of {stride} tokens over windows with room for {room} context tokens",
             remedy=f"choose a stride between 1 and {max(room, 1)}, so that no token is skipped",
         )
-    if length <= 0:
-        return []
-    last = -(-max(length - room, 0) // stride)
-    return [(i * stride, min(i * stride + room, length)) for i in range(last + 1)]
+    return window_ranges(length, room, stride)
 
 
 def cut_longest(lengths: Sequence[int], room: int) -> list[int]:

@@ -87,6 +87,8 @@ ELSEWHERE = {
     r"sbatch": "tests/scripts/test_launchers.py::test_slurm",
     r"torchrun": "tests/tasks/test_launch.py::test_two_workers_equal_one_with_twice_the_batches",
     r"littlebird-answer": "tests/cli/test_answer.py::test_answers_are_those_of_the_model_with_their_place",
+    r"littlebird-serve": "tests/serving/test_command.py::test_it_answers",
+    r"python scripts/experiments/load_test\.py": "tests/serving/test_load.py::test_a_short_load",
     r"littlebird-benchmark efficiency": "tests/cli/test_benchmark.py::test_efficiency",
     r"littlebird-benchmark encoder": "tests/cli/test_benchmark.py::test_encoder",
     r"littlebird-benchmark attention": "tests/cli/test_benchmark.py::test_attention",

@@ -91,9 +91,10 @@ def options(parsed):
     from fairseq.optim.lr_scheduler import LR_SCHEDULER_DATACLASS_REGISTRY
     from fairseq.tasks import TASK_DATACLASS_REGISTRY
 
-    from fairseq_littlebird.cli import answer, benchmark, evaluate, predict, prepare, score, warm_start
+    from fairseq_littlebird.cli import answer, benchmark, evaluate, predict, prepare, score, serve, warm_start
 
-    parsers = [module._parser() for module in (answer, benchmark, evaluate, predict, prepare, score, warm_start)]
+    commands = answer, benchmark, evaluate, predict, prepare, score, serve, warm_start
+    parsers = [module._parser() for module in commands]
     parsers += [fairseq_options.get_training_parser(), fairseq_options.get_preprocessing_parser()]
     for registry in (
         CRITERION_DATACLASS_REGISTRY,

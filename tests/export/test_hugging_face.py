@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
+import pydoc_data.topics
 import shutil
 import subprocess
 import sys
@@ -50,7 +52,7 @@ for folder in folders:
         labels = inputs["input_ids"]
         own["loss"] = model(**inputs, labels=labels).loss.item()
     else:
-        own["answers"] = [model.answer(tokenizer, question, document) for question in questions]
+        own["answers"] = [model.answer(question, document) for question in questions]
         starts = torch.tensor([60, 0])
         model.train()
         loss = model(**inputs, start_positions=starts, end_positions=starts).loss
@@ -209,7 +211,7 @@ def test_answers_are_the_models(transformers, checkpoint, tmp_path, monkeypatch,
     for document in READ_BY_BOTH:
         for question in ("Who painted the bridge?", "What\udead?"):
             [said] = qa_model.predict(question, document)
-            found = exported.answer(tokenizer, question, document)
+            found = exported.answer(question, document, tokenizer)
             if not said.candidates:
                 assert found | {"no_answer": 1.0} == {
                     "answer": "",
@@ -227,6 +229,28 @@ def test_answers_are_the_models(transformers, checkpoint, tmp_path, monkeypatch,
             assert found["no_answer"] == pytest.approx(math.exp(said.null_odds) * probability, rel=1e-3)
             assert (found["no_answer"] == 0) == (dataset == "triviaqa")
             assert dataset != "hotpotqa" or len(found["answer"].split()) <= 2
+
+
+def test_answers_of_documents_of_several_windows(transformers, checkpoint, tmp_path):
+    """``model.answer`` is ``LittleBird.answer``: the same spans and probabilities, however a document is cut."""
+    model, folder = checkpoint("linear", "unigram")
+    task = QuestionAnsweringTask(QuestionAnsweringConfig(data=str(folder)), load_dictionary(folder))
+    main(["hf", str(folder), str(tmp_path / "out")])
+    exported = trained_model(folder).model
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    documents = [pydoc_data.topics.topics[name] for name in ("assert", "lambda", "while")]
+    for max_tokens, stride in ((96, None), (96, 32), (64, 59), (8192, None)):
+        qa_model = LittleBird(model, task, load_tokenizer(folder), max_tokens, stride)
+        for document, question in itertools.product(documents, ("What is it?", "How many expressions are evaluated?")):
+            wanted = qa_model.answer(question, document, top_k=4)
+            found = exported.answer(question, document, tokenizer, 4, max_tokens=max_tokens, stride=stride)
+            assert [(a["start"], a["end"]) for a in found] == [(a.start, a.end) for a in wanted]
+            assert [a["score"] for a in found] == pytest.approx([a.probability for a in wanted], rel=1e-3)
+            assert all(a["answer"] == document[a["start"] : a["end"]] for a in found)
+    long = " ".join(["stone"] * 90)
+    assert exported.answer(long, documents[0], tokenizer, max_tokens=96)["no_answer"] == 1
+    assert exported.answer(long, documents[0], tokenizer, top_k=2, max_tokens=96) == []
+    assert exported.answer(long, documents[0], tokenizer, max_tokens=None)["answer"]
 
 
 def test_windows_of_a_document_share_a_normaliser(transformers, checkpoint, tmp_path):

@@ -10,12 +10,15 @@ from typing import Any
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.documents.document import PARAGRAPH, Document, of_parts
 
+LARGEST = 256 << 20
+"""Bytes of all parts, unpacked: a small file may say that it unpacks to any size."""
+
 
 def read(content: bytes, name: str) -> Document:
     """The text of a DOCX; its places are its paragraphs and tables.
 
     Raises:
-        UserError: a file that is damaged, encrypted or has no text, or python-docx is missing.
+        UserError: a file that is damaged, encrypted, too large or has no text, or python-docx is missing.
     """
     try:
         import docx
@@ -25,6 +28,10 @@ def read(content: bytes, name: str) -> Document:
     if content.startswith(b"\xd0\xcf\x11\xe0"):
         raise UserError("encrypted, or Word's older DOC", name, "save it as DOCX without a password")
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            size = sum(part.file_size for part in packed.infolist())
+        if size > LARGEST:
+            raise UserError(f"unpacks to {size >> 20:,} MiB", name, "leave its pictures out")
         parts = list(_parts(docx.Document(io.BytesIO(content))))
     except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError, SyntaxError) as error:
         raise UserError("a damaged DOCX, or none", name, "open it in a word processor and save it anew") from error

@@ -52,7 +52,20 @@ def read_document(path: str | Path) -> Document:
     if suffix and suffix not in READERS:
         raise UserError(f"documents of this kind are not read: {suffix}", str(path), f"give {kinds()}")
     with Path(path).open("rb") as file:
-        return _read(file.read(LARGEST + 1), str(path), READERS.get(suffix, _sniffed))
+        return read_content(file.read(LARGEST + 1), str(path), suffix)
+
+
+def read_content(content: bytes, name: str, suffix: str) -> Document:
+    """The document of a file's content.
+
+    Args:
+        content: all of it.
+        name: what to call it.
+        suffix: of ``READERS``; empty where the content has to say what it is.
+    Raises:
+        UserError: see :func:`read_document`.
+    """
+    return _read(content, name, READERS.get(suffix, _sniffed))
 
 
 def kinds() -> str:

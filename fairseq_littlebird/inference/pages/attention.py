@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fairseq_littlebird.inference.attention_bars import attention_bars
 from fairseq_littlebird.inference.evidence import ELSEWHERE, GLOBAL, OWN, PACK, SINKS, WINDOW, Explanation, Passage
 from fairseq_littlebird.inference.pages.style import escape, percent, short
 
-BARS = 300
-"""Of the strip at most."""
 DEPTH = 1_000
 """The strip's logarithmic scale reaches from its highest bar down to so small a part of it."""
 HEAD = 15
@@ -31,11 +30,10 @@ COLOURS = {
 
 
 def along(explanation: Explanation, length: int, best: str) -> Iterator[str]:
-    """The strip: attention by place in the document, in at most ``BARS`` bars."""
+    """The strip: attention by place in the document, in bars."""
     yield f"<h2>Attention of the {best} along the document</h2>"
-    bars = max(1, min(BARS, length))
-    place = explanation.offsets[:, 0] * bars // max(1, length)
-    total, through_pack = (np.bincount(place, part, bars) for part in (explanation.weights, explanation.through_pack))
+    total, through_pack = attention_bars(explanation, length)
+    bars = len(total)
     peak = float(total.max(initial=0.0)) or 1.0
     read = explanation.offsets[[0, -1], [0, 1]] / length * bars
     answer = explanation.answer

@@ -1,0 +1,1 @@
+"""Models of this package as components of other programs, each of which is an extra of its own."""

@@ -1,0 +1,1 @@
+"""A question-answering model over HTTP: a page for people, JSON for programs."""

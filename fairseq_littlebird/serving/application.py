@@ -1,0 +1,223 @@
+"""The routes: the page and its files, questions, documents, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import FastAPI, File, Form, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+import fairseq_littlebird
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.formats.documents.document import Document
+from fairseq_littlebird.formats.documents.reading import READERS
+from fairseq_littlebird.serving import reading
+from fairseq_littlebird.serving.answering import Answering, Asked
+from fairseq_littlebird.serving.batch_queue import BatchQueue, Full
+from fairseq_littlebird.serving.faults import on_failure, on_invalid, on_refusal, refused, responses
+from fairseq_littlebird.serving.guard import Guard
+from fairseq_littlebird.serving.limits import Limits
+from fairseq_littlebird.serving.messages import (
+    LONGEST_QUESTION,
+    MOST_ANSWERS,
+    MOST_DOCUMENTS,
+    Answers,
+    DocumentText,
+    Health,
+    Question,
+)
+from fairseq_littlebird.serving.metrics import Metrics
+from fairseq_littlebird.serving.page_files import page_files
+
+BATCH_CHARACTERS = 200_000
+"""Of the documents that are answered together, so that a short question does not wait for a long batch."""
+READERS_AT_ONCE = 2
+ALL = (413, 415, 422, 429, 503)
+
+
+class Service:
+    """What the routes do.
+
+    Args:
+        answering: questions to answers, in a thread.
+        name: of the model.
+        limits: see there.
+    """
+
+    def __init__(self, answering: Answering, name: str, limits: Limits) -> None:
+        self._answering, self._name, self.limits = answering, name, limits
+        self.queue: BatchQueue[Asked, Answers] = BatchQueue(
+            answering,
+            lambda asked: asked.characters,
+            BATCH_CHARACTERS,
+            limits.batch,
+            limits.waiting,
+            lambda seconds, questions: self.metrics.batch(seconds, questions),
+        )
+        self.metrics = Metrics(lambda: len(self.queue))
+        self.abandoned = False
+        self._stopping = False
+        self._reading = asyncio.Semaphore(READERS_AT_ONCE)
+        self._to_read = 0
+        self._files = page_files()
+
+    @asynccontextmanager
+    async def running(self, app: FastAPI) -> AsyncIterator[None]:
+        """Answers questions inside; at the end finishes what runs."""
+        self.queue.start()
+        try:
+            yield
+        finally:
+            self.abandoned = not await self.queue.stop(1.0)  # what still runs is past its time: nobody waits for it
+
+    def stop(self) -> None:
+        """Tells those who ask for its health."""
+        self._stopping = True
+
+    async def page(self) -> Response:
+        return self.page_file("index.html")
+
+    def page_file(self, name: str) -> Response:
+        content, media_type = self._files[name]
+        return Response(content, headers={"Content-Type": media_type})
+
+    @property
+    def page_names(self) -> list[str]:
+        """Of the files that the page needs."""
+        return [name for name in self._files if name != "index.html"]
+
+    async def answer(self, question: Question) -> Answers:
+        """Answers a question about documents given as text; several documents are ranked together."""
+        documents = tuple(document.document() for document in question.documents)
+        asked = Asked(question.question, documents, question.top_k, question.null_threshold, question.attention)
+        return await self._ask(asked, self.limits.seconds)
+
+    async def answer_files(
+        self,
+        question: Annotated[str, Form(min_length=1, max_length=LONGEST_QUESTION)],
+        files: Annotated[list[UploadFile], File(description="text, Markdown, HTML, PDF or DOCX")],
+        top_k: Annotated[int, Form(ge=1, le=MOST_ANSWERS)] = 3,
+        null_threshold: Annotated[float | None, Form()] = None,
+        attention: Annotated[bool, Form()] = False,
+    ) -> Answers:
+        """Answers a question about files: text, Markdown, HTML, PDF and DOCX."""
+        begun = time.monotonic()
+        if len(files) > MOST_DOCUMENTS:
+            raise refused(422, f"files: more than {MOST_DOCUMENTS}")
+        documents = tuple([await self._read(file) for file in files])
+        left = self.limits.seconds - (time.monotonic() - begun)
+        return await self._ask(Asked(question, documents, top_k, null_threshold, attention), left)
+
+    async def read(self, file: UploadFile) -> DocumentText:
+        """The text of a file, and where its pages, paragraphs or lines begin, as `POST /answer` takes it."""
+        document = await self._read(file)
+        self._check_length([document])
+        return DocumentText(
+            name=document.name, text=document.text, unit=document.unit, starts=list(document.starts)  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    async def health(self) -> Response:
+        """200 while questions are answered, 503 from the moment that the server is told to stop."""
+        health = Health(
+            status="stopping" if self._stopping else "ok",
+            model=self._name,
+            version=fairseq_littlebird.__version__,
+            explains=self._answering.explains,
+            waiting=len(self.queue),
+            max_bytes=self.limits.megabytes << 20,
+            max_characters=self.limits.characters,
+            suffixes=sorted(READERS),
+        )
+        return JSONResponse(health.model_dump(), 503 if self._stopping else 200)
+
+    async def show_metrics(self) -> Response:
+        """Counts and times in Prometheus's text format."""
+        return Response(self.metrics.text(), headers={"Content-Type": self.metrics.content_type})
+
+    async def _ask(self, asked: Asked, seconds: float) -> Answers:
+        if not asked.question.strip():
+            raise refused(422, "question: it is empty")
+        if asked.attention and not self._answering.explains:
+            raise refused(422, "attention: it is not known of this model; leave it out")
+        self._check_length(asked.documents)
+        if not any(document.text.strip() for document in asked.documents):
+            raise refused(422, "documents: no text")
+        try:
+            return await self.queue.put(asked, max(0.0, seconds))
+        except Full as error:
+            raise refused(429, "too many questions wait; ask again later", error.retry_after) from error
+        except TimeoutError as error:
+            raise self._late() from error
+        except UserError as error:
+            raise refused(422, str(error)) from error
+
+    async def _read(self, file: UploadFile) -> Document:
+        name = reading.label(file.filename)
+        if self._to_read >= self.limits.waiting:
+            raise refused(429, "too many files wait to be read; send it again later", 1)
+        self._to_read += 1
+        try:
+            async with self._reading:
+                return await reading.read(await file.read(), name, self.limits.seconds)
+        except reading.Unreadable as error:
+            raise refused(error.status, str(error)) from error
+        except TimeoutError as error:
+            raise self._late() from error
+        finally:
+            self._to_read -= 1
+
+    def _late(self) -> HTTPException:
+        seconds = math.ceil(self.limits.seconds)
+        return refused(503, f"no answer in {seconds} seconds; ask about less, or again later", seconds)
+
+    def _check_length(self, documents: Sequence[Document]) -> None:
+        characters = sum(len(document.text) for document in documents)
+        if characters > self.limits.characters:
+            what = f"documents: {characters:,} characters, {self.limits.characters:,} are taken"
+            raise refused(413, f"{what}; send the part that the question is about")
+
+
+def application(service: Service, hosts: Collection[str] = ()) -> Guard:
+    """The ASGI application.
+
+    Args:
+        service: what its routes do.
+        hosts: names that it answers to; empty for any.
+    """
+    app = FastAPI(
+        title="littlebird-serve",
+        version=fairseq_littlebird.__version__,
+        description="Answers to questions about documents, by a trained model.",
+        lifespan=service.running,
+        docs_url=None,  # it would load scripts from elsewhere
+        redoc_url=None,
+        exception_handlers={
+            HTTPException: on_refusal,
+            RequestValidationError: on_invalid,
+            Exception: on_failure,
+        },
+    )
+    options: dict[str, Any] = {"response_model_exclude_none": True}
+    app.add_api_route("/answer", service.answer, methods=["POST"], responses=responses(413, 422, 429, 503), **options)
+    app.add_api_route("/answer-files", service.answer_files, methods=["POST"], responses=responses(*ALL), **options)
+    app.add_api_route("/read", service.read, methods=["POST"], responses=responses(*ALL), **options)
+    app.add_api_route("/health", service.health, response_model=Health, responses={503: {"model": Health}})
+    app.add_api_route("/metrics", service.show_metrics, response_class=Response)
+    app.add_api_route("/", service.page, include_in_schema=False)
+    for name in service.page_names:
+        app.add_api_route(f"/{name}", _file(service, name), include_in_schema=False)
+    return Guard(app, service.limits.megabytes << 20, hosts, service.metrics.request)
+
+
+def _file(service: Service, name: str) -> Any:
+    async def page_file() -> Response:
+        return service.page_file(name)
+
+    return page_file

@@ -1,0 +1,104 @@
+"""The application on an address, from its start to SIGTERM."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import uvicorn
+
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.pipelines.littlebird import LittleBird
+from fairseq_littlebird.serving.answering import Answering
+from fairseq_littlebird.serving.application import Service, application
+from fairseq_littlebird.serving.guard import LOOPBACK
+from fairseq_littlebird.serving.limits import Limits
+
+logger = logging.getLogger(__name__)
+BACKLOG = 512
+"""Connections that the system holds until they are taken."""
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket of an address; 0 for any free port.
+
+    Raises:
+        UserError: another program has it, or it is no address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        number = getattr(error, "errno", None)  # its own text repeats the address
+        reason = os.strerror(number) if number and number > 0 else str(error)
+        raise UserError(f"port {port}: {reason}", host, "choose others with --host and --port") from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach it."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def address(host: str, port: int) -> str:
+    """As a browser takes it."""
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+class _Server(uvicorn.Server):
+    """Tells the service when it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.stop()
+        super().handle_exit(sig, frame)
+
+
+def serve(model: LittleBird, name: str, listener: socket.socket, limits: Limits, allowed_hosts: Sequence[str]) -> None:
+    """Answers until SIGTERM or SIGINT; returns, or ends the process where the model has not come to an end.
+
+    Args:
+        model: of question answering.
+        name: to show.
+        listener: from :func:`listening`.
+        limits: see there.
+        allowed_hosts: names that it answers to, beside those of its address; empty, and an address that other machines
+            reach: any.
+    Raises:
+        UserError: see :class:`Answering`.
+        KeyboardInterrupt: the signal that ended it, after all is done.
+    """
+    host, port = listener.getsockname()[:2]
+    service = Service(Answering(model), name, limits)
+    local = is_loopback(host)
+    hosts = {*LOOPBACK, host, *map(str.lower, allowed_hosts)} if local or allowed_hosts else set()
+    config = uvicorn.Config(
+        application(service, hosts),
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=int(limits.seconds) + 5,
+    )
+    shown = host if host not in ("0.0.0.0", "::") else socket.gethostname()
+    print(f"littlebird-serve: {name} answers at {address(shown, port)} (Ctrl-C stops)", file=sys.stderr, flush=True)
+    if not local:
+        print("littlebird-serve: other machines can ask it, without a password", file=sys.stderr, flush=True)
+    try:
+        _Server(config, service).run(sockets=[listener])
+    finally:
+        if service.abandoned:  # a thread in C++ cannot be ended
+            print("littlebird-serve: stopped; a batch past its time was given up", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(0)
