@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         metavar="SOURCE",
         help="fairseq RoBERTa or XLM-R (model.pt or its folder), a Hugging Face folder of BERT, RoBERTa, XLM-R, "
-        "ELECTRA, BigBird or Longformer, also with a question-answering head, or a checkpoint of the full-attention "
+        "ELECTRA, ModernBERT (also mmBERT), BigBird or Longformer, also with a question-answering head, or a checkpoint of the full-attention "
         "encoder or a folder with one; for an encoder–decoder also BART (Hugging Face or fairseq), LED, Pegasus or "
         "BigBird-Pegasus",
     )

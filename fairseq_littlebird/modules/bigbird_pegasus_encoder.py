@@ -24,8 +24,3 @@ class BigBirdPegasusEncoder(BigBirdEncoder):
 
     def build_embeddings(self, config: Any) -> Embeddings:
         return ScaledEmbeddings(config)
-
-    def forward(self, *inputs: Any, **options: Any) -> Tensor:
-        """As :meth:`Encoder.forward`; what ``states`` gets is not yet normalised."""
-        normed: Tensor = self.final_norm(super().forward(*inputs, **options))
-        return normed

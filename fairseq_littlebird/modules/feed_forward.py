@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fairseq_littlebird.attention.common.dropout import dropout, keep_mask, random_seed
 from fairseq_littlebird.exporting import is_exporting
+from fairseq_littlebird.modules.config.encoder import EncoderConfig
 
 CHUNK_SIZE = 1024  # tokens whose inner states are made at a time
 
@@ -46,6 +47,39 @@ class FeedForward(nn.Module):
         return self.fc2(dropout(inner, self.activation_dropout, self.training))
 
 
+class GatedFeedForward(nn.Module):
+    """FFN(A) = W₂ (φ(U) ⊙ G), [U ; G] = W₁ A: <float>[..., embed_dim] to the same shape (Shazeer, 2020; ModernBERT).
+
+    Args: as :class:`FeedForward`'s; the dropout is that of φ(U) ⊙ G.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        ffn_embed_dim: int,
+        activation_dropout: float = 0.0,
+        activation: str = "gelu",
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(embed_dim, 2 * ffn_embed_dim, bias)
+        self.fc2 = nn.Linear(ffn_embed_dim, embed_dim, bias)
+        self.activation_dropout = activation_dropout
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner, gate = self.fc1(x).chunk(2, dim=-1)
+        inner = activate(inner, self.activation) * gate
+        return self.fc2(dropout(inner, self.activation_dropout, self.training))
+
+
+def feed_forward(config: EncoderConfig) -> FeedForward | GatedFeedForward:
+    """The network of a layer, as the layers' form has it."""
+    kind = GatedFeedForward if config.form.gated else FeedForward
+    sizes = config.embed_dim, config.ffn_embed_dim, config.activation_dropout, config.activation
+    return kind(*sizes, config.form.bias)
+
+
 def activate(x: Tensor, activation: str) -> Tensor:
     """φ, one of ``ACTIVATIONS``, of <float>[...]."""
     if activation == "relu":
@@ -54,7 +88,11 @@ def activate(x: Tensor, activation: str) -> Tensor:
 
 
 def normed_feed_forward(
-    r: Tensor, attention_norm: nn.LayerNorm, ffn: FeedForward, ffn_norm: nn.LayerNorm, dropout_p: float
+    r: Tensor,
+    attention_norm: nn.LayerNorm,
+    ffn: FeedForward | GatedFeedForward,
+    ffn_norm: nn.LayerNorm,
+    dropout_p: float,
 ) -> Tensor:
     """A = LayerNorm(r), X' = LayerNorm(FFN(A) + A): the second half of a layer (section 3.3).
 
@@ -69,7 +107,8 @@ def normed_feed_forward(
         X' <float>[..., C].
     """
     inner_dropout = ffn.training and ffn.activation_dropout > 0
-    plain = type(ffn.fc1) is nn.Linear and ffn.fc1.bias is not None  # and not a quantized one
+    linear = type(ffn.fc1) is nn.Linear  # and not a quantized one
+    plain = linear and isinstance(ffn, FeedForward) and ffn.fc1.bias is not None and ffn_norm.bias is not None
     other, elsewhere = ffn.activation != "gelu", r.device.type != "cpu" or is_exporting()
     if elsewhere or inner_dropout or not plain or other or torch.is_autocast_enabled("cpu"):
         a = attention_norm(r)
@@ -81,6 +120,21 @@ def normed_feed_forward(
     seed = random_seed() if dropout_p else torch.zeros((), dtype=torch.int64)
     result, _, _ = _forward(r.flatten(0, -2), parameters, attention_norm.eps, ffn_norm.eps, dropout_p, seed, keep)
     return result.view(r.shape)
+
+
+def feed_forward_of_normed(
+    a: Tensor, ffn: FeedForward | GatedFeedForward, ffn_norm: nn.LayerNorm, dropout_p: float
+) -> Tensor:
+    """X' = FFN(LayerNorm(A)) + A, the second half of a layer with norms before the sub-layers.
+
+    Args:
+        a: <float>[..., C].
+        ffn, ffn_norm: the layer's.
+        dropout_p: dropout of the network's output; 0 outside training.
+    Returns:
+        X' <float>[..., C].
+    """
+    return dropout(ffn(ffn_norm(a)), dropout_p) + a
 
 
 def _norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
