@@ -48,6 +48,8 @@ def unfold_positions(state: State, offset: int, types: int) -> None:
         offset: position embeddings before the first that a token uses; they are zero.
         types: how many token types; 0 for none. The first is zero, as the positions hold it already.
     """
+    if POSITIONS not in state:  # rotary ones
+        return
     positions = state[POSITIONS]
     state[POSITIONS] = torch.cat([positions.new_zeros(offset, positions.shape[1]), positions])
     if types:
