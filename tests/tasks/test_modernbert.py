@@ -32,14 +32,20 @@ def distil(fairseq, teacher):
     return distil
 
 
-def test_both_terms_fall(distil, logged, tmp_path):
+def loaded(checkpoint):
+    [model], _, _ = checkpoint_utils.load_model_ensemble_and_task([str(checkpoint)])
+    return model.eval()
+
+
+def test_both_terms_fall(distil, logged, tiny, tmp_path, monkeypatch):
     done = distil(128, 24, tmp_path, "--lr", "3e-3")
     records = logged(done, "train_inner")
     for name in ("soft_loss", "attention_kl_1", "attention_kl_2"):
         values = [float(record[name]) for record in records]
         assert len(values) == 24 and sum(values[-5:]) < 0.95 * sum(values[:5]), (name, values)
-    [model], _, _ = checkpoint_utils.load_model_ensemble_and_task([str(tmp_path / "checkpoint_last.pt")])
-    assert model.encoder.config.form == (("pre", True, False, False))
+    monkeypatch.chdir(tiny)
+    model = loaded(tmp_path / "checkpoint_last.pt")
+    assert model.encoder.config.form == ("pre", True, False, False)
     assert not [name for name, _ in model.named_parameters() if name.endswith("bias") and name != "lm_head.bias"]
 
 
@@ -69,10 +75,12 @@ def test_windows_that_do_not_fit(fairseq, tmp_path):
         assert "Traceback" not in done.stderr and says in done.stderr.strip().splitlines()[-1]
 
 
-def test_a_teacher_reads_eight_thousand_tokens(teacher):
-    """Its local layers in memory linear in the length."""
-    [model], _, _ = checkpoint_utils.load_model_ensemble_and_task([str(teacher)])
+def test_used_by_itself_it_reads_more(teacher, tiny, monkeypatch):
+    """Rotary positions end nowhere; and what stands far away changes nothing nearby in a local layer."""
+    monkeypatch.chdir(tiny)
+    model = loaded(teacher)
     tokens = torch.randint(4, 60, (1, 3000))
     with torch.no_grad():
-        hidden, _ = model.eval()(tokens, features_only=True)
+        hidden, _ = model(tokens, features_only=True)
     assert hidden.shape == (1, 3000, 32) and hidden.isfinite().all()
+    assert model.max_positions() > 3000
