@@ -18,7 +18,9 @@ class FormOptions(FairseqDataclass):
     )
     gated_feed_forward: bool = field(
         default=False,
-        metadata={"help": "gated feed-forward layers (GeGLU), which have three matrices of the given size in place of two"},
+        metadata={
+            "help": "gated feed-forward layers (GeGLU), which have three matrices of the given size in place of two"
+        },
     )
     bias_free: bool = field(default=False, metadata={"help": "no biases in linear layers and layer norms"})
 

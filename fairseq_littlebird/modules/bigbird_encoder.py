@@ -34,7 +34,9 @@ class BigBirdEncoder(OneStreamEncoder[BigBirdContext, FullAttentionInternals]):
 
     config: BigBirdConfig
 
-    def __init__(self, config: BigBirdConfig, norm_order: str | None = None, attention_bias: bool | None = None) -> None:
+    def __init__(
+        self, config: BigBirdConfig, norm_order: str | None = None, attention_bias: bool | None = None
+    ) -> None:
         def attention(number: int) -> BigBirdAttention:
             return BigBirdAttention(config, number, attention_bias)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
 from fairseq_littlebird.modules.config.bigbird import BigBirdConfig

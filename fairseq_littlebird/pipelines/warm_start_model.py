@@ -19,11 +19,11 @@ from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from omegaconf import OmegaConf
 
 from fairseq_littlebird.checkpoints.dictionary import SPECIAL
+from fairseq_littlebird.conversion.fairseq_checkpoint import ROTARY
 from fairseq_littlebird.conversion.key_map import State
 from fairseq_littlebird.conversion.parameters import CONTEXT
 from fairseq_littlebird.conversion.report import QUESTIONS, TEXT
 from fairseq_littlebird.conversion.source import Source
-from fairseq_littlebird.conversion.fairseq_checkpoint import ROTARY
 from fairseq_littlebird.conversion.targets import TARGETS, WITHOUT_POSITIONS, Target, flag
 from fairseq_littlebird.data.model_folder import read_files
 from fairseq_littlebird.errors import UserError

@@ -94,8 +94,9 @@ def main() -> None:
     for arm in ARMS:
         for seed in options.seeds:
             one = results[f"{arm}/{seed}"]
-            cells = [f"{one['pages'][length][0]:.1f}" for length in lengths]
-            print(f"| {arm} | {seed} | {one['spans']} | {one['exact_match']:.1f} / {one['f1']:.1f} | {' | '.join(cells)} |")
+            cells = [f"{one['exact_match']:.1f} / {one['f1']:.1f}"]
+            cells += [f"{one['pages'][length][0]:.1f}" for length in lengths]
+            print(f"| {arm} | {seed} | {one['spans']} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -93,7 +93,12 @@ def read(tmp_path):
 
 
 MODERN = {"encoder_normalize_before": True, "gated_feed_forward": True, "bias_free": True}
-HEADS = {"": {}, "linear": {"context_type": True} | MODERN, "qass": {"word_embed_dim": 24}, "independent": {"positions": "none"}}
+HEADS = {
+    "": {},
+    "linear": {"context_type": True} | MODERN,
+    "qass": {"word_embed_dim": 24},
+    "independent": {"positions": "none"},
+}
 
 
 def best(candidates):

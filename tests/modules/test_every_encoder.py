@@ -44,7 +44,10 @@ ENCODERS = {
     ),
     "littlebird": LITTLEBIRD,
     "littlebird in ModernBERT's form": (*LITTLEBIRD[:2], LITTLEBIRD[2] | MODERN),
-    "littlebird with a projection, in ModernBERT's form": (*LITTLEBIRD[:2], LITTLEBIRD[2] | MODERN | {"word_embed_dim": 8}),
+    "littlebird with a projection, in ModernBERT's form": (
+        *LITTLEBIRD[:2],
+        LITTLEBIRD[2] | MODERN | {"word_embed_dim": 8},
+    ),
     "littlebird without a pack, in ModernBERT's form": (*LITTLEBIRD[:2], dict(pack_size=0, block_size=4, **MODERN)),
     "littlebird without a pack": (*LITTLEBIRD[:2], dict(pack_size=0, block_size=4)),
     "littlebird without a window": (*LITTLEBIRD[:2], LITTLEBIRD[2] | {"window": False}),

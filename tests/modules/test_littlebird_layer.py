@@ -11,7 +11,6 @@ from fairseq_littlebird.modules.attention.littlebird import LittleBirdContext
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.littlebird_layer import LittleBirdLayer, Streams
 
-
 MODERN = {"normalize_before": True, "gated_feed_forward": True, "bias_free": True}
 
 

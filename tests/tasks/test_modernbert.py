@@ -69,9 +69,7 @@ def test_another_form_is_told(fairseq, teacher, tmp_path):
 def test_windows_that_do_not_fit(fairseq, tmp_path):
     for window, says in (("0,16,16", "3 attention windows do not fit 2 layers"), ("0,15", "not even numbers")):
         own = ["--criterion", "masked_lm", "--tokens-per-sample", 128, "--attention-window", window]
-        done = fairseq(
-            "train", *TEXT, *TEACHER, *own, *TRAINING, "--max-update", 1, "--save-dir", tmp_path, status=2
-        )
+        done = fairseq("train", *TEXT, *TEACHER, *own, *TRAINING, "--max-update", 1, "--save-dir", tmp_path, status=2)
         assert "Traceback" not in done.stderr and says in done.stderr.strip().splitlines()[-1]
 
 
