@@ -280,3 +280,47 @@ def test_what_it_cannot_become(folder, capsys, options, message, tmp_path):
     error = capsys.readouterr().err
     assert exit_.value.code == 2 and len(error.splitlines()) == 1
     assert re.search(message, error), error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ModernBertForMaskedLM", "ModernBertModel"])
+def test_back_to_a_folder_of_transformers(transformers, hugging_face, loaded, name, tmp_path, monkeypatch):
+    """A student that littlebird-export wrote, with the source's tokenizer, by its own code: to 1e-5."""
+    from fairseq_littlebird.cli.export import main as export
+
+    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
+    _, folder = hugging_face(name)
+    sizes = ["--pack-size", "4", "--block-size", "4"]
+    main(["--from", str(folder), "--out", str(tmp_path / "student"), *sizes])
+    export(["hf", str(tmp_path / "student"), str(tmp_path / "exported")])
+    auto = transformers.AutoModelForMaskedLM if name.endswith("MaskedLM") else transformers.AutoModel
+    theirs = auto.from_pretrained(tmp_path / "exported", trust_remote_code=True).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "exported", trust_remote_code=True)
+    ours, dictionary = loaded(tmp_path / "student"), load_dictionary(tmp_path / "student")
+    tokens = load_tokenizer(tmp_path / "student")
+    texts = ["The stone bridge of Oslo was painted.", "Nobody knew!"]
+    encoded = tokenizer(texts, padding=True, return_tensors="pt", return_offsets_mapping=True)
+    offsets = encoded.pop("offset_mapping")
+    rows = [["<s>", *tokens.tokenize(text), "</s>"] for text in texts]
+    width = max(map(len, rows))
+    ids = torch.tensor([[dictionary.index(s) for s in [*row, *["<pad>"] * (width - len(row))]] for row in rows])
+    real = encoded["attention_mask"].bool()
+    assert torch.equal(real, ids != dictionary.pad())
+    told, exact = offsets[0][1 : len(rows[0]) - 1].tolist(), tokens.encode(texts[0])[1]
+    assert [texts[0][s:e].strip() for s, e in told] == [texts[0][s:e].strip() for s, e in exact]
+    with torch.no_grad():
+        found = theirs(**encoded, output_hidden_states=True)
+        hidden, extra = ours(ids, features_only=True, return_all_hiddens=True)
+    for one, other in zip(found.hidden_states, extra["inner_states"], strict=True):
+        torch.testing.assert_close(one[real], other[real], rtol=0, atol=1e-5)
+    if name.endswith("MaskedLM"):
+        with torch.no_grad():
+            logits, _ = ours(ids)
+        for symbol in ("<s>", "</s>", "<mask>", "▁the", "[QUESTION]"):
+            own = {"<s>": tokenizer.bos_token, "</s>": tokenizer.eos_token}.get(symbol, symbol)
+            column = found.logits[..., tokenizer.convert_tokens_to_ids(own)]
+            torch.testing.assert_close(column[real], logits[..., dictionary.index(symbol)][real], rtol=0, atol=1e-5)
+        assert (tokenizer.bos_token, tokenizer.pad_token, tokenizer.mask_token) == ("<bos>", "<pad>", "<mask>")
+    else:
+        torch.testing.assert_close(found.last_hidden_state[real], hidden[real], rtol=0, atol=1e-5)
