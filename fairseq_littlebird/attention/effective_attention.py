@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fairseq_littlebird.attention.common.masked_softmax import MASKED
-from fairseq_littlebird.attention.common.patterns import block_window_pattern
+from fairseq_littlebird.attention.common.patterns import block_window_pattern, sliding_window_pattern
 from fairseq_littlebird.attention.internals import FullAttentionInternals, LittleBirdInternals
 from fairseq_littlebird.attention.littlebird.bialibi import distances
 
@@ -28,7 +28,7 @@ def full_attention_probabilities(
     queries: slice = ALL,
     window: int | None = None,
 ) -> Tensor:
-    """σ(Q Kᵀ / √d) over the unpadded tokens.
+    """σ(Q Kᵀ / √d) over the unpadded tokens, those of the layer's own window if it has one.
 
     Args:
         internals: of a full-attention layer.
@@ -41,6 +41,9 @@ def full_attention_probabilities(
     """
     L, device = internals.k.shape[2], internals.k.device
     masked = None if window is None else ~block_window_pattern(L, window, device, queries)
+    if internals.window:
+        outside = ~sliding_window_pattern(L, internals.window, device=device, queries=queries)
+        masked = outside if masked is None else masked | outside
     if padding_mask is not None:
         masked = padding_mask[:, None] if masked is None else masked | padding_mask[:, None]
     distance = None if masked is None else -MASKED * masked.view(-1, 1, *masked.shape[-2:])

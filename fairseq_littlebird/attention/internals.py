@@ -15,6 +15,7 @@ class FullAttentionInternals(NamedTuple):
 
     q: Tensor  # <float>[B, H, L, D]
     k: Tensor  # <float>[B, H, L, D]
+    window: int = 0  # w / 2 tokens on each side that a query sees; 0 for all
 
 
 class LittleBirdInternals(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from fairseq_littlebird.benchmarks.timing import FLOOR, Measured, interleaved
 from fairseq_littlebird.benchmarks.workload import PAD, SIZES, Workload
 from fairseq_littlebird.modules.config import LittleBirdConfig
 from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
+from fairseq_littlebird.modules.size_names import FORM
 
 OURS = "littlebird"
 INT8 = f"{OURS}-int8"
@@ -36,12 +38,15 @@ class LittleBird(nn.Module):
 
 
 def littlebird(workload: Workload) -> LittleBird:
-    """Ours."""
+    """Ours, in the form that the sizes have."""
     sizes = workload.sizes
+    form: dict[str, Any] = {}
+    if sizes.modernbert:
+        form = dict.fromkeys(FORM, True) | {"ffn_embed_dim": sizes.gated_ffn_width}
     config = LittleBirdConfig(
         workload.vocabulary,
         PAD,
-        **workload.encoder_sizes(),
+        **workload.encoder_sizes() | form,
         pack_size=sizes.pack_size,
         block_size=sizes.block_size,
     )

@@ -41,9 +41,10 @@ def layer_products(sizes: Sizes, lengths: Sequence[int], queries: int = 0) -> li
         queries: how many stand together in a product of the windows; 0: a block's.
     """
     T, C, F, S = sum(lengths), sizes.width, sizes.ffn_width, sizes.pack_size
+    inner = 2 * F if sizes.modernbert else F
     products = [
         Product("projections", 1, T, C, C, 6 if S else 4),  # Q, K, V, output; pack K, V
-        Product("feed-forward", 1, T, C, F),
+        Product("feed-forward", 1, T, C, inner),
         Product("feed-forward", 1, T, F, C),
     ]
     if S:

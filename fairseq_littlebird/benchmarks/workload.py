@@ -20,6 +20,8 @@ PAD = 1
 class Sizes:
     """Of an encoder's layers; the pack size is LittleBird's alone, the block size its and BigBird-ITC's.
 
+    Layers have BERT's form, or ModernBERT's, whose feed-forward network is gated and has three matrices of the width.
+
     Raises:
         ValueError: sizes that do not fit together; the text says which.
     """
@@ -29,6 +31,7 @@ class Sizes:
     ffn_width: int
     pack_size: int
     block_size: int
+    modernbert: bool = False
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.width % self.heads:
@@ -38,13 +41,26 @@ class Sizes:
     def head_width(self) -> int:
         return self.width // self.heads
 
+    @property
+    def plain_ffn_width(self) -> int:
+        """Of a feed-forward network of two matrices with as many weights."""
+        return self.ffn_width * 3 // 2 if self.modernbert else self.ffn_width
+
+    @property
+    def gated_ffn_width(self) -> int:
+        """Of a feed-forward network of three matrices with as many weights."""
+        return self.ffn_width if self.modernbert else 2 * self.ffn_width // 3
+
 
 SIZES = {
     "tiny": Sizes(64, 4, 256, 32, 32),
     "minilm": Sizes(384, 12, 1536, 64, 64),  # of the distilled encoders that are deployed on CPUs
     "base": Sizes(768, 12, 3072, 64, 64),
     "large": Sizes(1024, 16, 4096, 64, 64),
+    "modernbert_base": Sizes(768, 12, 1152, 64, 64, modernbert=True),
 }
+BERT_SIZES = tuple(name for name, sizes in SIZES.items() if not sizes.modernbert)
+MODERNBERT_LAYERS = 22
 
 
 @dataclass(frozen=True)
@@ -80,11 +96,11 @@ class Workload:
     vocabulary: int = 1000
 
     def encoder_sizes(self) -> dict[str, Any]:
-        """Under the names of ``EncoderConfig``."""
+        """Under the names of ``EncoderConfig``, of layers in BERT's form."""
         return {
             "layers": self.layers,
             "embed_dim": self.sizes.width,
-            "ffn_embed_dim": self.sizes.ffn_width,
+            "ffn_embed_dim": self.sizes.plain_ffn_width,
             "heads": self.sizes.heads,
             "dropout": self.dropout,
             "attention_dropout": self.dropout,

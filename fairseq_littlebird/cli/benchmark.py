@@ -30,7 +30,7 @@ from fairseq_littlebird.benchmarks.generation_models import Generation
 from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.processes import OutOfMemory, fresh_process
 from fairseq_littlebird.benchmarks.steps import Step
-from fairseq_littlebird.benchmarks.workload import SIZES, Workload
+from fairseq_littlebird.benchmarks.workload import MODERNBERT_LAYERS, SIZES, Workload
 from fairseq_littlebird.cli import benchmark_language_model, benchmark_needle
 from fairseq_littlebird.cli.benchmark_parser import DIMENSIONS
 from fairseq_littlebird.cli.benchmark_parser import parser as _parser
@@ -61,7 +61,8 @@ def _encoder(options: argparse.Namespace) -> None:
     peers = list(PEERS) if options.peers == [] else options.peers or []
     if INT8 in peers and any(mode != "forward" for mode in options.modes):
         raise UserError(f"{INT8!r} has no gradients", remedy="add --modes forward, or leave it out of --peers")
-    _compare(ENCODER, _workloads(options, options.layers), [OURS, *peers], options)
+    layers = options.layers or (MODERNBERT_LAYERS if SIZES[options.size].modernbert else 2)
+    _compare(ENCODER, _workloads(options, layers), [OURS, *peers], options)
 
 
 def _efficiency(options: argparse.Namespace) -> None:

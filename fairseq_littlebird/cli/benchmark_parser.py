@@ -15,7 +15,7 @@ from fairseq_littlebird.benchmarks.encoder import OTHERS, PRECISIONS
 from fairseq_littlebird.benchmarks.generation_models import FAMILIES
 from fairseq_littlebird.benchmarks.peers import PEERS
 from fairseq_littlebird.benchmarks.processes import ALLOCATORS
-from fairseq_littlebird.benchmarks.workload import DTYPES, MODES, SIZES
+from fairseq_littlebird.benchmarks.workload import BERT_SIZES, DTYPES, MODERNBERT_LAYERS, MODES, SIZES
 from fairseq_littlebird.cli import benchmark_language_model, benchmark_needle
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import count as _count
@@ -60,11 +60,16 @@ def parser() -> argparse.ArgumentParser:
 
     encoder = commands.add_parser(
         "encoder",
-        parents=[_measured(), shown],
+        parents=[_measured(sizes=tuple(SIZES)), shown],
         help="encoders: compares LittleBird with other models",
         formatter_class=HelpFormatter,
     )
-    encoder.add_argument("--layers", type=_positive, default=2, metavar="N", help="layers of each encoder")
+    encoder.add_argument(
+        "--layers",
+        type=_positive,
+        metavar="N",
+        help=f"layers of each encoder (default: 2; of modernbert_base {MODERNBERT_LAYERS})",
+    )
     encoder.add_argument(
         "--peers",
         nargs="*",
@@ -141,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     written.add_argument(
         "--models", nargs="+", choices=FAMILIES, default=list(FAMILIES), metavar="NAME", help="encoder–decoders"
     )
-    written.add_argument("--size", choices=SIZES, default="base", help="as in the other commands")
+    written.add_argument("--size", choices=BERT_SIZES, default="base", help="as in the other commands")
     written.add_argument("--layers", type=_positive, default=6, metavar="N", help="layers of each side")
     written.add_argument("--vocabulary", type=_positive, default=VOCABULARY, metavar="N", help="tokens")
     written.add_argument(
@@ -206,14 +211,19 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measured(lengths: Sequence[int] = (512, 1024, 2048, 4096, 8192), memory: bool = False) -> argparse.ArgumentParser:
+def _measured(
+    lengths: Sequence[int] = (512, 1024, 2048, 4096, 8192),
+    memory: bool = False,
+    sizes: Sequence[str] = BERT_SIZES,
+) -> argparse.ArgumentParser:
     """The options that attention, encoder and efficiency share."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument(
         "--size",
-        choices=SIZES,
+        choices=sizes,
         default="base",
-        help="model size: tiny, minilm, base and large have width 64, 384, 768 and 1024",
+        help="model size: tiny, minilm, base and large have width 64, 384, 768 and 1024"
+        + ("; modernbert_base is base in ModernBERT's form" if len(sizes) > len(BERT_SIZES) else ""),
     )
     for name, least in DIMENSIONS.items():
         kind = _positive if least else _count

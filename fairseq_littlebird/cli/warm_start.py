@@ -47,9 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         metavar="SOURCE",
         help="fairseq RoBERTa or XLM-R (model.pt or its folder), a Hugging Face folder of BERT, RoBERTa, XLM-R, "
-        "ELECTRA, BigBird or Longformer, also with a question-answering head, or a checkpoint of the full-attention "
-        "encoder or a folder with one; for an encoder–decoder also BART (Hugging Face or fairseq), LED, Pegasus or "
-        "BigBird-Pegasus",
+        "ELECTRA, ModernBERT or mmBERT, BigBird or Longformer, also with a question-answering head (but not "
+        "ModernBERT's), or a checkpoint of the full-attention encoder or a folder with one; for an encoder–decoder "
+        "also BART (Hugging Face or fairseq), LED, Pegasus or BigBird-Pegasus",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument(

@@ -9,6 +9,7 @@ from fairseq_littlebird.conversion.big_bird import BIG_BIRD
 from fairseq_littlebird.conversion.electra import ELECTRA
 from fairseq_littlebird.conversion.hugging_face_adapter import HuggingFaceAdapter
 from fairseq_littlebird.conversion.longformer import LONGFORMER
+from fairseq_littlebird.conversion.modernbert import MODERNBERT
 from fairseq_littlebird.conversion.roberta import ROBERTA, XLM_ROBERTA
 
 HUGGING_FACE: Mapping[str, HuggingFaceAdapter] = {
@@ -18,4 +19,5 @@ HUGGING_FACE: Mapping[str, HuggingFaceAdapter] = {
     "electra": ELECTRA,
     "big_bird": BIG_BIRD,
     "longformer": LONGFORMER,
+    "modernbert": MODERNBERT,
 }

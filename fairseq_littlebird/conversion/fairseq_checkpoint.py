@@ -30,6 +30,8 @@ from fairseq_littlebird.conversion.parameters import POSITIONS, TOKENS
 from fairseq_littlebird.conversion.source import Source, float32, parameters, sizes
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules.config import FullAttentionConfig
+from fairseq_littlebird.modules.config.windows import repeated_windows
+from fairseq_littlebird.modules.size_names import FORM
 
 PADDING = SPECIAL.index("<pad>")
 OTHERS = {
@@ -41,6 +43,10 @@ OTHERS = {
 """What only the parameters of some models of the plugin are called; such a model is not a source."""
 BIGBIRD = ("block_size", "random_blocks", "random_attention", "random_seed")
 """Options that shape its attention, ``global_blocks`` beside them; its parameters are those of full attention."""
+
+
+ROTARY = ("positions", "rope_theta", "local_rope_theta", "attention_window")
+"""Options of an encoder with full attention beyond its sizes."""
 
 
 def read_fairseq(path: Path) -> Source:
@@ -69,7 +75,7 @@ def read_fairseq(path: Path) -> Source:
 def _full_attention(
     path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: TrainedDictionary
 ) -> Source:
-    config = _sizes(path, weights, settings, positions=_position_count(weights))
+    config = _formed(path, _sizes(path, weights, settings, positions=_position_count(weights)), settings)
     own = dictionary.content
     if config.vocab_size == len(dictionary.symbols):  # with what this plugin's tasks append
         own = completed(own, str(dictionary.where))
@@ -78,6 +84,8 @@ def _full_attention(
     check_keys(state, config, adapter.key_map, str(path))
     folder = dictionary.where.parent
     source = Source(adapter.title, path, config, state, folder, own, len(weights), dropped)
+    if config.attention_window:
+        return replace(source, options={name: getattr(config, name) for name in ROTARY})
     if not str(settings.get("_name")).startswith("bigbird_itc"):
         return source
     missing = [name for name in BIGBIRD if name not in settings]
@@ -85,6 +93,21 @@ def _full_attention(
         raise UserError(f"the checkpoint does not say its {', '.join(missing)}", str(path), "save it again")
     options = {n: settings[n] for n in BIGBIRD} | {"global_blocks": settings.get("global_blocks", "first_last")}
     return replace(source, kind="BigBird-ITC", model="bigbird_itc", options=options)
+
+
+def _formed(path: Path, config: FullAttentionConfig, settings: dict[str, Any]) -> FullAttentionConfig:
+    """With the form of its layers and its kind of positions, which checkpoints of before have no settings of."""
+    form = {name: bool(settings.get(option, False)) for name, option in FORM.items()}
+    own: dict[str, Any] = {}
+    try:
+        if settings.get("positions") == "rotary":
+            own = {name: float(settings[name]) for name in ("rope_theta", "local_rope_theta")}
+            own |= {"positions": "rotary", "max_positions": int(settings["max_positions"])}
+        if "rope_theta" in settings:
+            own["attention_window"] = repeated_windows(settings["attention_window"], config.layers)
+        return replace(config, **form, **own)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"settings that do not fit together ({error})", str(path), "save it again") from error
 
 
 def _roberta(path: Path, weights: dict[str, Tensor], settings: dict[str, Any], dictionary: TrainedDictionary) -> Source:
@@ -117,8 +140,8 @@ def _sizes(path: Path, state: dict[str, Tensor], settings: dict[str, Any], posit
     if not isinstance(heads, int):
         raise UserError("the checkpoint does not say its number of attention heads", str(path), "save it again")
     layers = {int(match[1]) for key in state if (match := re.match(r"encoder\.layers\.(\d+)\.", key))}
-    q, fc1 = "encoder.layers.0.attention.q.weight", "encoder.layers.0.ffn.fc1.weight"
-    for key in (TOKENS, q, fc1):
+    q, fc2 = "encoder.layers.0.attention.q.weight", "encoder.layers.0.ffn.fc2.weight"
+    for key in (TOKENS, q, fc2):
         if key not in state or state[key].dim() != 2:
             raise UserError("neither RoBERTa nor a full-attention encoder", str(path), "give a checkpoint of one")
     V, E = state[TOKENS].shape
@@ -129,7 +152,7 @@ def _sizes(path: Path, state: dict[str, Tensor], settings: dict[str, Any], posit
         vocab_size=V,
         layers=max(layers) + 1,
         embed_dim=C,
-        ffn_embed_dim=len(state[fc1]),
+        ffn_embed_dim=state[fc2].shape[1],
         heads=heads,
         max_positions=positions,
         word_embed_dim=0 if E == C else E,

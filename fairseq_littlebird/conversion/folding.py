@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from fairseq_littlebird.conversion.key_map import State
-from fairseq_littlebird.conversion.parameters import CONTEXT, POSITIONS, QA, SPAN_HEAD, TOKEN_TYPES
+from fairseq_littlebird.conversion.parameters import CONTEXT, POSITIONS, QA, QKV, SPAN_HEAD, TOKEN_TYPES
 
 
 def fold_positions(state: State, offset: int, notes: list[str], context: bool = False) -> None:
@@ -48,6 +48,8 @@ def unfold_positions(state: State, offset: int, types: int) -> None:
         offset: position embeddings before the first that a token uses; they are zero.
         types: how many token types; 0 for none. The first is zero, as the positions hold it already.
     """
+    if POSITIONS not in state:  # rotary ones
+        return
     positions = state[POSITIONS]
     state[POSITIONS] = torch.cat([positions.new_zeros(offset, positions.shape[1]), positions])
     if types:
@@ -55,6 +57,20 @@ def unfold_positions(state: State, offset: int, types: int) -> None:
         if types > 1 and CONTEXT in state:
             rows[1] = state.pop(CONTEXT)
         state[TOKEN_TYPES] = rows
+
+
+def split_projections(state: State) -> None:
+    """Queries, keys and values as layers of their own, where a source has one for all; changes the state in place."""
+    for key in [key for key in state if f".{QKV}." in key]:
+        for name, part in zip("qkv", state.pop(key).chunk(3), strict=True):
+            state[key.replace(QKV, f"attention.{name}")] = part.clone()
+
+
+def join_projections(state: State) -> None:
+    """The way back of :func:`split_projections`."""
+    for key in [key for key in state if ".attention.q." in key]:
+        parts = [state.pop(key.replace(".attention.q.", f".attention.{name}.")) for name in "qkv"]
+        state[key.replace("attention.q", QKV)] = torch.cat(parts)
 
 
 def split_span_head(state: State) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fairseq_littlebird.checkpoints.tensors import load_tensors
 from fairseq_littlebird.conversion.adapters import HUGGING_FACE
-from fairseq_littlebird.conversion.folding import fold_positions, split_span_head
+from fairseq_littlebird.conversion.folding import fold_positions, split_projections, split_span_head
 from fairseq_littlebird.conversion.hugging_face_adapter import ACTIVATIONS, whole_number
 from fairseq_littlebird.conversion.key_map import check_keys
 from fairseq_littlebird.conversion.parameters import QA
@@ -42,7 +42,7 @@ ONLY = {
 
 
 def read_hugging_face(folder: Path) -> Source:
-    """Reads BERT, RoBERTa, XLM-R, ELECTRA, BigBird or Longformer.
+    """Reads BERT, RoBERTa, XLM-R, ELECTRA, BigBird, Longformer or ModernBERT.
 
     With a language model head, a question-answering head, or no head.
 
@@ -55,14 +55,17 @@ def read_hugging_face(folder: Path) -> Source:
     state, dropped = adapter.to_ours(float32(weights), str(folder))
     where = str(folder / "config.json")
     offset = whole_number(config, "pad_token_id", where) + 1 if adapter.positions_after_padding else 0
-    values = _sizes(config, where)
-    check_keys(state, sizes(where, state, **values), adapter.key_map, str(folder))
+    values = _sizes(config, where) | adapter.sizes(config, where)
+    there = sizes(where, state, **values)
+    adapter.complete(state, there, config)
+    check_keys(state, there, adapter.key_map, str(folder))
     if not 0 <= offset < values["max_positions"]:
         raise UserError(f"pad_token_id is {offset - 1}", where, "copy config.json again")
     own = sizes(where, state, **values | {"max_positions": values["max_positions"] - offset})
     notes: list[str] = []
     span_head = adapter.span_head_kind(own, where) if f"{QA}.weight" in state else ""
     split_span_head(state)
+    split_projections(state)
     fold_positions(state, offset, notes, context=bool(span_head) and adapter.context_type)
     return Source(
         adapter.title,
@@ -140,7 +143,10 @@ def _config(folder: Path) -> dict[str, Any]:
     config = read_json(path)
     kind = config.get("model_type")
     if not isinstance(kind, str) or kind not in HUGGING_FACE:
-        raise UserError(f"model type {short(kind)}", str(path), f"LittleBird starts from {', '.join(HUGGING_FACE)}")
+        raise UserError(
+            f"model type {short(kind)} is not supported", str(path), f"LittleBird starts from {', '.join(HUGGING_FACE)}"
+        )
+    config = HUGGING_FACE[kind].settings(config, str(path))
     activations = HUGGING_FACE[kind].activations
     config.setdefault("hidden_act", activations[0])
     for name, allowed in (ONLY | {"hidden_act": activations}).items():

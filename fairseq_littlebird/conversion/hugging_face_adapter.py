@@ -9,10 +9,10 @@ from reprlib import repr as short
 from typing import Any
 
 from fairseq_littlebird.conversion.adapter import Adapter
-from fairseq_littlebird.conversion.key_map import KeyMap, linear
+from fairseq_littlebird.conversion.key_map import KeyMap, State, linear
 from fairseq_littlebird.conversion.parameters import POSITIONS, QA, TOKEN_TYPES, TOKENS
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.modules.config import EncoderConfig
+from fairseq_littlebird.modules.config import EncoderConfig, FullAttentionConfig
 
 ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
 """Their names of what the encoders here have."""
@@ -59,6 +59,24 @@ class HuggingFaceAdapter(Adapter):
         key = key.removeprefix(self.prefix)
         names = {"gamma": "weight", "beta": "bias"}
         return re.sub(r"LayerNorm\.(gamma|beta)$", lambda match: f"LayerNorm.{names[match[1]]}", key)
+
+    def settings(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """A configuration under the names and values that BERT's has.
+
+        Args:
+            config: the content of config.json.
+            where: its path, for messages.
+        Raises:
+            UserError: a setting that the encoders here lack.
+        """
+        return dict(config)
+
+    def sizes(self, config: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Sizes and switches beyond BERT's, by the names of ``FullAttentionConfig``."""
+        return {}
+
+    def complete(self, state: State, config: FullAttentionConfig, settings: Mapping[str, Any]) -> None:
+        """Adds parameters that the source does without and that are 0 here; changes the state in place."""
 
     def options(self, config: Mapping[str, Any], layers: int, where: str) -> dict[str, Any]:
         """The options of the model here that a configuration fixes.

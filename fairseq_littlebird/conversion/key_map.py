@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fairseq_littlebird.conversion.parameters import (
     LM_HEAD,
+    QKV,
     SPAN_HEAD,
     TOKEN_TYPES,
     encoder_shapes,
@@ -120,7 +121,20 @@ def source_shapes(state: Mapping[str, Tensor], config: EncoderConfig, key_map: K
         shapes |= {key: shape for key, shape in span_head_shapes(config).items() if key in known}
     if "encoder.layers.{n}.attention.global_q.weight" in known:
         shapes |= global_shapes(config)
+    if f"encoder.layers.{{n}}.{QKV}.weight" in known:
+        shapes = _with_joined_projections(shapes)
     return shapes
+
+
+def _with_joined_projections(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """As a source has them whose queries, keys and values are one linear layer."""
+    joined: dict[str, tuple[int, ...]] = {}
+    for key, (rows, *others) in shapes.items():
+        if re.search(r"\.attention\.q\.", key):
+            joined[key.replace("attention.q", QKV)] = (3 * rows, *others)
+        elif not re.search(r"\.attention\.[kv]\.", key):
+            joined[key] = (rows, *others)
+    return joined
 
 
 def check_keys(state: Mapping[str, Tensor], config: EncoderConfig, key_map: KeyMap, where: str) -> None:

@@ -17,6 +17,8 @@ LM_HEAD = "lm_head."
 SPAN_HEAD = "span_head."
 QA = f"{SPAN_HEAD}both"
 """Start and end of an answer as one linear layer with two outputs; our span heads have two layers."""
+QKV = "attention.qkv"
+"""Queries, keys and values as one linear layer, in this order; ours are three."""
 GLOBAL = ("global_q", "global_k", "global_v")
 """Longformer's projections of global tokens, beside q, k and v."""
 
@@ -24,11 +26,15 @@ GLOBAL = ("global_q", "global_k", "global_v")
 def encoder_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Every key of a full-attention encoder and its shape."""
     V, P, C, F = config.vocab_size, config.max_positions, config.embed_dim, config.ffn_embed_dim
-    E = config.word_embed_dim or C
-    shapes: dict[str, tuple[int, ...]] = {TOKENS: (V, E), POSITIONS: (P, E)}
+    E, form = config.word_embed_dim or C, config.form
+    shapes: dict[str, tuple[int, ...]] = {TOKENS: (V, E)}
+    if config.has_positions:
+        shapes[POSITIONS] = P, E
 
     def add(name: str, *shape: int) -> None:
-        shapes.update({f"{name}.weight": shape, f"{name}.bias": shape[:1]})
+        shapes[f"{name}.weight"] = shape
+        if form.bias:
+            shapes[f"{name}.bias"] = shape[:1]
 
     add("encoder.embeddings.norm", E)
     if E != C:
@@ -36,10 +42,13 @@ def encoder_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     for n in range(config.layers):
         for name in ("q", "k", "v", "out"):
             add(f"encoder.layers.{n}.attention.{name}", C, C)
-        add(f"encoder.layers.{n}.attention_norm", C)
-        add(f"encoder.layers.{n}.ffn.fc1", F, C)
+        if n > 0 or form.first_norm:
+            add(f"encoder.layers.{n}.attention_norm", C)
+        add(f"encoder.layers.{n}.ffn.fc1", 2 * F if form.gated else F, C)
         add(f"encoder.layers.{n}.ffn.fc2", C, F)
         add(f"encoder.layers.{n}.ffn_norm", C)
+    if form.norm_order == "pre":
+        add("encoder.final_norm", C)
     return shapes
 
 
@@ -47,13 +56,15 @@ def head_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:
     """Every key of the masked-language-model head and its shape."""
     V, C = config.vocab_size, config.embed_dim
     E = config.word_embed_dim or C
-    return {
+    shapes: dict[str, tuple[int, ...]] = {
         "lm_head.dense.weight": (E, C),
         "lm_head.dense.bias": (E,),
         "lm_head.norm.weight": (E,),
         "lm_head.norm.bias": (E,),
         "lm_head.bias": (V,),
     }
+    free = () if config.form.bias else ("lm_head.dense.bias", "lm_head.norm.bias")
+    return {key: shape for key, shape in shapes.items() if key not in free}
 
 
 def global_shapes(config: EncoderConfig) -> dict[str, tuple[int, ...]]:

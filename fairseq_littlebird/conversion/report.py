@@ -13,7 +13,7 @@ from fairseq_littlebird.conversion.parameters import LM_HEAD, TOKENS
 from fairseq_littlebird.conversion.source import Source
 from fairseq_littlebird.conversion.targets import TARGETS
 from fairseq_littlebird.conversion.vocabulary import VocabularyMap
-from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
+from fairseq_littlebird.modules.config import EncoderConfig, FullAttentionConfig, LittleBirdConfig
 
 TEXT, QUESTIONS = "littlebird_masked_lm", "question_answering"
 """The tasks that go on from a warm start without or with a question-answering head."""
@@ -86,7 +86,9 @@ def _steps(
     )
     if len(layers) < source.config.layers:
         steps.append(f"Layers taken, of {source.config.layers}, from 1: {', '.join(str(n + 1) for n in layers)}.")
-    if not config.has_positions:
+    if not source.config.has_positions and not isinstance(config, FullAttentionConfig):
+        steps.append("Rotary positions dropped: BiALiBi takes their place.")
+    elif source.config.has_positions and not config.has_positions:
         steps.append(
             "Mean of the position embeddings added to every token embedding, as the model has no position embeddings."
         )
@@ -105,6 +107,8 @@ def _steps(
         )
     if isinstance(config, LittleBirdConfig) and config.pack_size:
         steps.append("Each layer's q, k, v copied to pack and to unpack attention; pack_norm from attention_norm.")
+    if len(layers) and layers[0] > 0 and not config.form.first_norm:
+        steps.append(f"The norm before layer {layers[0] + 1}'s attention left out: the first layer here has none.")
     return "\n".join(f"- {step}" for step in steps)
 
 

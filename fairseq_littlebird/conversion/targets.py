@@ -68,6 +68,8 @@ TARGETS = {
 """By what ``--to`` calls them."""
 SEQ2SEQ = ("led", "bigbird_roberta", "bigbird_pegasus", "littlebird_seq2seq")
 """Those of ``TARGETS`` that are encoder–decoders."""
+WITHOUT_POSITIONS = ("full", "littlebird")
+"""Those of ``TARGETS`` that a source with rotary positions can become."""
 OPTIONS = sorted({option for target in TARGETS.values() for option in target.options})
 
 

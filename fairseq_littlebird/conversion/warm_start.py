@@ -26,7 +26,7 @@ def full_attention_state(
     """The source itself, its tokens in the dictionary's order, its positions repeated to as many as there shall be.
 
     Where there shall be none, their mean is added to the token embeddings, so that the mean of the embedding norm's
-    input stays.
+    input stays. Rotary positions leave no parameters behind.
 
     Args:
         source: what was read.
@@ -39,18 +39,20 @@ def full_attention_state(
     """
     state = {key: value.clone() for key, value in source.state.items() if ".layers." not in key}
     state[TOKENS] = token_embeddings(state[TOKENS], vocabulary, generator)
-    positions = state.pop(POSITIONS)
-    if config.has_positions:
+    positions = state.pop(POSITIONS, None)
+    if positions is not None and config.has_positions:
         state[POSITIONS] = tile(positions, config.max_positions)
-    else:
+    elif positions is not None:
         state[TOKENS] = state[TOKENS] + positions.mean(0)
     if source.has_head:
         state[f"{LM_HEAD}bias"] = token_biases(state[f"{LM_HEAD}bias"], vocabulary)
     for n, of in enumerate(layers):
         old = f"encoder.layers.{of}."
         for key, value in source.state.items():
-            if key.startswith(old) and ".global_" not in key:
-                state[f"encoder.layers.{n}.{key.removeprefix(old)}"] = value.clone()
+            own = key.removeprefix(old)
+            needed = n > 0 or config.form.first_norm or not own.startswith("attention_norm.")
+            if key.startswith(old) and ".global_" not in key and needed:
+                state[f"encoder.layers.{n}.{own}"] = value.clone()
     return state
 
 
@@ -102,18 +104,24 @@ def littlebird_state(
     for n in range(len(layers)):
         layer = f"encoder.layers.{n}."
         if config.pack_size:
-            for name in ("q", "k", "v"):
+            copied = {f"attention.{name}": f"pack_attention.{name}" for name in ("q", "k", "v")}
+            if has_pack_norm(config, n):
+                copied["attention_norm"] = "pack_norm"
+            for there, here in copied.items():
                 for part in ("weight", "bias"):
-                    state[f"{layer}pack_attention.{name}.{part}"] = state[f"{layer}attention.{name}.{part}"].clone()
-            if n < config.layers - 1:  # the model has no use for the last layer's P'
-                for part in ("weight", "bias"):
-                    state[f"{layer}pack_norm.{part}"] = state[f"{layer}attention_norm.{part}"].clone()
+                    if f"{layer}{there}.{part}" in state:
+                        state[f"{layer}{here}.{part}"] = state[f"{layer}{there}.{part}"].clone()
         if config.positions == "bialibi" and config.window:
             initial = {"alpha": torch.zeros_like(alibi), "beta": alibi.clone(), "gamma": alibi.clone()}
             state |= {f"{layer}attention.slopes.{name}": value for name, value in initial.items()}
     if config.pack_size:
         state["encoder.pack"] = initial_pack(state, vocabulary, config, generator)
     return state
+
+
+def has_pack_norm(config: LittleBirdConfig, layer: int) -> bool:
+    """Whether P is normed before a layer's attention; or after it, where the last layer's P' has no use."""
+    return layer > 0 if config.form.norm_order == "pre" else layer < config.layers - 1
 
 
 def spaced_layers(there: int, wanted: int) -> list[int]:
@@ -185,8 +193,8 @@ def as_read(state: State, tokens: Tensor, config: EncoderConfig) -> Tensor:
     if config.has_positions:
         x = x + state[POSITIONS].mean(0)
     norm = "encoder.embeddings.norm."
-    x = F.layer_norm(x, x.shape[1:], state[f"{norm}weight"], state[f"{norm}bias"], config.layer_norm_eps)
+    x = F.layer_norm(x, x.shape[1:], state[f"{norm}weight"], state.get(f"{norm}bias"), config.layer_norm_eps)
     projection = "encoder.embeddings.projection."
     if f"{projection}weight" in state:
-        x = F.linear(x, state[f"{projection}weight"], state[f"{projection}bias"])
+        x = F.linear(x, state[f"{projection}weight"], state.get(f"{projection}bias"))
     return x

@@ -18,6 +18,7 @@ class LittleBirdConfig(PretrainedConfig):
         max_position_embeddings: learned position embeddings, where there are any; otherwise there is no limit.
         pack_size, block_size, positions, window: LittleBird's own.
         attention_backend: how unpack and window attention is computed, ``auto`` for the fastest that runs there.
+        normalize_before, gated_feed_forward, bias_free: the form of the layers; all three are ModernBERT's.
         token_types: a vector is added to the tokens of the context, where ``token_type_ids`` are 1.
         span_head: the kind of head over which questions are answered, or nothing.
         question_token_id: of [QUESTION], which stands before each question.
@@ -47,6 +48,9 @@ class LittleBirdConfig(PretrainedConfig):
         positions: str = "bialibi",
         window: bool = True,
         attention_backend: str = "auto",
+        normalize_before: bool = False,
+        gated_feed_forward: bool = False,
+        bias_free: bool = False,
         token_types: bool = False,
         span_head: str = "",
         question_token_id: int | None = None,
@@ -73,6 +77,9 @@ class LittleBirdConfig(PretrainedConfig):
         self.positions = positions
         self.window = window
         self.attention_backend = attention_backend
+        self.normalize_before = normalize_before
+        self.gated_feed_forward = gated_feed_forward
+        self.bias_free = bias_free
         self.token_types = token_types
         self.span_head = span_head
         self.question_token_id = question_token_id

@@ -54,7 +54,8 @@ class LittleBirdPreTrainedModel(PreTrainedModel):
             nn.init.normal_(module.weight, std=0.02)
         elif isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, LanguageModelHead):
             nn.init.zeros_(module.bias)
         elif isinstance(module, QuestionAwareSpanHead):
@@ -130,7 +131,12 @@ class LittleBirdForMaskedLM(LittleBirdPreTrainedModel):
         self.littlebird = LittleBirdModel(config)
         sizes = encoder_config(config)
         self.lm_head = LanguageModelHead(
-            sizes.embed_dim, sizes.vocab_size, sizes.word_embed_dim, sizes.layer_norm_eps, sizes.activation
+            sizes.embed_dim,
+            sizes.vocab_size,
+            sizes.word_embed_dim,
+            sizes.layer_norm_eps,
+            sizes.activation,
+            bias=sizes.form.bias,
         )
         self.post_init()
 

@@ -16,6 +16,7 @@ class LanguageModelHead(nn.Module):
         word_embed_dim: E, width of the token embeddings; 0: C.
         layer_norm_eps: what the norm adds to the variance.
         activation: ``gelu``; ``gelu_tanh``, its approximation; or ``relu``.
+        bias: whether the dense layer and the norm have biases; the output always has.
     """
 
     def __init__(
@@ -25,11 +26,12 @@ class LanguageModelHead(nn.Module):
         word_embed_dim: int = 0,
         layer_norm_eps: float = 1e-5,
         activation: str = "gelu",
+        bias: bool = True,
     ) -> None:
         super().__init__()
         E = word_embed_dim or embed_dim
-        self.dense = nn.Linear(embed_dim, E)
-        self.norm = nn.LayerNorm(E, layer_norm_eps)
+        self.dense = nn.Linear(embed_dim, E, bias)
+        self.norm = nn.LayerNorm(E, layer_norm_eps, bias=bias)
         self.activation = activation
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 

@@ -14,6 +14,7 @@ from fairseq_littlebird.attention.littlebird import BACKENDS, BackendError, back
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.models.architectures import LARGE, TINY, EncoderModelConfig, architecture
 from fairseq_littlebird.models.encoder_model import EncoderModel
+from fairseq_littlebird.models.form_options import MODERNBERT, MODERNBERT_SIZES, FormOptions
 from fairseq_littlebird.modules.config import POSITIONS, LittleBirdConfig
 from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 from fairseq_littlebird.modules.token_annotations import TokenAnnotations
@@ -41,7 +42,7 @@ class LittleBirdOptions(FairseqDataclass):
 
 
 @dataclass
-class LittleBirdModelConfig(LittleBirdOptions, EncoderModelConfig):
+class LittleBirdModelConfig(LittleBirdOptions, FormOptions, EncoderModelConfig):
     """The options of LittleBird."""
 
 
@@ -71,6 +72,7 @@ class LittleBirdModel(EncoderModel):
             window=not cfg.no_window,
             attention_backend=str(cfg.attention_backend),
             **cfg.sizes(),
+            **(cfg.form() if isinstance(cfg, FormOptions) else {}),
         )
 
     @staticmethod
@@ -119,3 +121,6 @@ class LittleBirdModel(EncoderModel):
 architecture("littlebird", "littlebird_base")
 architecture("littlebird", "littlebird_large", **LARGE)
 architecture("littlebird", "littlebird_tiny", **TINY, pack_size=32, block_size=32)
+for size, sizes in MODERNBERT_SIZES.items():
+    own = {"pack_size": 32, "block_size": 32} if size == "tiny" else {}
+    architecture("littlebird", f"littlebird_modernbert_{size}", **sizes, **MODERNBERT, **own)

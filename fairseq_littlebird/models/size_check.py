@@ -11,9 +11,9 @@ from fairseq_littlebird.errors import UserError
 
 LAYER = re.compile(r"encoder\.layers\.(\d+)\.")
 SIZES = {
-    "--encoder-embed-dim": (r"encoder\.layers\.0\.attention_norm\.weight", 0),
+    "--encoder-embed-dim": (r"encoder\.layers\.0\.ffn_norm\.weight", 0),
     "--word-embed-dim": (r"encoder\.embeddings\.tokens\.weight", 1),
-    "--encoder-ffn-embed-dim": (r"encoder\.layers\.0\.ffn\.fc1\.weight", 0),
+    "--encoder-ffn-embed-dim": (r"encoder\.layers\.0\.ffn\.fc2\.weight", 1),
     "--encoder-attention-heads": (r"encoder\.layers\.0\.attention\.slopes\.beta", 0),
     "--pack-size": (r"encoder\.pack", 0),
     "--max-positions": (r"encoder\.embeddings\.positions\.weight", 0),

@@ -46,7 +46,7 @@ class TaskHeads(nn.Module):
             vocab_size: of the LM head.
         """
         sizes = cfg.encoder_embed_dim, vocab_size, cfg.word_embed_dim, cfg.layer_norm_eps, str(cfg.activation)
-        self.lm_head = initialise(LanguageModelHead(*sizes))
+        self.lm_head = initialise(LanguageModelHead(*sizes, bias=not getattr(cfg, "bias_free", False)))
         self.classification_heads = nn.ModuleDict()
         self.span_head = None
         self.segment_head = None

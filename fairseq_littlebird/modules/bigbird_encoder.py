@@ -28,13 +28,15 @@ class BigBirdEncoder(OneStreamEncoder[BigBirdContext, FullAttentionInternals]):
 
     Args:
         config: sizes.
-        norm_order: of the layers, see :class:`EncoderLayer`.
-        attention_bias: whether the attentions' projections have biases.
+        norm_order: of the layers, see :func:`encoder_layers`.
+        attention_bias: whether the attentions' projections have biases; None as the layers' form has it.
     """
 
     config: BigBirdConfig
 
-    def __init__(self, config: BigBirdConfig, norm_order: str = "post", attention_bias: bool = True) -> None:
+    def __init__(
+        self, config: BigBirdConfig, norm_order: str | None = None, attention_bias: bool | None = None
+    ) -> None:
         def attention(number: int) -> BigBirdAttention:
             return BigBirdAttention(config, number, attention_bias)
 

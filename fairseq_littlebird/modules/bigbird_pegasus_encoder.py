@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
 from fairseq_littlebird.modules.config.bigbird import BigBirdConfig
@@ -24,8 +24,3 @@ class BigBirdPegasusEncoder(BigBirdEncoder):
 
     def build_embeddings(self, config: Any) -> Embeddings:
         return ScaledEmbeddings(config)
-
-    def forward(self, *inputs: Any, **options: Any) -> Tensor:
-        """As :meth:`Encoder.forward`; what ``states`` gets is not yet normalised."""
-        normed: Tensor = self.final_norm(super().forward(*inputs, **options))
-        return normed

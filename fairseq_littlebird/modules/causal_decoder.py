@@ -81,11 +81,6 @@ class CausalDecoder(OneStreamEncoder[ContextT, FullAttentionInternals]):
         """
         raise NotImplementedError
 
-    def forward(self, *inputs: Any, **options: Any) -> Tensor:
-        """As :meth:`Encoder.forward`; what ``states`` gets is not yet normalised."""
-        normed: Tensor = self.final_norm(super().forward(*inputs, **options))
-        return normed
-
     def decoding_state(self) -> DecodingState[Any]:
         """What :meth:`extend` starts with."""
         return DecodingState([layer.attention.buffer() for layer in self.layers])  # type: ignore[union-attr,operator]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from fairseq_littlebird.attention.common.dropout import dropout
 from fairseq_littlebird.input_error import InputError
 from fairseq_littlebird.modules.config.encoder import EncoderConfig
+from fairseq_littlebird.modules.norm import layer_norm
 
 
 class Embeddings(nn.Module):
@@ -26,8 +27,8 @@ class Embeddings(nn.Module):
         self.tokens = nn.Embedding(config.vocab_size, E, config.padding_idx)
         self.positions = nn.Embedding(config.max_positions, E) if config.has_positions else None
         self.context = nn.Parameter(torch.zeros(E)) if config.context_type else None
-        self.norm: nn.Module = nn.LayerNorm(E, config.layer_norm_eps)
-        self.projection = nn.Linear(E, C) if E != C else None
+        self.norm: nn.Module = layer_norm(config, E)
+        self.projection = nn.Linear(E, C, config.form.bias) if E != C else None
 
     def reset_parameters(self) -> None:
         """Normal tables with deviation 0.02, as BERT's; 0 for padding."""

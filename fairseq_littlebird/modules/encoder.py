@@ -15,6 +15,7 @@ from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.config.encoder import EncoderConfig
 from fairseq_littlebird.modules.embeddings import Embeddings
 from fairseq_littlebird.modules.layer_stack import LayerStack
+from fairseq_littlebird.modules.norm import layer_norm
 from fairseq_littlebird.modules.token_annotations import NO_ANNOTATIONS, TokenAnnotations
 
 ContextT = TypeVar("ContextT", bound=AttentionContext)
@@ -37,6 +38,7 @@ class Encoder(nn.Module, Generic[ContextT, StateT, InternalsT]):
         self.layers: LayerStack[StateT, InternalsT] = LayerStack(
             layers, config.layerdrop, config.checkpoint_activations
         )
+        self.final_norm: nn.Module = layer_norm(config) if config.form.norm_order == "pre" else nn.Identity()
         reset_linear(self)
         self.embeddings.reset_parameters()
 
@@ -56,13 +58,15 @@ class Encoder(nn.Module, Generic[ContextT, StateT, InternalsT]):
             positions: <integer>[B, L], or None for 0 … L-1; see the family.
             padding_mask: <bool>[B, L], True = padding, never before a sequence's first token; None takes
                 ``tokens == padding_idx``.
-            states: a list to add the embeddings and every layer's output to, each <float>[B, L, C].
+            states: a list to add the embeddings and every layer's output to, each <float>[B, L, C]; not yet normed
+                where the norms come before the sub-layers.
             internals: a list to add each layer's attention internals to.
             annotations: what the task says of its tokens.
             global_states: a list to add the last layer's output of global tokens beside the text to, <float>[B, G, C];
                 of families that have some.
         Returns:
-            the last layer's output <float>[B, L, C]; what stands at padding is undefined.
+            the last layer's output <float>[B, L, C], through the final norm if there is one; what stands at padding is
+            undefined.
         Raises:
             ValueError: a position past the learned ones, padding on the left, or L = 0.
         """
@@ -76,8 +80,9 @@ class Encoder(nn.Module, Generic[ContextT, StateT, InternalsT]):
         if states is not None:
             states += [x, *(self.hidden_states(of_layer, context) for of_layer in handed_on or ())]
         if global_states is not None:
-            global_states.append(self.global_hidden_states(state, context))
-        return self.hidden_states(state, context)
+            global_states.append(self.final_norm(self.global_hidden_states(state, context)))
+        normed: Tensor = self.final_norm(self.hidden_states(state, context))
+        return normed
 
     def build_embeddings(self, config: EncoderConfig) -> Embeddings:
         """What makes hidden states of token ids."""

@@ -6,6 +6,7 @@ Legend: B batch, L tokens, N unpadded tokens of the whole batch, C hidden width.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -13,7 +14,13 @@ from fairseq_littlebird.attention.common.dropout import dropout
 from fairseq_littlebird.attention.internals import FullAttentionInternals
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.config.encoder import EncoderConfig
-from fairseq_littlebird.modules.feed_forward import FeedForward, added_feed_forward, normed_feed_forward
+from fairseq_littlebird.modules.feed_forward import (
+    FeedForward,
+    GatedFeedForward,
+    feed_forward,
+    feed_forward_of_normed,
+    normed_feed_forward,
+)
 
 NORM_ORDERS = ("post", "pre")
 
@@ -30,16 +37,20 @@ class EncoderLayer(nn.Module):
         norm_order: one of ``NORM_ORDERS``.
         dropout: of the attention's and of the feed-forward network's output.
         layer_norm_eps: see :class:`EncoderConfig`.
+        norm_bias: whether the norms have biases.
+        norm_attention: False leaves out the norm of X, where X is normed already.
     """
 
     def __init__(
         self,
         attention: nn.Module,
-        feed_forward: FeedForward,
+        feed_forward: FeedForward | GatedFeedForward,
         norm_order: str = "post",
         *,
         dropout: float = 0.0,
         layer_norm_eps: float = 1e-5,
+        norm_bias: bool = True,
+        norm_attention: bool = True,
     ) -> None:
         super().__init__()
         if norm_order not in NORM_ORDERS:
@@ -47,9 +58,10 @@ class EncoderLayer(nn.Module):
         C = feed_forward.fc1.in_features
         self.norm_order, self.dropout = norm_order, dropout
         self.attention = attention
-        self.attention_norm = nn.LayerNorm(C, layer_norm_eps)
+        norm = partial(nn.LayerNorm, C, layer_norm_eps, bias=norm_bias)
+        self.attention_norm: nn.Module = norm() if norm_attention else nn.Identity()
         self.ffn = feed_forward
-        self.ffn_norm = nn.LayerNorm(C, layer_norm_eps)
+        self.ffn_norm = norm()
 
     def forward(
         self, x: Tensor, context: AttentionContext, with_internals: bool = False
@@ -69,20 +81,26 @@ class EncoderLayer(nn.Module):
         if post:
             x = normed_feed_forward(a, self.attention_norm, self.ffn, self.ffn_norm, dropout_p)
         else:
-            x = added_feed_forward(a, self.ffn_norm, self.ffn, dropout_p)
+            x = feed_forward_of_normed(a, self.ffn, self.ffn_norm, dropout_p)
         return x, internals if with_internals else None
 
 
 def encoder_layers(
-    config: EncoderConfig, attention: Callable[[int], nn.Module], norm_order: str = "post"
+    config: EncoderConfig, attention: Callable[[int], nn.Module], norm_order: str | None = None
 ) -> Iterator[EncoderLayer]:
-    """An encoder's layers of the sizes of ``config``, whose attentions are made by their numbers, from 0."""
+    """An encoder's layers of the sizes of ``config``, whose attentions are made by their numbers, from 0.
+
+    The order of the norms is that of the layers' form, unless the family has its own.
+    """
+    form = config.form
     for number in range(config.layers):
         attention_module = attention(number)
         yield EncoderLayer(
             attention_module,
-            FeedForward(config.embed_dim, config.ffn_embed_dim, config.activation_dropout, config.activation),
-            norm_order,
+            feed_forward(config),
+            norm_order or form.norm_order,
             dropout=config.dropout,
             layer_norm_eps=config.layer_norm_eps,
+            norm_bias=form.bias,
+            norm_attention=number > 0 or form.first_norm,
         )

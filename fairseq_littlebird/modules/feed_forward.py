@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fairseq_littlebird.attention.common.dropout import dropout, keep_mask, random_seed
 from fairseq_littlebird.exporting import is_exporting
+from fairseq_littlebird.modules.config.encoder import EncoderConfig
 
 CHUNK_SIZE = 1024  # tokens whose inner states are made at a time
 
@@ -47,6 +48,39 @@ class FeedForward(nn.Module):
         return self.fc2(dropout(inner, self.activation_dropout, self.training))
 
 
+class GatedFeedForward(nn.Module):
+    """FFN(A) = W₂ (φ(U) ⊙ G), [U ; G] = W₁ A: <float>[..., embed_dim] to the same shape (Shazeer, 2020; ModernBERT).
+
+    Args: as :class:`FeedForward`'s; the dropout is that of φ(U) ⊙ G.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        ffn_embed_dim: int,
+        activation_dropout: float = 0.0,
+        activation: str = "gelu",
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(embed_dim, 2 * ffn_embed_dim, bias)
+        self.fc2 = nn.Linear(ffn_embed_dim, embed_dim, bias)
+        self.activation_dropout = activation_dropout
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner, gate = self.fc1(x).chunk(2, dim=-1)
+        inner = activate(inner, self.activation) * gate
+        return self.fc2(dropout(inner, self.activation_dropout, self.training))
+
+
+def feed_forward(config: EncoderConfig) -> FeedForward | GatedFeedForward:
+    """The network of a layer, as the layers' form has it."""
+    kind = GatedFeedForward if config.form.gated else FeedForward
+    sizes = config.embed_dim, config.ffn_embed_dim, config.activation_dropout, config.activation
+    return kind(*sizes, config.form.bias)
+
+
 def activate(x: Tensor, activation: str) -> Tensor:
     """φ, one of ``ACTIVATIONS``, of <float>[...]."""
     if activation == "relu":
@@ -55,7 +89,11 @@ def activate(x: Tensor, activation: str) -> Tensor:
 
 
 def normed_feed_forward(
-    r: Tensor, attention_norm: nn.LayerNorm, ffn: FeedForward, ffn_norm: nn.LayerNorm, dropout_p: float
+    r: Tensor,
+    attention_norm: nn.LayerNorm,
+    ffn: FeedForward | GatedFeedForward,
+    ffn_norm: nn.LayerNorm,
+    dropout_p: float,
 ) -> Tensor:
     """A = LayerNorm(r), X' = LayerNorm(FFN(A) + A): the second half of a layer (section 3.3).
 
@@ -70,7 +108,8 @@ def normed_feed_forward(
         X' <float>[..., C].
     """
     inner_dropout = ffn.training and ffn.activation_dropout > 0
-    plain = type(ffn.fc1) is nn.Linear and ffn.fc1.bias is not None  # and not a quantized one
+    linear = type(ffn.fc1) is nn.Linear  # and not a quantized one
+    plain = linear and isinstance(ffn, FeedForward) and ffn.fc1.bias is not None and ffn_norm.bias is not None
     other, elsewhere = ffn.activation != "gelu", r.device.type != "cpu" or is_exporting()
     if elsewhere or inner_dropout or not plain or other or torch.is_autocast_enabled("cpu"):
 
@@ -88,23 +127,25 @@ def normed_feed_forward(
     return result.view(r.shape)
 
 
-def added_feed_forward(a: Tensor, norm: nn.Module, ffn: nn.Module, dropout_p: float) -> Tensor:
-    """X' = FFN(Norm(A)) + A: the second half of a layer with norms before its parts.
+def feed_forward_of_normed(
+    a: Tensor, ffn: FeedForward | GatedFeedForward, ffn_norm: nn.LayerNorm, dropout_p: float
+) -> Tensor:
+    """X' = FFN(LayerNorm(A)) + A, the second half of a layer with norms before the sub-layers.
 
     On a CPU some tokens after others, so that what lies between stays in cache.
 
     Args:
         a: <float>[..., C].
-        norm, ffn: the layer's.
-        dropout_p: dropout of FFN's output; 0 outside training.
+        ffn, ffn_norm: the layer's.
+        dropout_p: dropout of the network's output; 0 outside training.
     Returns:
         X' <float>[..., C].
     """
 
-    def added(piece: Tensor) -> Tensor:
-        return dropout(ffn(norm(piece)), dropout_p) + piece
+    def half(piece: Tensor) -> Tensor:
+        return dropout(ffn(ffn_norm(piece)), dropout_p) + piece
 
-    return _in_pieces(added, a)
+    return _in_pieces(half, a)
 
 
 def _in_pieces(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -38,7 +38,8 @@ class LittleBirdEncoder(Encoder[LittleBirdContext, Streams, LittleBirdInternals]
         attention: Callable[[LittleBirdConfig], UnpackWindowAttention] = UnpackWindowAttention,
     ) -> None:
         last, numbers = config.layers - 1, range(config.layers)
-        super().__init__(config, (LittleBirdLayer(config, number == last, attention) for number in numbers))
+        layers = (LittleBirdLayer(config, number == last, attention, first=number == 0) for number in numbers)
+        super().__init__(config, layers)
         self.backend = config.attention_backend
         self.pack = nn.Parameter(torch.empty(config.pack_size, config.embed_dim)) if config.pack_size else None
         if self.pack is not None:  # P of the first layer: learned (section 3.3)

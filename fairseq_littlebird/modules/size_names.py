@@ -33,8 +33,25 @@ SIZE_NAMES = (
 )
 """Of every encoder."""
 
+FORM_NAMES = (
+    SizeName("normalize_before", "encoder_normalize_before", "normalize_before"),
+    SizeName("gated_feed_forward", "gated_feed_forward", "gated_feed_forward"),
+    SizeName("bias_free", "bias_free", "bias_free"),
+)
+"""Of the encoders whose layers may have ModernBERT's form."""
+
+FULL_ATTENTION_SIZE_NAMES = (
+    *SIZE_NAMES,
+    *FORM_NAMES,
+    SizeName("positions", "positions", ""),
+    SizeName("rope_theta", "rope_theta", ""),
+    SizeName("local_rope_theta", "local_rope_theta", ""),
+    SizeName("attention_window", "attention_window", ""),
+)
+
 LITTLEBIRD_SIZE_NAMES = (
     *SIZE_NAMES,
+    *FORM_NAMES,
     SizeName("pack_size", "pack_size", "pack_size"),
     SizeName("block_size", "block_size", "block_size"),
     SizeName("positions", "positions", "positions"),
@@ -42,5 +59,6 @@ LITTLEBIRD_SIZE_NAMES = (
     SizeName("window", "", "window"),  # fairseq's option is its opposite, no_window
 )
 
+FORM = {name.config: name.fairseq for name in FORM_NAMES}
 FAIRSEQ = {name.config: name.fairseq for name in SIZE_NAMES if name.fairseq}
 HUGGING_FACE = {name.config: name.hugging_face for name in SIZE_NAMES if name.hugging_face}

@@ -25,7 +25,13 @@ from fairseq_littlebird.data.model_folder import write_own_files
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.output import check_folder, whole_folder
 from fairseq_littlebird.pipelines.seq2seq_warm_start import build_seq2seq
-from fairseq_littlebird.pipelines.warm_start_model import build_encoder, model_arguments, model_options, new_checkpoint
+from fairseq_littlebird.pipelines.warm_start_model import (
+    build_encoder,
+    check_target,
+    model_arguments,
+    model_options,
+    new_checkpoint,
+)
 from fairseq_littlebird.registration import register
 from fairseq_littlebird.text.tokenizers import FILES, Tokenizer, load_tokenizer
 
@@ -76,6 +82,7 @@ def write_warm_start(plan: WarmStart) -> str:
     if plan.to in SEQ2SEQ:
         return _write_seq2seq(plan)
     source, target = read_source(plan.source), TARGETS[plan.to]
+    check_target(source, plan.to)
     with TemporaryDirectory() as own:
         mapped, tokenizer = _vocabulary(source, plan, Path(own))
         layers = warm_start.spaced_layers(source.config.layers, _layer_count(source, plan))
@@ -107,6 +114,7 @@ def write_warm_start(plan: WarmStart) -> str:
 def _write_seq2seq(plan: WarmStart) -> str:
     """As :func:`write_warm_start`, for an encoder–decoder."""
     source = read_any(plan.source)
+    check_target(source.encoder, plan.to)
     with TemporaryDirectory() as own:
         mapped, tokenizer = _vocabulary(source.encoder, plan, Path(own), source.special_ids)
         layers = warm_start.spaced_layers(source.encoder.config.layers, _layer_count(source.encoder, plan))

@@ -19,20 +19,39 @@ from fairseq.tasks import TASK_DATACLASS_REGISTRY
 from omegaconf import OmegaConf
 
 from fairseq_littlebird.checkpoints.dictionary import SPECIAL
+from fairseq_littlebird.conversion.fairseq_checkpoint import ROTARY
 from fairseq_littlebird.conversion.key_map import State
 from fairseq_littlebird.conversion.parameters import CONTEXT
 from fairseq_littlebird.conversion.report import QUESTIONS, TEXT
 from fairseq_littlebird.conversion.source import Source
-from fairseq_littlebird.conversion.targets import TARGETS, Target, flag
+from fairseq_littlebird.conversion.targets import TARGETS, WITHOUT_POSITIONS, Target, flag
 from fairseq_littlebird.data.model_folder import read_files
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.modules.config import EncoderConfig
-from fairseq_littlebird.modules.size_names import FAIRSEQ
+from fairseq_littlebird.modules.config import EncoderConfig, LayerForm
+from fairseq_littlebird.modules.size_names import FAIRSEQ, FORM
 
 WIDTHS = ("embed_dim", "ffn_embed_dim", "heads", "word_embed_dim")
 """Those that an architecture has to have as the source."""
 SIZES = ("layers", *WIDTHS, "layer_norm_eps", "activation")
 """Those that the weights fix, by the names of EncoderConfig."""
+SWITCHES = ("no_window", "context_type", *FORM.values())
+"""Options without a value."""
+
+
+def check_target(source: Source, to: str) -> None:
+    """Raises UserError where a source cannot become the target.
+
+    Args:
+        source: what was read.
+        to: one of ``TARGETS``.
+    """
+    config = source.config
+    if (not config.has_positions or config.form != LayerForm()) and to not in WITHOUT_POSITIONS:
+        raise UserError(
+            f"{source.kind} cannot become {to}",
+            str(source.path),
+            f"write --to {' or '.join(WITHOUT_POSITIONS)}: the others have learned positions and BERT's layers",
+        )
 
 
 def model_options(
@@ -51,6 +70,8 @@ def model_options(
     """
     config, target = source.config, TARGETS[to]
     own: dict[str, Any] = {FAIRSEQ["layers"]: len(layers)} | {FAIRSEQ[name]: getattr(config, name) for name in WIDTHS}
+    if to in WITHOUT_POSITIONS:
+        own |= {option: getattr(config, name) for name, option in FORM.items()}
     name = arch or _default_architecture(source, to)
     model = architecture_options(name, target.model)
     if arch:
@@ -68,6 +89,8 @@ def model_options(
     if source.model == target.model:
         model |= _source_options(source, layers)
     model |= {option: given[option] for option in target.options if option in given}
+    if model.get("positions") == "learned" and not config.has_positions:
+        raise UserError("its rotary positions cannot become learned ones", str(source.path), "leave out --positions")
     if given.get("max_positions") and model.get("positions", "learned") != "learned":
         raise UserError("--max-positions without learned positions", remedy="add --positions learned")
     return model, name
@@ -84,7 +107,9 @@ def _source_options(source: Source, layers: Sequence[int]) -> dict[str, Any]:
 
 def _default_architecture(source: Source, to: str) -> str:
     config = source.config
-    size = "large" if (config.layers, config.embed_dim) == (24, 1024) else "base"
+    size = "large" if (config.layers, config.embed_dim) in ((24, 1024), (28, 1024)) else "base"
+    if config.normalize_before and not config.has_positions:
+        return f"{'modernbert_full' if to == 'full' else f'{to}_modernbert'}_{size}"
     full = "bert_full" if config.layer_norm_eps < 1e-6 else "roberta_full"
     return f"{full if to == 'full' else to}_{size}"
 
@@ -122,11 +147,12 @@ def model_arguments(arch: str, model: dict[str, Any], target: Target, config: En
     """What fairseq-train needs to build the model."""
     names = [FAIRSEQ[name] for name in SIZES if name != "word_embed_dim" or model[name]]
     names += [name for name in target.options if name not in ("no_window", "max_positions")]
-    names += ["max_positions"] if config.has_positions else []
+    names += [name for name in ROTARY if model.get("positions") == "rotary"]
+    names += ["max_positions"] if config.has_positions or model.get("positions") == "rotary" else []
     arguments = ["--arch", arch]
     for name in names:
         arguments += [flag(name), str(model[name])]
-    return " ".join(arguments + [flag(name) for name in ("no_window", "context_type") if model.get(name)])
+    return " ".join(arguments + [flag(name) for name in SWITCHES if model.get(name)])
 
 
 def new_checkpoint(

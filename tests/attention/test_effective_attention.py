@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairseq_littlebird.attention import dense_unpack_window_attention
-from fairseq_littlebird.attention.common.patterns import block_window_pattern
+from fairseq_littlebird.attention.common.patterns import block_window_pattern, sliding_window_pattern
 from fairseq_littlebird.attention.effective_attention import (
     effective_attention,
     full_attention_probabilities,
@@ -75,14 +75,18 @@ def test_equals_the_construction(tools, data):
     torch.testing.assert_close(chunks.transpose(1, 2)[live], got, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("own", [0, 6])
 @pytest.mark.parametrize("window", [None, 4])
-def test_full_rows_are_masked_softmax(tools, window):
+def test_full_rows_are_masked_softmax(tools, window, own):
+    """Of a layer whose own window is another, too."""
     inputs = tools.make_inputs(L=13, left=(0, 2), right=(3, 0))
-    internals, padding = FullAttentionInternals(inputs["q"], inputs["k"]), inputs["padding_mask"]
+    internals, padding = FullAttentionInternals(inputs["q"], inputs["k"], own), inputs["padding_mask"]
     wanted = softmax_over(internals.q @ internals.k.transpose(2, 3) * internals.q.shape[-1] ** -0.5, padding)
     if window is not None:
         wanted = wanted * block_window_pattern(13, window)
-        wanted = wanted / wanted.sum(-1, keepdim=True)
+    if own:
+        wanted = wanted * sliding_window_pattern(13, own)
+    wanted = wanted / wanted.sum(-1, keepdim=True)
     rows = slice(5, 11)
     live = ~padding[:, rows]
     got = full_attention_probabilities(internals, padding, rows, window).transpose(1, 2)[live]

@@ -18,6 +18,7 @@ TEXT = (
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 24}
 BLOCKS = {"block_size": 4, "num_random_blocks": 2, "max_position_embeddings": 160}
 WINDOWS = {"attention_window": [12, 4, 12], "max_position_embeddings": 162, "type_vocab_size": 1}
+MODERN = {"local_attention": 8, "global_attn_every_n_layers": 2, "max_position_embeddings": 160}
 # class -> (configuration, vocabulary, more sizes)
 MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "BertModel": ("BertConfig", "wordpiece", {}),
@@ -38,6 +39,8 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "LongformerModel": ("LongformerConfig", "bpe", WINDOWS),
     "LongformerForMaskedLM": ("LongformerConfig", "bpe", WINDOWS),
     "LongformerForQuestionAnswering": ("LongformerConfig", "bpe", WINDOWS),
+    "ModernBertModel": ("ModernBertConfig", "modern", MODERN),
+    "ModernBertForMaskedLM": ("ModernBertConfig", "gemma", MODERN),
 }
 
 
@@ -56,6 +59,12 @@ def their_numbers() -> Callable[[Path], dict[str, int]]:
         if (folder / "vocab.txt").exists():
             lines = (folder / "vocab.txt").read_text("utf-8").split("\n")[:-1]
             return {names.get(piece, piece): n for n, piece in enumerate(lines)}
+        if (folder / "tokenizer.json").exists():
+            from tokenizers import Tokenizer
+
+            own = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab()
+            gemma = {"<bos>": "<s>", "<eos>": "</s>"} if "<bos>" in own else {}
+            return own | {name: own[theirs] for theirs, name in (names | gemma).items() if theirs in own}
         if (folder / "vocab.json").exists():
             return json.loads((folder / "vocab.json").read_text("utf-8"))
         if (folder / "spiece.model").exists():
@@ -130,12 +139,59 @@ def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Pa
     )
     (spiece / "spiece.vocab").unlink()
     big_bird = sentencepiece.SentencePieceProcessor(model_file=str(spiece / "spiece.model"))
-    return {
+    made = {}
+    for kind, write in (("modern", modern_tokenizer), ("gemma", gemma_tokenizer)):
+        (root / kind).mkdir()
+        made[kind] = root / kind, write(root / kind)
+    return made | {
         "wordpiece": (wordpiece, len(pieces)),
         "bpe": (bpe, len(units)),
         "sentencepiece": (unigram, model.get_piece_size() + 2),
         "spiece": (spiece, big_bird.get_piece_size()),
     }
+
+
+def modern_tokenizer(folder: Path) -> int:
+    """ModernBERT's kind: bytes, BERT's names behind them, a run of spaces and unused tokens; how many there are."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    merges = [("Ġ", "t"), ("h", "e"), ("Ġt", "he"), ("i", "n"), ("o", "n")]
+    pieces = ["<|padding|>", "<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet()), *map("".join, merges)]
+    tokenizer = Tokenizer(models.BPE({piece: n for n, piece in enumerate(pieces)}, merges))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_tokens([AddedToken("   ", normalized=True)])
+    tokenizer.add_special_tokens(["<|padding|>", "<|endoftext|>", "[UNK]", "[CLS]", "[SEP]", "[PAD]"])
+    tokenizer.add_special_tokens([AddedToken("[MASK]", lstrip=True)])
+    tokenizer.add_tokens(["[unused0]", "[unused1]"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    names = {"cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "unk": "[UNK]", "mask": "[MASK]"}
+    settings = {f"{role}_token": name for role, name in names.items()} | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return tokenizer.get_vocab_size()
+
+
+def gemma_tokenizer(folder: Path) -> int:
+    """mmBERT's kind, Gemma's: names of its own, ``<s>`` is a tag of HTML, bytes for rare characters."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    merges = [("▁", "t"), ("h", "e"), ("▁t", "he"), ("i", "n"), ("o", "n")]
+    letters = sorted({*"".join(TEXT).replace(" ", "▁"), "é"})
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    pieces = [*special, "<s>", "</s>", *(f"<0x{n:02X}>" for n in range(256)), *letters, *map("".join, merges)]
+    numbers = {piece: n for n, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.BPE(numbers, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.add_special_tokens(special)
+    tokenizer.add_tokens(["<s>", "</s>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    names = {"bos": "<bos>", "cls": "<bos>", "eos": "<eos>", "sep": "<eos>", "pad": "<pad>", "unk": "<unk>"}
+    settings = {f"{role}_token": {"content": name, "special": True} for role, name in names.items()}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"mask_token": "<mask>"}))
+    return tokenizer.get_vocab_size()
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +210,15 @@ def hugging_face(
             if kind == "spiece":
                 pieces = sentencepiece.SentencePieceProcessor(model_file=str(files / "spiece.model"))
                 sizes["sep_token_id"] = pieces.piece_to_id("[SEP]")
-            config = getattr(transformers, configuration)(vocab_size=count, pad_token_id=1 if offset else 0, **sizes)
+            sizes |= {"pad_token_id": 1 if offset else 0}
+            if kind in ("modern", "gemma"):
+                from tokenizers import Tokenizer
+
+                number = Tokenizer.from_file(str(files / "tokenizer.json")).token_to_id
+                first, last, pad = ("[CLS]", "[SEP]", "[PAD]") if kind == "modern" else ("<bos>", "<eos>", "<pad>")
+                sizes |= dict.fromkeys(("bos_token_id", "cls_token_id"), number(first))
+                sizes |= dict.fromkeys(("eos_token_id", "sep_token_id"), number(last)) | {"pad_token_id": number(pad)}
+            config = getattr(transformers, configuration)(vocab_size=count, **sizes)
             config._attn_implementation = "eager"  # the one that gives its probabilities
             model = getattr(transformers, name)(config).eval()
             randomise(model)

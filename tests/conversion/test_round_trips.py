@@ -11,7 +11,13 @@ import torch
 
 from fairseq_littlebird.conversion.adapters import HUGGING_FACE
 from fairseq_littlebird.conversion.fairseq_roberta import FAIRSEQ_ROBERTA
-from fairseq_littlebird.conversion.folding import fold_positions, join_span_head, split_span_head, unfold_positions
+from fairseq_littlebird.conversion.folding import (
+    fold_positions,
+    join_span_head,
+    split_projections,
+    split_span_head,
+    unfold_positions,
+)
 from fairseq_littlebird.conversion.full_attention import full_attention
 from fairseq_littlebird.conversion.key_map import check_keys
 from fairseq_littlebird.conversion.littlebird import LITTLEBIRD
@@ -21,6 +27,7 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.modules import FullAttentionConfig, FullAttentionEncoder
 
 SMALL = {"layers": 2, "embed_dim": 16, "ffn_embed_dim": 24, "heads": 2, "max_positions": 40}
+MODERN = {"normalize_before": True, "gated_feed_forward": True, "bias_free": True, "positions": "rotary"}
 # class -> what is dropped on purpose: all else has to come back
 DROPPED = {
     "BertModel": {"pooler.dense"},
@@ -41,6 +48,8 @@ DROPPED = {
     "LongformerModel": {"pooler.dense"},
     "LongformerForMaskedLM": set(),
     "LongformerForQuestionAnswering": set(),
+    "ModernBertModel": set(),
+    "ModernBertForMaskedLM": set(),
 }
 
 
@@ -85,6 +94,7 @@ def test_a_source_s_parameters_come_back(hugging_face, name):
     theirs = adapter.from_ours(theirs)
     ours, dropped = adapter.to_ours(theirs, "")
     split_span_head(ours)
+    split_projections(ours)
     fold_positions(ours, offset, [], context=CONTEXT in source.state)
     assert_equal(ours, source.state)
     assert not dropped
@@ -125,17 +135,19 @@ def test_transformers_computes_what_our_encoder_does(transformers, name, embeddi
 @pytest.mark.parametrize("head", [False, True])
 def test_our_shapes_come_back_from_every_family(head):
     """Random parameters of every shape that the contract has."""
-    config = FullAttentionConfig(30, **SMALL)
-    shapes = encoder_shapes(config) | (head_shapes(config) if head else {})
+    config, modern = FullAttentionConfig(30, **SMALL), FullAttentionConfig(30, **SMALL, **MODERN)
     adapters = {**HUGGING_FACE, "fairseq": FAIRSEQ_ROBERTA, "ours": full_attention(config), "littlebird": LITTLEBIRD}
-    for name, adapter in adapters.items():
-        ours = random_state(shapes | (global_shapes(config) if name == "longformer" else {}))
+    for name, adapter in (adapters | {"modern ours": full_attention(modern)}).items():
+        of = modern if name.startswith("modern") else config
+        shapes = encoder_shapes(of) | (head_shapes(of) if head else {})
+        ours = random_state(shapes | (global_shapes(of) if name == "longformer" else {}))
         theirs = adapter.from_ours(ours)
         back, dropped = adapter.to_ours(theirs, name)
+        if name != "littlebird":  # its parameters are other ones
+            check_keys(back, of, adapter.key_map, name)
+        split_projections(back)
         assert_equal(back, ours)
         assert not dropped
-        if name != "littlebird":  # its parameters are other ones
-            check_keys(back, config, adapter.key_map, name)
 
 
 def test_what_a_family_has_no_place_for():

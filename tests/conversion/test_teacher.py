@@ -31,6 +31,9 @@ def batch(out, numbers, texts):
 
 def probabilities(internals, real):
     scores = internals.q @ internals.k.transpose(-1, -2) * internals.q.shape[-1] ** -0.5
+    if internals.window:
+        place = torch.arange(real.shape[1])
+        scores = scores.masked_fill((place - place[:, None]).abs() > internals.window // 2, -torch.inf)
     return scores.masked_fill(~real[:, None, None], -torch.inf).softmax(-1)
 
 
@@ -43,7 +46,10 @@ def check(theirs, out, numbers, texts):
         wanted = base(their_ids, attention_mask=real.long(), output_hidden_states=True, output_attentions=True)
         _, extra = model.eval()(our_ids, return_all_hiddens=True, return_attention_internals=True, features_only=True)
     assert len(extra["inner_states"]) == len(wanted.hidden_states)
-    for ours, hidden in zip(extra["inner_states"], wanted.hidden_states, strict=True):
+    states = extra["inner_states"]
+    if model.encoder.config.form.norm_order == "pre":  # theirs has the last one normed
+        states[-1] = model.encoder.final_norm(states[-1])
+    for ours, hidden in zip(states, wanted.hidden_states, strict=True):
         torch.testing.assert_close(ours[real], hidden[real], rtol=0, atol=1e-4)
     for internals, attention in zip(extra["attention_internals"], wanted.attentions, strict=True):
         ours, rows = probabilities(internals, real).transpose(1, 2), attention.transpose(1, 2)
@@ -53,7 +59,7 @@ def check(theirs, out, numbers, texts):
 
 MODELS = """BertModel BertForMaskedLM BertForPreTraining RobertaModel RobertaForMaskedLM XLMRobertaForMaskedLM
     ElectraModel ElectraForPreTraining ElectraForMaskedLM BigBirdModel BigBirdForMaskedLM
-    BigBirdForPreTraining""".split()
+    BigBirdForPreTraining ModernBertModel ModernBertForMaskedLM""".split()
 
 
 @pytest.mark.parametrize("name", MODELS)

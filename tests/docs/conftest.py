@@ -270,6 +270,25 @@ def tour_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tour]:
     return lambda *arguments: Tour(tmp_path_factory.mktemp("tour"), *arguments)
 
 
+def gemma_tokenizer(text: Path, folder: Path) -> int:
+    """A tokenizer.json of mmBERT's kind, and how many tokens it has."""
+    tokenizers = pytest.importorskip("tokenizers")
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>", byte_fallback=True))
+    tokenizer.normalizer = tokenizers.normalizers.Replace(" ", "▁")
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split("▁", "merged_with_next")
+    tokenizer.decoder = tokenizers.decoders.Replace("▁", " ")
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=350, special_tokens=special, show_progress=False)
+    tokenizer.train([str(text)], trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    names = {"bos": "<bos>", "cls": "<bos>", "eos": "<eos>", "sep": "<eos>", "pad": "<pad>", "unk": "<unk>"}
+    settings = {f"{role}_token": name for role, name in (names | {"mask": "<mask>"}).items()}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    count: int = tokenizer.get_vocab_size()
+    return count
+
+
+POSITIONS = {"xlm-roberta": 514, "longformer": 4098, "modernbert": 8192}
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 
 
@@ -277,8 +296,8 @@ SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "i
 def pretrained_model(tiny: Path) -> Callable[[Path, str], None]:
     """``pretrained_model(folder, kind)`` writes a Hugging Face folder with random weights.
 
-    kind: xlm-roberta, with SentencePiece and a head for words; longformer, with GPT-2's byte BPE and a head for
-    questions.
+    kind: xlm-roberta, with SentencePiece and a head for words; modernbert, with Gemma's names of special tokens, as
+    mmBERT, and a head for words; longformer, with GPT-2's byte BPE and a head for questions.
     """
     safetensors = pytest.importorskip("safetensors.torch")
     import sentencepiece
@@ -292,12 +311,15 @@ def pretrained_model(tiny: Path) -> Callable[[Path, str], None]:
         head_shapes,
     )
     from fairseq_littlebird.modules.config import FullAttentionConfig
+    from fairseq_littlebird.modules.size_names import FORM
 
     def words_of(folder: Path, kind: str) -> int:
         if kind == "xlm-roberta":
             shutil.copy(tiny / "tokenizer" / "sentencepiece.model", folder / "sentencepiece.bpe.model")
             model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "sentencepiece.bpe.model"))
             return model.get_piece_size() + 2
+        if kind == "modernbert":
+            return gemma_tokenizer(tiny / "text.train.txt", folder)
         byte_level = pytest.importorskip("tokenizers.pre_tokenizers").ByteLevel
         units = ["<s>", "<pad>", "</s>", "<unk>", *sorted(byte_level.alphabet()), "he", "in", "<mask>"]
         (folder / "vocab.json").write_text(json.dumps({unit: n for n, unit in enumerate(units)}), "utf-8")
@@ -306,20 +328,33 @@ def pretrained_model(tiny: Path) -> Callable[[Path, str], None]:
 
     def write(folder: Path, kind: str) -> None:
         folder.mkdir()
-        count, positions = words_of(folder, kind), 514 if kind == "xlm-roberta" else 4098
+        count, positions = words_of(folder, kind), POSITIONS[kind]
         config = {"model_type": kind, "vocab_size": count, "max_position_embeddings": positions, "pad_token_id": 1}
         if kind == "longformer":
             config |= {"attention_window": [12, 12]}
+        if kind == "modernbert":  # as release 4 of transformers wrote mmBERT's
+            config |= {"pad_token_id": 0, "local_attention": 128, "global_attn_every_n_layers": 3, "norm_eps": 1e-5}
+            config |= {
+                "global_rope_theta": 160000.0,
+                "local_rope_theta": 160000.0,
+                "position_embedding_type": "sans_pos",
+            }
         (folder / "config.json").write_text(json.dumps(config | SIZES))
-        own = FullAttentionConfig(count, layers=2, embed_dim=32, ffn_embed_dim=48, heads=2, max_positions=positions)
-        shapes = encoder_shapes(own) | {TOKEN_TYPES: (1, 32)}
-        if kind == "xlm-roberta":
+        form = dict.fromkeys(FORM, True) | {"positions": "rotary"} if kind == "modernbert" else {}
+        own = FullAttentionConfig(
+            count, layers=2, embed_dim=32, ffn_embed_dim=48, heads=2, max_positions=positions, **form
+        )
+        shapes = encoder_shapes(own) | ({} if form else {TOKEN_TYPES: (1, 32)})
+        if kind != "longformer":
             shapes |= head_shapes(own)
         else:
             shapes |= {f"{QA}.weight": (2, 32), f"{QA}.bias": (2,)} | global_shapes(own)
         generator = torch.Generator().manual_seed(0)
         ours = {key: torch.randn(shape, generator=generator) * 0.1 for key, shape in shapes.items()}
-        weights = {key: value for key, value in HUGGING_FACE[kind].from_ours(ours).items() if "decoder" not in key}
+        theirs = HUGGING_FACE[kind].from_ours(ours)
+        weights = {
+            key: value for key, value in theirs.items() if "decoder.weight" not in key and ".decoder." not in key
+        }
         safetensors.save_file(weights, folder / "model.safetensors")
 
     return write

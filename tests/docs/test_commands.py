@@ -107,7 +107,7 @@ ELSEWHERE = {
 }
 # a pattern of the whole command -> why it does not run in a test; its arguments are read all the same
 READ = {
-    r"python scripts/experiments/(overfit|reuse|insertion)\.py": "trains for tens of minutes to hours",
+    r"python scripts/experiments/(overfit|reuse|insertion|forms)\.py": "trains for tens of minutes to hours",
     r"python scripts/experiments/classification\.py": "trains for hours",
     r"python scripts/experiments/device_kernels\.py": "needs an accelerator",
     r"python scripts/experiments/kernel_figures\.py": "compiles for minutes",
@@ -253,6 +253,7 @@ def tour(tour_of, handle, tiny, pretrained_model):
     for name in ("text.train.txt", "text.valid.txt"):
         shutil.copy(tiny / name, folder / "books")
     pretrained_model(folder / "MODEL", "xlm-roberta")
+    pretrained_model(folder / "mmBERT", "modernbert")
     pretrained_model(folder / "longformer-qa", "longformer")
     _dna(folder)
     # the data sets' own files, which a recipe finds before it prints its commands

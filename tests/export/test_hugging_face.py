@@ -94,7 +94,13 @@ def read(tmp_path):
     return run
 
 
-HEADS = {"": {}, "linear": {"context_type": True}, "qass": {"word_embed_dim": 24}, "independent": {"positions": "none"}}
+MODERN = {"encoder_normalize_before": True, "gated_feed_forward": True, "bias_free": True}
+HEADS = {
+    "": {},
+    "linear": {"context_type": True} | MODERN,
+    "qass": {"word_embed_dim": 24},
+    "independent": {"positions": "none"},
+}
 
 
 def best(candidates):

@@ -8,14 +8,16 @@ import pytest
 
 from fairseq_littlebird.models import LittleBirdModelConfig
 from fairseq_littlebird.models.architectures import EncoderModelConfig
-from fairseq_littlebird.modules import EncoderConfig, LittleBirdConfig
-from fairseq_littlebird.modules.size_names import LITTLEBIRD_SIZE_NAMES, SIZE_NAMES
+from fairseq_littlebird.models.full_attention import FullAttentionModelConfig
+from fairseq_littlebird.modules import EncoderConfig, FullAttentionConfig, LittleBirdConfig
+from fairseq_littlebird.modules.size_names import FULL_ATTENTION_SIZE_NAMES, LITTLEBIRD_SIZE_NAMES, SIZE_NAMES
 
 
 @pytest.mark.parametrize(
     ("names", "config", "options"),
     [
         (SIZE_NAMES, EncoderConfig, EncoderModelConfig),
+        (FULL_ATTENTION_SIZE_NAMES, FullAttentionConfig, FullAttentionModelConfig),
         (LITTLEBIRD_SIZE_NAMES, LittleBirdConfig, LittleBirdModelConfig),
     ],
 )

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from fairseq_littlebird.modules.attention import AttentionContext, FullAttention
 from fairseq_littlebird.modules.config import FullAttentionConfig
 from fairseq_littlebird.modules.encoder_layer import EncoderLayer
-from fairseq_littlebird.modules.feed_forward import FeedForward
+from fairseq_littlebird.modules.feed_forward import FeedForward, GatedFeedForward
 from fairseq_littlebird.modules.unpadding import Unpadding
 
 CONFIG = FullAttentionConfig(9, embed_dim=8, ffn_embed_dim=12, heads=2, attention_dropout=0.0)
@@ -43,6 +43,30 @@ def test_equals_the_equations_with_every_gradient(norm_order, bias):
     torch.testing.assert_close(got, wanted)
     upstream, tensors = torch.randn_like(got), [x, *layer.parameters()]
     torch.testing.assert_close(*(torch.autograd.grad(result, tensors, upstream) for result in (got, wanted)))
+
+
+@pytest.mark.parametrize("norm_order", ["post", "pre"])
+def test_gated_and_free_of_biases(norm_order):
+    """Half of the inner layer times the activation of the other; no norm of what is normed already."""
+    torch.manual_seed(0)
+    first = norm_order == "post"
+    layer = EncoderLayer(
+        FullAttention(CONFIG, bias=False),
+        GatedFeedForward(8, 12, bias=False),
+        norm_order,
+        norm_bias=False,
+        norm_attention=first,
+    ).double()
+    assert not [name for name, _ in layer.named_parameters() if name.endswith(".bias")]
+    x = torch.randn(2, 7, 8, dtype=torch.float64)
+    network = lambda a: layer.ffn.fc2(F.gelu(layer.ffn.fc1(a)[..., :12]) * layer.ffn.fc1(a)[..., 12:])  # noqa: E731
+    a = attended(layer.attention, x) + x
+    if norm_order == "post":
+        a = F.layer_norm(a, (8,), layer.attention_norm.weight, None, 1e-5)
+        wanted = layer.ffn_norm(network(a) + a)
+    else:
+        wanted = network(layer.ffn_norm(a)) + a
+    torch.testing.assert_close(layer(x, AttentionContext())[0], wanted)
 
 
 def test_without_biases_there_are_none_but_the_norms():

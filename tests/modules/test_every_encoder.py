@@ -27,6 +27,7 @@ from fairseq_littlebird.modules import (
 SIZES = dict(vocab_size=30, layers=3, embed_dim=16, ffn_embed_dim=24, heads=2, max_positions=64)
 SIZES |= dict(dropout=0.0, attention_dropout=0.0)
 PAD = 1
+MODERN = {"normalize_before": True, "gated_feed_forward": True, "bias_free": True}
 LITTLEBIRD = LittleBirdEncoder, LittleBirdConfig, dict(pack_size=3, block_size=4)
 CAUSAL_WINDOWS = (
     CausalWindowDecoder,
@@ -36,7 +37,18 @@ CAUSAL_WINDOWS = (
 )
 ENCODERS = {
     "full attention": (FullAttentionEncoder, FullAttentionConfig, {}),
+    "full attention in ModernBERT's form": (
+        FullAttentionEncoder,
+        FullAttentionConfig,
+        {"positions": "rotary", "attention_window": (0, 4, 4), **MODERN},
+    ),
     "littlebird": LITTLEBIRD,
+    "littlebird in ModernBERT's form": (*LITTLEBIRD[:2], LITTLEBIRD[2] | MODERN),
+    "littlebird with a projection, in ModernBERT's form": (
+        *LITTLEBIRD[:2],
+        LITTLEBIRD[2] | MODERN | {"word_embed_dim": 8},
+    ),
+    "littlebird without a pack, in ModernBERT's form": (*LITTLEBIRD[:2], dict(pack_size=0, block_size=4, **MODERN)),
     "littlebird without a pack": (*LITTLEBIRD[:2], dict(pack_size=0, block_size=4)),
     "littlebird without a window": (*LITTLEBIRD[:2], LITTLEBIRD[2] | {"window": False}),
     "littlebird without positions": (*LITTLEBIRD[:2], LITTLEBIRD[2] | {"positions": "none"}),

@@ -7,7 +7,12 @@ import torch
 from torch import nn
 
 from fairseq_littlebird.modules import feed_forward
-from fairseq_littlebird.modules.feed_forward import FeedForward, added_feed_forward, normed_feed_forward
+from fairseq_littlebird.modules.feed_forward import (
+    FeedForward,
+    GatedFeedForward,
+    feed_forward_of_normed,
+    normed_feed_forward,
+)
 
 
 @pytest.fixture
@@ -85,7 +90,7 @@ def test_norms_before_equal_the_modules(half, shape):
     a = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     wanted = [a, *norm.parameters(), *ffn.parameters()]
     upstream = torch.randn(shape, dtype=torch.float64)
-    actual, expected = added_feed_forward(a, norm, ffn, 0.0), ffn(norm(a)) + a
+    actual, expected = feed_forward_of_normed(a, ffn, norm, 0.0), ffn(norm(a)) + a
     torch.testing.assert_close(actual, expected)
     for one, other in zip(*(torch.autograd.grad(x, wanted, upstream) for x in (actual, expected)), strict=True):
         torch.testing.assert_close(one, other)
@@ -94,13 +99,15 @@ def test_norms_before_equal_the_modules(half, shape):
 def test_norms_before_make_no_inner_state_of_all_tokens(half, largest_tensor):
     norm, ffn, _ = half
     with torch.no_grad(), largest_tensor() as mode:
-        added_feed_forward(torch.randn(64, 6, dtype=torch.float64), norm, ffn, 0.0)
+        feed_forward_of_normed(torch.randn(64, 6, dtype=torch.float64), ffn, norm, 0.0)
     assert mode.numel == 64 * 6
 
 
 @pytest.mark.parametrize("own", [{"activation": "relu"}, {"activation": "gelu_tanh"}, {"bias": False}])
 def test_other_activations_equal_the_modules(half, own):
     attention_norm, _, ffn_norm = half
-    ffn, r = FeedForward(6, 10, **own).double(), torch.randn(2, 7, 6, dtype=torch.float64)
-    actual = normed_feed_forward(r, attention_norm, ffn, ffn_norm, 0.0)
-    torch.testing.assert_close(actual, plain(r, attention_norm, ffn, ffn_norm))
+    r = torch.randn(2, 7, 6, dtype=torch.float64)
+    for kind in (FeedForward, GatedFeedForward):
+        ffn = kind(6, 10, **own).double()
+        actual = normed_feed_forward(r, attention_norm, ffn, ffn_norm, 0.0)
+        torch.testing.assert_close(actual, plain(r, attention_norm, ffn, ffn_norm))

@@ -20,6 +20,8 @@ ARCHITECTURES = {
     "longformer_tiny": "--attention-window 12 --attention-dilation 1,2",
     "roberta_full_tiny": "--max-positions 160",
     "bert_full_tiny": "--max-positions 160",
+    "littlebird_modernbert_tiny": "--pack-size 8 --block-size 16",
+    "modernbert_full_tiny": "--attention-window 0,16",
 }
 TASKS = {
     "masked_lm": "text --task masked_lm --criterion masked_lm --tokens-per-sample 96",
@@ -84,7 +86,7 @@ def test_evaluation_gives_the_same_twice_and_takes_sequences_apart(parts, task, 
     torch.testing.assert_close(together[0, :length], alone[0], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a != "littlebird_tiny"])
+@pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if "littlebird" not in a])
 def test_padding_insertion_where_positions_have_no_gaps_is_one_line(parts, architecture):
     with pytest.raises(UserError, match="--padding-insertion"):
         parts("littlebird_masked_lm", architecture, "--padding-insertion")

@@ -9,13 +9,19 @@ import torch
 from torch import Tensor
 
 
-def sliding_window_pattern(length: int, window: int, dilation: int = 1, device: torch.device | None = None) -> Tensor:
+def sliding_window_pattern(
+    length: int,
+    window: int,
+    dilation: int = 1,
+    device: torch.device | None = None,
+    queries: slice = slice(None),
+) -> Tensor:
     """The dilated sliding window (Longformer, section 3.1): window / 2 tokens on each side, in steps of the dilation.
 
-    Returns <bool>[L, L], True = visible; queries by keys, each sees itself.
+    Returns <bool>[L, L], True = visible; queries by keys, those of a slice if one is given; each sees itself.
     """
     index = torch.arange(length, device=device)
-    distance = (index[:, None] - index).abs()
+    distance = (index[queries, None] - index).abs()
     return (distance <= window // 2 * dilation) & (distance % dilation == 0)
 
 

@@ -31,9 +31,9 @@ def absorbed_pack_attention(
     pack_q: Tensor,
     x: Tensor,
     key_weight: Tensor,
-    key_bias: Tensor,
+    key_bias: Tensor | None,
     value_weight: Tensor,
-    value_bias: Tensor,
+    value_bias: Tensor | None,
     padding_mask: Tensor | None = None,
     dropout_p: float = 0.0,
 ) -> Tensor:
@@ -43,7 +43,7 @@ def absorbed_pack_attention(
         pack_q: <float>[B, H, S, D].
         x: <float>[B, L, C].
         key_weight, value_weight: <float>[C, C].
-        key_bias, value_bias: <float>[C].
+        key_bias, value_bias: <float>[C], or None.
         padding_mask: <bool>[B, L], True = padding, or None.
         dropout_p: dropout of the attention probabilities.
     Returns:
@@ -57,8 +57,11 @@ def absorbed_pack_attention(
     with_scores = with_scores and x.shape[1] <= MAX_KEPT_SCORES
     mixed, kept, _, _ = _mix(queries, x, padding_mask, D**-0.5, dropout_p, seed, with_scores)
     c_p = torch.einsum("bhsc,hdc->bhsd", mixed.unflatten(1, (H, S)), value_weight.view(H, D, -1))
-    c_p = c_p + kept.view(B, H, S, 1) * value_bias.view(1, H, 1, D)
-    return c_p + 0.0 * key_bias.sum()  # a gradient, if only of 0: data-parallel training waits for one
+    if value_bias is not None:
+        c_p = c_p + kept.view(B, H, S, 1) * value_bias.view(1, H, 1, D)
+    if key_bias is not None:
+        c_p = c_p + 0.0 * key_bias.sum()  # a gradient, if only of 0: data-parallel training waits for one
+    return c_p
 
 
 class _Piece:

@@ -8,7 +8,7 @@ from fairseq_littlebird.modules.attention.causal_littlebird import (
 from fairseq_littlebird.modules.attention.causal_window import CausalWindowAttention, CausalWindowContext
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.attention.etc import ETCAttention, ETCContext
-from fairseq_littlebird.modules.attention.full import FullAttention
+from fairseq_littlebird.modules.attention.full import FullAttention, FullAttentionContext
 from fairseq_littlebird.modules.attention.littlebird import LittleBirdContext, PackAttention, UnpackWindowAttention
 from fairseq_littlebird.modules.attention.longformer import LongformerAttention, LongformerContext
 from fairseq_littlebird.modules.attention.relative_sinusoids import RelativeSinusoids
@@ -25,6 +25,7 @@ __all__ = [
     "ETCAttention",
     "ETCContext",
     "FullAttention",
+    "FullAttentionContext",
     "LittleBirdContext",
     "LongformerAttention",
     "LongformerContext",

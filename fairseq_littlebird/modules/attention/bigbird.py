@@ -28,10 +28,10 @@ class BigBirdAttention(SelfAttention[BigBirdContext]):
     Args:
         config: sizes.
         layer: the number of its layer from 0, which has random blocks of its own.
-        bias: whether the projections have biases.
+        bias: see :class:`SelfAttention`.
     """
 
-    def __init__(self, config: BigBirdConfig, layer: int, bias: bool = True) -> None:
+    def __init__(self, config: BigBirdConfig, layer: int, bias: bool | None = None) -> None:
         super().__init__(config, bias)
         self.block_size, self.global_blocks, self.layer = config.block_size, config.global_blocks, layer
 

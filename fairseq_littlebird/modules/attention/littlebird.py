@@ -46,7 +46,7 @@ class PackAttention(nn.Module):
         C = config.embed_dim
         self.heads, self.dropout = config.heads, config.attention_dropout
         self.fits_absorption = config.pack_size * config.heads <= C
-        self.q, self.k, self.v = (nn.Linear(C, C) for _ in range(3))
+        self.q, self.k, self.v = (nn.Linear(C, C, config.form.bias) for _ in range(3))
 
     def forward(
         self, p: Tensor, x: Tensor, context: LittleBirdContext, with_internals: bool = False
@@ -86,7 +86,7 @@ class UnpackWindowAttention(nn.Module):
         C = config.embed_dim
         self.heads, self.dropout = config.heads, config.attention_dropout
         self.block_size, self.window, self.backend = config.block_size, config.window, config.attention_backend
-        self.q, self.k, self.v, self.out = (nn.Linear(C, C) for _ in range(4))
+        self.q, self.k, self.v, self.out = (nn.Linear(C, C, config.form.bias) for _ in range(4))
         self.slopes = BiALiBi(config.heads) if config.positions == "bialibi" and config.window else None
 
     def forward(

@@ -22,12 +22,12 @@ class SelfAttention(nn.Module, Generic[ContextT]):
 
     Args:
         config: width, heads and dropout.
-        bias: whether the projections have biases.
+        bias: whether the projections have biases; None as the layers' form has it.
     """
 
-    def __init__(self, config: EncoderConfig, bias: bool = True) -> None:
+    def __init__(self, config: EncoderConfig, bias: bool | None = None) -> None:
         super().__init__()
-        C = config.embed_dim
+        C, bias = config.embed_dim, config.form.bias if bias is None else bias
         self.heads, self.dropout = config.heads, config.attention_dropout
         self.q, self.k, self.v, self.out = (nn.Linear(C, C, bias) for _ in range(4))
 
@@ -39,9 +39,14 @@ class SelfAttention(nn.Module, Generic[ContextT]):
         Returns:
             the output in the shape of x; and the queries and keys.
         """
-        q, k, v = (split_heads(context.pad(project(x)), self.heads) for project in (self.q, self.k, self.v))
+        q, k, v = self.project(x, context)
         attended = context.unpad(merge_heads(self.attend(q, k, v, x, context)))
         return self.out(attended), self.internals(q, k, context)
+
+    def project(self, x: Tensor, context: ContextT) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values <float>[B, H, L, D] of what :meth:`forward` is given."""
+        q, k, v = (split_heads(context.pad(project(x)), self.heads) for project in (self.q, self.k, self.v))
+        return q, k, v
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, x: Tensor, context: ContextT) -> Tensor:
         """Attn(X, X) before its output projection.

@@ -5,7 +5,9 @@ from fairseq_littlebird.modules.config.causal_littlebird import CausalLittleBird
 from fairseq_littlebird.modules.config.causal_window import CAUSAL_POSITIONS, CausalWindowConfig
 from fairseq_littlebird.modules.config.encoder import ACTIVATIONS, EncoderConfig
 from fairseq_littlebird.modules.config.etc import ETCConfig
-from fairseq_littlebird.modules.config.full_attention import FullAttentionConfig
+from fairseq_littlebird.modules.config.formed_encoder import FormedEncoderConfig
+from fairseq_littlebird.modules.config.full_attention import FULL_POSITIONS, FullAttentionConfig
+from fairseq_littlebird.modules.config.layer_form import LayerForm
 from fairseq_littlebird.modules.config.littlebird import POSITIONS, LittleBirdConfig
 from fairseq_littlebird.modules.config.longformer import LongformerConfig
 
@@ -17,7 +19,10 @@ __all__ = [
     "CausalWindowConfig",
     "ETCConfig",
     "EncoderConfig",
+    "FULL_POSITIONS",
+    "FormedEncoderConfig",
     "FullAttentionConfig",
+    "LayerForm",
     "LittleBirdConfig",
     "LongformerConfig",
     "POSITIONS",

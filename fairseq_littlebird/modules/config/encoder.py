@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fairseq_littlebird.modules.config.layer_form import LayerForm
+
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu")
 
 
@@ -56,3 +58,8 @@ class EncoderConfig:
     def has_positions(self) -> bool:
         """Whether a learned table of absolute positions is added to the token embeddings."""
         return True
+
+    @property
+    def form(self) -> LayerForm:
+        """The form of the layers."""
+        return LayerForm()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fairseq_littlebird.modules.config.encoder import EncoderConfig
+from fairseq_littlebird.modules.config.formed_encoder import FormedEncoderConfig
 
 POSITIONS = ("bialibi", "learned", "none")
 
 
 @dataclass(frozen=True)
-class LittleBirdConfig(EncoderConfig):
+class LittleBirdConfig(FormedEncoderConfig):
     """LittleBird.
 
     Args:

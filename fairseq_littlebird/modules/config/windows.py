@@ -44,6 +44,21 @@ def dilations_of_layers(text: str, layers: int, heads: int) -> LayersDilations:
     return given * layers if len(given) == 1 else given
 
 
+def repeated_windows(text: str, layers: int) -> tuple[int, ...]:
+    """A comma list of windows, repeated to as many as there are layers: ``0,128,128`` is every third layer's 0.
+
+    Args:
+        text: the option.
+        layers: how many.
+    Raises:
+        ValueError: it is no such list, or longer than there are layers.
+    """
+    given = numbers("attention window", text, 1)
+    if len(given) > layers:
+        raise ValueError(f"{len(given)} attention windows do not fit {layers} layers")
+    return (given * layers)[:layers]
+
+
 def numbers(name: str, text: str, count: int) -> tuple[int, ...]:
     """A comma list, or one number for all of ``count``. Raises ValueError where it is neither."""
     try:

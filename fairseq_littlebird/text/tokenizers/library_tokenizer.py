@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class LibraryTokenizer:
         files: see :class:`Tokenizer`.
         numbers: symbols are the vocabulary's numbers instead of its pieces.
         unknown: the vocabulary's name for an unknown token.
+        special: fairseq's special symbols by the vocabulary's names, where these are neither BERT's nor fairseq's.
         decoder: of ``tokenizers.decoders``; None takes the tokenizer's own, or WordPiece's.
     """
 
@@ -32,6 +33,7 @@ class LibraryTokenizer:
         files: dict[str, Path],
         numbers: bool = False,
         unknown: str = "[UNK]",
+        special: Mapping[str, str] | None = None,
         decoder: Any = None,
     ) -> None:
         self.kind = kind
@@ -40,8 +42,9 @@ class LibraryTokenizer:
         self._decoder = decoder or tokenizer.decoder or tokenizers_library().decoders.WordPiece()
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        special = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
-        excluded = special | set(SPECIAL) | {unknown, "<|endoftext|>"}
+        theirs = SPECIAL if special is None else SPECIAL | dict(special)
+        added = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
+        excluded = added | set(theirs) | {unknown, "<|endoftext|>"}
         pieces = sorted(tokenizer.get_vocab(with_added_tokens=True).items(), key=lambda item: item[1])
         self._symbol = {
             index: str(index) if numbers else piece
@@ -50,7 +53,7 @@ class LibraryTokenizer:
         }
         self._piece = {self._symbol[index]: piece for piece, index in pieces if index in self._symbol}
         own = dict(pieces)
-        names = {name: own[theirs] for theirs, name in SPECIAL.items() if theirs in own}
+        names = {name: own[symbol] for symbol, name in theirs.items() if symbol in own}
         names |= {UNKNOWN: own[unknown]} if unknown in own else {}
         self._numbers = {self._symbol.get(index, piece): index for piece, index in pieces} | names
         self._fitter = OffsetFitter(None if tokenizer.normalizer is None else tokenizer.normalizer.normalize_str)
