@@ -45,7 +45,7 @@ def _first_blocks(
     index = torch.arange(n, device=q.device)
     bias = (-slopes(index, index)).masked_fill(index > index[:, None], MASKED)
     hidden = None if padding_mask is None else padding_mask[:, :n]
-    return WindowBlocks(*(x[:, :, :n] for x in (q, k, v)), bias, hidden=hidden)
+    return WindowBlocks(q[:, :, :n], k[:, :, :n], v[:, :, :n], bias, hidden=hidden)
 
 
 def _other_blocks(
