@@ -351,7 +351,7 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
     def tokenizer(self) -> Any:
         """The one that came with the model, loaded once from the folder or repository that the model came from."""
         if self._tokenizer is None:
-            self._tokenizer = PreTrainedTokenizerFast.from_pretrained(self.config.name_or_path)
+            self._tokenizer = PreTrainedTokenizerFast.from_pretrained(str(self.config.name_or_path))
         return self._tokenizer
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from fairseq_littlebird.formats.documents.document import LINE, Document, of_lines
+from fairseq_littlebird.formats.documents.document import Document, of_lines
 from fairseq_littlebird.text.tokenizers import without_surrogates
 
 LONGEST_NAME = 200
@@ -29,7 +29,7 @@ class DocumentText(Message):
 
     name: Text = Field("document", max_length=LONGEST_NAME, description="a label, which the answers repeat")
     text: Text = Field(description="all of it")
-    unit: Literal["line", "page", "paragraph"] = Field(LINE, description="what places in it are counted in, from 1")
+    unit: Literal["line", "page", "paragraph"] = Field("line", description="what places in it are counted in, from 1")
     starts: list[int] | None = Field(
         None, description="the first character of each of these, ascending; left out: of each line"
     )
