@@ -97,15 +97,14 @@ def _full_attention(
 
 def _formed(path: Path, config: FullAttentionConfig, settings: dict[str, Any]) -> FullAttentionConfig:
     """With the form of its layers and its kind of positions, which checkpoints of before have no settings of."""
-    form = {name: bool(settings.get(option, False)) for name, option in FORM.items()}
-    own: dict[str, Any] = {}
+    own: dict[str, Any] = {name: bool(settings.get(option, False)) for name, option in FORM.items()}
     try:
         if settings.get("positions") == "rotary":
-            own = {name: float(settings[name]) for name in ("rope_theta", "local_rope_theta")}
+            own |= {name: float(settings[name]) for name in ("rope_theta", "local_rope_theta")}
             own |= {"positions": "rotary", "max_positions": int(settings["max_positions"])}
         if "rope_theta" in settings:
             own["attention_window"] = repeated_windows(settings["attention_window"], config.layers)
-        return replace(config, **form, **own)
+        return replace(config, **own)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"settings that do not fit together ({error})", str(path), "save it again") from error
 

@@ -117,7 +117,7 @@ def thetas(config: Mapping[str, Any], where: str) -> tuple[float, float]:
     if not isinstance(parameters, dict) or config.get("rope_scaling") is not None:
         name = "rope_parameters" if config.get("rope_scaling") is None else "rope_scaling"
         raise UserError(f"{name} is {short(config[name])}", where, "this takes rotary positions without scaling")
-    bases = []
+    bases: list[float] = []
     for kind, old, default in ((FULL, "global_rope_theta", 160_000.0), (LOCAL, "local_rope_theta", 10_000.0)):
         of_kind = parameters.get(kind) or {}
         if not isinstance(of_kind, dict) or of_kind.get("rope_type", "default") != "default":

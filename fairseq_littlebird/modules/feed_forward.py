@@ -90,7 +90,7 @@ def activate(x: Tensor, activation: str) -> Tensor:
 
 def normed_feed_forward(
     r: Tensor,
-    attention_norm: nn.LayerNorm,
+    attention_norm: nn.Module,
     ffn: FeedForward | GatedFeedForward,
     ffn_norm: nn.LayerNorm,
     dropout_p: float,
@@ -108,10 +108,10 @@ def normed_feed_forward(
         X' <float>[..., C].
     """
     inner_dropout = ffn.training and ffn.activation_dropout > 0
-    linear = type(ffn.fc1) is nn.Linear  # and not a quantized one
-    plain = linear and isinstance(ffn, FeedForward) and ffn.fc1.bias is not None and ffn_norm.bias is not None
-    other, elsewhere = ffn.activation != "gelu", r.device.type != "cpu" or is_exporting()
-    if elsewhere or inner_dropout or not plain or other or torch.is_autocast_enabled("cpu"):
+    plain = type(ffn.fc1) is nn.Linear and isinstance(ffn, FeedForward) and ffn.activation == "gelu"  # not quantized
+    biased = ffn.fc1.bias is not None and ffn_norm.bias is not None
+    elsewhere = r.device.type != "cpu" or is_exporting() or torch.is_autocast_enabled("cpu")
+    if elsewhere or inner_dropout or not (plain and biased and isinstance(attention_norm, nn.LayerNorm)):
 
         def half(piece: Tensor) -> Tensor:
             a = attention_norm(piece)
