@@ -8,7 +8,8 @@ STS-B and RTE are re-split by third parties: their figures are not GLUE's. The 2
 train on, 200 to choose the checkpoint by and 400 to score, alike for every length. Every model starts from MODEL and
 has as many updates of the same batches at the same learning rate; a seed draws the order of the texts and the head.
 LittleBird drops MODEL's position embeddings, so its attention is distilled from MODEL's first, on DATA/text_en/litbank,
-as scripts/reuse.sh does; ``littlebird_warm`` goes without.
+as scripts/reuse.sh does; ``littlebird_warm`` goes without, and ``littlebird_positions`` keeps the position embeddings
+instead of the slopes.
 Every step is a command line, printed before it runs, on one thread and with low priority; what is there already is not
 run again, and the same command goes on where it was stopped.
 """
@@ -33,6 +34,7 @@ MODELS = {
     "bigbird_itc": "--to bigbird_itc",
     "longformer": "--to longformer --attention-window 256",
     "littlebird_warm": "--to littlebird",
+    "littlebird_positions": "--to littlebird --positions learned",
 }
 """The warm starts. They come in this order, the most important first."""
 SHORT = 512
@@ -98,7 +100,7 @@ class Classifiers(Bench):
         own, name = MODELS[model], f"start-{model}-{tokens}"
         if model == "full" and tokens > SHORT:
             own = f"--to bigbird_itc --block-size {tokens // 4}"
-        if model.startswith("littlebird"):
+        if own == MODELS["littlebird"]:
             name = "start-littlebird"
         elif "--to full" not in own:
             own += f" --max-positions {tokens}"
