@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -84,7 +85,7 @@ def open_text(path: str | Path, newline: str | None = None) -> Iterator[TextIO]:
         try:
             yield io.TextIOWrapper(binary, encoding="utf-8-sig", newline=newline)
         except UnicodeDecodeError as error:
-            raise UserError("not UTF-8 text", str(path), remedy) from error
+            raise UserError("not UTF-8 text", _first_fault(path), remedy) from error
 
 
 @contextmanager
@@ -180,6 +181,25 @@ def _other_encoding(head: bytes) -> str:
     return next(
         (name for mark, name in _MARKS.items() if head.startswith(mark)), "UTF-16" if zeros > len(head) // 4 else ""
     )
+
+
+def _first_fault(path: str | Path) -> str:
+    """Where a file ceases to be UTF-8, as the place of a message; the file alone where it cannot be read again."""
+    if not is_rereadable(Path(path)):
+        return str(path)
+    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+    with open_binary(path) as binary:
+        while True:
+            chunk = binary.read(_CHUNK)
+            kept = decoder.getstate()[0]  # of the chunk before: the first bytes of a character
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                line += (kept + chunk)[: error.start].count(b"\n")
+                return f"{path}, line {line}"
+            if not chunk:
+                return str(path)
+            line += chunk.count(b"\n")
 
 
 def _is_hidden(name: str) -> bool:

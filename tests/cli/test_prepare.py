@@ -198,7 +198,7 @@ def test_bad_input_is_one_line_that_names_it(tmp_path, trained, corpus, capsys):
     good = squad_file(tmp_path / "good.json")
     latin = tmp_path / "latin.json"
     latin.write_bytes(b'{"data": "\xe9"}')
-    assert f"{latin}: not UTF-8" in qa(latin)
+    assert f"{latin}, line 1: not UTF-8" in qa(latin)
     assert "answer_start" in qa(squad_file(tmp_path / "f.json", answer_start="two"))
     assert "1 answer not found" in qa(squad_file(tmp_path / "f.json", text="none"))
     assert "1 empty context" in qa(squad_file(tmp_path / "f.json", context=""))

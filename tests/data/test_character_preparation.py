@@ -89,7 +89,7 @@ def test_an_unknown_character_is_named_with_its_place(tmp_path, monkeypatch, cap
         ("--valid {0}/text", "nothing says which characters there are; give --input, or the --dict of a model"),
         ("--input {0}/empty", "empty: no text in this file; leave the file out"),
         ("--input {0}/none", "none: No such file or directory"),
-        ("--input {0}/binary", "binary: not UTF-8 text"),
+        ("--input {0}/binary", "binary, line 1: not UTF-8 text"),
         ("--test {0}/text --dict {0}/bytes.txt", "bytes.txt: a dictionary of bytes; add --bytes"),
         ("--test {0}/text --dict {0}/words.txt", "words.txt: not a dictionary of characters"),
         ("--test {0}/text --dict {0}/words.txt --bytes", "words.txt: not a dictionary of all bytes"),

@@ -422,3 +422,21 @@ def test_labelled_texts(tmp_path, name):
     texts = list(read_labelled(written(tmp_path / "x", content)))
     assert [text.text for text in texts] == ["a", "b"]
     assert [text.labels for text in texts] == labels and [text.problem_type for text in texts] == kinds
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize(
+    "content, line",
+    [
+        (b"one\ntwo\nthr\xe9e\nfour\n", 3),
+        (b"\xff", 1),
+        (b"a\n" * 99_999 + "é".encode()[:1], 100_000),  # the last character is cut, far from the first bytes read
+        (b"x" * (2**16 - 1) + "é\n".encode() + b"\x80", 2),  # a character across two pieces that are read
+    ],
+)
+def test_text_of_another_encoding_is_named_with_its_line(tmp_path, pack, content, line):
+    file = tmp_path / "text"
+    file.write_bytes(pack(content))
+    with pytest.raises(UserError) as error, open_text(file) as text:
+        text.read()
+    assert str(error.value) == f"{file}, line {line}: not UTF-8 text; convert the file to UTF-8"

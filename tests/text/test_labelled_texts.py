@@ -80,5 +80,5 @@ def test_faults_name_the_line(tmp_path, record, says):
 def test_text_that_is_not_utf8(tmp_path):
     (tmp_path / "pos").mkdir()
     (tmp_path / "pos" / "a.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(UserError, match="a.txt: not UTF-8"):
+    with pytest.raises(UserError, match="a.txt, line 1: not UTF-8"):
         list(read_labelled(tmp_path))
