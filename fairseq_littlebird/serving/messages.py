@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from fairseq_littlebird.formats.documents.document import Document, of_lines
 from fairseq_littlebird.text.tokenizers import without_surrogates
@@ -14,7 +14,7 @@ LONGEST_QUESTION = 2_000
 MOST_DOCUMENTS = 100
 MOST_ANSWERS = 20
 
-Text = Annotated[str, AfterValidator(without_surrogates)]
+Text = Annotated[str, BeforeValidator(lambda text: without_surrogates(text) if isinstance(text, str) else text)]
 """Halves of characters, which JSON may have and no response can, are the replacement character."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import zipfile
 
 import pytest
 from hypothesis import given
@@ -104,6 +105,17 @@ def test_paragraphs_and_tables_of_a_docx(tmp_path):
     found = read_document(tmp_path / "a.docx")
     assert found.text == "The first.\n\nleft\tright\n\nThe last."
     assert found.unit == "paragraph" and found.place(found.text.index("last")) == 3
+
+
+def test_a_docx_that_unpacks_to_more_than_anyone_reads(tmp_path, monkeypatch):
+    pytest.importorskip("docx")
+    monkeypatch.setattr("fairseq_littlebird.formats.documents.docx.LARGEST", 3 << 20)
+    with zipfile.ZipFile(tmp_path / "a.docx", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in ("word/document.xml", "word/media/image.png"):
+            packed.writestr(name, bytes(2 << 20))
+    assert (tmp_path / "a.docx").stat().st_size < 100_000
+    with pytest.raises(UserError, match=r"a\.docx: unpacks to 4 MiB"):
+        read_document(tmp_path / "a.docx")
 
 
 def test_a_folder_is_read_by_name_and_says_what_it_leaves_out(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fairseq_littlebird.inference.merging import merge_windows
-from fairseq_littlebird.inference.several_documents import best_answers, joint_null_odds
+from fairseq_littlebird.inference.several_documents import best_answers, joint_null_odds, joint_null_probability
 from fairseq_littlebird.inference.span_decoding import DecodedSpans
 from fairseq_littlebird.text.example import QAExample
 from fairseq_littlebird.text.window import Window
@@ -133,11 +133,13 @@ def test_windows_of_two_documents_are_ranked_as_those_of_one():
     ] == [("Rome", 1), ("Bob", 0), ("in", 1)]  # fmt: skip
     np.testing.assert_allclose([a.probability for a in found], [c.probability for c in together.candidates[:3]])
     assert math.isclose(joint_null_odds(apart), together.null_odds, rel_tol=1e-5)
+    assert math.isclose(joint_null_probability(apart), (0.3 + 0.05) / (1.0 + 1.5), rel_tol=1e-5)
 
 
 def test_documents_without_a_candidate():
     empty = merge_windows(EXAMPLE, [], no_spans())
     assert best_answers([empty, empty], top_k=3) == [] and joint_null_odds([empty]) == 1e9
+    assert joint_null_probability([empty]) == 1.0
     full = merge_windows(EXAMPLE, [window(0, 3)], spans([(0, 0, 0.5)], null=[0.1], normalisers=[1.0]))
     (answer,) = best_answers([empty, full], top_k=3)
     assert answer.document == 1 and math.isclose(answer.probability, 0.5, rel_tol=1e-6)

@@ -26,7 +26,7 @@ def test_it_answers(server):
 
 def test_sigterm_lets_it_finish_what_was_asked(serve, model_folder):
     server = serve(model_folder, "--port", "0")
-    text = "Greta Holm founded the school of Oslo. Pavel Dorn painted the bridge.\n" * 6000
+    text = "Greta Holm founded the school of Oslo. Pavel Dorn painted the bridge.\n" * 1500
     asked = [server.ask(**question(text)) for _ in range(3)]
     end = time.monotonic() + 20
     while json.loads(server.get("/health")[1])["waiting"] < 2:
