@@ -55,7 +55,9 @@ def read_hugging_face(folder: Path) -> Source:
     state, dropped = adapter.to_ours(float32(weights), str(folder))
     where = str(folder / "config.json")
     offset = whole_number(config, "pad_token_id", where) + 1 if adapter.positions_after_padding else 0
-    values = _sizes(config, where) | adapter.sizes(config, where)
+    values = _sizes(config, where)
+    sizes(where, state, **values)  # more layers than parameters would make long lists of windows
+    values |= adapter.sizes(config, where)
     there = sizes(where, state, **values)
     adapter.complete(state, there, config)
     check_keys(state, there, adapter.key_map, str(folder))

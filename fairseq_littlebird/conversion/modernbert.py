@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from reprlib import repr as short
@@ -31,7 +32,7 @@ OWN = (
     *("hidden_activation", "max_position_embeddings", "initializer_range", "initializer_cutoff_factor"),
     *("norm_eps", "layer_norm_eps", "pad_token_id", "eos_token_id", "bos_token_id", "cls_token_id", "sep_token_id"),
     *("mask_token_id", "unk_token_id", "attention_dropout", "layer_types", "rope_parameters", "rope_scaling"),
-    *("global_rope_theta", "local_rope_theta", "global_attn_every_n_layers", "local_attention", "sliding_window"),
+    *("global_rope_theta", "local_rope_theta", "global_attn_every_n_layers", "local_attention"),
     *("embedding_dropout", "mlp_dropout", "classifier_pooling", "classifier_dropout", "classifier_activation"),
     *("deterministic_flash_attn", "sparse_prediction", "sparse_pred_ignore_index", "tie_word_embeddings"),
     *("reference_compile", "repad_logits_with_grad", "position_embedding_type", "gradient_checkpointing", *BIASES),
@@ -42,7 +43,7 @@ GENERAL = (
     *("problem_type", "tokenizer_class", "auto_map", "use_cache", "output_attentions", "output_hidden_states"),
     *("return_dict", "torchscript", "use_bfloat16", "pruned_heads", "chunk_size_feed_forward", "is_decoder"),
     *("is_encoder_decoder", "cross_attention_hidden_size", "add_cross_attention", "tie_encoder_decoder", "prefix"),
-    *("finetuning_task", "task_specific_params", "tf_legacy_loss", "num_labels", "quantization_config", "attn_config"),
+    *("finetuning_task", "task_specific_params", "tf_legacy_loss", "num_labels"),
     *("attn_implementation", "decoder_start_token_id", "suppress_tokens", "begin_suppress_tokens"),
 )
 """Settings that every configuration of transformers may have; what starts with an underscore, too."""
@@ -114,9 +115,11 @@ def thetas(config: Mapping[str, Any], where: str) -> tuple[float, float]:
         UserError: rotary positions of another kind.
     """
     parameters = config.get("rope_parameters") or {}
-    if not isinstance(parameters, dict) or config.get("rope_scaling") is not None:
+    is_usual = isinstance(parameters, dict) and {*parameters} <= {FULL, LOCAL}
+    if not is_usual or config.get("rope_scaling") is not None:
         name = "rope_parameters" if config.get("rope_scaling") is None else "rope_scaling"
-        raise UserError(f"{name} is {short(config[name])}", where, "this takes rotary positions without scaling")
+        remedy = f"this takes rotary positions of {FULL} and {LOCAL}, without scaling"
+        raise UserError(f"{name} is {short(config[name])}", where, remedy)
     bases: list[float] = []
     for kind, old, default in ((FULL, "global_rope_theta", 160_000.0), (LOCAL, "local_rope_theta", 10_000.0)):
         of_kind = parameters.get(kind) or {}
@@ -126,7 +129,7 @@ def thetas(config: Mapping[str, Any], where: str) -> tuple[float, float]:
             )
         theta = of_kind.get("rope_theta", config.get(old, default))
         theta = bases[0] if theta is None and bases else theta  # release 4 took the global one
-        if not isinstance(theta, (int, float)) or isinstance(theta, bool) or theta <= 0:
+        if not isinstance(theta, (int, float)) or isinstance(theta, bool) or not 0 < theta < math.inf:
             raise UserError(f"the base of rotary positions is {short(theta)}", where, "copy config.json again")
         bases.append(float(theta))
     return bases[0], bases[1]

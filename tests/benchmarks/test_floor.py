@@ -56,13 +56,16 @@ def test_what_runs_is_what_is_counted(workload, mode, times, rows):
     assert counter.get_total_flops() == times * sum(p.flops for p in products)
 
 
-def test_the_linear_layers_of_the_encoder_are_counted(workload):
-    workload = dataclasses.replace(workload, length=64, batch=1, layers=1)
+@pytest.mark.parametrize("modernbert", [False, True])
+def test_the_linear_layers_of_the_encoder_are_counted(workload, modernbert):
+    sizes = dataclasses.replace(workload.sizes, modernbert=modernbert)
+    workload = dataclasses.replace(workload, length=64, batch=1, layers=1, sizes=sizes)
     encoder = littlebird(workload)
     products = layer_products(workload.sizes, workload.lengths())
     # under autocast every layer is a module of its own, which the counter sees
     with torch.autocast("cpu", torch.bfloat16), FlopCounterMode(display=False) as counter:
         encoder(workload.tokens(), None)
     linear = sum(p.flops for p in products if p.part in ("projections", "projections of P", "feed-forward"))
-    counted = sum(n for operation, n in counter.get_flop_counts()["Global"].items() if str(operation) == "aten.addmm")
+    product = "aten.mm" if modernbert else "aten.addmm"  # without biases
+    counted = sum(n for operation, n in counter.get_flop_counts()["Global"].items() if str(operation) == product)
     assert counted == linear

@@ -68,6 +68,18 @@ def test_layers_of_the_same_size(name):
     assert added == pytest.approx(matrices + extra, rel=0.003)
 
 
+@pytest.mark.parametrize("name, projections", [("littlebird", 7), ("modernbert", 4), ("full", 4)])
+def test_layers_of_modernberts_size(name, projections):
+    """Its own beside ours in its form; BERT's have feed-forward networks of as many weights."""
+    sizes = SIZES["modernbert_base"]
+    with torch.device("meta"):
+        one, two = (ENCODERS[name](Workload(sizes, layers, 1024)) for layers in (2, 3))
+    added = sum(p.numel() for p in two.parameters()) - sum(p.numel() for p in one.parameters())
+    assert added == pytest.approx(projections * 768**2 + 3 * 768 * 1152, rel=0.003)
+    if name == "littlebird":
+        assert not [key for key, _ in two.named_parameters() if key.endswith("bias")]
+
+
 @pytest.mark.parametrize("train", [False, True])
 def test_the_fair_bigbird_answers_as_shipped(train):
     workload = Workload(dataclasses.replace(SIZES["tiny"], heads=2), 2, length=300, batch=2, padding=0.2)

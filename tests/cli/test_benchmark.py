@@ -52,6 +52,15 @@ def test_encoder(in_forks, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == out[out.index("| mode") :].strip()
 
 
+def test_encoder_in_modernberts_form(in_forks, tmp_path):
+    path = tmp_path / "a.csv"
+    arguments = f"encoder --size modernbert_base --lengths 40 --modes forward --peers modernbert --csv {path}".split()
+    main([*arguments, *SMALL[2:], "--layers", "3", "--dtype", "bfloat16"])
+    assert [cell.model for cell in read(path)] == ["littlebird", "modernbert", "floor"]
+    with pytest.raises(SystemExit):
+        main(["efficiency", "--size", "modernbert_base"])
+
+
 def test_precisions(in_forks, tmp_path):
     path = tmp_path / "a.csv"
     names = ["littlebird-bfloat16", "littlebird-int8"]
