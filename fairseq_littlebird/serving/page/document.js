@@ -1,7 +1,7 @@
 // The document on the page, and the marks in it. Text is only ever written as text, never as markup.
 import { Offsets } from "./offsets.js";
 
-const CHUNK = 4000;  // units, up to an end of a line: what is not on the screen is not laid out
+const CHUNK = 4000;  // units, up to an end of a line: what of a long document is not on the screen is not laid out
 const LONGEST = 8000;  // units, where a line has no end: then up to a space
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 
@@ -24,6 +24,7 @@ export class DocumentView {
       this.chunks.push({ start, end, element });
       start = end;
     }
+    this.element.classList.toggle("long", this.chunks.length > 20);
     this.element.replaceChildren(...this.chunks.map((chunk) => chunk.element));
   }
 
