@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         "--max-characters", type=positive, default=2_000_000, metavar="N", help="of a question's documents (413)"
     )
     limits.add_argument("--max-waiting", type=positive, default=64, metavar="N", help="questions that wait (429)")
-    limits.add_argument("--timeout", type=positive, default=60, metavar="SECONDS", help="for an answer (503)")
+    limits.add_argument("--timeout", type=positive, default=120, metavar="SECONDS", help="for an answer (503)")
     limits.add_argument("--max-batch", type=positive, default=16, metavar="N", help="questions answered together")
     model = parser.add_argument_group("model")
     model.add_argument("--tokenizer", metavar="PATH", help="file or folder (default: the model's)")

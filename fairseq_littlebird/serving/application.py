@@ -213,7 +213,8 @@ def application(service: Service, hosts: Collection[str] = ()) -> Guard:
     app.add_api_route("/", service.page, include_in_schema=False)
     for name in service.page_names:
         app.add_api_route(f"/{name}", _file(service, name), include_in_schema=False)
-    return Guard(app, service.limits.megabytes << 20, hosts, service.metrics.request)
+    paths = {getattr(route, "path", "") for route in app.routes}
+    return Guard(app, service.limits.megabytes << 20, hosts, service.metrics.request, paths)
 
 
 def _file(service: Service, name: str) -> Any:

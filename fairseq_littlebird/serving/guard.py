@@ -34,12 +34,18 @@ class Guard:
         hosts: names that the server answers to, so that no other page can ask it under a name of its own; empty for
             any.
         watch: is told each request's path, status and seconds.
+        paths: those that there are; all others are told as "other".
     """
 
     def __init__(
-        self, app: ASGIApp, max_bytes: int, hosts: Collection[str], watch: Callable[[str, int, float], object]
+        self,
+        app: ASGIApp,
+        max_bytes: int,
+        hosts: Collection[str],
+        watch: Callable[[str, int, float], object],
+        paths: Collection[str],
     ) -> None:
-        self._app, self._max_bytes, self._hosts, self._watch = app, max_bytes, hosts, watch
+        self._app, self._max_bytes, self._hosts, self._watch, self._paths = app, max_bytes, hosts, watch, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,7 +67,8 @@ class Guard:
             else:
                 await self._app(scope, self._limited(receive), send_guarded)
         finally:
-            self._watch(_path(scope), status, time.monotonic() - begun)
+            path = scope["path"] if scope["path"] in self._paths else "other"
+            self._watch(path, status, time.monotonic() - begun)
 
     def _fault(self, method: str, headers: Headers) -> HTTPException | None:
         name = _host(headers.get("host", ""))
@@ -97,9 +104,3 @@ def _host(header: str) -> str:
     if header.startswith("["):
         return header[1 : header.find("]")]
     return header.partition(":")[0].lower()
-
-
-def _path(scope: Scope) -> str:
-    """The route's, as there are any number of other paths."""
-    route = scope.get("route")
-    return str(getattr(route, "path", "other"))

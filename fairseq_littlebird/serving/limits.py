@@ -20,5 +20,5 @@ class Limits:
     megabytes: int = 32
     characters: int = 2_000_000
     waiting: int = 64
-    seconds: float = 60.0
+    seconds: float = 120.0
     batch: int = 16

@@ -1,7 +1,9 @@
 // The document on the page, and the marks in it. Text is only ever written as text, never as markup.
 import { Offsets } from "./offsets.js";
 
-const CHUNK = 4000;  // units, up to the next end of a line: what is not on the screen is not laid out
+const CHUNK = 4000;  // units, up to an end of a line: what of a long document is not on the screen is not laid out
+const LONGEST = 8000;  // units, where a line has no end: then up to a space
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 
 export class DocumentView {
   constructor(element) {
@@ -15,13 +17,14 @@ export class DocumentView {
     this.chunks = [];
     this.marked = new Set();
     for (let start = 0; start < text.length;) {
-      let end = start + CHUNK < text.length ? text.indexOf("\n", start + CHUNK) + 1 : text.length;
-      if (end <= 0) end = text.length;
+      const end = cut(text, start);
       const element = document.createElement("div");
       element.textContent = text.slice(start, end);
+      if (start && text[start - 1] !== "\n") element.dir = direction(text, start);
       this.chunks.push({ start, end, element });
       start = end;
     }
+    this.element.classList.toggle("long", this.chunks.length > 20);
     this.element.replaceChildren(...this.chunks.map((chunk) => chunk.element));
   }
 
@@ -75,6 +78,25 @@ export class DocumentView {
     const chunk = this.chunks.find((one) => place < one.end);
     if (chunk) chunk.element.scrollIntoView({ block: "start" });
   }
+}
+
+/** Where the chunk that begins at a place ends. */
+function cut(text, start) {
+  if (text.length - start <= CHUNK) return text.length;
+  const line = text.indexOf("\n", start + CHUNK) + 1;
+  if (line && line - start <= LONGEST) return line;
+  if (text.length - start <= LONGEST) return text.length;
+  const space = text.lastIndexOf(" ", start + LONGEST) + 1;
+  if (space > start + CHUNK) return space;
+  const end = start + LONGEST;
+  return /[\udc00-\udfff]/.test(text[end]) ? end - 1 : end;  // not within a character
+}
+
+/** That of the line which a chunk goes on with: of its first letter. */
+function direction(text, start) {
+  const line = text.lastIndexOf("\n", start - 1) + 1;
+  const letter = /\p{L}/u.exec(text.slice(line, line + CHUNK));
+  return letter && RIGHT_TO_LEFT.test(letter[0]) ? "rtl" : "ltr";
 }
 
 /** Scrolls, and again where what came onto the screen turned out to be of another height than was guessed. */

@@ -74,6 +74,7 @@ async function ask(question) {
   fail("");
   say("status", "Answering …");
   at("submit").setAttribute("aria-busy", "true");
+  const clock = setInterval(() => say("clock", `${Math.round((performance.now() - begun) / 1000)} s`), 1000);
   try {
     const found = await request("answer", {
       method: "POST",
@@ -88,8 +89,12 @@ async function ask(question) {
   } catch (error) {
     if (error.name !== "AbortError") fail(error.message);
   } finally {
-    if (running === own) running = null;
-    at("submit").removeAttribute("aria-busy");
+    clearInterval(clock);
+    if (running === own || !running) {
+      running = null;
+      say("clock", "");
+      at("submit").removeAttribute("aria-busy");
+    }
   }
 }
 
