@@ -7,7 +7,12 @@ import torch
 from torch import nn
 
 from fairseq_littlebird.modules import feed_forward
-from fairseq_littlebird.modules.feed_forward import FeedForward, normed_feed_forward
+from fairseq_littlebird.modules.feed_forward import (
+    FeedForward,
+    GatedFeedForward,
+    feed_forward_of_normed,
+    normed_feed_forward,
+)
 
 
 @pytest.fixture
@@ -77,3 +82,18 @@ def test_what_is_kept_for_the_backward_pass(half):
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         normed_feed_forward(r, *half, 0.0)
     assert sum(t.numel() for t in kept if t.shape[:1] == (50,)) == 50 * (6 + 10 + 6)
+
+
+@pytest.mark.parametrize("kind", [FeedForward, GatedFeedForward])
+def test_in_pieces_after_its_norm(kind, monkeypatch):
+    """X' = FFN(LayerNorm(A)) + A and all gradients, whatever the pieces."""
+    torch.manual_seed(0)
+    ffn, norm = kind(6, 10).double(), nn.LayerNorm(6).double()
+    a = torch.randn(2, 9, 6, dtype=torch.float64, requires_grad=True)
+    parameters = [a, *ffn.parameters(), *norm.parameters()]
+    wanted = ffn(norm(a)) + a
+    upstream = torch.randn_like(wanted)
+    monkeypatch.setattr("fairseq_littlebird.modules.feed_forward.CHUNK_SIZE", 5)
+    got = feed_forward_of_normed(a, ffn, norm, 0.0)
+    torch.testing.assert_close(got, wanted)
+    torch.testing.assert_close(*(torch.autograd.grad(x, parameters, upstream) for x in (got, wanted)))
