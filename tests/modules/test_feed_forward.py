@@ -84,9 +84,10 @@ def test_what_is_kept_for_the_backward_pass(half):
     assert sum(t.numel() for t in kept if t.shape[:1] == (50,)) == 50 * (6 + 10 + 6)
 
 
+@pytest.mark.parametrize("kind", [FeedForward, GatedFeedForward])
 @pytest.mark.parametrize("shape", [(3, 6), (4, 6), (9, 6), (2, 7, 6), (0, 6)])
-def test_norms_before_equal_the_modules(half, shape):
-    norm, ffn, _ = half
+def test_norms_before_equal_the_modules(half, shape, kind):
+    norm, ffn = half[0], kind(6, 10).double()
     a = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     wanted = [a, *norm.parameters(), *ffn.parameters()]
     upstream = torch.randn(shape, dtype=torch.float64)
