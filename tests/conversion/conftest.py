@@ -177,7 +177,7 @@ def gemma_tokenizer(folder: Path) -> int:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     merges = [("▁", "t"), ("h", "e"), ("▁t", "he"), ("i", "n"), ("o", "n")]
-    letters = sorted({*"".join(TEXT).replace(" ", "▁"), "é"})
+    letters = sorted({*"".join(TEXT).replace(" ", "▁"), "é", "\n"})
     special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
     pieces = [*special, "<s>", "</s>", *(f"<0x{n:02X}>" for n in range(256)), *letters, *map("".join, merges)]
     numbers = {piece: n for n, piece in enumerate(pieces)}

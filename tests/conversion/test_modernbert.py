@@ -217,6 +217,22 @@ def test_names_of_special_tokens(hugging_face, their_numbers, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "name, text, symbol", [("ModernBertModel", "the   stone", "␠␠␠"), ("ModernBertForMaskedLM", "the\nstone", "␊")]
+)
+def test_tokens_of_white_space(hugging_face, their_numbers, name, text, symbol, tmp_path):
+    """They keep their embeddings under names that dict.txt can hold, and cost no character its place."""
+    _, folder = hugging_face(name)
+    main(["--from", str(folder), "--out", str(tmp_path / "out")])
+    dictionary, tokenizer = load_dictionary(tmp_path / "out"), load_tokenizer(tmp_path / "out")
+    symbols, offsets = tokenizer.encode(text)
+    assert symbol in symbols and "<unk>" not in symbols
+    assert text[slice(*offsets[-1])] == "e" and tokenizer.decode(symbols) == text
+    state = torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)["model"]
+    row = read_source(folder).state["encoder.embeddings.tokens.weight"][their_numbers(folder)[text[3:-5]]]
+    assert torch.equal(state["encoder.embeddings.tokens.weight"][dictionary.index(symbol)], row)
+
+
+@pytest.mark.parametrize(
     "changes, message",
     [
         ({"model_type": "deberta-v2"}, "model type 'deberta-v2' is not supported"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +28,9 @@ FILES = (
     "characters.json",
 )
 """Every name in a tokenizer's folder."""
+
+VISIBLE = str.maketrans(" \t\n\v\f\r", "␠␉␊␋␌␍")
+"""Signs for white space, which a line of dict.txt cannot hold."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -76,6 +79,17 @@ def without_surrogates(text: str) -> str:
 def is_dictionary_symbol(symbol: str) -> bool:
     """Whether a line of dict.txt can hold the symbol: not special, without white space."""
     return symbol not in RESERVED and symbol.split() == [symbol]
+
+
+def dictionary_symbol(piece: str, vocabulary: Container[str]) -> str | None:
+    """What a line of dict.txt calls a piece of a vocabulary: white space by its visible signs, None for no symbol.
+
+    Gemma has pieces of ends of lines, ModernBERT runs of spaces.
+    """
+    if is_dictionary_symbol(piece):
+        return piece
+    shown = piece.translate(VISIBLE)
+    return shown if is_dictionary_symbol(shown) and shown not in vocabulary else None
 
 
 def dictionary_text(tokenizer: Tokenizer, existing: Path | None = None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.tokenizers.base import SPECIAL, UNKNOWN, is_dictionary_symbol, without_surrogates
+from fairseq_littlebird.text.tokenizers.base import SPECIAL, UNKNOWN, dictionary_symbol, without_surrogates
 from fairseq_littlebird.text.tokenizers.offsets import OffsetFitter
 
 
@@ -46,13 +46,13 @@ class LibraryTokenizer:
         added = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
         excluded = added | set(theirs) | {unknown, "<|endoftext|>"}
         pieces = sorted(tokenizer.get_vocab(with_added_tokens=True).items(), key=lambda item: item[1])
+        own = dict(pieces)
         self._symbol = {
-            index: str(index) if numbers else piece
+            index: str(index) if numbers else symbol
             for piece, index in pieces
-            if piece not in excluded and is_dictionary_symbol(piece)
+            if piece not in excluded and (symbol := dictionary_symbol(piece, own)) is not None
         }
         self._piece = {self._symbol[index]: piece for piece, index in pieces if index in self._symbol}
-        own = dict(pieces)
         names = {name: own[symbol] for symbol, name in theirs.items() if symbol in own}
         names |= {UNKNOWN: own[unknown]} if unknown in own else {}
         self._numbers = {self._symbol.get(index, piece): index for piece, index in pieces} | names
