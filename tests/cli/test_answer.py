@@ -137,3 +137,11 @@ def test_the_sentence_of_an_answer():
     assert sentence(text, 4, 5) == (4, 5)  # white space alone
     wrapped = "A heading\nIt goes\non here. Next."
     assert wrapped[slice(*sentence(wrapped, wrapped.index("goes"), wrapped.index("goes") + 4))] == "It goes\non here."
+    for lines in (
+        "서울은 수도이다\n한강이 흐른다",
+        "ירושלים היא\nהעיר",
+        "One\nÉté",
+    ):  # scripts without capitals; one of them
+        first, second = lines.split("\n")
+        assert lines[slice(*sentence(lines, 0, 2))] == first
+        assert lines[slice(*sentence(lines, len(lines) - 2, len(lines)))] == second

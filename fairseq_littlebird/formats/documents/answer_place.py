@@ -10,7 +10,7 @@ from fairseq_littlebird.formats.sentences import sentence_spans
 
 NEAR = 400
 """Characters around an answer that are searched for its sentence."""
-WRAPPED = re.compile(r"(?<=[^\n.!?])\n(?=[^\W\d_A-Z])")
+LINE_END = re.compile(r"(?<=[^\n.!?])\n(?=(\w))")
 
 
 def sentence(text: str, start: int, end: int) -> tuple[int, int]:
@@ -19,9 +19,13 @@ def sentence(text: str, start: int, end: int) -> tuple[int, int]:
     A line that goes on in lower case is a wrapped one: its end does not end a sentence.
     """
     first, last = max(0, start - NEAR), min(len(text), end + NEAR)
-    spans = [(first + a, first + b) for a, b in sentence_spans(WRAPPED.sub(" ", text[first:last]))]
+    spans = [(first + a, first + b) for a, b in sentence_spans(LINE_END.sub(_joined, text[first:last]))]
     touched = [(a, b) for a, b in spans if a < end and start < b]
     return min((a for a, _ in touched), default=start), max((b for _, b in touched), default=end)
+
+
+def _joined(line_end: re.Match[str]) -> str:
+    return " " if line_end[1].islower() else "\n"
 
 
 def answer_record(document: Document, start: int, end: int, probability: float) -> dict[str, Any]:
