@@ -64,7 +64,8 @@ def their_numbers() -> Callable[[Path], dict[str, int]]:
 
             own = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab()
             gemma = {"<bos>": "<s>", "<eos>": "</s>"} if "<bos>" in own else {}
-            return own | {name: own[theirs] for theirs, name in (names | gemma).items() if theirs in own}
+            signs = {piece.replace(" ", "␠").replace("\n", "␊"): number for piece, number in own.items()}
+            return own | signs | {name: own[theirs] for theirs, name in (names | gemma).items() if theirs in own}
         if (folder / "vocab.json").exists():
             return json.loads((folder / "vocab.json").read_text("utf-8"))
         if (folder / "spiece.model").exists():
