@@ -30,10 +30,7 @@ def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
         UserError: ``path`` exists, also if it came meanwhile, and ``overwrite`` is not set.
     """
     path = Path(path)
-    if path.is_dir():
-        raise UserError("a folder, not a file", where=str(path), remedy="name an output file")
-    if path.exists() and not overwrite:
-        raise UserError("the output file exists", where=str(path), remedy="move it away or add --overwrite")
+    check_file(path, overwrite)
     with temporary_folder(path) as folder:
         yield folder / path.name
         if overwrite:
@@ -71,6 +68,15 @@ def _follow_umask(folder: Path) -> None:
     for file in folder.rglob("*"):
         if file.is_file() and not file.is_symlink():
             file.chmod(file.stat().st_mode | allowed)
+
+
+def check_file(path: str | Path, overwrite: bool = False) -> None:
+    """Raises what :func:`whole_file` would, before the work that makes the file."""
+    path = Path(path)
+    if path.is_dir():
+        raise UserError("a folder, not a file", where=str(path), remedy="name an output file")
+    if path.exists() and not overwrite:
+        raise UserError("the output file exists", where=str(path), remedy="move it away or add --overwrite")
 
 
 def check_folder(path: str | Path, names: Collection[str], overwrite: bool = False) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 
 from fairseq_littlebird.cli.answer_lines import answer_lines, answers_record, json_line
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
-from fairseq_littlebird.cli.numbers import positive
+from fairseq_littlebird.cli.numbers import finite, positive
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.formats.documents.document import Document
 from fairseq_littlebird.formats.documents.reading import READERS, kinds, read_documents
 from fairseq_littlebird.inputs import STDIN
+from fairseq_littlebird.output import check_file, whole_file
 
 LONG = 50_000
 """Characters from which on a progress bar is shown."""
@@ -61,8 +62,12 @@ def _paths_and_questions(options: argparse.Namespace) -> tuple[list[str], list[s
         questions = [paths.pop()]
     if not all(text.strip() for text in [*questions, *paths]):
         raise UserError("an empty question or name", remedy="write one")
-    if options.html and len(questions) != 1:
-        raise UserError("a page is of one question", "--html", "give one on the command line")
+    if options.html:
+        if len(questions) != 1:
+            raise UserError("a page is of one question", "--html", "give one on the command line")
+        check_file(options.html, options.overwrite)
+        if Path(options.html).exists() and any(_holds(path, options.html) for path in paths):
+            raise UserError("one of the documents", f"--html {options.html}", "name another file")
     if paths.count(STDIN) > 1:
         raise UserError("standard input is given twice", remedy="give - once")
     if STDIN in paths and plain and not questions:
@@ -73,7 +78,17 @@ def _paths_and_questions(options: argparse.Namespace) -> tuple[list[str], list[s
 def _is_path(word: str) -> bool:
     """Whether it is there, or named as a document is: then it is missing, which should be said."""
     named_so = Path(word).suffix.lower() in READERS and len(word.split()) == 1
-    return word == STDIN or named_so or Path(word).exists()
+    try:
+        return word == STDIN or named_so or Path(word).exists()
+    except (OSError, ValueError):  # longer than a name may be, or with a zero byte
+        return False
+
+
+def _holds(path: str, file: str) -> bool:
+    """Whether a document is a file, or a folder of documents that it is in."""
+    if path == STDIN or not Path(path).exists():
+        return False
+    return Path(path).samefile(file) or Path(path).resolve() in Path(file).resolve().parents
 
 
 def _note(line: str) -> None:
@@ -107,6 +122,8 @@ def _answer(model: Any, question: str, documents: Sequence[Document], options: a
     texts = [document.text for document in documents]
     show_bar = sum(map(len, texts)) > LONG and sys.stderr.isatty()
     predictions = model.predict([question], texts, n_best=20 * options.top_k, progress=show_bar)
+    if not any(prediction.windows for prediction in predictions):
+        raise UserError("a question as long as a window", remedy="ask in fewer words, or raise --max-tokens")
     answers = best_answers(predictions, options.top_k)
     odds = joint_null_odds(predictions)
     if options.null_threshold is not None and odds > options.null_threshold:
@@ -114,6 +131,8 @@ def _answer(model: Any, question: str, documents: Sequence[Document], options: a
     if options.html:
         best = answers[0].document if answers else 0
         _write_page(model, question, documents[best], options)
+        alone = f": {documents[best].name} alone, with probabilities among its own spans" if len(documents) > 1 else ""
+        _note(f"wrote {options.html}{alone}")
     if options.json:
         print(json_line(answers_record(question, answers, documents, odds)), flush=True)
     else:
@@ -126,14 +145,12 @@ def _write_page(model: Any, question: str, document: Document, options: argparse
 
     from fairseq_littlebird.inference.final_answer import best_span
     from fairseq_littlebird.inference.pages.question_page import page
-    from fairseq_littlebird.output import whole_file
     from fairseq_littlebird.pipelines.attribution import explains
 
     (prediction,) = model.predict([question], [document.text], progress=False, explained=explains(model.model))
     shown = replace(prediction, title=document.name, id=document.name)
     with whole_file(options.html, options.overwrite) as file:
         file.write_text(page(shown, best_span(shown, options.null_threshold), index=False), "utf-8", newline="\n")
-    _note(f"wrote {options.html}")
 
 
 def _classify(model: Any, documents: Sequence[Document], as_json: bool) -> None:
@@ -179,7 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--top-k", type=positive, default=3, metavar="K", help="answers to a question")
     parser.add_argument(
-        "--null-threshold", type=float, metavar="X", help='no answer if the log odds of "no answer" are above X'
+        "--null-threshold", type=finite, metavar="X", help='no answer if the log odds of "no answer" are above X'
     )
     parser.add_argument("--summarize", action="store_true", help="write summaries; a model that does not is an error")
     parser.add_argument("--json", action="store_true", help="print one JSON object a question or document")

@@ -1,8 +1,9 @@
-"""Whole numbers as argparse takes them; what is none is one line."""
+"""Numbers as argparse takes them; what is none is one line."""
 
 from __future__ import annotations
 
 import argparse
+import math
 
 
 def positive(text: str) -> int:
@@ -11,6 +12,16 @@ def positive(text: str) -> int:
 
 def count(text: str) -> int:
     return _at_least(text, 0, "a whole number from 0")
+
+
+def finite(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return number
 
 
 def _at_least(text: str, least: int, what: str) -> int:

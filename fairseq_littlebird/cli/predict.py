@@ -12,6 +12,7 @@ from typing import Any
 
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
 from fairseq_littlebird.cli.numbers import count as _count
+from fairseq_littlebird.cli.numbers import finite
 from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.cli.predict_summaries import add_summary_options, predict_summaries
 from fairseq_littlebird.cli.predict_tracks import Tracks, add_track_options, wants_tracks
@@ -177,13 +178,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--n-best", type=_positive, default=20, metavar="N", help="candidates to keep per question")
     parser.add_argument(
         "--null-threshold",
-        type=float,
+        type=finite,
         metavar="X",
         help='predict "" if the log odds of no answer are above this (default: answer every question)',
     )
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=finite,
         default=0.5,
         metavar="X",
         help="multi-label classification: lowest probability of a predicted label",

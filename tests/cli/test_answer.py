@@ -105,6 +105,11 @@ def test_characters_that_a_terminal_obeys_are_not_printed(model, tmp_path, capsy
         (["-"], "standard input is the document"),
         (["{documents}", "What?", "--summarize"], "What?: No such file or directory"),
         (["{documents}", "--summarize"], "this model writes no summaries; give a model of --task summarization"),
+        (["{documents}", "What?", "--html", "{documents}"], "a folder, not a file"),
+        (["{documents}", "What?", "--html", "{documents}/0.txt"], "0.txt: the output file exists; move it away or add"),
+        (["{documents}", "What?", "--html", "{documents}/0.txt", "--overwrite"], "one of the documents; name another"),
+        (["{documents}/0.txt", "What?", "--html", "{documents}/0.txt", "--overwrite"], "one of the documents; name"),
+        (["{documents}", "w1 " * 200, "--max-tokens", "64"], "a question as long as a window; ask in fewer words"),
     ],
 )
 def test_faults_are_one_line(model, documents, capsys, words, message):
@@ -113,6 +118,14 @@ def test_faults_are_one_line(model, documents, capsys, words, message):
     assert stopped.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith("littlebird-answer: ") and message in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "x"])
+def test_a_threshold_is_a_number(capsys, value):
+    with pytest.raises(SystemExit) as stopped:
+        main(["model", "a.txt", "What?", "--null-threshold", value])
+    assert stopped.value.code == 2
+    assert f"argument --null-threshold: expected a number, got '{value}'" in capsys.readouterr().err
 
 
 def test_a_pretrained_model_has_no_answers(span_model, documents, tiny, capsys):
