@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-megabytes", type=positive, default=32, metavar="N", help="MiB of a request (413)")
     limits.add_argument(
-        "--max-characters", type=positive, default=2_000_000, metavar="N", help="of a question's documents (413)"
+        "--max-characters", type=positive, default=500_000, metavar="N", help="of a question's documents (413)"
     )
     limits.add_argument("--max-waiting", type=positive, default=64, metavar="N", help="questions that wait (429)")
     limits.add_argument("--timeout", type=positive, default=120, metavar="SECONDS", help="for an answer (503)")
