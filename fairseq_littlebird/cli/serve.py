@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=count, default=8000, help="port to listen at; 0 for any free one")
     parser.add_argument(
         "--allowed-host", action="append", default=[], metavar="NAME", help="another name that it is asked by, as of a "
-        "proxy before it; can be given several times"
+        "proxy before it, whose pages may ask; can be given several times"
     )  # fmt: skip
     parser.add_argument("--name", help="of the model, to show (default: its file or folder)")
     limits = parser.add_argument_group("limits")

@@ -131,7 +131,10 @@ class Answers(Message):
 
     question: str
     answers: list[Answer]
-    null_odds: float = Field(description='log odds of "no answer" against the best answer, -1e9 to 1e9')
+    null_odds: float = Field(
+        description='log odds of "no answer": the natural logarithm of how many times as likely it is as the best answer, '
+        "-1e9 to 1e9"
+    )
     attention: Attention | None = None
 
 

@@ -40,9 +40,10 @@ def listening(host: str, port: int) -> socket.socket:
     except UnicodeError as error:
         raise _no_address(host) from error
     except OSError as error:
-        if error.errno < 0:  # of getaddrinfo
+        number = error.errno or 0
+        if number <= 0:  # of getaddrinfo
             raise _no_address(host) from error
-        reason = os.strerror(error.errno)  # its own text repeats the address
+        reason = os.strerror(number)  # its own text repeats the address
         raise UserError(f"port {port}: {reason}", host, "choose others with --host and --port") from error
 
 
