@@ -132,8 +132,8 @@ class Answers(Message):
     question: str
     answers: list[Answer]
     null_odds: float = Field(
-        description='log odds of "no answer", -1e9 to 1e9: the natural logarithm of how many times as likely it is as the '
-        "best answer"
+        description='log odds of "no answer", -1e9 to 1e9: the natural logarithm of how many times as likely it is as '
+        "the best answer"
     )
     attention: Attention | None = None
 
