@@ -54,13 +54,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=count, default=8000, help="port to listen at; 0 for any free one")
     parser.add_argument(
         "--allowed-host", action="append", default=[], metavar="NAME", help="another name that it is asked by, as of a "
-        "proxy before it; can be given several times"
+        "proxy before it, whose pages may ask; can be given several times"
     )  # fmt: skip
     parser.add_argument("--name", help="of the model, to show (default: its file or folder)")
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-megabytes", type=positive, default=32, metavar="N", help="MiB of a request (413)")
     limits.add_argument(
-        "--max-characters", type=positive, default=2_000_000, metavar="N", help="of a question's documents (413)"
+        "--max-characters", type=positive, default=500_000, metavar="N", help="of a question's documents (413)"
     )
     limits.add_argument("--max-waiting", type=positive, default=64, metavar="N", help="questions that wait (429)")
     limits.add_argument("--timeout", type=positive, default=120, metavar="SECONDS", help="for an answer (503)")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import FastAPI, File, Form, UploadFile
+from fastapi import FastAPI, Form, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
@@ -21,25 +21,30 @@ from fairseq_littlebird.formats.documents.reading import READERS
 from fairseq_littlebird.serving import reading
 from fairseq_littlebird.serving.answering import Answering, Asked
 from fairseq_littlebird.serving.batch_queue import BatchQueue, Full
+from fairseq_littlebird.serving.bodies import FormRoute, JsonRoute
 from fairseq_littlebird.serving.faults import on_failure, on_invalid, on_refusal, refused, responses
 from fairseq_littlebird.serving.guard import Guard
 from fairseq_littlebird.serving.limits import Limits
 from fairseq_littlebird.serving.messages import (
-    LONGEST_QUESTION,
-    MOST_ANSWERS,
-    MOST_DOCUMENTS,
     Answers,
+    Asking,
     DocumentText,
+    FileQuestion,
     Health,
+    OneFile,
     Question,
 )
 from fairseq_littlebird.serving.metrics import Metrics
+from fairseq_littlebird.serving.origins import Origins
 from fairseq_littlebird.serving.page_files import page_files
+from fairseq_littlebird.serving.uploads import Uploads
 
 BATCH_CHARACTERS = 200_000
 """Of the documents that are answered together, so that a short question does not wait for a long batch."""
 READERS_AT_ONCE = 2
-ALL = (413, 415, 422, 429, 503)
+SENT = (403, 408, 413, 415, 421, 422, 429, 500, 503)
+"""Statuses of the routes that take something."""
+FORM = Form(media_type="multipart/form-data")
 
 
 class Service:
@@ -96,35 +101,25 @@ class Service:
     async def answer(self, question: Question) -> Answers:
         """Answers a question about documents given as text; several documents are ranked together."""
         documents = tuple(document.document() for document in question.documents)
-        asked = Asked(question.question, documents, question.top_k, question.null_threshold, question.attention)
-        return await self._ask(asked, self.limits.seconds)
+        return await self._ask(_asked(question, documents), self.limits.seconds)
 
-    async def answer_files(
-        self,
-        question: Annotated[str, Form(min_length=1, max_length=LONGEST_QUESTION)],
-        files: Annotated[list[UploadFile], File(description="text, Markdown, HTML, PDF or DOCX")],
-        top_k: Annotated[int, Form(ge=1, le=MOST_ANSWERS)] = 3,
-        null_threshold: Annotated[float | None, Form()] = None,
-        attention: Annotated[bool, Form()] = False,
-    ) -> Answers:
+    async def answer_files(self, question: Annotated[FileQuestion, FORM]) -> Answers:
         """Answers a question about files: text, Markdown, HTML, PDF and DOCX."""
         begun = time.monotonic()
-        if len(files) > MOST_DOCUMENTS:
-            raise refused(422, f"files: more than {MOST_DOCUMENTS}")
-        documents = tuple([await self._read(file) for file in files])
+        documents = tuple([await self._read(file) for file in question.files])
         left = self.limits.seconds - (time.monotonic() - begun)
-        return await self._ask(Asked(question, documents, top_k, null_threshold, attention), left)
+        return await self._ask(_asked(question, documents), left)
 
-    async def read(self, file: UploadFile) -> DocumentText:
+    async def read(self, sent: Annotated[OneFile, FORM]) -> DocumentText:
         """The text of a file, and where its pages, paragraphs or lines begin, as `POST /answer` takes it."""
-        document = await self._read(file)
+        document = await self._read(sent.file)
         self._check_length([document])
         return DocumentText(
             name=document.name, text=document.text, unit=document.unit, starts=list(document.starts)  # type: ignore[arg-type]
         )  # fmt: skip
 
     async def health(self) -> Response:
-        """200 while questions are answered, 503 from the moment that the server is told to stop."""
+        """200 while questions are answered; once the server stops, connections are refused."""
         health = Health(
             status="stopping" if self._stopping else "ok",
             model=self._name,
@@ -184,12 +179,17 @@ class Service:
             raise refused(413, f"{what}; send the part that the question is about")
 
 
-def application(service: Service, hosts: Collection[str] = ()) -> Guard:
+def _asked(asking: Asking, documents: tuple[Document, ...]) -> Asked:
+    return Asked(asking.question, documents, asking.top_k, asking.null_threshold, asking.attention)
+
+
+def application(service: Service, hosts: Collection[str] = (), named: Collection[str] = ()) -> Guard:
     """The ASGI application.
 
     Args:
         service: what its routes do.
         hosts: names that it answers to; empty for any.
+        named: see :class:`~fairseq_littlebird.serving.origins.Origins`.
     """
     app = FastAPI(
         title="littlebird-serve",
@@ -204,17 +204,34 @@ def application(service: Service, hosts: Collection[str] = ()) -> Guard:
             Exception: on_failure,
         },
     )
-    options: dict[str, Any] = {"response_model_exclude_none": True}
-    app.add_api_route("/answer", service.answer, methods=["POST"], responses=responses(413, 422, 429, 503), **options)
-    app.add_api_route("/answer-files", service.answer_files, methods=["POST"], responses=responses(*ALL), **options)
-    app.add_api_route("/read", service.read, methods=["POST"], responses=responses(*ALL), **options)
-    app.add_api_route("/health", service.health, response_model=Health, responses={503: {"model": Health}})
-    app.add_api_route("/metrics", service.show_metrics, response_class=Response)
-    app.add_api_route("/", service.page, include_in_schema=False)
+    for path, take, route in (
+        ("/answer", service.answer, JsonRoute),
+        ("/answer-files", service.answer_files, FormRoute),
+        ("/read", service.read, FormRoute),
+    ):
+        app.router.add_api_route(
+            path,
+            take,
+            methods=["POST"],
+            responses=responses(*SENT),
+            response_model_exclude_none=True,
+            route_class_override=route,
+        )
+    told = responses(421, 500)
+    _add_get(app, "/health", service.health, response_model=Health, responses=told | {503: {"model": Health}})
+    _add_get(app, "/metrics", service.show_metrics, response_class=Response, responses=told)
+    _add_get(app, "/", service.page, include_in_schema=False)
     for name in service.page_names:
-        app.add_api_route(f"/{name}", _file(service, name), include_in_schema=False)
+        _add_get(app, f"/{name}", _file(service, name), include_in_schema=False)
     paths = {getattr(route, "path", "") for route in app.routes}
-    return Guard(app, service.limits.megabytes << 20, hosts, service.metrics.request, paths)
+    uploads = Uploads(service.limits.megabytes << 20, service.limits.seconds)
+    return Guard(app, Origins(hosts, named), uploads, service.metrics.request, paths)
+
+
+def _add_get(app: FastAPI, path: str, give: Any, **options: Any) -> None:
+    """With HEAD, which some load balancers ask."""
+    app.add_api_route(path, give, methods=["GET"], **options)
+    app.add_api_route(path, give, methods=["HEAD"], **options | {"include_in_schema": False})
 
 
 def _file(service: Service, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What every request passes: who may ask, how large a request is, and the headers of every response."""
+"""What every request passes: who may ask, the limits of its body, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fairseq_littlebird.serving.faults import refused
+from fairseq_littlebird.serving.origins import Origins
+from fairseq_littlebird.serving.uploads import Uploads
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 HEADERS = {
     # nothing is loaded from elsewhere, and nothing that is written into the page runs
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -20,7 +20,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 
@@ -30,9 +30,8 @@ class Guard:
 
     Args:
         app: that is guarded.
-        max_bytes: of a request's body.
-        hosts: names that the server answers to, so that no other page can ask it under a name of its own; empty for
-            any.
+        origins: who may ask.
+        uploads: limits of what is sent.
         watch: is told each request's path, status and seconds.
         paths: those that there are; all others are told as "other".
     """
@@ -40,12 +39,12 @@ class Guard:
     def __init__(
         self,
         app: ASGIApp,
-        max_bytes: int,
-        hosts: Collection[str],
+        origins: Origins,
+        uploads: Uploads,
         watch: Callable[[str, int, float], object],
         paths: Collection[str],
     ) -> None:
-        self._app, self._max_bytes, self._hosts, self._watch, self._paths = app, max_bytes, hosts, watch, paths
+        self._app, self._origins, self.uploads, self._watch, self._paths = app, origins, uploads, watch, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,45 +61,18 @@ class Guard:
 
         try:
             if fault := self._fault(scope["method"], Headers(scope=scope)):
-                response = JSONResponse({"detail": fault.detail}, fault.status_code)
+                response = JSONResponse({"detail": fault.detail}, fault.status_code, fault.headers)
                 await response(scope, receive, send_guarded)
             else:
-                await self._app(scope, self._limited(receive), send_guarded)
+                await self._app(scope, self.uploads.limited(receive), send_guarded)
         finally:
             path = scope["path"] if scope["path"] in self._paths else "other"
             self._watch(path, status, time.monotonic() - begun)
 
     def _fault(self, method: str, headers: Headers) -> HTTPException | None:
-        name = _host(headers.get("host", ""))
-        if self._hosts and name not in self._hosts:
-            return refused(421, f"this server is not {name or 'without a name'}; start it with --allowed-host {name}")
-        if method != "GET" and headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-            return refused(403, "a page of another site asks; open the server's own")
-        length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self._max_bytes:
-            return self._too_large()
+        try:
+            self._origins.check(method, headers)
+            self.uploads.check_length(headers.get("content-length", "0"))
+        except HTTPException as fault:
+            return fault
         return None
-
-    def _limited(self, receive: Receive) -> Receive:
-        """Counts what comes, as a request may not say how long it is."""
-        came = 0
-
-        async def limited() -> Message:
-            nonlocal came
-            message = await receive()
-            came += len(message.get("body", b""))
-            if came > self._max_bytes:
-                raise self._too_large()
-            return message
-
-        return limited
-
-    def _too_large(self) -> HTTPException:
-        return refused(413, f"over {self._max_bytes >> 20} MiB; send the part that the question is about")
-
-
-def _host(header: str) -> str:
-    """Without the port."""
-    if header.startswith("["):
-        return header[1 : header.find("]")]
-    return header.partition(":")[0].lower()

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
+from fastapi import UploadFile
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from fairseq_littlebird.formats.documents.document import Document, of_lines
-from fairseq_littlebird.text.tokenizers import without_surrogates
 
 LONGEST_NAME = 200
 LONGEST_QUESTION = 2_000
 MOST_DOCUMENTS = 100
 MOST_ANSWERS = 20
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
-Text = Annotated[str, BeforeValidator(lambda text: without_surrogates(text) if isinstance(text, str) else text)]
-"""Halves of characters, which JSON may have and no response can, are the replacement character."""
+
+def _text(text: str) -> str:
+    if found := _NO_TEXT.search(text):
+        what = f"no text: character {found.start():,} is U+{ord(found[0]):04X}"
+        raise PydanticCustomError("no_text", "{what}", {"what": what})
+    return text
+
+
+def _file(value: Any) -> Any:
+    if isinstance(value, str):
+        raise PydanticCustomError("no_file", "not a file; send one, as curl -F NAME=@FILE does")
+    return value
+
+
+# pydantic's own words for a lone surrogate are of another language
+Text = Annotated[str, BeforeValidator(lambda text: _text(text) if isinstance(text, str) else text)]
+"""Without NUL and halves of characters, which JSON may have and no file of text has."""
+File = Annotated[UploadFile, BeforeValidator(_file)]
 
 
 class Message(BaseModel):
@@ -41,16 +60,35 @@ class DocumentText(Message):
         return Document(self.name, self.text, self.unit, tuple(self.starts))
 
 
-class Question(Message):
-    """A question about documents, which are ranked together."""
+class Asking(Message):
+    """A question, and how to answer it."""
 
     question: Text = Field(min_length=1, max_length=LONGEST_QUESTION)
-    documents: list[DocumentText] = Field(min_length=1, max_length=MOST_DOCUMENTS)
     top_k: int = Field(3, ge=1, le=MOST_ANSWERS, description="answers at most")
     null_threshold: float | None = Field(
-        None, description='no answer if the log odds of "no answer" are above it; left out: always an answer'
+        None,
+        allow_inf_nan=False,
+        description='no answer if the log odds of "no answer" are above it; left out: always an answer',
     )
     attention: bool = Field(False, description="say where the attention of the best answer goes, in more time")
+
+
+class Question(Asking):
+    """A question about documents, which are ranked together."""
+
+    documents: list[DocumentText] = Field(min_length=1, max_length=MOST_DOCUMENTS)
+
+
+class FileQuestion(Asking):
+    """A question about files, which are ranked together."""
+
+    files: list[File] = Field(min_length=1, max_length=MOST_DOCUMENTS, description="text, Markdown, HTML, PDF or DOCX")
+
+
+class OneFile(Message):
+    """A file to read."""
+
+    file: File = Field(description="text, Markdown, HTML, PDF or DOCX")
 
 
 class Answer(Message):
@@ -93,7 +131,10 @@ class Answers(Message):
 
     question: str
     answers: list[Answer]
-    null_odds: float = Field(description='log odds of "no answer" against the best answer, -1e9 to 1e9')
+    null_odds: float = Field(
+        description='log odds of "no answer", -1e9 to 1e9: the natural logarithm of how many times as likely it is as '
+        "the best answer"
+    )
     attention: Attention | None = None
 
 

@@ -12,6 +12,7 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.documents.document import Document
 from fairseq_littlebird.formats.documents.reading import READERS, kinds
 from fairseq_littlebird.serving.messages import LONGEST_NAME
+from fairseq_littlebird.text.tokenizers import without_surrogates
 
 READER = "fairseq_littlebird.serving.read_document"
 FOLDER = Path(fairseq_littlebird.__file__).resolve().parents[1]
@@ -74,4 +75,5 @@ async def read(content: bytes, name: str, seconds: float) -> Document:
     found = json.loads(out)
     if "fault" in found:
         raise Unreadable(422, f"{name}: {found['fault']}")
-    return Document(name, found["text"], found["unit"], tuple(found["starts"]))
+    text = without_surrogates(found["text"]).replace("\0", "\ufffd")  # a PDF may say anything; no offset moves
+    return Document(name, text, found["unit"], tuple(found["starts"]))

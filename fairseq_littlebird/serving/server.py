@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -16,8 +17,9 @@ from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.pipelines.littlebird import LittleBird
 from fairseq_littlebird.serving.answering import Answering
 from fairseq_littlebird.serving.application import Service, application
-from fairseq_littlebird.serving.guard import LOOPBACK
 from fairseq_littlebird.serving.limits import Limits
+from fairseq_littlebird.serving.origins import LOOPBACK
+from fairseq_littlebird.serving.uploads import Uploads
 
 logger = logging.getLogger(__name__)
 BACKLOG = 512
@@ -33,10 +35,20 @@ def listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        number = getattr(error, "errno", None)  # its own text repeats the address
-        reason = os.strerror(number) if number and number > 0 else str(error)
+    except OverflowError as error:
+        raise UserError(f"port {port}: there are ports 0 to 65535", host, "choose another with --port") from error
+    except UnicodeError as error:
+        raise _no_address(host) from error
+    except OSError as error:
+        number = error.errno or 0
+        if number <= 0:  # of getaddrinfo
+            raise _no_address(host) from error
+        reason = os.strerror(number)  # its own text repeats the address
         raise UserError(f"port {port}: {reason}", host, "choose others with --host and --port") from error
+
+
+def _no_address(host: str) -> UserError:
+    return UserError("no such address or name", host, "choose another with --host")
 
 
 def is_loopback(host: str) -> bool:
@@ -53,15 +65,24 @@ def address(host: str, port: int) -> str:
 
 
 class _Server(uvicorn.Server):
-    """Tells the service when it is told to stop."""
+    """Tells the service when it is told to stop; when it is told again, it does not wait any more."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, uploads: Uploads) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._uploads = service, uploads
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            name = signal.Signals(sig).name
+            print(f"littlebird-serve: ended by a second signal, {name}; what was asked is lost", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(128 + sig)  # a thread in C++ cannot be ended
         self._service.stop()
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._uploads.stop()
+        await super().shutdown(sockets)
 
 
 def serve(model: LittleBird, name: str, listener: socket.socket, limits: Limits, allowed_hosts: Sequence[str]) -> None:
@@ -74,6 +95,7 @@ def serve(model: LittleBird, name: str, listener: socket.socket, limits: Limits,
         limits: see there.
         allowed_hosts: names that it answers to, beside those of its address; empty, and an address that other machines
             reach: any.
+            Their pages may ask on any port.
     Raises:
         UserError: see :class:`Answering`.
         KeyboardInterrupt: the signal that ended it, after all is done.
@@ -82,8 +104,9 @@ def serve(model: LittleBird, name: str, listener: socket.socket, limits: Limits,
     service = Service(Answering(model), name, limits)
     local = is_loopback(host)
     hosts = {*LOOPBACK, host, *map(str.lower, allowed_hosts)} if local or allowed_hosts else set()
+    app = application(service, hosts, allowed_hosts)
     config = uvicorn.Config(
-        application(service, hosts),
+        app,
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -96,7 +119,7 @@ def serve(model: LittleBird, name: str, listener: socket.socket, limits: Limits,
     if not local:
         print("littlebird-serve: other machines can ask it, without a password", file=sys.stderr, flush=True)
     try:
-        _Server(config, service).run(sockets=[listener])
+        _Server(config, service, app.uploads).run(sockets=[listener])
     finally:
         if service.abandoned:  # a thread in C++ cannot be ended
             print("littlebird-serve: stopped; a batch past its time was given up", file=sys.stderr)

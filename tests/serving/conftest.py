@@ -44,9 +44,9 @@ def client_of(model):
 
     open_clients = []
 
-    def client_of(limits=None, answering=None, hosts=()):
+    def client_of(limits=None, answering=None, hosts=(), named=()):
         service = Service(answering or Answering(model), "school-model", limits or Limits())
-        client = TestClient(application(service, hosts), raise_server_exceptions=False)
+        client = TestClient(application(service, hosts, named), raise_server_exceptions=False)
         open_clients.append(client.__enter__())
         return client
 

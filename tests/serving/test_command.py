@@ -10,6 +10,8 @@ import time
 import pytest
 
 from fairseq_littlebird.cli.serve import main
+from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.serving.server import listening
 
 
 def question(text, **more):
@@ -40,6 +42,57 @@ def test_sigterm_lets_it_finish_what_was_asked(serve, model_folder):
     assert server.said().splitlines()[-1] == "littlebird-serve: stopped after SIGTERM"
     with pytest.raises(ConnectionRefusedError):
         server.get("/health")
+
+
+def half_sent(server):
+    """Connections whose requests are not complete: within the body, and within the headers."""
+    found = []
+    for sent in (
+        b"POST /answer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+        b"POST /answer HTTP/1.1\r\nHost: localhost\r\n",
+    ):
+        found.append(socket.create_connection(("127.0.0.1", server.port()), timeout=20))
+        found[-1].sendall(sent)
+    assert server.get("/health")[0] == 200  # they were taken before
+    return found
+
+
+def test_sigterm_does_not_wait_for_half_sent_requests(serve, model_folder):
+    server = serve(model_folder, "--port", "0")
+    body, headers = half_sent(server)
+    with body, headers:
+        server.program.send_signal(signal.SIGTERM)
+        said = body.makefile("rb").read()
+        assert said.startswith(b"HTTP/1.1 503 ") and said.endswith(
+            b'{"detail":"the server is stopping; send it again later"}'
+        )
+        assert headers.recv(100) == b""
+        assert server.program.wait(10) == 0
+    assert server.said().splitlines()[-1] == "littlebird-serve: stopped after SIGTERM"
+
+
+def test_a_second_signal_ends_it_at_once(serve, model_folder):
+    server = serve(model_folder, "--port", "0")
+    with half_sent(server)[0]:
+        server.program.send_signal(signal.SIGTERM)
+        with pytest.raises((ConnectionRefusedError, ConnectionResetError)):
+            for _ in range(100):
+                server.get("/health")
+                time.sleep(0.02)
+        server.program.send_signal(signal.SIGTERM)
+        assert server.program.wait(2) == 128 + signal.SIGTERM
+    assert server.said().splitlines()[-1].startswith("littlebird-serve: ended by a second signal, SIGTERM")
+
+
+def test_addresses_that_there_are_not():
+    for host, port, message in (
+        ("127.0.0.1", 99999, "127.0.0.1: port 99999: there are ports 0 to 65535; choose another with --port"),
+        ("a..b", 0, "a..b: no such address or name; choose another with --host"),
+        ("b" * 64, 0, f"{'b' * 64}: no such address or name; choose another with --host"),
+    ):
+        with pytest.raises(UserError) as refused:
+            listening(host, port)
+        assert str(refused.value) == message
 
 
 def test_faults_are_one_line(model_folder, span_model, tiny, tmp_path, capsys):

@@ -101,7 +101,9 @@ async function ask(question) {
 function show(found) {
   at("answers").hidden = false;
   at("none").hidden = found.null_odds <= 0;
-  say("none", `The model finds “no answer” more likely than the best answer (log odds ${found.null_odds.toFixed(1)}).`);
+  const times = Math.exp(Math.min(found.null_odds, 7));
+  const how = times > 1000 ? "over 1,000" : times.toFixed(1);
+  say("none", `The model finds “no answer” ${how} times as likely as the best answer.`);
   at("list").replaceChildren(...found.answers.map(answerItem));
   const passages = found.attention ? found.attention.passages.filter((one) => one.weight >= LEAST) : [];
   const top = passages.length ? passages[0].weight : 1;
