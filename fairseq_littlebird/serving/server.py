@@ -74,8 +74,8 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
             name = signal.Signals(sig).name
-            print(f"littlebird-serve: ended by a second signal, {name}; what was asked is lost", file=sys.stderr)
-            sys.stderr.flush()
+            line = f"littlebird-serve: ended by a second signal, {name}; what was asked is lost\n"
+            os.write(2, line.encode())  # the signal may have come within a print
             os._exit(128 + sig)  # a thread in C++ cannot be ended
         self._service.stop()
         super().handle_exit(sig, frame)
@@ -94,8 +94,7 @@ def serve(model: LittleBird, name: str, listener: socket.socket, limits: Limits,
         listener: from :func:`listening`.
         limits: see there.
         allowed_hosts: names that it answers to, beside those of its address; empty, and an address that other machines
-            reach: any.
-            Their pages may ask on any port.
+            reach: any. Pages of these names may ask, too.
     Raises:
         UserError: see :class:`Answering`.
         KeyboardInterrupt: the signal that ended it, after all is done.
