@@ -20,7 +20,7 @@ from fairseq_littlebird.benchmarks.efficiency import (
     time_models,
 )
 from fairseq_littlebird.benchmarks.processes import OutOfMemory, fresh_process
-from fairseq_littlebird.benchmarks.workload import MODES, PAD, SIZES
+from fairseq_littlebird.benchmarks.workload import BERT_SIZES, MODES, PAD, SIZES
 
 OURS = names(FAMILIES, [8], [])
 
@@ -83,7 +83,7 @@ def test_the_floor_counts_every_layer_and_the_head(workload):
     assert two - head == 2 * (one - head) > 0
 
 
-@pytest.mark.parametrize("size", [size for size in SIZES if size != "minilm"])  # no architecture has its sizes
+@pytest.mark.parametrize("size", [size for size in BERT_SIZES if size != "minilm"])  # no architecture has its sizes
 @pytest.mark.parametrize(
     "name, family, own",
     [

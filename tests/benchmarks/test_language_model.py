@@ -79,7 +79,6 @@ def test_full_attention_reads_every_token_before(monkeypatch: pytest.MonkeyPatch
         "transformer_lm": True,
         FULL: True,
         "littlebird_lm": True,  # whose first block is global
-        "littlebird_lm-pack": True,
     }
 
 

@@ -199,7 +199,7 @@ TWICE = {"data": SQUAD_1["data"] * 2}
         ("squad", [1], GOOD, None, "gold, article 1", "object"),
         ("squad", {"data": [1]}, GOOD, None, "gold, article 1", "object"),
         ("squad", TWICE, GOOD, None, "gold, article 2, paragraph 1, question q0", "more than one"),
-        ("squad", SQUAD_1, b"\x80", None, "predictions", "not UTF-8"),
+        ("squad", SQUAD_1, b"\x80", None, "predictions, line 1", "not UTF-8"),
         ("squad", SQUAD_1, "red", None, "predictions", "not JSON"),
         ("squad", SQUAD_1, ["red"], None, "predictions", "expected one JSON object"),
         ("squad", SQUAD_1, {"q0": ["red"]}, None, "predictions, question q0", "answer's text"),

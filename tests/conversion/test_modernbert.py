@@ -304,19 +304,17 @@ def test_what_it_cannot_become(folder, capsys, options, message, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ModernBertForMaskedLM", "ModernBertModel"])
-def test_back_to_a_folder_of_transformers(transformers, hugging_face, loaded, name, tmp_path, monkeypatch):
+def test_back_to_a_folder_of_transformers(transformers, hugging_face, loaded, name, tmp_path):
     """A student that littlebird-export wrote, with the source's tokenizer, by its own code: to 1e-5."""
     from fairseq_littlebird.cli.export import main as export
 
-    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
-    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
     _, folder = hugging_face(name)
     sizes = ["--pack-size", "4", "--block-size", "4"]
     main(["--from", str(folder), "--out", str(tmp_path / "student"), *sizes])
-    export(["hf", str(tmp_path / "student"), str(tmp_path / "exported")])
+    export(["hf", str(tmp_path / "student"), str(tmp_path / f"exported-{name}")])
     auto = transformers.AutoModelForMaskedLM if name.endswith("MaskedLM") else transformers.AutoModel
-    theirs = auto.from_pretrained(tmp_path / "exported", trust_remote_code=True).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "exported", trust_remote_code=True)
+    theirs = auto.from_pretrained(tmp_path / f"exported-{name}", trust_remote_code=True).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / f"exported-{name}", trust_remote_code=True)
     ours, dictionary = loaded(tmp_path / "student"), load_dictionary(tmp_path / "student")
     tokens = load_tokenizer(tmp_path / "student")
     texts = ["The stone bridge of Oslo was painted.", "Nobody knew!"]

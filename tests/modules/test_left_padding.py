@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
 from fairseq_littlebird.modules.config import (
     BigBirdConfig,
-    EncoderConfig,
     ETCConfig,
+    FullAttentionConfig,
     LittleBirdConfig,
     LongformerConfig,
 )
@@ -23,7 +23,7 @@ from fairseq_littlebird.modules.longformer_encoder import LongformerEncoder
 
 ENCODERS = {
     LittleBirdEncoder: LittleBirdConfig,
-    FullAttentionEncoder: EncoderConfig,
+    FullAttentionEncoder: FullAttentionConfig,
     LongformerEncoder: LongformerConfig,
     BigBirdEncoder: BigBirdConfig,
     ETCEncoder: ETCConfig,

@@ -16,8 +16,8 @@ import sentencepiece
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from fairseq_littlebird.export.document_windows import exact_offsets
 from fairseq_littlebird.export.fast_tokenizer import FastTokenizer, fast_tokenizer
-from fairseq_littlebird.export.modeling_littlebird import exact_offsets
 from fairseq_littlebird.text.answers import token_span
 from fairseq_littlebird.text.graphemes import grapheme_starts
 from fairseq_littlebird.text.tokenizers import QUESTION, SentencePieceTokenizer, Tokenizer, load_tokenizer
