@@ -20,6 +20,7 @@ from fairseq_littlebird.data.token_index import TokenIndexDataset, TokenLengthsD
 from fairseq_littlebird.data.unmasked_dataset import UnmaskedDataset
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
+from fairseq_littlebird.tasks.chunks import Chunks
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
 from fairseq_littlebird.tasks.training_monitor import TrainingMonitor
@@ -31,7 +32,7 @@ class LittleBirdMaskedLMConfig(BundledFilesConfig, PaddingInsertionConfig, Maske
 
 
 @register_task("littlebird_masked_lm", dataclass=LittleBirdMaskedLMConfig)
-class LittleBirdMaskedLMTask(BundledFiles, TrainingMonitor, SplitUse, MaskedLMTask):
+class LittleBirdMaskedLMTask(BundledFiles, TrainingMonitor, SplitUse, Chunks, MaskedLMTask):
     """fairseq's masked_lm, whose training batches carry position ids with gaps."""
 
     cfg: LittleBirdMaskedLMConfig

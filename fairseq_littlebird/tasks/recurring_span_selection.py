@@ -17,6 +17,7 @@ from fairseq_littlebird.data.folder_kind import LINES, check_kind
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of
 from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
+from fairseq_littlebird.tasks.chunks import Chunks
 from fairseq_littlebird.tasks.own_criterion import OwnCriterion
 from fairseq_littlebird.tasks.padding_insertion import PaddingInsertionConfig, padding_insertion
 from fairseq_littlebird.tasks.split_use import SplitUse
@@ -47,7 +48,7 @@ class RecurringSpanSelectionConfig(BundledFilesConfig, PaddingInsertionConfig):
 
 
 @register_task("recurring_span_selection", dataclass=RecurringSpanSelectionConfig)
-class RecurringSpanSelectionTask(OwnCriterion, BundledFiles, TrainingMonitor, SplitUse, MaskedLMTask):
+class RecurringSpanSelectionTask(OwnCriterion, BundledFiles, TrainingMonitor, SplitUse, Chunks, MaskedLMTask):
     """Chunks as fairseq's masked_lm makes them; questions as :class:`RecurringSpanDataset` draws them."""
 
     cfg: RecurringSpanSelectionConfig
