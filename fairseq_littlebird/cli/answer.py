@@ -11,6 +11,7 @@ from typing import Any
 
 from fairseq_littlebird.cli.answer_lines import answer_lines, answers_record, json_line
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
+from fairseq_littlebird.cli.model_options import add_model_options
 from fairseq_littlebird.cli.numbers import finite, positive
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.formats.documents.document import Document
@@ -204,14 +205,7 @@ def _parser() -> argparse.ArgumentParser:
         "--html", metavar="FILE", help="write a page with the answer in its document, and the attention behind it"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file of --html")
-    parser.add_argument("--tokenizer", metavar="PATH", help="file or folder (default: the model's)")
-    parser.add_argument(
-        "--max-tokens", type=positive, metavar="N", help="of a window (default: 8,192, or what the model reads)"
-    )
-    parser.add_argument("--device", help="cpu, cuda, cuda:N, … (default: the accelerator if there is one)")
-    parser.add_argument(
-        "--precision", choices=("float32", "bfloat16", "float16", "int8"), default="float32", help="of the model"
-    )
+    add_model_options(parser)
     return parser
 
 

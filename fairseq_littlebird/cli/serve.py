@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fairseq_littlebird.cli.help_formatter import HelpFormatter
+from fairseq_littlebird.cli.model_options import add_model_options
 from fairseq_littlebird.cli.numbers import count, positive
 from fairseq_littlebird.errors import UserError, exit_on_user_error
 from fairseq_littlebird.signals import Ended
@@ -66,14 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     limits.add_argument("--timeout", type=positive, default=120, metavar="SECONDS", help="for an answer (503)")
     limits.add_argument("--max-batch", type=positive, default=16, metavar="N", help="questions answered together")
     model = parser.add_argument_group("model")
-    model.add_argument("--tokenizer", metavar="PATH", help="file or folder (default: the model's)")
-    model.add_argument(
-        "--max-tokens", type=positive, metavar="N", help="of a window (default: 8,192, or what the model reads)"
-    )
-    model.add_argument("--device", help="cpu, cuda, cuda:N, … (default: the accelerator if there is one)")
-    model.add_argument(
-        "--precision", choices=("float32", "bfloat16", "float16", "int8"), default="float32", help="of the model"
-    )
+    add_model_options(model)
     return parser
 
 

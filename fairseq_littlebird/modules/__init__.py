@@ -18,7 +18,7 @@ from fairseq_littlebird.modules.config import (
 from fairseq_littlebird.modules.encoder import Encoder
 from fairseq_littlebird.modules.encoder_layer import EncoderLayer
 from fairseq_littlebird.modules.etc_encoder import ETCEncoder
-from fairseq_littlebird.modules.feed_forward import FeedForward, GatedFeedForward
+from fairseq_littlebird.modules.feed_forward import FeedForward
 from fairseq_littlebird.modules.full_attention_encoder import FullAttentionEncoder
 from fairseq_littlebird.modules.layer_stack import LayerStack
 from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
@@ -44,7 +44,6 @@ __all__ = [
     "FeedForward",
     "FullAttentionConfig",
     "FullAttentionEncoder",
-    "GatedFeedForward",
     "GlobalStructure",
     "LayerStack",
     "LittleBirdConfig",

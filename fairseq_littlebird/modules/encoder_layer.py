@@ -16,7 +16,6 @@ from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.config.encoder import EncoderConfig
 from fairseq_littlebird.modules.feed_forward import (
     FeedForward,
-    GatedFeedForward,
     feed_forward,
     feed_forward_of_normed,
     normed_feed_forward,
@@ -44,7 +43,7 @@ class EncoderLayer(nn.Module):
     def __init__(
         self,
         attention: nn.Module,
-        feed_forward: FeedForward | GatedFeedForward,
+        feed_forward: FeedForward,
         norm_order: str = "post",
         *,
         dropout: float = 0.0,

@@ -22,11 +22,14 @@ CHUNK_SIZE = 1024  # tokens whose inner states are made at a time
 class FeedForward(nn.Module):
     """FFN(A) = W₂ φ(W₁ A): <float>[..., embed_dim] to the same shape.
 
+    Gated: W₂ (φ(U) ⊙ G), [U ; G] = W₁ A (Shazeer, 2020; ModernBERT).
+
     Args:
         embed_dim, ffn_embed_dim: C and F.
-        activation_dropout: of φ's output.
+        activation_dropout: of what W₂ multiplies.
         activation: φ, one of ``ACTIVATIONS``: ``gelu``; ``gelu_tanh``, its approximation; or ``relu``.
         bias: whether the linear layers have biases.
+        gated: whether half of the inner layer is multiplied with φ of the other.
     """
 
     def __init__(
@@ -36,49 +39,29 @@ class FeedForward(nn.Module):
         activation_dropout: float = 0.0,
         activation: str = "gelu",
         bias: bool = True,
+        gated: bool = False,
     ) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(embed_dim, ffn_embed_dim, bias)
+        self.gated = gated
+        self.fc1 = nn.Linear(embed_dim, 2 * ffn_embed_dim if gated else ffn_embed_dim, bias)
         self.fc2 = nn.Linear(ffn_embed_dim, embed_dim, bias)
         self.activation_dropout = activation_dropout
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = activate(self.fc1(x), self.activation)
+        inner = self.fc1(x)
+        if self.gated:
+            inner, gate = inner.chunk(2, dim=-1)
+            inner = activate(inner, self.activation) * gate
+        else:
+            inner = activate(inner, self.activation)
         return self.fc2(dropout(inner, self.activation_dropout, self.training))
 
 
-class GatedFeedForward(nn.Module):
-    """FFN(A) = W₂ (φ(U) ⊙ G), [U ; G] = W₁ A: <float>[..., embed_dim] to the same shape (Shazeer, 2020; ModernBERT).
-
-    Args: as :class:`FeedForward`'s; the dropout is that of φ(U) ⊙ G.
-    """
-
-    def __init__(
-        self,
-        embed_dim: int,
-        ffn_embed_dim: int,
-        activation_dropout: float = 0.0,
-        activation: str = "gelu",
-        bias: bool = True,
-    ) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(embed_dim, 2 * ffn_embed_dim, bias)
-        self.fc2 = nn.Linear(ffn_embed_dim, embed_dim, bias)
-        self.activation_dropout = activation_dropout
-        self.activation = activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner, gate = self.fc1(x).chunk(2, dim=-1)
-        inner = activate(inner, self.activation) * gate
-        return self.fc2(dropout(inner, self.activation_dropout, self.training))
-
-
-def feed_forward(config: EncoderConfig) -> FeedForward | GatedFeedForward:
+def feed_forward(config: EncoderConfig) -> FeedForward:
     """The network of a layer, as the layers' form has it."""
-    kind = GatedFeedForward if config.form.gated else FeedForward
     sizes = config.embed_dim, config.ffn_embed_dim, config.activation_dropout, config.activation
-    return kind(*sizes, config.form.bias)
+    return FeedForward(*sizes, config.form.bias, config.form.gated)
 
 
 def activate(x: Tensor, activation: str) -> Tensor:
@@ -91,7 +74,7 @@ def activate(x: Tensor, activation: str) -> Tensor:
 def normed_feed_forward(
     r: Tensor,
     attention_norm: nn.Module,
-    ffn: FeedForward | GatedFeedForward,
+    ffn: FeedForward,
     ffn_norm: nn.LayerNorm,
     dropout_p: float,
 ) -> Tensor:
@@ -108,7 +91,7 @@ def normed_feed_forward(
         X' <float>[..., C].
     """
     inner_dropout = ffn.training and ffn.activation_dropout > 0
-    plain = type(ffn.fc1) is nn.Linear and isinstance(ffn, FeedForward) and ffn.activation == "gelu"  # not quantized
+    plain = type(ffn.fc1) is nn.Linear and not ffn.gated and ffn.activation == "gelu"  # not quantized
     biased = ffn.fc1.bias is not None and ffn_norm.bias is not None
     elsewhere = r.device.type != "cpu" or is_exporting() or torch.is_autocast_enabled("cpu")
     if elsewhere or inner_dropout or not (plain and biased and isinstance(attention_norm, nn.LayerNorm)):
@@ -127,9 +110,7 @@ def normed_feed_forward(
     return result.view(r.shape)
 
 
-def feed_forward_of_normed(
-    a: Tensor, ffn: FeedForward | GatedFeedForward, ffn_norm: nn.LayerNorm, dropout_p: float
-) -> Tensor:
+def feed_forward_of_normed(a: Tensor, ffn: FeedForward, ffn_norm: nn.LayerNorm, dropout_p: float) -> Tensor:
     """X' = FFN(LayerNorm(A)) + A, the second half of a layer with norms before the sub-layers.
 
     On a CPU some tokens after others, so that what lies between stays in cache.

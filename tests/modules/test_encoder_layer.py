@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from fairseq_littlebird.modules.attention import AttentionContext, FullAttention
 from fairseq_littlebird.modules.config import FullAttentionConfig
 from fairseq_littlebird.modules.encoder_layer import EncoderLayer
-from fairseq_littlebird.modules.feed_forward import FeedForward, GatedFeedForward
+from fairseq_littlebird.modules.feed_forward import FeedForward
 from fairseq_littlebird.modules.unpadding import Unpadding
 
 CONFIG = FullAttentionConfig(9, embed_dim=8, ffn_embed_dim=12, heads=2, attention_dropout=0.0)
@@ -52,7 +52,7 @@ def test_gated_and_free_of_biases(norm_order):
     first = norm_order == "post"
     layer = EncoderLayer(
         FullAttention(CONFIG, bias=False),
-        GatedFeedForward(8, 12, bias=False),
+        FeedForward(8, 12, bias=False, gated=True),
         norm_order,
         norm_bias=False,
         norm_attention=first,

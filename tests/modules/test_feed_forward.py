@@ -9,7 +9,6 @@ from torch import nn
 from fairseq_littlebird.modules import feed_forward
 from fairseq_littlebird.modules.feed_forward import (
     FeedForward,
-    GatedFeedForward,
     feed_forward_of_normed,
     normed_feed_forward,
 )
@@ -84,10 +83,10 @@ def test_what_is_kept_for_the_backward_pass(half):
     assert sum(t.numel() for t in kept if t.shape[:1] == (50,)) == 50 * (6 + 10 + 6)
 
 
-@pytest.mark.parametrize("kind", [FeedForward, GatedFeedForward])
+@pytest.mark.parametrize("gated", [False, True])
 @pytest.mark.parametrize("shape", [(3, 6), (4, 6), (9, 6), (2, 7, 6), (0, 6)])
-def test_norms_before_equal_the_modules(half, shape, kind):
-    norm, ffn = half[0], kind(6, 10).double()
+def test_norms_before_equal_the_modules(half, shape, gated):
+    norm, ffn = half[0], FeedForward(6, 10, gated=gated).double()
     a = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     wanted = [a, *norm.parameters(), *ffn.parameters()]
     upstream = torch.randn(shape, dtype=torch.float64)
@@ -108,7 +107,7 @@ def test_norms_before_make_no_inner_state_of_all_tokens(half, largest_tensor):
 def test_other_activations_equal_the_modules(half, own):
     attention_norm, _, ffn_norm = half
     r = torch.randn(2, 7, 6, dtype=torch.float64)
-    for kind in (FeedForward, GatedFeedForward):
-        ffn = kind(6, 10, **own).double()
+    for gated in (False, True):
+        ffn = FeedForward(6, 10, gated=gated, **own).double()
         actual = normed_feed_forward(r, attention_norm, ffn, ffn_norm, 0.0)
         torch.testing.assert_close(actual, plain(r, attention_norm, ffn, ffn_norm))
