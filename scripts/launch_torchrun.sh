@@ -35,6 +35,7 @@ while :; do
     torchrun --no-python --nnodes="$hosts" --nproc_per_node="$workers" --max_restarts=0 \
         --rdzv_backend=c10d --rdzv_endpoint="$meet" --rdzv_id="$job" littlebird-launch "$@" &
     child=$!
+    [ "$stopped" -eq 0 ] || kill -TERM "$child" # the signal came before there was a number to send it to
     wait "$child"
     status=$?
     while kill -0 "$child" 2>/dev/null; do # a signal ends the wait, not the child
@@ -44,5 +45,9 @@ while :; do
     if [ "$status" -eq 0 ] || [ "$stopped" -eq 1 ] || [ "$attempt" -ge "$retries" ]; then exit "$status"; fi
     attempt=$((attempt + 1))
     echo "launch_torchrun: ended with status $status; attempt $attempt of $retries follows" >&2
-    sleep "${PAUSE:-10}"
+    sleep "${PAUSE:-10}" &
+    child=$!
+    wait "$child"
+    [ "$stopped" -eq 0 ] || exit "$status"
+    child=''
 done

@@ -79,6 +79,8 @@ class Runner:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+            if self.stopped:  # the signal came while the process was started
+                self.child.send_signal(signal.SIGTERM)
             status = self.child.wait()
         self.child = None
         line = {"step": step.name, "seconds": round(time.time() - started), "status": status, "commit": commit}
