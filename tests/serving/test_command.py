@@ -30,7 +30,7 @@ def test_sigterm_lets_it_finish_what_was_asked(serve, model_folder):
     server = serve(model_folder, "--port", "0")
     text = "Greta Holm founded the school of Oslo. Pavel Dorn painted the bridge.\n" * 1500
     asked = [server.ask(**question(text)) for _ in range(3)]
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while json.loads(server.get("/health")[1])["waiting"] < 2:
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -51,7 +51,7 @@ def half_sent(server):
         b"POST /answer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
         b"POST /answer HTTP/1.1\r\nHost: localhost\r\n",
     ):
-        found.append(socket.create_connection(("127.0.0.1", server.port()), timeout=20))
+        found.append(socket.create_connection(("127.0.0.1", server.port()), timeout=60))
         found[-1].sendall(sent)
     assert server.get("/health")[0] == 200  # they were taken before
     return found
