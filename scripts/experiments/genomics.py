@@ -26,6 +26,7 @@ PARTS = ("pretraining", "promoters", "motifs")
 SIZE = "--encoder-embed-dim 64 --encoder-ffn-embed-dim 256 --encoder-attention-heads 4"
 MODELS = {
     "littlebird": f"--arch littlebird_tiny {SIZE} --pack-size 16 --block-size 16",
+    "littlebird_no_pack": f"--arch littlebird_tiny {SIZE} --pack-size 0 --block-size 16",
     "bigbird_itc": f"--arch bigbird_itc_tiny {SIZE} --block-size 16 --max-positions 2048",
     "full": f"--arch bert_full_tiny {SIZE} --max-positions 2048",
 }
@@ -33,7 +34,7 @@ PROMOTER_MODELS = ("littlebird", "bigbird_itc")
 STARTS = ("pretrained", "continued", "nothing")
 """``continued`` begins with the best checkpoint of ``pretrained``, and has no dropout."""
 # a model, the bases around a bin that it reads
-READERS = (("littlebird", 4480), ("full", 512), ("bigbird_itc", 4480))
+READERS = (("littlebird", 4480), ("littlebird_no_pack", 4480), ("full", 512), ("bigbird_itc", 4480))
 WHOLE = "--sentences 3 3 --sentence-bases 100 100 --latest-start 0"
 """A promoter of 300 bases is a document of three sentences."""
 MASKINGS = 10
@@ -79,7 +80,7 @@ class Genomics(Bench):
     def training(self, model: str, updates: int, batch: int, lr: float, seed: int, dropout: float | None = None) -> str:
         """What all trainings have in common."""
         dropout = self.options.dropout if dropout is None else dropout
-        optimizer = "littlebird_adam" if model == "littlebird" else "adam"
+        optimizer = "littlebird_adam" if model.startswith("littlebird") else "adam"
         return (
             f"--user-dir fairseq_littlebird {MODELS[model]} --encoder-layers {self.options.layers} --context-type "
             f"--dropout {dropout} --attention-dropout 0 --optimizer {optimizer} "
