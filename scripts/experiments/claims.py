@@ -79,6 +79,9 @@ class Runner:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+            group = Path(f"/proc/{self.child.pid}/autogroup")
+            if group.exists():  # there a session of its own has its own share, whatever its processes' priority
+                group.write_text("10")
             if self.stopped:  # the signal came while the process was started
                 self.child.send_signal(signal.SIGTERM)
             status = self.child.wait()
