@@ -30,6 +30,8 @@ REMEDY = "give a HotpotQA distractor JSON file"
 
 LEAST_PROBABLE_FACT = 0.5
 """A sentence more probable than this is a supporting fact."""
+FEWEST_FACTS = 2
+"""Supporting facts that every question has: the most probable ones are given, however probable they are."""
 
 
 def parse(records: Records, log: ReadingLog) -> Iterator[QAExample]:
@@ -106,8 +108,11 @@ def _fact(fact: Any, where: str) -> tuple[str, int]:
 
 
 def _supporting_facts(prediction: Prediction, answer: FinalAnswer) -> str:
-    named = zip(prediction.segment_names, prediction.segments, strict=True)
-    return member(prediction.id, [json.loads(name) for name, probability in named if probability > LEAST_PROBABLE_FACT])
+    probabilities = prediction.segments
+    surest = sorted(range(len(probabilities)), key=lambda n: -probabilities[n])[:FEWEST_FACTS]
+    named = enumerate(zip(prediction.segment_names, probabilities, strict=True))
+    facts = [name for n, (name, p) in named if p > LEAST_PROBABLE_FACT or (n in surest and p > 0)]
+    return member(prediction.id, [json.loads(name) for name in facts])
 
 
 HOTPOTQA = add_dataset(

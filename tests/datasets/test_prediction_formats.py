@@ -23,13 +23,22 @@ def test_hotpotqa_has_answers_and_supporting_facts(tmp_path):
         tmp_path / "out",
         [
             Prediction("a", found, -1.0, (0.9, 0.6, 0.4), "span", names),
-            Prediction("b", found, -1.0, (0.1, 0.2, 0.3), "yes", names),
+            Prediction("b", found, -1.0, (0.3, 0.1, 0.2), "yes", names),
+            Prediction("all", found, -1.0, (0.9, 0.7, 0.6), "yes", names),
+            Prediction("one in a window", found, -1.0, (0.0, 0.0, 0.2), "yes", names),
+            Prediction("no sentence", found, -1.0, (), "yes", ()),
         ],
         **FILES["hotpotqa"],
     )
     assert json.loads((tmp_path / "out" / "predictions.json").read_text("utf-8")) == {
-        "answer": {"a": "text", "b": "yes"},
-        "sp": {"a": [["A", 0], ["Ö", 3]], "b": []},
+        "answer": {"a": "text"} | dict.fromkeys(("b", "all", "one in a window", "no sentence"), "yes"),
+        "sp": {
+            "a": [["A", 0], ["Ö", 3]],
+            "b": [["A", 0], ["A", 1]],  # two at least, as every question has
+            "all": [["A", 0], ["Ö", 3], ["A", 1]],
+            "one in a window": [["A", 1]],
+            "no sentence": [],
+        },
     }
 
 
