@@ -8,6 +8,8 @@
 #   2. distillation at 512 tokens; then recurring span selection there, if step 3 goes on with it
 #   3. longer inputs, without the teacher
 #
+# For pairs of short texts take littlebird-warm-start --positions learned instead (docs/tasks/classification.md).
+#
 # Every step is printed before it runs and can be run by hand. The same command again goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -37,6 +39,7 @@ usage: scripts/reuse.sh --from SOURCE --text FILE --out DIR [--valid FILE] [--pa
   --lr RATE         the highest of each training (default: $lr)
   --workers N       processes that tokenize (default: $workers)
   -- OPTIONS        for every fairseq-train, as in: -- --fp16 --fp16-no-flatten-grads --update-freq 4
+For pairs of short texts take littlebird-warm-start --positions learned instead: slopes have to learn to compare anew.
 EOF
 }
 fail() {

@@ -10,6 +10,7 @@ import sys
 import pytest
 from helpers.markers import names_of
 from helpers.processes import PACKAGE, environment_with
+from helpers.stand_ins import StandIns
 
 PROGRAM = """
 import atexit, json, logging, os, signal, sys, threading, time
@@ -58,6 +59,31 @@ def test_a_program_that_runs_too_long_is_killed(forks, tmp_path):
     with pytest.raises(ProcessLookupError):
         os.kill(int(stopped.value.stdout), signal.SIGTERM)
     assert forks.run([sys.executable, "-m", "this"], cwd=PACKAGE).returncode == 0  # and the next one runs
+
+
+def test_a_script_runs_stand_ins(forks, tmp_path):
+    """Commands, ``python FILE`` and ``python -c``, in pipes and in the background, each in a fork."""
+    stand_ins = StandIns(forks, tmp_path / "bin")
+    (tmp_path / "file.py").write_text("import os, sys; print(sys.argv[1:], os.getcwd(), os.environ['KIND'])")
+    code = "import sys; print('told', file=sys.stderr); sys.exit('fairseq' not in sys.modules or int(sys.argv[1]))"
+    text = f"""
+        littlebird-config-dir | tr / +
+        cd "$1"
+        KIND='a b' python file.py "x y" & wait $!
+        python -c "{code}" 0 && echo good
+        python -c "{code}" 3 || echo "status $?"
+        python -c "import os; os.kill(os.getpid(), 9)" || echo "status $?"
+        python -Ic "import sys; print('fairseq' in sys.modules)"
+    """
+    environment = environment_with({"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"})
+    words = ["bash", "-c", text, "script", tmp_path]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+    stand_ins.close()
+    folder, *lines = done.stdout.splitlines()
+    assert folder.endswith("+configs") and lines == [
+        f"['x y'] {tmp_path} a b", "good", "status 3", "status 137", "False"
+    ]  # fmt: skip
+    assert done.stderr == "told\n" * 2
 
 
 def starts():

@@ -74,7 +74,7 @@ class Reading(NamedTuple):
 
 
 def read_questions(path: str | Path) -> tuple[list[Needle], list[tuple[str, object]]]:
-    """The questions that have an answer, and all paragraphs of the file, each with its article.
+    """The questions that are not empty and have an answer, and all paragraphs of the file, each with its article.
 
     Raises:
         UserError: not a file of questions, or none of them has an answer.
@@ -89,7 +89,7 @@ def read_questions(path: str | Path) -> tuple[list[Needle], list[tuple[str, obje
             for question in passage.questions:
                 answers = () if question.impossible else question.answers or ()
                 texts = tuple(without_surrogates(answer.text) for answer in answers if answer.text)
-                if texts:
+                if texts and question.question.strip():
                     needles.append(Needle(without_surrogates(question.question), texts, text, article))
     if not needles:
         raise UserError("no question with an answer", str(path), "give questions in SQuAD's format")
@@ -99,6 +99,23 @@ def read_questions(path: str | Path) -> tuple[list[Needle], list[tuple[str, obje
 def counted(paragraphs: Sequence[tuple[str, object]], tokenizer: Tokenizer) -> list[Haystack]:
     """The paragraphs, once each, with the number of their tokens."""
     return [Haystack(text, len(tokenizer.tokenize(text)), article) for text, article in dict(paragraphs).items()]
+
+
+def fitting(needles: Sequence[Needle], haystack: Sequence[Haystack], length: int) -> list[Needle]:
+    """The questions whose paragraph has at most so many tokens.
+
+    Args:
+        haystack: their paragraphs, among others.
+    Raises:
+        UserError: none has.
+    """
+    tokens = {one.paragraph: one.tokens for one in haystack}
+    kept = [needle for needle in needles if tokens[needle.paragraph] <= length]
+    if not kept:
+        shortest = min(tokens[needle.paragraph] for needle in needles)
+        what = f"the paragraph of every question is longer than {length:,} tokens, the shortest one has {shortest:,}"
+        raise UserError(what, "--lengths", "give longer ones")
+    return kept
 
 
 def document(needle: Needle, haystack: Sequence[Haystack], tokenizer: Tokenizer, length: int, depth: float) -> str:

@@ -56,7 +56,7 @@ def add_parser(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--lengths", type=_positive, nargs="+", default=[1024, 4096, 16384, 65536], metavar="L",
-        help="tokens of a document",
+        help="tokens of a document; questions whose paragraph alone is longer than the shortest one are left out",
     )  # fmt: skip
     parser.add_argument(
         "--depths", type=_depth, nargs="+", default=[0.0, 0.25, 0.5, 0.75, 1.0], metavar="X",
@@ -84,12 +84,15 @@ def run(options: argparse.Namespace) -> None:
     for path in options.haystack:
         paragraphs += [(text, str(path)) for text in _paragraphs(path)]
     readings = _readings(options)
-    chosen = needle.drawn(needles, options.count, options.seed)
+    lengths, depths = sorted(set(options.lengths)), sorted(set(options.depths))
     haystack = needle.counted(paragraphs, readings[0].model.tokenizer)
+    fitting = needle.fitting(needles, haystack, lengths[0])
+    chosen = needle.drawn(fitting, options.count, options.seed)
+    if left_out := len(needles) - len(fitting):
+        print(f"{left_out:,} of {len(needles):,} questions left out: paragraphs of more than {lengths[0]:,} tokens")
     print(", ".join(f"{key} {value}" for key, value in record.items() if value))
     print(needle.HEADER, flush=True)
     found: list[needle.Row] = []
-    lengths, depths = sorted(set(options.lengths)), sorted(set(options.depths))
     total = len(lengths) * len(depths) * len(chosen) * len(readings)
     with tqdm(total=total, unit="answer", disable=None) as bar:
         for row in needle.measure(readings, chosen, haystack, lengths, depths, options.seed, bar.update):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fairseq_littlebird.input_error import InputError
 from fairseq_littlebird.text.tokenizers.offsets import OffsetFitter
 from fairseq_littlebird.text.window_ranges import fitting_stride, window_ranges
 
@@ -59,6 +60,15 @@ def document_windows(
         )
         for start, end in (window_ranges(len(offsets), room, step) if step else ())
     ]
+
+
+def check_texts(question: Any, document: Any) -> None:
+    """Raises InputError where they are not what ``LittleBird.answer`` takes."""
+    for name, text in (("question", question), ("document", document)):
+        if not isinstance(text, str):
+            raise InputError(f"{name}: expected a str, got {type(text).__name__}; give text")
+    if not question.strip():
+        raise InputError("question: it is empty; write one")
 
 
 def readable(text: str) -> str:

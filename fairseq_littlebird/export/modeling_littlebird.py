@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput, QuestionAnsweringModelOutput
 
 from fairseq_littlebird.export.configuration_littlebird import LittleBirdConfig
-from fairseq_littlebird.export.document_windows import DocumentWindow, document_windows
+from fairseq_littlebird.export.document_windows import DocumentWindow, check_texts, document_windows
 from fairseq_littlebird.heads.language_model import LanguageModelHead
 from fairseq_littlebird.heads.span_selection import SPAN_HEADS, QuestionAwareSpanHead
 from fairseq_littlebird.inference.span_decoding import DecodedSpans, decode_spans
@@ -306,7 +306,10 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
             (the probability of there being none; 0 of a model that was never trained to say so); with another ``top_k``
             than 1 a list of these, the best first. Without any token in the document, any room beside the question, or
             any span of so few words, the answer is empty, or the list.
+        Raises:
+            InputError: a ``ValueError``: the question or the document is no ``str``, or the question is empty.
         """
+        check_texts(question, document)
         if tokenizer is None:
             tokenizer = self.tokenizer()
         if max_tokens is not None and self.config.max_position_embeddings:

@@ -169,8 +169,8 @@ class LittleBird(Summarizer, Classifier, Generator):
             progress: show a bar; None shows one for several questions.
             max_answer_length: in tokens; None takes that of the model's training.
         Raises:
-            UserError: the model answers no questions, there are neither as many documents as questions, nor one, or an
-                argument is of another type.
+            UserError: the model answers no questions, there are neither as many documents as questions, nor one, a
+                question is empty, or an argument is of another type.
         """
         check_positive(top_k, "top_k")
         if null_threshold is not None and not isinstance(null_threshold, Real):
@@ -204,7 +204,7 @@ class LittleBird(Summarizer, Classifier, Generator):
         Args:
             question, document, progress: see :meth:`answer`.
         Raises:
-            UserError: the model answers no questions, or neither LittleBird nor full attention.
+            UserError: as of :meth:`answer`, or the model has neither LittleBird's nor full attention.
         """
         found = [p.explanation for p in self.predict(question, document, progress=progress, explained=True)]
         return found[0] if isinstance(question, str) and isinstance(document, str) else found
@@ -274,6 +274,9 @@ class LittleBird(Summarizer, Classifier, Generator):
 
     def _examples(self, question: str | Sequence[str], document: str | Sequence[str]) -> list[QAExample]:
         questions, documents = texts_of(question, "question"), texts_of(document, "document")
+        if "" in (asked := [text.strip() for text in questions]):
+            where = "question" if isinstance(question, str) else f"question {asked.index('')}"
+            raise UserError("it is empty", where, "write one")
         if len(questions) != len(documents):
             if 1 not in (len(questions), len(documents)):
                 raise UserError(

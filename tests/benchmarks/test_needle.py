@@ -49,6 +49,16 @@ def test_documents():
             needle.document(NEEDLE, haystack, Words(), length, depth)
 
 
+def test_questions_whose_paragraph_is_too_long_are_left_out():
+    """A paragraph as long as the document fits; if none does, the shortest one is named."""
+    needles = [Needle(f"q{n}", ("a",), "word " * n, "x") for n in (30, 8, 9, 10)]
+    haystack = needle.counted([(one.paragraph, "x") for one in needles], Words())
+    assert [one.question for one in needle.fitting(needles, haystack, 9)] == ["q8", "q9"]
+    assert needle.fitting(needles, haystack, 30) == needles
+    with pytest.raises(UserError, match=r"^--lengths: .* longer than 7 tokens, the shortest one has 8; give longer"):
+        needle.fitting(needles, haystack, 7)
+
+
 def test_others_never_answer():
     more = [*PARAGRAPHS, ("It rains in oslo, they say.", "rain"), ("Osloer Strasse", "streets"), ("The mill", "mills")]
     chosen = needle.others(NEEDLE, needle.counted([*more, (NEEDLE.paragraph, "copy")], Words()), seed=1)
@@ -121,6 +131,17 @@ def test_the_command(qa_model, questions, tmp_path, capsys):
     assert len({row["model"] for row in rows}) == 3
     assert (tmp_path / "needle.png").read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().out.count("windows of 64") == 4
+
+
+def test_a_length_that_some_paragraphs_exceed(qa_model, questions, tmp_path, capsys):
+    """One paragraph of thirty is too long: 29 questions are asked, and a line says so."""
+    content = json.loads(questions.read_text())
+    content["data"][0]["paragraphs"][3]["context"] += "and the river runs by it " * 99
+    (tmp_path / "long.json").write_text(json.dumps(content))
+    given = ["--path", f"{qa_model}", "--questions", f"{tmp_path / 'long.json'}", "--device", "cpu", "--depths", "0"]
+    main(["needle", *given, "--lengths", "128", "--count", "30", "--csv", f"{tmp_path / 'needle.csv'}"])
+    assert "1 of 30 questions left out: paragraphs of more than 128 tokens\n" in capsys.readouterr().out
+    assert [row["questions"] for row in csv.DictReader((tmp_path / "needle.csv").open())] == ["29"]
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,24 @@ def test_answers_of_documents_of_several_windows(transformers, checkpoint, tmp_p
     assert exported.answer(long, documents[0], tokenizer, max_tokens=None)["answer"]
 
 
+@pytest.mark.parametrize(
+    ("question", "document", "says"),
+    [
+        (None, "A.", "question: expected a str, got NoneType; give text"),
+        ("Who?", b"A.", "document: expected a str, got bytes; give text"),
+        (["Who?"], "A.", "question: expected a str, got list; give text"),
+        ("", "A.", "question: it is empty; write one"),
+        (" \n", "A.", "question: it is empty; write one"),
+    ],
+)
+def test_what_is_no_question_is_one_line(transformers, checkpoint, question, document, says):
+    """As ``LittleBird.answer`` says it, which takes several questions, too."""
+    _, folder = checkpoint("linear", "wordpiece")
+    with pytest.raises(ValueError) as error:
+        trained_model(folder).model.answer(question, document)
+    assert str(error.value) == says
+
+
 def test_windows_of_a_document_share_a_normaliser(transformers, checkpoint, tmp_path):
     """Cut by transformers' tokenizer, merged by the sums that the documentation gives: what our model finds."""
     model, folder = checkpoint("linear", "wordpiece")

@@ -80,12 +80,15 @@ def become(request: dict[str, Any]) -> None:
 
 
 def run(words: list[str]) -> None:
-    """As ``python FILE …``, ``python -m MODULE …`` or a console command."""
+    """As ``python FILE …``, ``python -m MODULE …``, ``python -c CODE …`` or a console command."""
     if words[0] == sys.executable:
         words = words[1:]
     if words[0] == "-m":
         sys.argv, sys.path[0] = words[1:], os.getcwd()
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    elif words[0] == "-c":
+        sys.argv, sys.path[0] = ["-c", *words[2:]], ""
+        exec(words[1], {"__name__": "__main__"})
     else:
         sys.argv, sys.path[0] = words, os.path.dirname(os.path.realpath(words[0]))
         runpy.run_path(words[0], run_name="__main__")

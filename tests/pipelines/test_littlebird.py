@@ -106,7 +106,8 @@ def test_windows_that_cannot_be(littlebird, options):
 def test_smallest_windows(littlebird, max_tokens):
     """A question of one token, and all of the document."""
     small = LittleBird(littlebird.model, littlebird.task, littlebird.tokenizer, max_tokens=max_tokens)
-    (prediction,) = small.predict(littlebird.encode("O").tokens[0].strip("\u2581"), "Greta Holm", n_best=99)
+    assert len(small.tokenizer.tokenize("the")) == 1
+    (prediction,) = small.predict("the", "Greta Holm", n_best=99)
     covered = {place for c in prediction.candidates for place in range(c.start, c.end)}
     assert covered >= {0, 9}
     assert small.answer("Who founded the school of Oslo, and why?", "Greta Holm") == []
@@ -315,6 +316,9 @@ def test_a_dictionary_in_another_order_is_refused(qa_model, tiny, tmp_path, caps
         (lambda m: m.answer("Who?", b"A."), "document: .*bytes"),
         (lambda m: m.answer({"Who?": 1}, "A."), "question: .*dict"),
         (lambda m: m.answer(["Who?", None], "A."), "question 1: .*NoneType"),
+        (lambda m: m.answer("", "A."), "question: it is empty; write one$"),
+        (lambda m: m.explain(" \n", "A."), "question: it is empty; write one$"),
+        (lambda m: m.predict(["Who?", ""], "A."), "question 1: it is empty; write one$"),
         (lambda m: m.predict("Who?", ["A.", b"B."]), "document 1: .*bytes"),
         (lambda m: m.predict("Who?", 7), "document: .*int"),
         (lambda m: m.explain(float("nan"), "A."), "question: .*float"),
@@ -329,7 +333,7 @@ def test_a_dictionary_in_another_order_is_refused(qa_model, tiny, tmp_path, caps
         (lambda m: m.predict("Who?", "A.", max_answer_length=0), "max_answer_length: "),
     ],
 )
-def test_arguments_of_other_types_are_one_line(littlebird, call, says):
+def test_arguments_that_are_none_are_one_line(littlebird, call, says):
     with pytest.raises(UserError) as error:
         call(littlebird)
     assert re.match(says, str(error.value))

@@ -148,7 +148,7 @@ def test_a_file_that_is_not_yaml(
         assert ended.value.code == 2 and err.startswith(f"phases: {path}") and len(err.splitlines()) == 1
 
 
-def test_dry_run(tmp_path: Path) -> None:
+def test_dry_run(with_stand_ins: dict[str, str], tmp_path: Path) -> None:
     given = [
         "--train",
         __file__,
@@ -159,7 +159,9 @@ def test_dry_run(tmp_path: Path) -> None:
         "--out",
         tmp_path / "out",
     ]
-    prepare, first, second, third, score = commands(recipe(*given, "--bytes", "--dry-run", "--", "--cpu"))
+    prepare, first, second, third, score = commands(
+        recipe(*given, "--bytes", "--dry-run", "--", "--cpu", environment=with_stand_ins)
+    )
     assert prepare[:2] == ["littlebird-prepare", "characters"] and "--bytes" in prepare and "--test" not in prepare
     assert first[0] == "littlebird-launch" and "--finetune-from-model" not in first and first[-1] == "--cpu"
     for before, phase in ((first, second), (second, third)):
@@ -167,13 +169,13 @@ def test_dry_run(tmp_path: Path) -> None:
     assert value(score, "--path") == f"{value(third, '--save-dir')}/checkpoint_last.pt"
     assert value(score, "--gen-subset") == "valid" and "--cached" not in score
     more = ["--test", __file__, "--processes", 2, "--cached", "--score-length", 900, "--stride", 30, "--dry-run"]
-    prepare, first, *_, score = commands(recipe(*given, *more))
+    prepare, first, *_, score = commands(recipe(*given, *more, environment=with_stand_ins))
     assert first[0] == "torchrun" and value(first, "--nproc-per-node") == "2" and "littlebird-launch" in first
     assert (value(score, "--length"), value(score, "--stride"), value(score, "--gen-subset")) == ("900", "30", "test")
     assert "--cached" in score and value(prepare, "--test") == __file__ and not (tmp_path / "out").exists()
 
 
-def test_bad_arguments_are_one_line(tmp_path: Path) -> None:
+def test_bad_arguments_are_one_line(with_stand_ins: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
     bad = written(tmp_path / "bad.yaml", PHASE | {"lr": -1})
@@ -181,10 +183,10 @@ def test_bad_arguments_are_one_line(tmp_path: Path) -> None:
     cases = [[], ["--what", "x"], ["--train"], good[2:], [*good, "--save-every", "0"], [*good, "--stride", "40000"],
              [*good, "--phases", tmp_path / "none.yaml"], [*good, "--out", tmp_path / "mine"]]  # fmt: skip
     for arguments in cases:
-        done = recipe(*arguments)
+        done = recipe(*arguments, environment=with_stand_ins)
         assert done.returncode == 2 and done.stderr.startswith("language_model: "), done.stderr
         assert len(done.stderr.splitlines()) == 1
-    done = recipe(*good, "--phases", bad, "--dry-run")
+    done = recipe(*good, "--phases", bad, "--dry-run", environment=with_stand_ins)
     assert done.returncode == 2 and done.stderr.splitlines() == [
         f"phases: {bad}, phase 1, lr: expected a number above 0, got -1"
     ]

@@ -14,8 +14,6 @@ import pytest
 
 from fairseq_littlebird import LittleBird
 from fairseq_littlebird.data.prepared import PreparedQuestions
-from fairseq_littlebird.serving.answering import Answering
-from fairseq_littlebird.serving.application import Service, application
 from fairseq_littlebird.serving.limits import Limits
 
 
@@ -41,6 +39,9 @@ def example(tiny):
 def client_of(model):
     """``client_of(limits)``: a client of an application with these limits, for as long as the test runs."""
     from starlette.testclient import TestClient
+
+    from fairseq_littlebird.serving.answering import Answering
+    from fairseq_littlebird.serving.application import Service, application
 
     open_clients = []
 

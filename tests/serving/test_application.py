@@ -8,6 +8,10 @@ import threading
 import time
 
 import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from fairseq_littlebird.formats.documents.document import of_lines

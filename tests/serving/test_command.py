@@ -9,6 +9,10 @@ import time
 
 import pytest
 
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+pytest.importorskip("uvicorn")
+
 from fairseq_littlebird.cli.serve import main
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.serving.server import listening

@@ -8,6 +8,10 @@ import sys
 import pytest
 from helpers.processes import ROOT
 
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+pytest.importorskip("uvicorn")
+
 
 @pytest.mark.slow
 @pytest.mark.subprocess

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+
 ASKED = {"question": "Who?", "documents": [{"text": "Greta Holm founded the school of Oslo."}]}
 HOSTS = ("localhost", "::1", "docs.example")
 

@@ -6,6 +6,10 @@ import asyncio
 import json
 
 import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+
 from starlette.exceptions import HTTPException
 
 from fairseq_littlebird.serving.application import Service, application

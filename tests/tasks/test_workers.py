@@ -22,8 +22,8 @@ from fairseq_littlebird.cli.prepare import main as prepare
 
 WORKER = Path(__file__).with_name("workers.py")
 ROOT = Path(__file__).resolve().parents[2]
-# what is unread, pytorch_ddp finds in the second
-UPDATES = {"one": 12, "legacy_ddp": 12, "pytorch_ddp": 4, "fully_sharded": 4}
+# into the second epoch of most; what is unread, pytorch_ddp finds in the second update
+UPDATES = {"one": 6, "legacy_ddp": 6, "pytorch_ddp": 4, "fully_sharded": 4}
 SIZES = """--encoder-layers 2 --encoder-embed-dim 16 --encoder-ffn-embed-dim 24 --encoder-attention-heads 2
     --dropout 0 --attention-dropout 0""".split()
 TRAINING = """--optimizer adam --lr 1e-3 --batch-size 4 --no-epoch-checkpoints --no-save-optimizer-state --num-workers 0

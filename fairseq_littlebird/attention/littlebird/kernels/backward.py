@@ -29,7 +29,7 @@ class BackwardInputs(NamedTuple):
     grad: Tensor  # <float>[B, H, L, D]
     result: Tensor  # <float>[B, H, L, D]
     log_sum: Tensor  # of the scores, of base 2, <float32 or wider>[B, H, L]
-    rest: Tensor  # what half precision leaves out of the result, in its shape; or empty
+    rest: Tensor | None  # what half precision leaves out of the result, in its shape; or nothing
     q: Tensor  # <float>[B, H, L, D]
     k: Tensor
     v: Tensor
@@ -43,14 +43,18 @@ class BackwardInputs(NamedTuple):
     dropout_p: float
 
 
-def separate_backward(given: BackwardInputs) -> Gradients:
-    """One kernel for queries and one for keys, each of which makes all scores."""
-    (B, H, L, D), S, b = given.q.shape, given.pack_k.shape[2], given.block_size
-    grad, log_sum, dropout_p = as_result(given.grad), given.log_sum, given.dropout_p
+def _aligned(given: BackwardInputs) -> BackwardInputs:
+    """With strides that the kernels take, and None for an empty rest."""
     q, k, v = alike(given.q, given.k, given.v)
     pack_k, pack_v = alike(given.pack_k, given.pack_v)
-    where = given.slopes, given.places, given.extent, given.words
-    rest = given.rest if given.rest.numel() else None
+    rest = given.rest if given.rest is not None and given.rest.numel() else None
+    return given._replace(grad=as_result(given.grad), rest=rest, q=q, k=k, v=v, pack_k=pack_k, pack_v=pack_v)
+
+
+def separate_backward(given: BackwardInputs) -> Gradients:
+    """One kernel for queries and one for keys, each of which makes all scores."""
+    grad, result, log_sum, rest, q, k, v, pack_k, pack_v, *where, b, dropout_p = _aligned(given)
+    (B, H, L, D), S = q.shape, pack_k.shape[2]
     unit, strides = in_units(q, pack_k)
     tile = tiles(D, b, q.dtype.itemsize)
     N, query_tiles = tile["keys"].keys, triton.cdiv(L, tile["queries"].queries)
@@ -73,7 +77,7 @@ def separate_backward(given: BackwardInputs) -> Gradients:
 
     with torch.cuda.device_of(q):
         queries_backward_kernel[(B * H * query_tiles,)](
-            q, k, v, pack_k, pack_v, *where, given.result, rest, log_sum, grad, delta, dq, dslopes,
+            q, k, v, pack_k, pack_v, *where, result, rest, log_sum, grad, delta, dq, dslopes,
             *sizes, *scales, **of_queries,
         )  # fmt: skip
         keys_backward(chunks * B * H * triton.cdiv(S, N), PACKED.value, pack_k, pack_v, dpack_k, dpack_v)
@@ -84,12 +88,8 @@ def separate_backward(given: BackwardInputs) -> Gradients:
 
 def fused_backward(given: BackwardInputs) -> Gradients:
     """One kernel, which makes all scores once, and a float32 number more for each of q while it runs."""
-    (B, H, L, D), S, b = given.q.shape, given.pack_k.shape[2], given.block_size
-    grad, log_sum, dropout_p = as_result(given.grad), given.log_sum, given.dropout_p
-    q, k, v = alike(given.q, given.k, given.v)
-    pack_k, pack_v = alike(given.pack_k, given.pack_v)
-    where = given.slopes, given.places, given.extent, given.words
-    rest = given.rest if given.rest.numel() else None
+    grad, result, log_sum, rest, q, k, v, pack_k, pack_v, *where, b, dropout_p = _aligned(given)
+    (B, H, L, D), S = q.shape, pack_k.shape[2]
     unit, strides = in_units(q, pack_k)
     chunk = chunk_length(L, B * H, q.device)
     chunks = triton.cdiv(L, chunk)
@@ -102,7 +102,7 @@ def fused_backward(given: BackwardInputs) -> Gradients:
     kept = constants(q, b, dropout_p, "fused", unit)
     rows = {name: kept[name] for name in ("D", "M", "WIDTH", "WIDE")}
     with torch.cuda.device_of(q):
-        delta_kernel[(B * H * triton.cdiv(L, kept["M"]),)](given.result, rest, grad, delta, H, L, **rows)
+        delta_kernel[(B * H * triton.cdiv(L, kept["M"]),)](result, rest, grad, delta, H, L, **rows)
         fused_backward_kernel[(B * H * chunks,)](
             q, k, v, pack_k, pack_v, *where, log_sum, grad, delta, wide_dq, sums, dq, dk, dv,
             dpack_k, dpack_v, dzero_k, dzero_v, dslopes, *strides, of_sequences(given.places), H, L, S, chunk,
