@@ -59,6 +59,15 @@ def test_questions_whose_paragraph_is_too_long_are_left_out():
         needle.fitting(needles, haystack, 7)
 
 
+def test_questions_without_words_are_left_out(questions, tmp_path):
+    content = json.loads(questions.read_text())
+    content["data"][1]["paragraphs"][2]["qas"][0]["question"] = " "
+    (tmp_path / "empty.json").write_text(json.dumps(content))
+    needles, paragraphs = needle.read_questions(tmp_path / "empty.json")
+    asked = [one.question for one in needles]
+    assert len(asked) == 29 and len(paragraphs) == 30 and "Who built mill 12?" not in asked
+
+
 def test_others_never_answer():
     more = [*PARAGRAPHS, ("It rains in oslo, they say.", "rain"), ("Osloer Strasse", "streets"), ("The mill", "mills")]
     chosen = needle.others(NEEDLE, needle.counted([*more, (NEEDLE.paragraph, "copy")], Words()), seed=1)
