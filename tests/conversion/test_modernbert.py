@@ -354,7 +354,8 @@ def test_a_student_as_an_onnx_graph(hugging_face, loaded, tmp_path):
         pytest.importorskip(package)
     runtime, tokenizers = pytest.importorskip("onnxruntime"), pytest.importorskip("tokenizers")
     _, folder = hugging_face("ModernBertForMaskedLM")
-    main(["--from", str(folder), "--out", str(tmp_path / "student"), "--layers", "2", "--pack-size", "4", "--block-size", "8"])
+    sizes = ["--layers", "2", "--pack-size", "4", "--block-size", "8"]
+    main(["--from", str(folder), "--out", str(tmp_path / "student"), *sizes])
     export(["onnx", str(tmp_path / "student"), str(tmp_path / "graph")])
     session = runtime.InferenceSession(str(tmp_path / "graph" / "model.onnx"))
     own = tokenizers.Tokenizer.from_file(str(tmp_path / "graph" / "tokenizer.json"))

@@ -54,11 +54,11 @@ def modernbert(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     tokenizer.add_special_tokens(names)
     tokenizer.save(str(folder / "tokenizer.json"))
-    roles = {f"{name[1:-1].lower()}_token": name for name in names}
-    (folder / "tokenizer_config.json").write_text(json.dumps(roles))
+    called = {f"{name[1:-1].lower()}_token": name for name in names}
+    (folder / "tokenizer_config.json").write_text(json.dumps(called))
     sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 48}
-    ids = {f"{role}_token_id": pieces[f"[{name}]"]
-           for role, name in (("bos", "CLS"), ("cls", "CLS"), ("eos", "SEP"), ("sep", "SEP"), ("pad", "PAD"))}  # fmt: skip
+    roles = {"bos": "[CLS]", "cls": "[CLS]", "eos": "[SEP]", "sep": "[SEP]", "pad": "[PAD]"}
+    ids = {f"{role}_token_id": pieces[name] for role, name in roles.items()}
     torch.manual_seed(0)
     config = transformers.ModernBertConfig(vocab_size=len(pieces), local_attention=16, **sizes, **ids)
     transformers.ModernBertForMaskedLM(config).save_pretrained(folder)
