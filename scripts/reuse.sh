@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a pretrained model that reads 512 tokens to a LittleBird that reads several thousand: the three steps of
-# section 3.4 of the paper.
+# From a pretrained model that reads 512 tokens, or a ModernBERT that reads 8,192, to a LittleBird for longer inputs: the
+# three steps of section 3.4 of the paper.
 #
 #   scripts/reuse.sh --from SOURCE --text train.txt [--valid valid.txt] --out DIR
 #
@@ -22,7 +22,7 @@ usage: scripts/reuse.sh --from SOURCE --text FILE --out DIR [--valid FILE] [--pa
                         [--objective rss|mlm] [--lengths N,N] [--short-length N] [--no-padding-insertion]
                         [--head-updates N] [--distil-updates N] [--rss-updates N] [--longer-updates N]
                         [--batch-tokens N] [--lr RATE] [--workers N] [-- OPTIONS]
-  --from SOURCE     Hugging Face folder of BERT, RoBERTa, XLM-R or ELECTRA, or fairseq's RoBERTa
+  --from SOURCE     Hugging Face folder of BERT, RoBERTa, XLM-R, ELECTRA, ModernBERT or mmBERT, or fairseq's RoBERTa
   --text FILE       UTF-8 text: a paragraph a line, empty lines between documents, as scripts/text_corpus.py writes
                     it; may be given several times
   --valid FILE      the same, to measure the outcome of each training on

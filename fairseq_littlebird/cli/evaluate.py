@@ -101,21 +101,22 @@ def main(argv: list[str] | None = None) -> None:
         _warn(metric.malformed(predictions), what, args.predictions)
     what = "answers that differ from the gold only in Unicode normalisation (NFC, NFD), which counts as wrong"
     _warn(_composed_otherwise(predictions, identifiers), what, args.predictions)
+    unit = "texts" if dataset in (CLASSIFICATION, GLUE) else "questions"
     missing_ids: list[list[str]] = []
     identifiers = {str(identifier): None for identifier in identifiers}
     for where, predicted in maps.items():
         predicted = {str(identifier): None for identifier in predicted}
         unknown = [identifier for identifier in predicted if identifier not in identifiers]
-        _warn(unknown, f"answers to questions that {args.gold} does not have", where)
+        _warn(unknown, f"predictions of {unit} that {args.gold} does not have", where)
         missing = [identifier for identifier in identifiers if identifier not in predicted]
         missing_ids.append(missing)
-        _warn(missing, "questions without a prediction, which score 0", where)
+        _warn(missing, f"{unit} without a prediction, which score 0", where)
     bins: Any = scores.pop("by_length", None)
     if args.json:
         print(json.dumps(scores if bins is None else {**scores, "by_length": bins}))
     else:
         incomplete = len(set().union(*missing_ids))
-        print(_table({**scores, "questions": len(identifiers), "missing": incomplete}))
+        print(_table({**scores, unit: len(identifiers), "missing": incomplete}))
         if bins is not None:
             print(bins_table(bins))
 

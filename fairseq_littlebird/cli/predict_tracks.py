@@ -127,7 +127,8 @@ class Tracks:
                     count += 1
             said.append(f"{path}: {count:,} lines")
         if self._places.elsewhere:
-            said.append(f"{self._places.elsewhere:,} sequences that are made of others lie nowhere, and are left out")
+            what = "are negatives or opposite strands, made of others, and are not in these files"
+            said.append(f"{self._places.elsewhere:,} sequences {what}")
         return said
 
     def _bed(self, outputs: StoredRows) -> Iterator[str]:

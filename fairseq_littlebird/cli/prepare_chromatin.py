@@ -125,7 +125,12 @@ def _chromatin(options: argparse.Namespace) -> None:
             print(f"{split_name}: {absent:,} of {len(names):,} labels are of no sequence")
     for note in notes:
         print(note)
-    print(f"{options.destdir}: written; valid.gold.npy and test.gold.npy have a row for each sequence")
+    places = {"valid": "--valid-region", "test": "--test-chromosomes"}
+    for split_name, option in places.items():
+        if options.bed and split_name not in summaries:
+            print(f"{split_name}: no bin of {options.bed} lies there; {option} says where")
+    golds = " and ".join(f"{name}.gold.npy" for name in places if name in summaries)
+    print(f"{options.destdir}: written" + (f"; {golds} with a row for each sequence" if golds else ""))
 
 
 def _of_arrays(options: argparse.Namespace, arrays: Sequence[tuple[str, str]], width: int) -> Iterator[Profile]:

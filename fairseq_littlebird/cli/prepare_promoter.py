@@ -99,6 +99,8 @@ def _promoter(options: argparse.Namespace) -> None:
         print("\n".join(summary_lines(split, of_split)))
     if summary["repeated"]:
         print(f"{summary['repeated']:,} promoters left out that were there before, on either strand")
+    if summary["unknown"]:
+        print(f"{summary['unknown']:,} promoters left out that have no base but N")
     for note in notes:
         print(note)
     print(f"{options.destdir}: written; SPLIT.gold.json has the labels by id, prepared.json their numbers")

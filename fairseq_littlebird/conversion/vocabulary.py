@@ -21,6 +21,10 @@ PEGASUS_OFFSET = 103
 """Ids of Pegasus' own special tokens, before those of its SentencePiece model."""
 
 
+MULTIPLES = (8, 16, 32, 64, 128, 256, 512)
+"""To one of these, tables of token embeddings are rounded up; no token has the last of them."""
+
+
 @dataclass(frozen=True)
 class VocabularyMap:
     """A dictionary, and which of the source's tokens each of its tokens is.
@@ -66,7 +70,7 @@ def map_of_tokenizer(
             f"the tokenizer has no {', '.join(special)}, nor BERT's names for them", where, "add them to the tokenizer"
         )
     size = max(numbers.values()) + 1
-    if size != count:
+    if count not in (size, *(-(-size // multiple) * multiple for multiple in MULTIPLES)):
         raise UserError(
             f"the tokenizer has {size} tokens, the model {count} token embeddings",
             where,

@@ -61,8 +61,8 @@ def prepare_promoters(
         overwrite: whether to replace a prepared folder.
         genome: the fields of :class:`Surroundings`, once ``positives`` have ended; None or empty for none.
     Returns:
-        the summary of each split, see ``classification_preparation.summary_lines``; and ``repeated``, the promoters
-        that were left out as they were there before.
+        the summary of each split, see ``classification_preparation.summary_lines``; and the promoters that were left
+        out: ``repeated``, as they were there before, and ``unknown``, which are N alone.
     Raises:
         UserError: bad input, named by file and line, or a split without a promoter.
     """
@@ -76,6 +76,9 @@ def prepare_promoters(
         for positive in positives:
             if len(positive.bases) < parts:
                 raise UserError(f"{len(positive.bases)} bases, fewer than {parts} parts", positive.where)
+            if not positive.bases.strip(b"N"):
+                count["unknown"] += 1
+                continue
             bits = fingerprint(positive.bases, seed)
             if bits in seen:
                 count["repeated"] += 1
@@ -110,4 +113,4 @@ def prepare_promoters(
             overwrite=overwrite,
             genome=genome,
         )
-    return {"splits": summaries, "repeated": count["repeated"]}
+    return {"splits": summaries, "repeated": count["repeated"], "unknown": count["unknown"]}

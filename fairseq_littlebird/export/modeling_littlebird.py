@@ -25,6 +25,7 @@ from fairseq_littlebird.modules.left_padding import first_tokens, shifted
 from fairseq_littlebird.modules.littlebird_encoder import LittleBirdEncoder
 from fairseq_littlebird.modules.size_names import LITTLEBIRD_SIZE_NAMES
 from fairseq_littlebird.modules.token_annotations import TokenAnnotations
+from fairseq_littlebird.text.tokenizers.offsets import without_blanks
 
 WINDOW = 8192
 """Tokens, as ``LittleBird.from_pretrained`` has them."""
@@ -337,7 +338,8 @@ class LittleBirdForQuestionAnswering(LittleBirdPreTrainedModel):
             normalisers.append(spans.log_normaliser[0])
             for first, last, score in zip(*(part[0].tolist() for part in spans[:3]), strict=True):
                 if score > -math.inf:
-                    characters = window.offsets[first - window.first][0], window.offsets[last - window.first][1]
+                    start, end = window.offsets[first - window.first][0], window.offsets[last - window.first][1]
+                    characters = without_blanks(document, start, end)
                     scores[characters] = max(score, scores.get(characters, -math.inf))
         if not windows:
             return [], {"no_answer": 1.0}

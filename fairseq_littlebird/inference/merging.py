@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fairseq_littlebird.inference.evidence import Explanation
 from fairseq_littlebird.inference.span_decoding import DecodedSpans
 from fairseq_littlebird.text.example import QAExample
+from fairseq_littlebird.text.tokenizers.offsets import without_blanks
 from fairseq_littlebird.text.window import Window
 
 
@@ -116,11 +117,9 @@ def merge_windows(
         for first, last, score in zip(*(t[w].tolist() for t in spans[:3]), strict=True):
             if score == -math.inf:
                 continue
-            characters = (
-                int(window.offsets[first - window.context_start, 0]),
-                int(window.offsets[last - window.context_start, 1]),
-            )
-            if characters[0] == characters[1]:  # a token without text, such as a separator of paragraphs
+            start, end = (window.offsets[t - window.context_start, side] for t, side in ((first, 0), (last, 1)))
+            characters = without_blanks(example.document, int(start), int(end))
+            if characters[0] == characters[1]:  # tokens without text, such as a separator of paragraphs
                 continue
             if max_answer_words is not None and len(example.document[slice(*characters)].split()) > max_answer_words:
                 continue

@@ -71,8 +71,17 @@ def test_table_has_the_same_digits_and_the_counts(write, capsys):
     assert rows == {"exact_match": "0.0", "f1": "25.0", "questions": "2", "missing": "1"}
     warnings = captured.err.splitlines()
     assert len(warnings) == 2
-    assert "answers to questions that" in warnings[0] and "1, first later" in warnings[0]
+    assert "predictions of questions that" in warnings[0] and "1, first later" in warnings[0]
     assert "questions without a prediction" in warnings[1] and "1, first q1" in warnings[1]
+
+
+def test_texts_with_labels_are_no_questions(write, capsys):
+    gold = write("gold.json", {"a": "pos", "b": "neg"})
+    evaluate("classification", gold, write("p.json", {"a": {"label": "pos", "probabilities": {"pos": 1, "neg": 0}}}))
+    captured = capsys.readouterr()
+    rows = dict(line.split() for line in captured.out.splitlines())
+    assert (rows["accuracy"], rows["texts"], rows["missing"]) == ("0.5", "2", "1") and "questions" not in rows
+    assert "texts without a prediction, which score 0: 1, first b" in captured.err
 
 
 def test_null_odds_and_their_threshold(write, capsys):
@@ -335,7 +344,7 @@ def test_predictions_of_other_questions_are_an_error(write, tmp_path, capsys, da
     if dataset != "natural_questions" and gold is not SQUAD_2:  # whose scripts want them all
         write("p.json", predictions("other", own))
         evaluate(dataset, *files, "--json")
-        assert "answers to questions that" in capsys.readouterr().err
+        assert "predictions of " in capsys.readouterr().err
 
 
 def test_facts_of_other_questions_are_an_error(write, capsys):

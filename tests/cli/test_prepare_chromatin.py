@@ -118,6 +118,15 @@ def test_bins_of_a_genome(dna, inputs, tmp_path, capsys, table):
             assert [np.flatnonzero(row).tolist() for row in gold] == [own for _, own in found.values()]
             assert gold.shape == (len(wanted), K) and gold.dtype == np.uint8
     assert not (out / "train.gold.npy").exists() and "of 12 labels are of no sequence" in printed
+    assert "written; valid.gold.npy and test.gold.npy with a row" in printed and "no bin" not in printed
+
+
+def test_a_split_without_a_bin_is_told(dna, inputs, tmp_path, capsys):
+    folder, _, _ = inputs
+    run(dna, tmp_path / "out", *of_bins(folder, "--labels", folder / "labels.txt", "--test-chromosomes", "chr77"))
+    printed = capsys.readouterr().out
+    assert f"test: no bin of {folder}/bins.bed lies there; --test-chromosomes says where" in printed
+    assert "written; valid.gold.npy with a row" in printed and not (tmp_path / "out" / "test.gold.npy").exists()
 
 
 def test_both_strands_are_trained_on(dna, inputs, tmp_path):

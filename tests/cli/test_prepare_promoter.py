@@ -83,11 +83,13 @@ def _turned(bases):
 def test_repeated_promoters_are_taken_once_and_order_does_not_matter(dna, tmp_path, capsys):
     lines = [random_bases(90, seed) for seed in range(30)]
     one, other = tmp_path / "one.txt", tmp_path / "other.txt"
-    one.write_text("\n".join([*lines, lines[3], _turned(lines[4])]))
+    one.write_text("\n".join([*lines, lines[3], _turned(lines[4]), "N" * 90, "n" * 80]))
     other.write_text("\n".join(reversed(lines)))
     shares = ["--shares", "0.5", "0.5", "0"]
     first = run(dna, tmp_path / "a", "--positives", one, *shares)
-    assert "2 promoters left out that were there before, on either strand" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 promoters left out that were there before, on either strand" in printed
+    assert "2 promoters left out that have no base but N" in printed
     second = run(dna, tmp_path / "b", "--positives", other, *shares)
     for split in ("train", "valid"):
         assert {*texts_of(first, split).values()} == {*texts_of(second, split).values()}

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 
+import numpy
 import pytest
 import safetensors.torch
 import torch
@@ -342,3 +343,63 @@ def test_back_to_a_folder_of_transformers(transformers, hugging_face, loaded, na
         assert (tokenizer.bos_token, tokenizer.pad_token, tokenizer.mask_token) == ("<bos>", "<pad>", "<mask>")
     else:
         torch.testing.assert_close(found.last_hidden_state[real], hidden[real], rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_student_as_an_onnx_graph(hugging_face, loaded, tmp_path):
+    """By onnxruntime alone, with the tokenizer beside it: logits to 1e-4 at two lengths, with padding."""
+    from fairseq_littlebird.cli.export import main as export
+
+    for package in ("onnx", "onnxscript"):
+        pytest.importorskip(package)
+    runtime, tokenizers = pytest.importorskip("onnxruntime"), pytest.importorskip("tokenizers")
+    _, folder = hugging_face("ModernBertForMaskedLM")
+    sizes = ["--layers", "2", "--pack-size", "4", "--block-size", "8"]
+    main(["--from", str(folder), "--out", str(tmp_path / "student"), *sizes])
+    export(["onnx", str(tmp_path / "student"), str(tmp_path / "graph")])
+    session = runtime.InferenceSession(str(tmp_path / "graph" / "model.onnx"))
+    own = tokenizers.Tokenizer.from_file(str(tmp_path / "graph" / "tokenizer.json"))
+    own.enable_padding(pad_id=own.token_to_id("<pad>"), pad_token="<pad>")
+    ours, dictionary = loaded(tmp_path / "student"), load_dictionary(tmp_path / "student")
+    tokens = load_tokenizer(tmp_path / "student")
+    names = {"<bos>": "<s>", "<eos>": "</s>"} | {"<s>": "", "</s>": ""}  # tags of HTML, which no text becomes
+    symbols = [(number, names.get(piece, piece)) for piece, number in own.get_vocab().items()]
+    known = {n: dictionary.index(symbol) for n, symbol in symbols if symbol in dictionary}
+    for count in (3, 20):
+        texts = [" ".join(["The stone bridge of Oslo."] * count), "Nobody knew!"]
+        encoded = own.encode_batch(texts)
+        ids, mask = ([getattr(one, name) for one in encoded] for name in ("ids", "attention_mask"))
+        rows = [["<s>", *tokens.tokenize(text), "</s>"] for text in texts]
+        width = max(map(len, rows))
+        numbers = torch.tensor([[dictionary.index(s) for s in [*row, *["<pad>"] * (width - len(row))]] for row in rows])
+        inputs = {"input_ids": numpy.array(ids), "attention_mask": numpy.array(mask)}
+        real = torch.tensor(mask).bool()
+        assert torch.equal(real, numbers != dictionary.pad()) and width > 8 * count
+        with torch.no_grad():
+            wanted = ours(numbers)[0][real][:, [*known.values()]]
+        found = torch.from_numpy(session.run(["logits"], inputs)[0])[real][:, [*known]]
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+
+
+def test_a_table_rounded_up(folder, capsys, tmp_path):
+    """Embeddings behind the tokenizer's last token are left out; of any other number they are of another tokenizer."""
+    path = folder()
+    weights = safetensors.torch.load_file(path / "model.safetensors")
+    table = weights["model.embeddings.tok_embeddings.weight"]
+    main(["--from", str(path), "--out", str(tmp_path / "as it is")])
+    as_it_is = torch.load(tmp_path / "as it is" / "checkpoint.pt", weights_only=True)["model"]
+    rounded_up = -(-len(table) // 64) * 64
+    for count in (rounded_up, rounded_up + 1):
+        more = torch.ones(count - len(table), table.shape[1])
+        rounded = {"model.embeddings.tok_embeddings.weight": torch.cat([table, more])}
+        rounded["decoder.bias"] = torch.cat([weights["decoder.bias"], more[:, 0]])
+        path = folder(vocab_size=count)
+        safetensors.torch.save_file(weights | rounded, path / "model.safetensors")
+        if count > rounded_up:
+            with pytest.raises(SystemExit):
+                main(["--from", str(path), "--out", str(tmp_path / str(count))])
+            assert f"the model {count} token embeddings" in capsys.readouterr().err
+            continue
+        main(["--from", str(path), "--out", str(tmp_path / str(count))])
+        state = torch.load(tmp_path / str(count) / "checkpoint.pt", weights_only=True)["model"]
+        assert all(torch.equal(value, state[key]) for key, value in as_it_is.items())

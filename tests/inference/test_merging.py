@@ -98,6 +98,16 @@ def test_spans_without_text_are_no_answers():
     assert math.isclose(prediction.null_odds, math.log(0.1 / 0.3), rel_tol=1e-5)
 
 
+def test_white_space_at_the_ends_is_no_part_of_an_answer():
+    """ModernBERT and Gemma have tokens of runs of spaces and of ends of lines."""
+    document = "Ann   met\n\nBob"
+    parted = Window(np.arange(9), CONTEXT, np.array([(0, 3), (3, 6), (6, 9), (9, 11), (11, 14)]), [], 0)
+    decoded = spans([(1, 1, 0.4), (1, 3, 0.3), (2, 2, 0.2), (0, 3, 0.1)], null=[0.1], normalisers=[1])
+    prediction = merge_windows(QAExample("q1", "who?", document), [parted], decoded)
+    got = [(c.text, c.start, c.end, round(c.probability, 4)) for c in prediction.candidates]
+    assert got == [("met", 6, 9, 0.3), ("Ann   met", 0, 9, 0.1)]
+
+
 def test_no_span_and_no_window():
     empty = merge_windows(EXAMPLE, [window(0, 4)], spans([(0, 0, 0.0)], null=[1.0], normalisers=[1]))
     assert empty.candidates == () and empty.text() == "" and empty.null_odds == 1e9

@@ -56,3 +56,27 @@ def bert(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights = HUGGING_FACE["bert"].from_ours(ours | {TOKEN_TYPES: torch.zeros(2, 32)})
     safetensors.save_file(weights, folder / "model.safetensors")
     return folder
+
+
+@pytest.fixture(scope="session")
+def modernbert(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ModernBERT with its head as transformers writes it, local and full attention in turn."""
+    transformers = pytest.importorskip("transformers")
+    tokenizers = pytest.importorskip("tokenizers")
+    folder = tmp_path_factory.mktemp("modernbert")
+    words = sorted({*(tiny / "text.train.txt").read_text("utf-8").replace(".", " .").split(), *".?!"})
+    names = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
+    pieces = {piece: n for n, piece in enumerate([*words, *names])}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(pieces, "[UNK]"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens(names)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    called = {f"{name[1:-1].lower()}_token": name for name in names}
+    (folder / "tokenizer_config.json").write_text(json.dumps(called))
+    sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 48}
+    roles = {"bos": "[CLS]", "cls": "[CLS]", "eos": "[SEP]", "sep": "[SEP]", "pad": "[PAD]"}
+    ids = {f"{role}_token_id": pieces[name] for role, name in roles.items()}
+    torch.manual_seed(0)
+    config = transformers.ModernBertConfig(vocab_size=len(pieces), local_attention=16, **sizes, **ids)
+    transformers.ModernBertForMaskedLM(config).save_pretrained(folder)
+    return folder

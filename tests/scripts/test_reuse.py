@@ -69,6 +69,23 @@ def test_masked_tokens_without_distillation(environment, bert, tiny, tmp_path):
     assert settings["_name"] == "littlebird_masked_lm" and settings["padding_insertion"] is False
 
 
+def test_from_modernbert(environment, modernbert, tiny, tmp_path):
+    """It has a head, and reads more than 512 tokens; the student has its form."""
+    given = ["--from", modernbert, "--text", tiny / "text.train.txt", "--out", tmp_path / "out", "--objective", "mlm"]
+    own = [*SHORT.split(), "--short-length", 600, "--lengths", 700, "--pack-size", 8, "--block-size", 16, "--", "--cpu"]
+    done = reuse(environment, *given, *own)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "training one" not in done.stdout
+    names = "distilled/checkpoint_last.pt", "mlm-700/checkpoint_last.pt", "student/checkpoint.pt"
+    last, longer, start = (torch.load(tmp_path / "out" / name, weights_only=True) for name in names)
+    assert last["cfg"]["criterion"]["_name"] == "littlebird_distillation"
+    assert last["cfg"]["task"]["tokens_per_sample"] == 600
+    assert longer["cfg"]["model"]["gated_feed_forward"] and longer["cfg"]["model"]["bias_free"]
+    assert {*longer["model"]} == {*start["model"]} and "encoder.layers.1.pack_norm.weight" in start["model"]
+    key = "encoder.layers.3.ffn.fc1.weight"
+    assert 0 < (longer["model"][key] - start["model"][key]).abs().max() < 1e-3
+
+
 def test_bad_arguments_are_one_line(environment, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")

@@ -62,6 +62,7 @@ class RegionCutter:
         for number, cut in enumerate(cuts):
             self._left[bare_name(cut.region.chromosome)].append(number)
         self._there: list[str] = []
+        self._taken: dict[str, str] = {}  # name without chr -> of the genome, of those that a region is on
         self._renamed: dict[str, str] = {}
         self.chromosomes: dict[str, int] = {}
         self._furthest: Region | None = None  # of the chromosome that is read
@@ -71,7 +72,8 @@ class RegionCutter:
         """What the cuts take, chromosome by chromosome, in the order of their starts.
 
         Raises:
-            UserError: a region beyond the end of its chromosome, or on none of the genome, with file and line.
+            UserError: a region beyond the end of its chromosome, or on none of the genome, with file and line; a
+                chromosome with regions that is there twice, with and without ``chr``.
         """
         name, waiting, buffer, offset, length = "", list[int](), bytearray(), 0, 0
         for piece in pieces:
@@ -109,9 +111,14 @@ class RegionCutter:
     def _begin(self, name: str) -> list[int]:
         """The cuts of a chromosome, the first one last."""
         self._there.append(name)
-        numbers = self._left.pop(bare_name(name), [])
+        bare = bare_name(name)
+        if bare in self._taken:
+            what = f"{self._taken[bare]} and {name} are one chromosome, as names with and without chr are the same here"
+            raise UserError(what, str(self._genome), "leave one of them out, or rename it")
+        numbers = self._left.pop(bare, [])
         self._furthest = None
         if numbers:
+            self._taken[bare] = name
             self.chromosomes[name] = 0
             self._furthest = max((self._cuts[number].region for number in numbers), key=lambda region: region.end)
         for number in numbers:

@@ -132,6 +132,20 @@ class OffsetFitter:
                 begins[after] = first
 
 
+def without_blanks(text: str, start: int, end: int) -> tuple[int, int]:
+    """A span of a text without the white space at its ends, of which there are tokens: runs of spaces, ends of lines.
+
+    Args:
+        text: any.
+        start, end: characters, ``end`` not included.
+    Returns:
+        twice the same where it is white space alone.
+    """
+    span = text[start:end]
+    start = end - len(span.lstrip())
+    return start, start + len(span.strip())
+
+
 def _last(text: str, start: int, stop: int) -> str:
     return text[max(start, stop - LONGEST) : stop]
 

@@ -64,6 +64,11 @@ def test_names_and_ends_that_do_not_fit():
         list(RegionCutter([Cut(Region("chr1", 50, 98, "x.bed, line 7"), 20, 70)], "g.fa")(pieces(9)))
     with pytest.raises(UserError, match="x.bed, line 7: no chromosome 'chr9' in g.fa, which has chr1, 2"):
         list(RegionCutter([Cut(Region("chr9", 0, 1, "x.bed, line 7"), 0, 1)], "g.fa")(pieces(9)))
+    # the regions of a chromosome that is there by two names could be on either
+    twice = [*pieces(9), Piece("1", 0, b"ACGT")]
+    with pytest.raises(UserError, match="g.fa: chr1 and 1 are one chromosome"):
+        list(RegionCutter([Cut(Region("1", 0, 1, "x.bed, line 7"), 0, 1)], "g.fa")(twice))
+    assert len([*RegionCutter([Cut(Region("2", 0, 1, "x.bed, line 7"), 0, 1)], "g.fa")(twice)]) == 1
 
 
 def test_memory_is_a_regions():
