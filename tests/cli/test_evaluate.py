@@ -171,7 +171,7 @@ def test_hotpotqa_warns_of_answers_and_facts_apart(write, capsys):
     assert (rows["em"], rows["sp_em"], rows["joint_em"]) == (str(2 / 3), str(1 / 3), str(1 / 3))
     assert (rows["questions"], rows["missing"]) == ("3", "2")
     unknown, missing, without_facts = captured.err.splitlines()
-    assert f"{path}, answer: answers to questions that" in unknown and "1, first x" in unknown
+    assert f"{path}, answer: predictions of questions that" in unknown and "1, first x" in unknown
     assert f"{path}, answer: questions without a prediction" in missing and "1, first q2" in missing
     assert f"{path}, sp: questions without a prediction" in without_facts and "1, first q0" in without_facts
 
