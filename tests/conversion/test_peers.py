@@ -284,7 +284,8 @@ def test_a_question_answering_model_answers_at_once(converted, their_numbers, qu
         score = (wanted[0][first:last, None] + wanted[1][first:last]).triu()
         score = score.masked_fill(~torch.ones_like(score).triu().tril(29).bool(), -torch.inf)
         begin, end = divmod(int(score.argmax()), last - first)
-        wanted_answers[batch["examples"][row].id] = context[window.offsets[begin][0] : window.offsets[end][1]]
+        answer = context[window.offsets[begin][0] : window.offsets[end][1]]
+        wanted_answers[batch["examples"][row].id] = answer.strip()  # of a token with the space before it
     predict([f"{tmp_path}/data", "--path", f"{out}/checkpoint.pt", "--gen-subset", "valid", "--output",
              f"{tmp_path}/answers", "--device", "cpu"])  # fmt: skip
     assert json.loads((tmp_path / "answers" / "predictions.json").read_text()) == wanted_answers
