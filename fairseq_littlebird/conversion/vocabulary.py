@@ -19,10 +19,8 @@ HTML_TAGS = tuple(
 
 PEGASUS_OFFSET = 103
 """Ids of Pegasus' own special tokens, before those of its SentencePiece model."""
-
-
 MULTIPLES = (8, 16, 32, 64, 128, 256, 512)
-"""To one of these, tables of token embeddings are rounded up; no token has the last of them."""
+"""Tables of token embeddings may be rounded up to a multiple of one of these: the added rows belong to no token."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from claims_plan import PLANS, Step
@@ -79,9 +80,8 @@ class Runner:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            group = Path(f"/proc/{self.child.pid}/autogroup")
-            if group.exists():  # there a session of its own has its own share, whatever its processes' priority
-                group.write_text("10")
+            with suppress(OSError):  # where a session of its own has its own share, whatever its processes' priority
+                Path(f"/proc/{self.child.pid}/autogroup").write_text("10")
             if self.stopped:  # the signal came while the process was started
                 self.child.send_signal(signal.SIGTERM)
             status = self.child.wait()

@@ -34,7 +34,7 @@ def test_hotpotqa_has_answers_and_supporting_facts(tmp_path):
         "answer": {"a": "text"} | dict.fromkeys(("b", "all", "one in a window", "no sentence"), "yes"),
         "sp": {
             "a": [["A", 0], ["Ö", 3]],
-            "b": [["A", 0], ["A", 1]],  # two at least, as every question has
+            "b": [["A", 0], ["A", 1]],  # at least two, as every question has
             "all": [["A", 0], ["Ö", 3], ["A", 1]],
             "one in a window": [["A", 1]],
             "no sentence": [],

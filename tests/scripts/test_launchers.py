@@ -103,14 +103,11 @@ def test_a_signal_before_torchrun_has_a_number(stand_in, tmp_path):
     stand_in("torchrun", "for n in $(seq 600); do sleep 0.1; done")
     trap = tmp_path / "trap"
     trap.write_text("trap '[[ $BASH_COMMAND != child=?! ]] || kill -TERM $$' DEBUG\n")
-    begun = time.monotonic()
     done = run("launch_torchrun.sh", "text", WORKERS=1, PAUSE=0, BASH_ENV=trap)
-    assert done.returncode == 143 and time.monotonic() - begun < 30
+    assert done.returncode == 143  # 0 where torchrun is not told, and ends by itself
 
 
 def test_a_signal_in_the_pause_ends_the_loop(stand_in, tmp_path):
     stand_in("torchrun", f"echo >> {tmp_path}/calls; (sleep 1; kill -TERM $PPID) & exit 3")
-    begun = time.monotonic()
-    done = run("launch_torchrun.sh", "text", WORKERS=1, PAUSE=100)
+    done = run("launch_torchrun.sh", "text", WORKERS=1, PAUSE=1000)  # more than this test waits
     assert done.returncode == 3 and len((tmp_path / "calls").read_text().splitlines()) == 1
-    assert time.monotonic() - begun < 60
