@@ -1,6 +1,7 @@
 """The paper's claims, measured by a training of days: docs/experiments/claims.md is its ledger.
 
     python scripts/experiments/claims.py run --out DIR [--source MODEL] [--hours H]   goes on where it stopped
+    python scripts/experiments/claims.py run --out DIR --scale evening --source MODEL   claim 1 alone, in two hours
     python scripts/experiments/claims.py run --out DIR --scale small   in hours, without a pretrained model
     python scripts/experiments/claims.py status --out DIR   what is done, what runs, hours to go
     python scripts/experiments/claims.py report --out DIR   figures and curves into docs/experiments/
@@ -180,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 sys.exit(f"{out}: another run is at work there")
-            if scale == "minilm" and not (out / "source").exists():
+            if scale != "small" and not (out / "source").exists():
                 if options.source is None or not options.source.is_dir():
                     parser.error("give the source model's folder with --source")
                 (out / "source").symlink_to(options.source.resolve())

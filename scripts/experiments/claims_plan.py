@@ -4,7 +4,8 @@ Every training sees its tokens in one order (``--seed`` draws it), in batches of
 a training up to so many million tokens; where it may be made longer later, the learning rate falls with the square root
 of the updates.
 
-``minilm`` starts from MiniLM and needs some thirty hours of a core. ``small`` has no source model, and so neither warm
+``minilm`` starts from MiniLM and needs some thirty hours of a core; ``evening`` is its claim 1 with fewer tokens, in two
+hours. ``small`` has no source model, and so neither warm
 start nor distillation: its models, of the quickstart's size, learn recurring span selection from nothing, tables 1 and
 8 alone, in some two hours.
 """
@@ -83,6 +84,9 @@ MINILM = Scale(
     ablations=2,
     # measured on an AMD EPYC of 2.6 GHz
     hours={"full": 0.45, "student": 0.45, "distilled": 0.8, "ablation": 0.25},
+)
+EVENING = MINILM._replace(
+    batch=2048, head=1.5, stages=(0.75,), spans=0.5, hours={"full": 0.35, "student": 0.35, "distilled": 0.5}
 )
 SMALL = Scale(
     batch=8192,
@@ -225,11 +229,15 @@ def claim_1(scale: Scale, seed: int) -> Iterator[Step]:
                 "--attention-queries 128 ", ""
             )
             yield measured(stage, f"{{out}}/kept/{stage}.pt", compared)
+            for length in (512, 2048, 4096):  # what positions beyond the training length cost, without another task
+                longer = f"{MASKED_LM} --criterion masked_lm {student} --tokens-per-sample {length}"
+                chunks = f"--chunks {120_000 // length}"
+                yield measured(f"{stage}-{length}", f"{{out}}/kept/{stage}.pt", f"{longer} {chunks}")
             spans = f"{name}-{millions:g}M-spans"
             options = f"{SPANS} {student} --optimizer littlebird_adam --slopes-lr-scale 20 --lr {scale.lr[1]}"
             begun = f"{{out}}/kept/{stage}.pt"
             yield training(scale, spans, scale.spans, options, "student", begun, seed=seed, decay=True)
-            yield from by_length(spans, student, (512,))
+            yield from by_length(spans, student)
 
 
 def by_length(name: str, model: str, lengths: tuple[int, ...] = (512, 2048, 4096)) -> Iterator[Step]:
@@ -312,5 +320,6 @@ PLANS: dict[str, tuple[Step, ...]] = {
     "minilm": (
         *text(MINILM), *claim_4(MINILM), *head(MINILM), *claim_1(MINILM, 1), *claim_2(MINILM, 1), *claim_1(MINILM, 2),
     ),
+    "evening": (*text(EVENING), *head(EVENING), *claim_1(EVENING, 1)),
     "small": (*text(SMALL), *claim_2_from_nothing(SMALL, 1), *claim_4(SMALL), *claim_2_from_nothing(SMALL, 2)),
 }  # fmt: skip

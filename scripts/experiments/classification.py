@@ -8,8 +8,9 @@ STS-B and RTE are re-split by third parties: their figures are not GLUE's. The 2
 train on, 200 to choose the checkpoint by and 400 to score, alike for every length. Every model starts from MODEL and
 has as many updates of the same batches at the same learning rate; a seed draws the order of the texts and the head.
 LittleBird drops MODEL's position embeddings, so its attention is distilled from MODEL's first, on DATA/text_en/litbank,
-as scripts/reuse.sh does; ``littlebird_warm`` goes without, and ``littlebird_positions`` keeps the position embeddings
-instead of the slopes.
+as scripts/reuse.sh does; ``littlebird_inserted`` has padding insertion in the fine-tuning that follows,
+``littlebird_warm`` goes without distillation, and ``littlebird_positions`` keeps the position embeddings instead of the
+slopes. ``--test-tokens`` scores what was trained on short texts on longer ones, too (the paper's table 6).
 Every step is a command line, printed before it runs, on one thread and with low priority; what is there already is not
 run again, and the same command goes on where it was stopped.
 """
@@ -33,6 +34,7 @@ MODELS = {
     "littlebird": "--to littlebird",
     "bigbird_itc": "--to bigbird_itc",
     "longformer": "--to longformer --attention-window 256",
+    "littlebird_inserted": "--to littlebird",
     "littlebird_warm": "--to littlebird",
     "littlebird_positions": "--to littlebird --positions learned",
 }
@@ -40,6 +42,7 @@ MODELS = {
 SHORT = 512
 """The positions of the source. Full attention over more tokens is BigBird's, which is full where a text has few blocks,
 over the source's positions repeated."""
+DISTILLED = ("littlebird", "littlebird_inserted")
 DISTIL_BATCH = 8
 """Texts of an update of distillation."""
 SPLITS = {"train": 700, "valid": 100, "test": 200}
@@ -108,7 +111,7 @@ class Classifiers(Bench):
 
     def checkpoint(self, model: str, tokens: int) -> Path:
         """The parameters to start from."""
-        return self.distilled() if model == "littlebird" else self.start(model, tokens) / "checkpoint.pt"
+        return self.distilled() if model in DISTILLED else self.start(model, tokens) / "checkpoint.pt"
 
     def distilled(self) -> Path:
         """LittleBird, with the attention of the source at 512 tokens."""
@@ -163,6 +166,7 @@ class Classifiers(Bench):
                 f"--adam-betas '(0.9,0.98)' --weight-decay 0.01 --clip-norm 1.0 --lr-scheduler polynomial_decay "
                 f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
                 f"--batch-size {options.batch_size} --batch-size-valid 8 --num-workers 0 --seed {seed} --cpu "
+                f"--attention-dropout 0 {'--padding-insertion ' * (model == 'littlebird_inserted')}"
                 f"--validate-interval 1000000 --validate-interval-updates {max(1, updates // 2)} "
                 f"--save-interval-updates {max(1, updates // 2)} --keep-interval-updates 1 --no-epoch-checkpoints "
                 f"--best-checkpoint-metric {setting.metric} --maximize-best-checkpoint-metric --log-format json "
@@ -174,11 +178,18 @@ class Classifiers(Bench):
         return folder / "checkpoint_best.pt"
 
     def score(self, setting: Setting, model: str, seed: int) -> None:
-        """Trains, predicts and scores, unless it is in the results."""
-        name = f"{setting.name}-{model}-{seed}"
+        """Trains, predicts and scores, at the training's length and at those that are asked for."""
+        longer = self.options.test_tokens if setting.task == "reviews" else []
+        for tokens in [setting.tokens, *longer]:
+            self.score_at(tokens, setting, model, seed)
+
+    def score_at(self, tokens: int, setting: Setting, model: str, seed: int) -> None:
+        """The score on texts of so many tokens at most, unless it is in the results."""
+        trained = f"{setting.name}-{model}-{seed}"
+        name = trained if tokens == setting.tokens else f"{trained}-at-{tokens}"
         if f"scores/{name}" in self.results():
             return
-        checkpoint, data = self.train(setting, model, seed), self.data(setting)
+        checkpoint, data = self.train(setting, model, seed), self.data(setting._replace(tokens=tokens))
         predicted = self.folder(
             f"predicted-{name}",
             f"littlebird-predict {data} --path {checkpoint} --gen-subset {setting.split} --device cpu "
@@ -222,10 +233,12 @@ def report(results: dict[str, Any]) -> str:
         cells = []
         for model in MODELS:
             start = f"scores/{setting.name}-{model}-"
-            found = [100 * value[setting.metric] for key, value in results.items() if key.startswith(start)]
+            keys = [key for key in results if key.startswith(start) and "-at-" not in key]
+            found = [100 * results[key][setting.metric] for key in keys]
             each = ", ".join(f"{value:.1f}" for value in found)
             cells.append(f"{statistics.mean(found):.1f} ({each})" if found else "")
         lines.append(f"| {setting.task}, {setting.tokens:,} tokens, {setting.metric} | {' | '.join(cells)} |")
+    lines += ["", *(f"{key[7:]}: {100 * value['accuracy']:.1f}" for key, value in results.items() if "-at-" in key)]
     lines += ["", "| minutes of training | " + " | ".join(MODELS) + " |", "| --- |" + " --- |" * len(MODELS)]
     for setting in SETTINGS.values():
         cells = []
@@ -250,6 +263,9 @@ def main() -> None:
     parser.add_argument("--review-updates", type=int, default=200, help="(%(default)s)")
     parser.add_argument("--distil-updates", type=int, default=250, help="of 4,096 tokens (%(default)s)")
     parser.add_argument("--distil-lr", type=float, default=5e-4, help="(%(default)s)")
+    parser.add_argument(
+        "--test-tokens", nargs="*", type=int, default=[], metavar="N", help="score reviews up to these lengths as well"
+    )
     parser.add_argument("--batch-size", type=int, default=16, help="(%(default)s)")
     parser.add_argument("--lr", type=float, default=5e-5, help="(%(default)s)")
     options = parser.parse_args()
