@@ -4,10 +4,9 @@ Every training sees its tokens in one order (``--seed`` draws it), in batches of
 a training up to so many million tokens; where it may be made longer later, the learning rate falls with the square root
 of the updates.
 
-``minilm`` starts from MiniLM and needs some thirty hours of a core; ``evening`` is its claim 1 with fewer tokens, in two
-hours. ``small`` has no source model, and so neither warm
-start nor distillation: its models, of the quickstart's size, learn recurring span selection from nothing, tables 1 and
-8 alone, in some two hours.
+``minilm`` starts from MiniLM and needs some thirty hours of a core; ``evening`` is its claim 1 with fewer tokens, in
+two hours. ``small`` has no source model, and so neither warm start nor distillation: its models, of the quickstart's
+size, learn recurring span selection from nothing, tables 1 and 8 alone, in some two hours.
 """
 
 from __future__ import annotations

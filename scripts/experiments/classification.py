@@ -227,27 +227,23 @@ def _drawn(content: zipfile.ZipFile, split: str) -> Iterator[str]:
 
 
 def report(results: dict[str, Any]) -> str:
-    """The tables of docs/results.md: mean of the seeds, and each of them."""
-    lines = ["| | " + " | ".join(MODELS) + " |", "| --- |" + " --- |" * len(MODELS)]
-    for setting in SETTINGS.values():
-        cells = []
-        for model in MODELS:
-            start = f"scores/{setting.name}-{model}-"
-            keys = [key for key in results if key.startswith(start) and "-at-" not in key]
-            found = [100 * results[key][setting.metric] for key in keys]
-            each = ", ".join(f"{value:.1f}" for value in found)
-            cells.append(f"{statistics.mean(found):.1f} ({each})" if found else "")
-        lines.append(f"| {setting.task}, {setting.tokens:,} tokens, {setting.metric} | {' | '.join(cells)} |")
-    lines += ["", *(f"{key[7:]}: {100 * value['accuracy']:.1f}" for key, value in results.items() if "-at-" in key)]
-    lines += ["", "| minutes of training | " + " | ".join(MODELS) + " |", "| --- |" + " --- |" * len(MODELS)]
-    for setting in SETTINGS.values():
-        cells = []
-        for model in MODELS:
-            start = f"minutes/{setting.name}-{model}-"
-            found = [value for key, value in results.items() if key.startswith(start)]
-            cells.append(f"{statistics.mean(found):.1f}" if found else "")
-        lines.append(f"| {setting.task}, {setting.tokens:,} tokens | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    """The tables of docs/results.md, of the models that have results: mean of the seeds, and each of them."""
+    models = [model for model in MODELS if any(f"-{model}-" in key for key in results)]
+    own = {key: value for key, value in results.items() if "-at-" not in key}
+    lines = []
+    for kind, title in (("scores", ""), ("minutes", "minutes of training")):
+        lines += [f"| {title} | {' | '.join(models)} |", "| --- |" + " --- |" * len(models)]
+        for setting in SETTINGS.values():
+            starts = [f"{kind}/{setting.name}-{model}-" for model in models]
+            found = [[value for key, value in own.items() if key.startswith(start)] for start in starts]
+            if kind == "scores":
+                found = [[100 * value[setting.metric] for value in cell] for cell in found]
+            cells = [
+                f"{statistics.mean(cell):.1f} ({', '.join(f'{x:.1f}' for x in cell)})" if cell else "" for cell in found
+            ]
+            lines.append(f"| {setting.task}, {setting.tokens:,} tokens | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join([*lines, *(f"{key}: {results[key]}" for key in results.keys() - own.keys())])
 
 
 def main() -> None:

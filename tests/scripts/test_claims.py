@@ -59,7 +59,7 @@ def test_a_step_that_the_clock_stops_is_not_done(runner, tmp_path):
     assert json.loads((tmp_path / "runs.jsonl").read_text())["status"] != 0
 
 
-@pytest.mark.parametrize(("scale", "batch"), [("minilm", 4096), ("small", 8192)])
+@pytest.mark.parametrize(("scale", "batch"), [("minilm", 4096), ("evening", 2048), ("small", 8192)])
 def test_every_training_of_the_plan_is_one_that_fairseq_knows(module, scale, batch):
     from fairseq import options
 

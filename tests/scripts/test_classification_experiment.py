@@ -36,10 +36,14 @@ def test_report(experiment):
     results = {
         "scores/STS-B-512-full-1": {"spearman": 0.85},
         "scores/STS-B-512-full-2": {"spearman": 0.87},
-        "scores/reviews-4096-littlebird-1": {"accuracy": 0.9},
+        "scores/reviews-512-littlebird-1": {"accuracy": 0.9},
+        "scores/reviews-512-littlebird-1-at-2048": {"accuracy": 0.7},
+        "scores/reviews-512-littlebird_inserted-1": {"accuracy": 0.8},
         "minutes/STS-B-512-full-1": 3.0,
     }
     lines = experiment.report(results).splitlines()
-    assert "| STS-B, 512 tokens, spearman | 86.0 (85.0, 87.0) |  |  |  |  |  |" in lines
-    assert "| reviews, 4,096 tokens, accuracy |  | 90.0 (90.0) |  |  |  |  |" in lines
-    assert "| STS-B, 512 tokens | 3.0 |  |  |  |  |  |" in lines
+    assert "|  | full | littlebird | littlebird_inserted |" in lines
+    assert "| STS-B, 512 tokens | 86.0 (85.0, 87.0) |  |  |" in lines
+    assert "| reviews, 512 tokens |  | 90.0 (90.0) | 80.0 (80.0) |" in lines
+    assert "| STS-B, 512 tokens | 3.0 (3.0) |  |  |" in lines
+    assert lines[-1] == "scores/reviews-512-littlebird-1-at-2048: {'accuracy': 0.7}"
