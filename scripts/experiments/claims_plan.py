@@ -173,7 +173,7 @@ def measured(name: str, checkpoint: str, options: str) -> Step:
 
 def text(scale: Scale) -> Iterator[Step]:
     """The corpus as numbers, and the source model's vocabulary."""
-    folders = DOCUMENTATION if scale.source else EVERYWHERE
+    folders = DOCUMENTATION if scale is MINILM else EVERYWHERE
     yield Step("documents", f"scripts/experiments/english_text.py --out {{out}}/documents --input {folders}")
     yield Step(
         "corpus",
