@@ -46,6 +46,8 @@ class Scale(NamedTuple):
         lengths: of each row of table 1.
         ablations: of each row of table 8.
         hours: of one thread per million tokens, by kind of training, beside other work.
+        warmup: million tokens, of a training whose end is open.
+        validation: million tokens from one validation to the next.
     """
 
     batch: int
@@ -60,6 +62,8 @@ class Scale(NamedTuple):
     lengths: float
     ablations: float
     hours: dict[str, float]
+    warmup: float = 1
+    validation: float = 1
 
     def model(self, arch: str, layers: int | None = None, more: str = "") -> str:
         """The options of one of the models."""
@@ -85,7 +89,13 @@ MINILM = Scale(
     hours={"full": 0.45, "student": 0.45, "distilled": 0.8, "ablation": 0.25},
 )
 EVENING = MINILM._replace(
-    batch=2048, head=1.5, stages=(0.75,), spans=0.5, hours={"full": 0.35, "student": 0.35, "distilled": 0.5}
+    batch=2048,
+    head=1.5,
+    stages=(0.75,),
+    spans=0.5,
+    hours={"full": 0.35, "student": 0.35, "distilled": 0.5},
+    warmup=0.1,
+    validation=0.25,
 )
 SMALL = Scale(
     batch=8192,
@@ -138,11 +148,13 @@ def training(
         start: the checkpoint whose parameters it begins with; empty for none.
         decay: the learning rate ends at 0 after these tokens, instead of falling with the square root of the updates.
     """
-    updates, million = round(millions * 1e6 / scale.batch), round(1e6 / scale.batch)
+    updates, warmup, validation = (
+        round(tokens * 1e6 / scale.batch) for tokens in (millions, scale.warmup, scale.validation)
+    )
     schedule = (
         f"--lr-scheduler polynomial_decay --warmup-updates {updates // 10} --total-num-update {updates}"
         if decay
-        else f"--lr-scheduler inverse_sqrt --warmup-updates {million} --warmup-init-lr 1e-7"
+        else f"--lr-scheduler inverse_sqrt --warmup-updates {warmup} --warmup-init-lr 1e-7"
     )
     start = f"--finetune-from-model {start} " if start else ""
     return Step(
@@ -150,7 +162,7 @@ def training(
         f"littlebird-launch {{out}}/text-bin {options} {start}--tokens-per-sample {length} "
         f"--batch-size {scale.batch // length} --required-batch-size-multiple 1 --max-update {updates} {schedule} "
         f"--adam-betas '(0.9, 0.98)' --clip-norm 1.0 --dropout 0 --attention-dropout 0 --num-workers 1 --seed {seed} "
-        f"--validate-interval 1000000 --validate-interval-updates {million} --max-valid-steps 24 "
+        f"--validate-interval 1000000 --validate-interval-updates {validation} --max-valid-steps 24 "
         "--no-epoch-checkpoints --save-interval-updates 122 --keep-interval-updates 1 --log-format json "
         f"--log-interval 10 --save-dir {{out}}/{name}",
         scale.hours[kind] * millions,
