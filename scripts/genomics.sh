@@ -10,6 +10,7 @@
 # runs and can be run by hand. The same command again goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/run.sh
 
 fasta="" bed="" positives="" out="" arch=littlebird_base dry="" chromosomes=() share=0.02 block=1000000
 vocabulary=32000 max_tokens=4096 pretraining_updates=1000000 pretraining_lr=1e-4 updates=711 lr=1e-4
@@ -52,16 +53,17 @@ fail() {
     exit 2
 }
 arguments=$*
+if [[ " $* " == *" --smoke "* ]]; then # wherever it stands, so that other options count instead of its settings
+    arch=littlebird_tiny vocabulary=300 max_tokens=512 pretraining_updates=20 pretraining_lr=1e-3 updates=20 lr=1e-3
+    batch_size=8 update_freq=1 passes=2 share=0.1 block=20000 upstream=250 downstream=50
+    sentences="2 8" sentence_bases="50 100" size=(--encoder-layers 2 --pack-size 8 --block-size 16)
+fi
 while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h) usage && exit 0 ;;
         --dry-run) dry=yes && shift && continue ;;
         --reverse-complement) strands=(--reverse-complement) && shift && continue ;;
-        --smoke)
-            arch=littlebird_tiny vocabulary=300 max_tokens=512 pretraining_updates=20 pretraining_lr=1e-3 updates=20 lr=1e-3
-            batch_size=8 update_freq=1 passes=2 share=0.1 block=20000 upstream=250 downstream=50
-            sentences="2 8" sentence_bases="50 100" size=(--encoder-layers 2 --pack-size 8 --block-size 16)
-            shift && continue ;;
+        --smoke) shift && continue ;;
         --) shift && more=("$@") && break ;;
         --*) [ $# -gt 1 ] && [[ $2 != --* ]] || fail "$1 needs a value; see --help" ;;
     esac
@@ -78,10 +80,10 @@ while [ $# -gt 0 ]; do
             shift
             while [ $# -gt 0 ] && [[ $1 != --* ]]; do chromosomes+=("$1") && shift; done
             continue ;;
-        --fasta) fasta=$2 ;;
-        --bed) bed=$2 ;;
-        --positives) positives=$2 ;;
-        --out) out=$2 ;;
+        --fasta) fasta=$(given "$2") ;;
+        --bed) bed=$(given "$2") ;;
+        --positives) positives=$(given "$2") ;;
+        --out) out=$(given "$2") ;;
         --valid-share) share=$2 ;;
         --valid-block) block=$2 ;;
         --vocab-size) vocabulary=$2 ;;
@@ -116,8 +118,6 @@ if [ -z "$dry" ] && [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
     [ "$(cat "$out/.genomics")" = "$arguments" ] ||
         fail "$out: from a run with other arguments; choose another with --out"
 fi
-
-source scripts/run.sh
 
 if [ -z "$dry" ]; then
     step "Environment"

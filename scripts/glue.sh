@@ -7,6 +7,7 @@
 # RoBERTa, which the paper took. Every step is printed before it runs; the same command again goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/run.sh
 
 tasks=(CoLA SST-2 MRPC STS-B QQP MNLI QNLI RTE) chosen=() glue="" model="" student="" out="" dry="" seeds=1 workers=2
 max_tokens=512 updates="" submission="" more=()
@@ -52,14 +53,14 @@ while [ $# -gt 0 ]; do
                 shift
             done
             continue ;;
-        --glue) glue=$2 ;;
-        --model) model=$2 ;;
-        --student) student=$2 ;;
-        --out) out=$2 ;;
+        --glue) glue=$(given "$2") ;;
+        --model) model=$(given "$2") ;;
+        --student) student=$(given "$2") ;;
+        --out) out=$(given "$2") ;;
         --seeds) seeds=$2 ;;
         --max-tokens) max_tokens=$2 ;;
         --updates) updates=$2 ;;
-        --submission) submission=$2 ;;
+        --submission) submission=$(given "$2") ;;
         --workers) workers=$2 ;;
         *) fail "unknown argument $1; see --help" ;;
     esac
@@ -76,8 +77,6 @@ done
 student=${student:-$(dirname "$model")}
 [ -r "$student/dict.txt" ] || fail "$student: no dict.txt there; give a folder of littlebird-warm-start with --student"
 [ -n "$out" ] || fail "--out is missing: a folder to write; see --help"
-
-source scripts/run.sh
 
 if [ -z "$dry" ]; then
     step "Environment"

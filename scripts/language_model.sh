@@ -9,6 +9,7 @@
 # may be added to the file.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/run.sh
 
 train=() valid=() test=() phases="" out="" dry="" unit=() workers=2 processes=1 length=32256 stride=512 cached=()
 save_every=1000 more=()
@@ -56,15 +57,15 @@ while [ $# -gt 0 ]; do
             option=$1 && shift
             while [ $# -gt 0 ] && [[ $1 != --* ]]; do
                 case $option in
-                    --train) train+=("$1") ;;
-                    --valid) valid+=("$1") ;;
-                    --test) test+=("$1") ;;
+                    --train) train+=("$(given "$1")") ;;
+                    --valid) valid+=("$(given "$1")") ;;
+                    --test) test+=("$(given "$1")") ;;
                 esac
                 shift
             done
             continue ;;
-        --phases) phases=$2 ;;
-        --out) out=$2 ;;
+        --phases) phases=$(given "$2") ;;
+        --out) out=$(given "$2") ;;
         --processes) processes=$2 ;;
         --save-every) save_every=$2 ;;
         --score-length) length=$2 ;;
@@ -88,8 +89,6 @@ if [ -z "$dry" ] && [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
     [ "$(cat "$out/.language_model")" = "$arguments" ] ||
         fail "$out: from a run with other arguments; choose another with --out"
 fi
-
-source scripts/run.sh
 
 if [ -z "$dry" ]; then
     step "Environment"

@@ -7,6 +7,7 @@
 # Every step is printed before it runs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/run.sh
 
 data='' out='' length=1024 vocabulary=4000
 usage() {
@@ -28,8 +29,8 @@ while [ $# -gt 0 ]; do
         --*) [ $# -gt 1 ] || fail "$1 needs a value; see --help" ;;
     esac
     case "$1" in
-        --data) data=$2 ;;
-        --out) out=$2 ;;
+        --data) data=$(given "$2") ;;
+        --out) out=$(given "$2") ;;
         --max-tokens) length=$2 ;;
         --vocab-size) vocabulary=$2 ;;
         *) fail "unknown argument $1; see --help" ;;
@@ -41,7 +42,6 @@ done
 for part in text_en squad/train.json squad/train_xquad_en.json squad/dev.json; do
     [ -z "$data" ] || [ -r "$data/$part" ] || fail "$data/$part: cannot be read; check --data"
 done
-source scripts/run.sh
 if [ -z "$(command -v littlebird-prepare)" ] || [ -n "${LITTLEBIRD_VENV:-}" ]; then
     source scripts/environment.sh
 fi

@@ -7,6 +7,7 @@
 # Every step is printed before it runs and can be run by hand. The same command again goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/run.sh
 
 name=${0##*/} name=${name%.sh} dataset="" train=() dev=() model="" student="" out="" dry="" more=()
 max_tokens=4096 stride="" longest=() updates=5000 batch_size=4 update_freq=4 lr=5e-5 workers=2 seeds=1
@@ -64,14 +65,14 @@ while [ $# -gt 0 ]; do
         --train | --dev) # all values up to the next option
             option=$1 && shift
             while [ $# -gt 0 ] && [[ $1 != --* ]]; do
-                if [ "$option" = --train ]; then train+=("$1"); else dev+=("$1"); fi
+                if [ "$option" = --train ]; then train+=("$(given "$1")"); else dev+=("$(given "$1")"); fi
                 shift
             done
             continue ;;
         --dataset) dataset=$2 ;;
-        --model) model=$2 ;;
-        --student) student=$2 ;;
-        --out) out=$2 ;;
+        --model) model=$(given "$2") ;;
+        --student) student=$(given "$2") ;;
+        --out) out=$(given "$2") ;;
         --max-tokens) max_tokens=$2 ;;
         --stride) stride=$2 ;;
         --max-answer-length) longest=("$1" "$2") ;;
@@ -112,8 +113,6 @@ if [ -z "$dry" ] && [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
     [ -e "$out/.recipe" ] || fail "$out: not empty and not from an earlier run; choose another with --out"
     [ "$(cat "$out/.recipe")" = "$arguments" ] || fail "$out: from a run with other arguments; choose another with --out"
 fi
-
-source scripts/run.sh
 
 if [ -z "$dry" ]; then
     step "Environment"

@@ -10,6 +10,7 @@
 # Every step is printed before it runs and can be run by hand.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/run.sh
 
 data=() text=() test=() join=() longest=() out=quickstart dataset=squad vocabulary=4000
 rss_updates='' qa_updates='' minutes='' workers='' pages=()
@@ -37,22 +38,22 @@ fail() {
     echo "quickstart: $1" >&2
     exit 2
 }
+if [[ " $* " == *" --smoke "* ]]; then # wherever it stands, so that other options count instead of its settings
+    rss_updates=10 qa_updates=10 pages=(--per-length 10 --editions 1)
+fi
 while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h) usage && exit 0 ;;
         --join-articles) join=(--join-articles) && shift && continue ;;
-        --smoke)
-            rss_updates=10 qa_updates=10 pages=(--per-length 10 --editions 1)
-            shift && continue
-            ;;
+        --smoke) shift && continue ;;
         --*) [ $# -gt 1 ] || fail "$1 needs a value; see --help" ;;
     esac
     case "$1" in
-        --data) data+=("$2") ;;
-        --test) test+=("$2") ;;
-        --text) text+=("$2") ;;
+        --data) data+=("$(given "$2")") ;;
+        --test) test+=("$(given "$2")") ;;
+        --text) text+=("$(given "$2")") ;;
         --dataset) dataset=$2 ;;
-        --out) out=$2 ;;
+        --out) out=$(given "$2") ;;
         --max-answer-length)
             [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "--max-answer-length $2; give a positive number of tokens"
             longest=(--max-answer-length "$2")
@@ -84,8 +85,6 @@ done
 if [ -e "$out" ] && [ ! -e "$out/.quickstart" ] && [ -n "$(ls -A "$out")" ]; then
     fail "$out: not empty and not from an earlier quickstart; choose another with --out"
 fi
-
-source scripts/run.sh
 
 # a tiny model gains next to nothing from a second thread, and loses most of its speed where that has to wait for other
 # work on the cores (docs/performance.md): a second process does better in both

@@ -13,6 +13,7 @@
 # Every step is printed before it runs and can be run by hand. The same command again goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/run.sh
 
 source="" text=() valid="" out="" student=() objective=rss padding=(--padding-insertion) short=512 lengths=2048,4096
 head_updates=500 distil_updates=1000 rss_updates=1000 longer_updates=500 batch_tokens=8192 lr=1e-4 workers=2 more=()
@@ -59,10 +60,10 @@ while [ $# -gt 0 ]; do
             [[ $2 =~ ^[0-9]+$ ]] || fail "$1 $2: not a whole number; see --help" ;;
     esac
     case "$1" in
-        --from) source=$2 ;;
-        --text) text+=("$2") ;;
-        --valid) valid=$2 ;;
-        --out) out=$2 ;;
+        --from) source=$(given "$2") ;;
+        --text) text+=("$(given "$2")") ;;
+        --valid) valid=$(given "$2") ;;
+        --out) out=$(given "$2") ;;
         --pack-size | --block-size | --layers) student+=("$1" "$2") ;;
         --objective) objective=$2 ;;
         --lengths) lengths=$2 ;;
@@ -93,8 +94,6 @@ if [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
     [ -e "$out/.reuse" ] || fail "$out: not empty and not from an earlier run; choose another with --out"
     [ "$(cat "$out/.reuse")" = "$arguments" ] || fail "$out: from a run with other arguments; choose another with --out"
 fi
-
-source scripts/run.sh
 
 step "Environment"
 set -- # a sourced script would take what is left of ours

@@ -7,6 +7,7 @@
 #                             where `later` is set when what follows will, which takes as long as so many updates
 #   make FILE COMMAND…        COMMAND, which may be one of these two, unless an earlier run has made the file
 #   quiet COMMAND…            shows what the command prints only where it fails, and then ends
+#   given PATH                prints a path of the user's, who may have called the script from another folder than this
 #   lock FILE                 fails where another script holds it; opened before anything is written
 #
 # Threads of a command that wait for each other soon sleep (GOMP_SPINCOUNT), so that other processes may run beside it.
@@ -59,6 +60,10 @@ make() {
     else
         run "${@:2}"
     fi
+}
+
+given() {
+    if [[ $1 == /* || -z ${OLDPWD:-} || $OLDPWD -ef . ]]; then printf '%s' "$1"; else printf '%s' "$OLDPWD/$1"; fi
 }
 
 quiet() {

@@ -8,6 +8,7 @@
 # same command again goes on where it stopped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/run.sh
 
 train=() dev=() source="" out="" to=littlebird_seq2seq dry=""
 max_tokens=4096 max_summary_tokens=256 updates=10000 batch_size=4 update_freq=8 lr="" beam=5 ngram=3 penalty=1.0
@@ -56,10 +57,10 @@ while [ $# -gt 0 ]; do
         --no-repeat-ngram-size) [[ $2 =~ ^[0-9]+$ ]] || fail "$1 $2: not a whole number; see --help" ;;
     esac
     case "$1" in
-        --train) train+=("$2") ;;
-        --dev) dev+=("$2") ;;
-        --from) source=$2 ;;
-        --out) out=$2 ;;
+        --train) train+=("$(given "$2")") ;;
+        --dev) dev+=("$(given "$2")") ;;
+        --from) source=$(given "$2") ;;
+        --out) out=$(given "$2") ;;
         --to) to=$2 ;;
         --max-tokens) max_tokens=$2 ;;
         --vocab-size) vocabulary=$2 ;;
@@ -89,8 +90,6 @@ if [ -z "$dry" ] && [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
     [ "$(cat "$out/.summarization")" = "$arguments" ] ||
         fail "$out: from a run with other arguments; choose another with --out"
 fi
-
-source scripts/run.sh
 
 if [ -z "$dry" ]; then
     step "Environment"

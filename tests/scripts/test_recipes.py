@@ -52,6 +52,45 @@ def student(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("genomics", "--fasta genome.fa --bed sites.bed"),
+        ("glue", "--glue glue --model student"),
+        ("hotpotqa", "--train *.json --dev a.json --model student"),
+        ("language_model", "--train *.json --valid a.json --phases a.json"),
+        ("quality_data", "--data glue"),
+        ("quickstart", "--data a.json --test b.json --text c.txt"),
+        ("reuse", "--from student --text c.txt --valid c.txt"),
+        ("summarization", "--train a.json --dev b.json"),
+    ],
+)
+def test_a_recipe_reads_and_writes_in_the_folder_it_was_called_from(name, given, tmp_path):
+    """It goes no further than to the folder to write, where somebody's file is, or to a task that is not there."""
+    (tmp_path / "glue").mkdir()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    for file in ("genome.fa", "sites.bed", "a.json", "b.json", "c.txt"):
+        (tmp_path / file).write_text("{}\n")
+    (tmp_path / "student").mkdir()
+    for file in ("checkpoint.pt", "dict.txt", "model.args", "config.json"):
+        (tmp_path / "student" / file).touch()
+    command = f"{ROOT}/scripts/{name}.sh {given} --out taken"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    named = f"{tmp_path}/glue/CoLA" if name == "glue" else f"{tmp_path}/taken"
+    assert done.returncode == 2 and f": {named}: " in done.stderr, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("given", [["--smoke", "--updates", 7], ["--updates", 7, "--smoke"]])
+def test_an_option_counts_instead_of_those_of_a_smoke_test(given, tmp_path):
+    (tmp_path / "x.fa").write_text(">x\nACGT\n")
+    files = ["--fasta", tmp_path / "x.fa", "--positives", tmp_path / "x.fa", "--out", tmp_path / "out"]
+    trainings = [
+        command for command in commands(recipe("genomics", *files, "--dry-run", *given)) if "--max-update" in command
+    ]
+    assert [value(command, "--max-update") for command in trainings] == ["20", "7"]
+
+
 def test_hotpotqa(environment, bert, data_dir, tmp_path):
     warm_start(["--from", f"{bert}", "--out", f"{tmp_path}/student", "--pack-size", "8", "--block-size", "16"])
     records = json.loads((data_dir / "hotpotqa" / "distractor_100.json").read_text("utf-8"))
