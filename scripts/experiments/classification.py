@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench import Bench
+from distil import distilled
 
 MODELS = {
     "full": "--to full",
@@ -43,8 +44,6 @@ SHORT = 512
 """The positions of the source. Full attention over more tokens is BigBird's, which is full where a text has few blocks,
 over the source's positions repeated."""
 DISTILLED = ("littlebird", "littlebird_inserted")
-DISTIL_BATCH = 8
-"""Texts of an update of distillation."""
 SPLITS = {"train": 700, "valid": 100, "test": 200}
 """Reviews of each class."""
 
@@ -111,45 +110,10 @@ class Classifiers(Bench):
 
     def checkpoint(self, model: str, tokens: int) -> Path:
         """The parameters to start from."""
-        return self.distilled() if model in DISTILLED else self.start(model, tokens) / "checkpoint.pt"
-
-    def distilled(self) -> Path:
-        """LittleBird, with the attention of the source at 512 tokens."""
-        options, folder = self.options, self.out / "distilled"
-        teacher, student = self.start("full", SHORT), self.start("littlebird", SHORT)
-        text = self.text(student)
-        if not (folder / "done").exists():
-            begun, updates = time.monotonic(), options.distil_updates
-            self.run(
-                f"fairseq-train {text} --user-dir fairseq_littlebird {(student / 'model.args').read_text().strip()} "
-                f"--task littlebird_masked_lm --tokens-per-sample {SHORT} --criterion littlebird_distillation "
-                f"--teacher-path {teacher}/checkpoint.pt --soft-weight 0 --attention-queries 128 "
-                f"--finetune-from-model {student}/checkpoint.pt --optimizer littlebird_adam --lr {options.distil_lr} "
-                f"--adam-betas '(0.9,0.98)' --clip-norm 1.0 --lr-scheduler polynomial_decay "
-                f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
-                f"--batch-size {DISTIL_BATCH} --required-batch-size-multiple 1 --dropout 0 --attention-dropout 0 "
-                f"--num-workers 0 --seed 1 --cpu --disable-validation --save-interval-updates {max(1, updates // 4)} "
-                f"--keep-interval-updates 1 --no-epoch-checkpoints --log-format json --log-interval 10 "
-                f"--save-dir {folder}",
-                "distilled",
-            )
-            self.keep("minutes/distilled", round((time.monotonic() - begun) / 60, 1))
-            (folder / "done").touch()
-        return folder / "checkpoint_last.pt"
-
-    def text(self, tokenizer: Path) -> Path:
-        """The text that distillation reads, as numbers."""
-        corpus, tokens = self.out / "text.txt", self.out / "text.tok"
-        if not corpus.exists():
-            novels = sorted((self.options.data / "text_en" / "litbank").glob("*.txt"))
-            corpus.write_text("\n\n".join(file.read_text("utf-8") for file in novels), "utf-8")
-        if not (self.out / "text-bin").exists():
-            self.run(f"littlebird-prepare text --tokenizer {tokenizer} --input {corpus} --output {tokens}", "text.tok")
-        return self.folder(
-            "text-bin",
-            f"fairseq-preprocess --only-source --srcdict {tokenizer}/dict.txt --trainpref {tokens} --destdir {{}} "
-            "--workers 1",
-        )
+        if model not in DISTILLED:
+            return self.start(model, tokens) / "checkpoint.pt"
+        options, teacher, student = self.options, self.start("full", SHORT), self.start("littlebird", SHORT)
+        return distilled(self, options.data, teacher, student, updates=options.distil_updates, lr=options.distil_lr)
 
     def train(self, setting: Setting, model: str, seed: int) -> Path:
         """The best checkpoint of a training that goes on where it was stopped."""

@@ -1,0 +1,228 @@
+"""Questions about whole articles: LittleBird in one window, against the source model in windows (the paper's table 3).
+
+    python articles.py run    --out DIR --data DATA --source MODEL [--models source littlebird]
+    python articles.py report --out DIR
+
+DATA is a folder with squad, squadshifts and text_en, MODEL a Hugging Face folder of BERT. Both models are trained on
+the same questions about single paragraphs, in the same order, for as many updates: 29,000 questions with an answer,
+about Wikipedia, reviews and comments. ``source`` is MODEL. ``littlebird`` is warm-started from it, its attention is
+distilled from MODEL's, and it learns recurring span selection first, both on novels of DATA/text_en/litbank;
+``littlebird_long`` goes on from there with joined articles in windows of 2,048 tokens. All are asked about single
+paragraphs that they have not seen, about whole articles in windows of 512 tokens, 128 from one to the next, and
+LittleBird in one window.
+Every step is a command line, printed before it runs, on one thread and with low priority; what is there already is not
+run again, and the same command goes on where it was stopped. Models can be trained by two commands at a time, once
+MODEL has been converted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench import Bench
+from distil import distilled, novels
+
+TRAIN = (
+    "squad/train.json",
+    "squad/train_xquad_en.json",
+    "squadshifts/new_wiki.train.json",
+    "squadshifts/amazon_reviews.json",
+    "squadshifts/reddit.json",
+)
+TEST = ("squad/dev.json", "squadshifts/new_wiki.dev.json")
+SHORT, STRIDE, LONGER, WHOLE = 512, 128, 2048, 32_768
+"""Tokens of a window and from one to the next; of a window of joined articles; of one window for a whole article."""
+MODELS = ("source", "littlebird", "littlebird_long")
+
+
+class Readers(Bench):
+    """The trainings.
+
+    Args:
+        options: of the command line.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__(options.out)
+        self.options = options
+
+    def start(self, model: str) -> Path:
+        """The folder of a warm start."""
+        to = "full" if model == "source" else "littlebird"
+        return self.folder(f"start-{to}", f"littlebird-warm-start --from {self.options.source} --to {to} --out {{}}")
+
+    def questions(self, name: str) -> Path:
+        """``train`` or ``test`` as one file of questions that have an answer."""
+        path, data = self.out / f"{name}.json", self.options.data
+        if not path.exists():
+            articles = [article for file in (TRAIN if name == "train" else TEST) for article in _articles(data / file)]
+            if name == "test":
+                _keep_some([q for article in articles for q in _questions(article)], articles, self.options.questions)
+            path.write_text(json.dumps({"version": "", "data": articles}))
+        return path
+
+    def data(self, split: str, tokens: int, stride: int, *, joined: bool) -> Path:
+        """The questions as numbers."""
+        tokenizer, join = self.start("source"), "--join-articles " * joined
+        return self.folder(
+            f"{split}-{'whole' if joined else 'paragraphs'}-{tokens}",
+            f"littlebird-prepare qa --dataset squad {join}--{split} {self.questions(split)} --tokenizer {tokenizer} "
+            f"--dict {tokenizer}/dict.txt --max-tokens {tokens} --stride {stride} --workers 1 --destdir {{}}",
+        )
+
+    def trained(self, model: str) -> Path:
+        """The last checkpoint of a reader."""
+        options, slow = self.options, "--optimizer littlebird_adam --slopes-lr-scale 20"
+        if model == "source":
+            start, own = self.start("source") / "checkpoint.pt", "--span-head linear --optimizer adam"
+        elif model == "littlebird":
+            start, own = self.spans(), f"--span-head qass {slow}"
+        else:
+            start, own = self.trained("littlebird"), f"--span-head qass {slow}"
+        longer = model == "littlebird_long"
+        data = (
+            self.data("train", LONGER, LONGER // 2, joined=True)
+            if longer
+            else self.data("train", SHORT, STRIDE, joined=False)
+        )
+        return self.training(
+            f"reader-{model}",
+            data,
+            options.longer_updates if longer else options.updates,
+            f"--task question_answering --criterion question_answering --metric squad {own} "
+            f"--batch-size {max(1, options.batch_size * SHORT // LONGER) if longer else options.batch_size}",
+            self.start(model),
+            start,
+        )
+
+    def spans(self) -> Path:
+        """LittleBird after distillation and recurring span selection."""
+        options, student = self.options, self.start("littlebird")
+        start = distilled(
+            self, options.data, self.start("source"), student, updates=options.distil_updates, lr=options.distil_lr
+        )
+        return self.training(
+            "spans",
+            novels(self, options.data, student),
+            options.span_updates,
+            "--task recurring_span_selection --criterion recurring_span_selection --sample-break-mode complete "
+            f"--shorten-method truncate --tokens-per-sample {SHORT} --batch-size 8 --optimizer littlebird_adam "
+            "--slopes-lr-scale 20",
+            student,
+            start,
+        )
+
+    def training(self, name: str, data: Path, updates: int, own: str, model: Path, start: Path) -> Path:
+        """The last checkpoint of a training that goes on where it was stopped."""
+        folder, arch = self.out / name, (model / "model.args").read_text().strip()
+        if not (folder / "done").exists():
+            begun = time.monotonic()
+            self.run(
+                f"fairseq-train {data} --user-dir fairseq_littlebird {arch} {own} "
+                f"--finetune-from-model {start} --lr {self.options.lr} --adam-betas '(0.9,0.98)' --weight-decay 0.01 "
+                f"--clip-norm 1.0 --lr-scheduler polynomial_decay --warmup-updates {updates // 10} "
+                f"--total-num-update {updates} --max-update {updates} --required-batch-size-multiple 1 --dropout 0 "
+                f"--attention-dropout 0 --num-workers 0 --seed {self.options.seed} --cpu --disable-validation "
+                f"--save-interval-updates {max(1, updates // 10)} --keep-interval-updates 1 --no-epoch-checkpoints "
+                f"--log-format json --log-interval 20 --save-dir {folder}",
+                name,
+            )
+            self.keep(f"minutes/{name}", round((time.monotonic() - begun) / 60, 1))
+            (folder / "done").touch()
+        return folder / "checkpoint_last.pt"
+
+    def score(self, model: str) -> None:
+        """Trains a model, asks it and scores its answers, unless they are in the results."""
+        ways = {
+            "paragraphs": (SHORT, STRIDE, False),
+            "windows": (SHORT, STRIDE, True),
+            "one-window": (WHOLE, WHOLE // 2, True),
+        }
+        if model == "source":
+            del ways["one-window"]
+        for way, (tokens, stride, joined) in ways.items():
+            name = f"{model}-{way}"
+            if f"scores/{name}" in self.results():
+                continue
+            data, checkpoint = self.data("test", tokens, stride, joined=joined), self.trained(model)
+            begun = time.monotonic()
+            predicted = self.folder(
+                f"predicted-{name}",
+                f"littlebird-predict {data} --path {checkpoint} --gen-subset test --device cpu --max-tokens {WHOLE} "
+                "--output {}",
+            )
+            seconds = time.monotonic() - begun
+            text = self.run(
+                f"littlebird-evaluate --dataset squad --gold {self.questions('test')} "
+                f"--predictions {predicted}/predictions.json --json",
+                f"evaluated-{name}",
+            )
+            self.keep(f"scores/{name}", json.loads(text[text.index("{") :]) | {"seconds": round(seconds, 1)})
+
+
+def _articles(path: Path) -> Iterator[dict[str, Any]]:
+    """The articles of a file, with the questions that have an answer."""
+    for article in json.loads(path.read_text("utf-8"))["data"]:
+        for paragraph in article["paragraphs"]:
+            paragraph["qas"] = [q for q in paragraph["qas"] if q["answers"] and not q.get("is_impossible")]
+        yield article
+
+
+def _questions(article: dict[str, Any]) -> list[str]:
+    return [q["id"] for paragraph in article["paragraphs"] for q in paragraph["qas"]]
+
+
+def _keep_some(ids: list[str], articles: list[dict[str, Any]], count: int) -> None:
+    """Leaves so many questions, drawn from all."""
+    kept = {*random.Random(0).sample(ids, min(count, len(ids)))}
+    for article in articles:
+        for paragraph in article["paragraphs"]:
+            paragraph["qas"] = [q for q in paragraph["qas"] if q["id"] in kept]
+
+
+def report(results: dict[str, Any]) -> str:
+    """The table of docs/experiments/claims.md."""
+    lines = ["| | exact match | F1 | seconds a question |", "|---|---|---|---|"]
+    for key, value in results.items():
+        if key.startswith("scores/"):
+            seconds = value["seconds"] / value["total"]
+            lines.append(f"| {key[7:]} | {value['exact']:.1f} | {value['f1']:.1f} | {seconds:.2f} |")
+    return "\n".join([*lines, *(f"{key}: {value}" for key, value in results.items() if key.startswith("minutes/"))])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "report"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="folder with squad/, squadshifts/ and text_en/")
+    parser.add_argument("--source", type=Path, help="BERT in a Hugging Face folder")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=[*MODELS], help="of these alone (all)")
+    parser.add_argument("--questions", type=int, default=100, help="to score (%(default)s)")
+    parser.add_argument("--updates", type=int, default=1500, help="of questions about paragraphs (%(default)s)")
+    parser.add_argument("--longer-updates", type=int, default=150, help="of joined articles (%(default)s)")
+    parser.add_argument("--distil-updates", type=int, default=200, help="of 4,096 tokens (%(default)s)")
+    parser.add_argument("--span-updates", type=int, default=150, help="of 4,096 tokens (%(default)s)")
+    parser.add_argument("--distil-lr", type=float, default=5e-4, help="(%(default)s)")
+    parser.add_argument("--batch-size", type=int, default=12, help="windows of an update (%(default)s)")
+    parser.add_argument("--lr", type=float, default=3e-4, help="(%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    options = parser.parse_args()
+    bench = Readers(options)
+    if options.what == "report":
+        print(report(bench.results()))
+        return
+    if not options.data or not options.source:
+        parser.error("--data and --source are missing")
+    options.data, options.source = options.data.resolve(), options.source.resolve()
+    for model in options.models:
+        bench.score(model)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""LittleBird's attention distilled from a short-input model's, for experiments that start from one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from bench import Bench
+
+TOKENS, BATCH = 512, 8
+"""Of a text, and texts of an update."""
+
+
+def distilled(bench: Bench, data: Path, teacher: Path, student: Path, *, updates: int, lr: float) -> Path:
+    """The checkpoint of a student that imitates where its teacher's attention goes.
+
+    Args:
+        data: a folder with text_en/litbank, which is read.
+        teacher, student: folders of littlebird-warm-start.
+        lr: learning rate.
+    """
+    folder, text = bench.out / "distilled", novels(bench, data, student)
+    if not (folder / "done").exists():
+        begun = time.monotonic()
+        bench.run(
+            f"fairseq-train {text} --user-dir fairseq_littlebird {(student / 'model.args').read_text().strip()} "
+            f"--task littlebird_masked_lm --tokens-per-sample {TOKENS} --criterion littlebird_distillation "
+            f"--teacher-path {teacher}/checkpoint.pt --soft-weight 0 --attention-queries 128 "
+            f"--finetune-from-model {student}/checkpoint.pt --optimizer littlebird_adam --lr {lr} "
+            f"--adam-betas '(0.9,0.98)' --clip-norm 1.0 --lr-scheduler polynomial_decay "
+            f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
+            f"--batch-size {BATCH} --required-batch-size-multiple 1 --dropout 0 --attention-dropout 0 "
+            f"--num-workers 0 --seed 1 --cpu --disable-validation --save-interval-updates {max(1, updates // 4)} "
+            f"--keep-interval-updates 1 --no-epoch-checkpoints --log-format json --log-interval 10 "
+            f"--save-dir {folder}",
+            "distilled",
+        )
+        bench.keep("minutes/distilled", round((time.monotonic() - begun) / 60, 1))
+        (folder / "done").touch()
+    return folder / "checkpoint_last.pt"
+
+
+def novels(bench: Bench, data: Path, tokenizer: Path) -> Path:
+    """The novels as numbers."""
+    corpus, tokens = bench.out / "text.txt", bench.out / "text.tok"
+    if not corpus.exists():
+        files = sorted((data / "text_en" / "litbank").glob("*.txt"))
+        corpus.write_text("\n\n".join(file.read_text("utf-8") for file in files), "utf-8")
+    if not (bench.out / "text-bin").exists():
+        bench.run(f"littlebird-prepare text --tokenizer {tokenizer} --input {corpus} --output {tokens}", "text.tok")
+    return bench.folder(
+        "text-bin",
+        f"fairseq-preprocess --only-source --srcdict {tokenizer}/dict.txt --trainpref {tokens} --destdir {{}} "
+        "--workers 1",
+    )

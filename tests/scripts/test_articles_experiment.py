@@ -1,0 +1,47 @@
+"""Questions about whole articles: those that are asked, and the table."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "experiments"
+
+
+@pytest.fixture
+def experiment(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("articles")
+
+
+def article(name, *answered):
+    """A paragraph for each question, which has an answer or not."""
+    paragraphs = []
+    for n, has_answer in enumerate(answered):
+        answers = [{"text": "a", "answer_start": 0}] if has_answer else []
+        question = {"id": f"{name}{n}", "question": "?", "answers": answers, "is_impossible": not has_answer}
+        paragraphs.append({"context": "a b", "qas": [question]})
+    return {"title": name, "paragraphs": paragraphs}
+
+
+def test_questions_have_answers_and_articles_stay_whole(experiment, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "TEST", ("x.json", "y.json"))
+    (tmp_path / "x.json").write_text(json.dumps({"data": [article("x", True, False, True), article("z", True)]}))
+    (tmp_path / "y.json").write_text(json.dumps({"data": [article("y", True, True)]}))
+    options = argparse.Namespace(out=tmp_path / "out", data=tmp_path, questions=3)
+    (read,) = [json.loads(experiment.Readers(options).questions("test").read_text())["data"]]
+    assert [len(one["paragraphs"]) for one in read] == [3, 1, 2]
+    asked = {q["id"] for one in read for paragraph in one["paragraphs"] for q in paragraph["qas"]}
+    assert len(asked) == 3 and asked < {"x0", "x2", "z0", "y0", "y1"}
+    again = experiment.Readers(argparse.Namespace(out=tmp_path / "again", data=tmp_path, questions=3))
+    assert json.loads(again.questions("test").read_text())["data"] == read
+
+
+def test_report(experiment):
+    score = {"exact": 50.0, "f1": 61.23, "total": 4, "seconds": 10.0}
+    lines = experiment.report({"scores/source-windows": score, "minutes/reader-source": 3.0}).splitlines()
+    assert "| source-windows | 50.0 | 61.2 | 2.50 |" in lines and lines[-1] == "minutes/reader-source: 3.0"
