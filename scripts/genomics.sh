@@ -113,19 +113,13 @@ for file in "$fasta" "${bed:-$positives}"; do
     [ -f "$file" ] && [ -r "$file" ] || fail "$file: cannot be read; check the path"
 done
 [ -n "$out" ] || fail "--out is missing: a folder to write; see --help"
-if [ -z "$dry" ] && [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
-    [ -e "$out/.genomics" ] || fail "$out: not empty and not from an earlier run; choose another with --out"
-    [ "$(cat "$out/.genomics")" = "$arguments" ] ||
-        fail "$out: from a run with other arguments; choose another with --out"
-fi
+resumable "$out/.genomics" "$arguments"
 
 if [ -z "$dry" ]; then
     step "Environment"
     set -- # a sourced script would take what is left of ours
     source scripts/environment.sh
-    mkdir -p "$out"
-    lock "$out/.genomics"
-    printf '%s' "$arguments" >"$out/.genomics"
+    lock "$out/.genomics" "$arguments"
 fi
 
 step "Vocabulary"

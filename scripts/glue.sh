@@ -82,7 +82,6 @@ if [ -z "$dry" ]; then
     step "Environment"
     set --
     source scripts/environment.sh
-    mkdir -p "$out"
     lock "$out/.recipe"
 fi
 arch="--arch littlebird_base"

@@ -84,19 +84,13 @@ done
 [ -f "$phases" ] && [ -r "$phases" ] || fail "$phases: cannot be read; check --phases"
 [ "$stride" -le "$length" ] || fail "--stride $stride: longer than a window of $length tokens; see --help"
 [ -n "$out" ] || fail "--out is missing: a folder to write; see --help"
-if [ -z "$dry" ] && [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
-    [ -e "$out/.language_model" ] || fail "$out: not empty and not from an earlier run; choose another with --out"
-    [ "$(cat "$out/.language_model")" = "$arguments" ] ||
-        fail "$out: from a run with other arguments; choose another with --out"
-fi
+resumable "$out/.language_model" "$arguments"
 
 if [ -z "$dry" ]; then
     step "Environment"
     set -- # a sourced script would take what is left of ours
     source scripts/environment.sh
-    mkdir -p "$out"
-    lock "$out/.language_model"
-    printf '%s' "$arguments" >"$out/.language_model"
+    lock "$out/.language_model" "$arguments"
 fi
 # read before anything is done, so that a fault in the last phase shows now
 read_phases=$(python scripts/phases.py "$phases") || exit 2

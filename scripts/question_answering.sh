@@ -109,18 +109,13 @@ case $dataset in
     *) [ ${#dev[@]} -eq 1 ] || fail "${#dev[@]} --dev files; $dataset is scored on one" ;;
 esac
 [ -n "$out" ] || fail "--out is missing: a folder to write; see --help"
-if [ -z "$dry" ] && [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
-    [ -e "$out/.recipe" ] || fail "$out: not empty and not from an earlier run; choose another with --out"
-    [ "$(cat "$out/.recipe")" = "$arguments" ] || fail "$out: from a run with other arguments; choose another with --out"
-fi
+resumable "$out/.recipe" "$arguments"
 
 if [ -z "$dry" ]; then
     step "Environment"
     set -- # a sourced script would take what is left of ours
     source scripts/environment.sh
-    mkdir -p "$out"
-    lock "$out/.recipe"
-    printf '%s' "$arguments" >"$out/.recipe"
+    lock "$out/.recipe" "$arguments"
 fi
 
 if [ "$dataset" = classification ]; then

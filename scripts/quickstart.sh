@@ -94,7 +94,6 @@ if [ -z "$workers" ]; then
     # nproc says OMP_NUM_THREADS where that is set
     [ "$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 1)" -lt 2 ] || nvidia-smi >/dev/null 2>&1 || workers=2
 fi
-mkdir -p "$out"
 lock "$out/.quickstart"
 step "Environment"
 source scripts/environment.sh

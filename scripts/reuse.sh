@@ -90,17 +90,12 @@ done
 [[ $lengths =~ ^[1-9][0-9]*(,[1-9][0-9]*)*$ ]] || fail "--lengths $lengths: give numbers, as 2048,4096"
 [ "$short" -gt 1 ] || fail "--short-length $short: give 2 or more"
 [ "$longer_updates" -gt 0 ] || fail "--longer-updates 0: nothing would become of step 3; give 1 or more"
-if [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
-    [ -e "$out/.reuse" ] || fail "$out: not empty and not from an earlier run; choose another with --out"
-    [ "$(cat "$out/.reuse")" = "$arguments" ] || fail "$out: from a run with other arguments; choose another with --out"
-fi
+resumable "$out/.reuse" "$arguments"
 
 step "Environment"
 set -- # a sourced script would take what is left of ours
 source scripts/environment.sh
-mkdir -p "$out"
-lock "$out/.reuse"
-printf '%s' "$arguments" >"$out/.reuse"
+lock "$out/.reuse" "$arguments"
 
 step "Step 1: warm start of the teacher"
 make "$out/teacher" littlebird-warm-start --from "$source" --to full --out "$out/teacher"

@@ -8,7 +8,8 @@
 #   make FILE COMMAND…        COMMAND, which may be one of these two, unless an earlier run has made the file
 #   quiet COMMAND…            shows what the command prints only where it fails, and then ends
 #   given PATH                prints a path of the user's, who may have called the script from another folder than this
-#   lock FILE                 fails where another script holds it; opened before anything is written
+#   resumable FILE ARGUMENTS  fails unless FILE's folder is new or empty, or of a run with these arguments, as FILE says
+#   lock FILE [ARGUMENTS]     makes its folder and writes them there; fails where another script holds it
 #
 # Threads of a command that wait for each other soon sleep (GOMP_SPINCOUNT), so that other processes may run beside it.
 # SIGINT, SIGTERM and SIGHUP end the command that runs and then the script, with 128 + their number.
@@ -75,12 +76,28 @@ quiet() {
     }
 }
 
+resumable() {
+    local folder=${1%/*} found
+    [ -z "${dry:-}" ] && [ -n "$(ls -A "$folder" 2>/dev/null)" ] || return 0
+    if [ ! -e "$1" ]; then
+        found="not empty and not from an earlier run"
+    elif [ "$(cat "$1")" != "$2" ]; then
+        found="from a run with other arguments"
+    else
+        return 0
+    fi
+    echo "$script: $folder: $found; choose another with --out" >&2
+    exit 2
+}
+
 lock() {
+    mkdir -p "${1%/*}"
     exec 8>>"$1"
     ! command -v flock >/dev/null || flock -n 8 || {
         echo "$script: $1: another run is at work there; wait for it, or choose another folder with --out" >&2
         exit 2
     }
+    [ $# -lt 2 ] || printf '%s' "$2" >"$1"
 }
 
 ended() {

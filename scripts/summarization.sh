@@ -85,19 +85,13 @@ done
 [ -z "$source" ] || [ -e "$source" ] || fail "$source: not found; check --from"
 [[ $to =~ ^(littlebird_seq2seq|led|bigbird_roberta|bigbird_pegasus)$ ]] || fail "--to $to: no such model; see --help"
 [ -n "$out" ] || fail "--out is missing: a folder to write; see --help"
-if [ -z "$dry" ] && [ -e "$out" ] && [ -n "$(ls -A "$out")" ]; then
-    [ -e "$out/.summarization" ] || fail "$out: not empty and not from an earlier run; choose another with --out"
-    [ "$(cat "$out/.summarization")" = "$arguments" ] ||
-        fail "$out: from a run with other arguments; choose another with --out"
-fi
+resumable "$out/.summarization" "$arguments"
 
 if [ -z "$dry" ]; then
     step "Environment"
     set -- # a sourced script would take what is left of ours
     source scripts/environment.sh
-    mkdir -p "$out"
-    lock "$out/.summarization"
-    printf '%s' "$arguments" >"$out/.summarization"
+    lock "$out/.summarization" "$arguments"
 fi
 
 positions=() begin=()
