@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from claims_plan import PLANS, Step
+from claims_plan import PLANS, SCALES, Step
 from claims_report import report
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.what == "status":
         runner.status()
     elif options.what == "report":
-        report(out, ROOT / "docs/experiments")
+        report(out, ROOT / "docs/experiments", SCALES[scale].batch)
     else:
         with (out / "lock").open("w") as lock:
             try:

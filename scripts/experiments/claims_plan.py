@@ -326,6 +326,7 @@ def claim_4(scale: Scale) -> Iterator[Step]:
         yield from by_length(name, own, (512, 2048))
 
 
+SCALES = {"minilm": MINILM, "evening": EVENING, "small": SMALL}
 # MiniLM's claim 4 comes first: it needs neither the trained head nor a distilled student, and ends within hours
 PLANS: dict[str, tuple[Step, ...]] = {
     "minilm": (

@@ -7,14 +7,40 @@ import re
 from pathlib import Path
 from typing import Any
 
+from fairseq_littlebird.benchmarks.plot import load_matplotlib, save
 
-def report(out: Path, docs: Path) -> None:
-    """Writes ``curves.json`` of all trainings so far, and prints their last validation."""
+
+def report(out: Path, docs: Path, batch: int) -> None:
+    """Writes ``curves.json`` of all trainings so far and draws them, and prints their last validation.
+
+    Args:
+        out: the folder of the runs.
+        docs: where to write.
+        batch: tokens of an update.
+    """
     curves = {path.stem: curve(path.read_text(errors="replace")) for path in sorted((out / "logs").glob("*@*.log"))}
     docs.mkdir(parents=True, exist_ok=True)
     (docs / "curves.json").write_text(json.dumps(curves, indent=1, sort_keys=True) + "\n")
     for name, points in curves.items():
         print(name, points[-1] if points else "no validation yet")
+    draw(curves, batch, docs / "curves.svg")
+
+
+def draw(curves: dict[str, list[dict[str, Any]]], batch: int, path: Path) -> None:
+    """The loss on held-out text by tokens: masked language modelling, and recurring spans."""
+    pyplot = load_matplotlib()
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for name, points in curves.items():
+        axis = axes[int("spans" in name or name[0] in "24")]
+        millions = [point["valid_num_updates"] * batch / 1e6 for point in points]
+        # of distillation, the task's own loss
+        bits = [point.get("valid_hard_loss", point["valid_loss"]) for point in points]
+        axis.plot(millions, bits, "o-", markersize=4, label=name.split("@")[0])
+    for axis, title in zip(axes, ("masked language modelling", "recurring span selection"), strict=True):
+        axis.set(title=title, xlabel="million tokens", ylabel="bits, held-out text")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    save(figure, path)
 
 
 def curve(log: str) -> list[dict[str, Any]]:

@@ -121,6 +121,20 @@ def test_measuring_a_checkpoint(module, tiny, commands, forks, tmp_path):
     assert low < mean < high
 
 
+def test_curves_are_drawn_by_tokens(module, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "logs").mkdir()
+    line = '2026 | INFO | valid | {"epoch": 1, "valid_loss": "%s", %s"valid_num_updates": "500"}\n'
+    (tmp_path / "logs" / "1-warm-1@1M.log").write_text(line % ("6.5", ""))
+    (tmp_path / "logs" / "1-distilled-1@1M.log").write_text(line % ("2.5", '"valid_hard_loss": "6.25", '))
+    (tmp_path / "logs" / "1-warm-1-1M-spans@1M.log").write_text("begins\n")
+    module("claims_report").report(tmp_path, tmp_path / "docs", 2048)
+    assert "1-warm-1-1M-spans@1M no validation yet" in capsys.readouterr().out
+    points = json.loads((tmp_path / "docs" / "curves.json").read_text())["1-distilled-1@1M"]
+    assert points == [{"epoch": 1.0, "valid_loss": 2.5, "valid_hard_loss": 6.25, "valid_num_updates": 500.0}]
+    assert (tmp_path / "docs" / "curves.svg").stat().st_size > 5000
+
+
 def test_english_prose_of_a_machine(forks, tmp_path):
     prose = [
         f"The history of the town number {n} is told in the book that was written for it by a teacher."
