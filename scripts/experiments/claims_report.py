@@ -39,7 +39,8 @@ def draw(curves: dict[str, list[dict[str, Any]]], batch: int, path: Path) -> Non
     for axis, title in zip(axes, ("masked language modelling", "recurring span selection"), strict=True):
         axis.set(title=title, xlabel="million tokens", ylabel="bits, held-out text")
         axis.grid(alpha=0.3)
-        axis.legend()
+        if axis.lines:
+            axis.legend()
     save(figure, path)
 
 

@@ -100,12 +100,14 @@ STEPS = [
     Step("littlebird", (Part(LITTLEBIRD, 2048),), (2048, 8192)),
     Step("longformer-8192", (Part(f"{LONGFORMER} {RISING}", 8192),)),
     Step("novel", (Part(f"{LONGFORMER} {RISING}", 2048),), (2048, 8192), "bytes"),
+    Step("novel-transformer", (Part(TRANSFORMER, 2048),), (2048, 8192), "bytes"),
     Step("transformer-8192", (Part(TRANSFORMER, 8192, 0.2),), (8192,)),
 ]
 PAIRS = [  # what is compared at equal time
     ("longformer-512", "transformer-512"),
     ("longformer-2048", "transformer-2048"),
     ("longformer-8192", "transformer-8192"),
+    ("novel", "novel-transformer"),
     ("staged", "unstaged"),
 ]
 
