@@ -32,7 +32,7 @@ from fairseq_littlebird.models.wrapped_model import unwrapped
 from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
 from fairseq_littlebird.objectives.attention_alignment import HEADS, chunked_attention_kl
 from fairseq_littlebird.objectives.chunked import chunk_length, chunked_sum
-from fairseq_littlebird.objectives.distillation import soft_target_kl
+from fairseq_littlebird.objectives.distillation import hidden_state_distance, soft_target_kl
 
 
 @dataclass
@@ -43,6 +43,12 @@ class LittleBirdDistillationCriterionConfig(FairseqDataclass):
     temperature: float = field(default=1.0, metadata={"help": "temperature of the soft targets"})
     soft_weight: float = field(default=1.0, metadata={"help": "weight of the soft-target KL divergence; 0: off"})
     attention_weight: float = field(default=1.0, metadata={"help": "weight of the attention KL divergence; 0: off"})
+    hidden_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "weight of the squared distance of the last hidden states, relative to the teacher's; 0: off"
+        },
+    )
     hard_weight: float = field(
         default=0.0, metadata={"help": "weight of the task's own loss; with 0 it is only logged in validation"}
     )
@@ -72,16 +78,20 @@ class Answers(NamedTuple):
     targets: int  # how many
     student: Any  # a LittleBirdInternals a layer
     teacher: Any  # a FullAttentionInternals a layer
+    hidden: (
+        Tensor | None
+    )  # the distance of the last hidden states, summed over unpadded tokens; None where not asked for
 
 
 @register_criterion("littlebird_distillation", dataclass=LittleBirdDistillationCriterionConfig)
 class LittleBirdDistillationCriterion(FairseqCriterion):
-    """soft_weight · soft / N + attention_weight · attention + hard_weight · hard / N, for N targets.
+    """soft_weight · soft / N + hard_weight · hard / N + attention_weight · attention + hidden_weight · hidden.
 
-    The targets are the masked tokens or the questions of a batch. ``soft`` is the KL of the student's distributions
+    The N targets are the masked tokens or the questions of a batch. ``soft`` is the KL of the student's distributions
     from the teacher's, ``hard`` the task's own loss, ``attention`` the KL of the student's attention probabilities from
-    the teacher's: the mean over layers, heads and unpadded queries, which needs no targets. Batches of one update count
-    by their unpadded tokens; where attention is left out, by their targets.
+    the teacher's: the mean over layers, heads and unpadded queries; ``hidden`` the mean over unpadded tokens of
+    :func:`hidden_state_distance`. These two need no targets. Batches of one update count by their unpadded tokens;
+    where both are left out, by their targets.
     """
 
     def __init__(self, cfg: LittleBirdDistillationCriterionConfig, task: Any) -> None:
@@ -91,10 +101,12 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
             raise UserError("no task to distil on", "--task", "take littlebird_masked_lm or recurring_span_selection")
         if cfg.temperature <= 0:
             raise UserError(f"{cfg.temperature} is not positive", "--temperature", "take 1")
-        if min(cfg.soft_weight, cfg.attention_weight, cfg.hard_weight) < 0:
-            raise UserError("a weight is negative", "--soft-, --attention- or --hard-weight", "take 0 or more")
-        if not (cfg.soft_weight or cfg.attention_weight):
-            raise UserError("both are 0: nothing to distil", "--soft-weight and --attention-weight", "raise one")
+        if min(cfg.soft_weight, cfg.attention_weight, cfg.hidden_weight, cfg.hard_weight) < 0:
+            names = "--soft-, --attention-, --hidden- or --hard-weight"
+            raise UserError("a weight is negative", names, "take 0 or more")
+        if not (cfg.soft_weight or cfg.attention_weight or cfg.hidden_weight):
+            names = "--soft-weight, --attention-weight and --hidden-weight"
+            raise UserError("all are 0: nothing to distil", names, "raise one")
         if not cfg.teacher_path:
             raise UserError("no teacher is given", "--teacher-path", "name its checkpoint")
         self.teacher = load_teacher(cfg.teacher_path, task.source_dictionary, str(cfg.teacher_precision))
@@ -107,7 +119,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
             sample = sample | {"unpadded": indices_not_equal(sample["net_input"]["src_tokens"], self.padding_idx)}
         answers = self.spans(model, sample) if "selectable" in sample else self.tokens(model, sample)
         N = answers.targets
-        W = len(sample["unpadded"]) if self.cfg.attention_weight else N
+        W = len(sample["unpadded"]) if self.cfg.attention_weight or self.cfg.hidden_weight else N
         log: dict[str, Any] = {key: sample[key] for key in ("ntokens", "nsentences")}
         log |= {"sample_size": W, "targets": N}
         terms = []
@@ -123,6 +135,9 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
             layers, log["queries"] = self.attention(answers, sample, student, model.training)
             terms.append(self.cfg.attention_weight * W * torch.stack(layers).mean() / log["queries"].clamp(min=1))
             log |= {f"attention_kl_{n}": kl.detach() for n, kl in enumerate(layers, start=1)}
+        if answers.hidden is not None:
+            terms.append(self.cfg.hidden_weight * answers.hidden)
+            log["hidden_loss"] = answers.hidden.detach()
         if answers.exact is not None:
             log["exact"] = answers.exact
         loss = torch.stack(terms).sum()
@@ -148,6 +163,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
             targets=len(masked),
             student=student["attention_internals"],
             teacher=teacher["attention_internals"],
+            hidden=self.hidden(student["hidden"], teacher["hidden"], sample["unpadded"]),
         )
 
     def spans(self, model: Any, sample: dict[str, Any]) -> Answers:
@@ -177,7 +193,15 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
             targets=sample["questions"],
             student=student["attention_internals"],
             teacher=teacher["attention_internals"],
+            hidden=self.hidden(student["hidden"], teacher["hidden"], sample["unpadded"]),
         )
+
+    def hidden(self, student: Tensor, teacher: Tensor, unpadded: Tensor) -> Tensor | None:
+        """The distance of the last hidden states <float>[B, L, C], summed over the unpadded tokens <int64>[N]."""
+        if not self.cfg.hidden_weight:
+            return None
+        ours, theirs = (states.flatten(0, 1).index_select(0, unpadded) for states in (student, teacher))
+        return hidden_state_distance(ours, theirs)
 
     def attention(
         self, answers: Answers, sample: dict[str, Any], config: LittleBirdConfig, training: bool
@@ -205,6 +229,13 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
             remedy = "distil only soft targets with --attention-weight 0, or take littlebird_base"
             raise UserError("attention can be distilled only into LittleBird", f"--arch of {model.title}", remedy)
         config: EncoderConfig = model.encoder.config
+        widths = config.embed_dim, self.teacher.config.embed_dim
+        if self.cfg.hidden_weight and widths[0] != widths[1]:
+            raise UserError(
+                f"the student's hidden states have {widths[0]} channels, the teacher's {widths[1]}",
+                self.cfg.teacher_path,
+                "leave them out with --hidden-weight 0, or give the student as many",
+            )
         ours, theirs = config.heads, self.teacher.config.heads
         if self.cfg.attention_weight and str(self.cfg.attention_heads) == "paired" and ours != theirs:
             raise UserError(
@@ -224,12 +255,15 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
         """Logs means in bits, as fairseq does: ``loss``, ``soft_loss`` and ``hard_loss`` a target,
-        ``attention_loss`` and each layer's ``attention_kl_…`` a query; ``accuracy`` is exact spans in percent."""
+        ``attention_loss`` and each layer's ``attention_kl_…`` a query; ``accuracy`` is exact spans in percent, and
+        ``hidden_loss`` a mean over tokens that is no bits."""
         total = logging_sums(logging_outputs)
         weight, targets, queries = (total.get(key, 0) for key in ("sample_size", "targets", "queries"))
         layers = [key for key in total if key.startswith("attention_kl_")]
         if weight:
             metrics.log_scalar("loss", total["loss"] / weight / math.log(2), weight, round=3)
+        if weight and "hidden_loss" in total:
+            metrics.log_scalar("hidden_loss", total["hidden_loss"] / weight, weight, round=4)
         if targets:
             for name in ("soft_loss", "hard_loss"):
                 if name in total:

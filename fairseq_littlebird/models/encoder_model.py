@@ -115,7 +115,7 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
                 Adds ``extra["global_states"]`` <float>[B, G, C] where they stand beside the text.
             return_attention_internals: put each layer's queries and keys into ``extra["attention_internals"]``.
         Returns:
-            x: hidden states <float>[B, L, C], or logits as above; and ``extra``.
+            x: hidden states <float>[B, L, C], or logits as above; and ``extra``, with the hidden states as ``hidden``.
         Raises:
             UserError: position ids with gaps, and the model has no use for them.
         """
@@ -138,7 +138,7 @@ class EncoderModel(TaskHeads, BaseFairseqModel):
         if global_states and segment_globals is not None:
             segments = segment_globals
         reading = global_states[0] if global_states else hidden  # of the heads that read no span
-        extra: dict[str, Any] = {"inner_states": states, "attention_internals": internals}
+        extra: dict[str, Any] = {"hidden": hidden, "inner_states": states, "attention_internals": internals}
         if global_states:
             extra["global_states"] = global_states[0]
         if self.next_sentence_head is not None:

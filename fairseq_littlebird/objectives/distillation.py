@@ -1,6 +1,6 @@
-"""Soft targets: what a student should answer is what its teacher answers (section 3.4, step 2).
+"""A student's answers, and its hidden states, should be like its teacher's (section 3.4, step 2).
 
-Legend: N answers, K classes.
+Legend: N answers or tokens, K classes, C channels.
 """
 
 from __future__ import annotations
@@ -38,3 +38,18 @@ def log_probabilities(logits: Tensor, temperature: float) -> Tensor:
     """log σ(logits / T), float32 at least."""
     wide = torch.promote_types(logits.dtype, torch.float32)
     return (logits.to(wide) / temperature).log_softmax(dim=-1)
+
+
+def hidden_state_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """Σ ‖student − teacher‖² / ‖teacher‖² over the tokens: 0 for equal states, 1 for states of 0.
+
+    Relative, so that its weight means the same for models of any width and scale.
+
+    Args:
+        student, teacher: hidden states <float>[N, C].
+    Returns:
+        a scalar, float32 at least.
+    """
+    wide = torch.promote_types(student.dtype, torch.float32)
+    student, teacher = student.to(wide), teacher.to(wide)
+    return ((student - teacher).square().sum(dim=1) / teacher.square().sum(dim=1)).sum()

@@ -105,7 +105,13 @@ class Readers(Bench):
         """LittleBird after distillation and recurring span selection."""
         options, student = self.options, self.start("littlebird")
         start = distilled(
-            self, options.data, self.start("source"), student, updates=options.distil_updates, lr=options.distil_lr
+            self,
+            options.data,
+            self.start("source"),
+            student,
+            updates=options.distil_updates,
+            lr=options.distil_lr,
+            hidden_weight=options.hidden_weight,
         )
         return self.training(
             "spans",
@@ -209,6 +215,9 @@ def main() -> None:
     parser.add_argument("--distil-updates", type=int, default=200, help="of 4,096 tokens (%(default)s)")
     parser.add_argument("--span-updates", type=int, default=150, help="of 4,096 tokens (%(default)s)")
     parser.add_argument("--distil-lr", type=float, default=5e-4, help="(%(default)s)")
+    parser.add_argument(
+        "--hidden-weight", type=float, default=0.0, help="of the source's hidden states in distillation (%(default)s)"
+    )
     parser.add_argument("--batch-size", type=int, default=12, help="windows of an update (%(default)s)")
     parser.add_argument("--lr", type=float, default=3e-4, help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")

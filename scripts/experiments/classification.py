@@ -113,7 +113,15 @@ class Classifiers(Bench):
         if model not in DISTILLED:
             return self.start(model, tokens) / "checkpoint.pt"
         options, teacher, student = self.options, self.start("full", SHORT), self.start("littlebird", SHORT)
-        return distilled(self, options.data, teacher, student, updates=options.distil_updates, lr=options.distil_lr)
+        return distilled(
+            self,
+            options.data,
+            teacher,
+            student,
+            updates=options.distil_updates,
+            lr=options.distil_lr,
+            hidden_weight=options.hidden_weight,
+        )
 
     def train(self, setting: Setting, model: str, seed: int) -> Path:
         """The best checkpoint of a training that goes on where it was stopped."""
@@ -225,6 +233,9 @@ def main() -> None:
     parser.add_argument("--distil-lr", type=float, default=5e-4, help="(%(default)s)")
     parser.add_argument(
         "--test-tokens", nargs="*", type=int, default=[], metavar="N", help="score reviews up to these lengths as well"
+    )
+    parser.add_argument(
+        "--hidden-weight", type=float, default=0.0, help="of the source's hidden states in distillation (%(default)s)"
     )
     parser.add_argument("--batch-size", type=int, default=16, help="(%(default)s)")
     parser.add_argument("--lr", type=float, default=5e-5, help="(%(default)s)")

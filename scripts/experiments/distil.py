@@ -11,13 +11,16 @@ TOKENS, BATCH = 512, 8
 """Of a text, and texts of an update."""
 
 
-def distilled(bench: Bench, data: Path, teacher: Path, student: Path, *, updates: int, lr: float) -> Path:
+def distilled(
+    bench: Bench, data: Path, teacher: Path, student: Path, *, updates: int, lr: float, hidden_weight: float = 0.0
+) -> Path:
     """The checkpoint of a student that imitates where its teacher's attention goes.
 
     Args:
         data: a folder with text_en/litbank, which is read.
         teacher, student: folders of littlebird-warm-start.
         lr: learning rate.
+        hidden_weight: of the teacher's hidden states, beside its attention.
     """
     folder, text = bench.out / "distilled", novels(bench, data, student)
     if not (folder / "done").exists():
@@ -26,6 +29,7 @@ def distilled(bench: Bench, data: Path, teacher: Path, student: Path, *, updates
             f"fairseq-train {text} --user-dir fairseq_littlebird {(student / 'model.args').read_text().strip()} "
             f"--task littlebird_masked_lm --tokens-per-sample {TOKENS} --criterion littlebird_distillation "
             f"--teacher-path {teacher}/checkpoint.pt --soft-weight 0 --attention-queries 128 "
+            f"--hidden-weight {hidden_weight} "
             f"--finetune-from-model {student}/checkpoint.pt --optimizer littlebird_adam --lr {lr} "
             f"--adam-betas '(0.9,0.98)' --clip-norm 1.0 --lr-scheduler polynomial_decay "
             f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "

@@ -315,6 +315,41 @@ def test_attention_alone_scores_no_tokens(criterion, student, teacher, sample):
     assert float(loss.detach()) > 0
 
 
+def test_hidden_states_are_those_of_unpadded_tokens(criterion, student, teacher, sample, dictionary):
+    """Relative to the length of the teacher's; without targets, too, and without an LM head."""
+    teacher.lm_head = None
+    hidden = criterion(soft_weight=0.0, attention_weight=0.0, hidden_weight=2.0)
+    empty = {**sample, "target": torch.full_like(sample["target"], dictionary.pad())}
+    loss, weight, log = hidden(student, empty)
+    ours, _ = student(**sample["net_input"], features_only=True)
+    theirs, _ = teacher(**without_positions(sample), features_only=True)
+    there = sample["net_input"]["src_tokens"] != dictionary.pad()
+    distances = [
+        float((x - y).detach().pow(2).sum() / y.detach().pow(2).sum())
+        for x, y in zip(ours[there], theirs[there], strict=True)
+    ]
+    assert weight == 22 and float(log["hidden_loss"]) == pytest.approx(sum(distances), rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(2 * sum(distances), rel=1e-5)
+    loss.backward()
+    assert student.encoder.layers[1].ffn.fc2.weight.grad.any()
+    with metrics.aggregate() as values:
+        LittleBirdDistillationCriterion.reduce_metrics([log, log])
+    assert values.get_smoothed_values()["hidden_loss"] == pytest.approx(sum(distances) / 22, abs=1e-4)
+
+
+def test_hidden_states_beside_the_other_losses(criterion, student, teacher, sample, spans):
+    """The parts add up, of masked tokens and of spans, and a model is at no distance from itself."""
+    for batch in (sample, spans):
+        if batch is spans:
+            student.register_span_head("qass")
+            teacher.register_span_head("qass")
+        both, plain = (float(criterion(hidden_weight=w)(student, batch)[0].detach()) for w in (1.0, 0.0))
+        _, _, log = criterion(hidden_weight=1.0)(student, batch)
+        assert both == pytest.approx(plain + float(log["hidden_loss"]), rel=1e-5)
+    itself = criterion(soft_weight=0.0, attention_weight=0.0, hidden_weight=1.0)(teacher, spans)[0]
+    assert abs(float(itself.detach())) < 1e-6
+
+
 def test_nothing_masked_costs_nothing_without_attention(criterion, student, sample, dictionary):
     sample["target"].fill_(dictionary.pad())
     loss, N, log = criterion(attention_weight=0.0)(student, sample)
@@ -432,6 +467,7 @@ def test_a_layer_map_is_followed(criterion, student, sample):
         ({"teacher_path": "nowhere.pt"}, "nowhere.pt: no such checkpoint"),
         ({"temperature": 0.0}, "--temperature: 0.0 is not positive"),
         ({"soft_weight": 0.0, "attention_weight": 0.0}, "nothing to distil"),
+        ({"hidden_weight": -1.0}, "negative"),
         ({"hard_weight": -1.0}, "negative"),
     ],
 )
@@ -490,5 +526,8 @@ def test_teachers_that_do_not_fit(task, criterion, student, teacher, sample, spa
         other = build(cfg, task)
         with pytest.raises(UserError, match=says):
             criterion(soft_weight=0.0)(other, sample)
+    wide = build(LittleBirdModelConfig(**SIZES | {"encoder_embed_dim": 24}, pack_size=3, block_size=4), task)
+    with pytest.raises(UserError, match="24 channels, the teacher's 16; .*--hidden-weight 0"):
+        criterion(soft_weight=0.0, hidden_weight=1.0)(wide, sample)
     cfg = LittleBirdModelConfig(**SIZES | {"encoder_attention_heads": 4}, pack_size=3, block_size=4)
     criterion(soft_weight=0.0, attention_heads="mean")(build(cfg, task), sample)

@@ -1,4 +1,4 @@
-"""Soft targets against their definition."""
+"""Soft targets and hidden states against their definitions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fairseq_littlebird.objectives import distillation
-from fairseq_littlebird.objectives.distillation import soft_target_kl
+from fairseq_littlebird.objectives.distillation import hidden_state_distance, soft_target_kl
 
 
 @pytest.mark.parametrize("rows", [1, 2, 100])
@@ -47,3 +47,14 @@ def test_no_rows_cost_nothing():
     loss = soft_target_kl(student, torch.zeros(0, 5))
     loss.backward()
     assert float(loss.detach()) == 0.0
+
+
+def test_the_distance_of_hidden_states_is_relative():
+    student = torch.tensor([[3.0, 0.0], [1.0, 1.0]], dtype=torch.float64, requires_grad=True)
+    teacher = torch.tensor([[1.0, 0.0], [1.0, 3.0]], dtype=torch.float64)
+    distance = hidden_state_distance(student, teacher)
+    distance.backward()
+    assert float(distance.detach()) == pytest.approx(4 / 1 + 4 / 10)
+    assert student.grad.tolist() == [[4.0, 0.0], [0.0, pytest.approx(-0.4)]]
+    assert float(hidden_state_distance(torch.zeros(2, 2), teacher)) == pytest.approx(2.0)
+    assert hidden_state_distance(student.detach().half(), teacher.half()).dtype == torch.float32
