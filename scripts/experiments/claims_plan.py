@@ -330,23 +330,23 @@ FAR = "-0.01"
 """β and γ of heads that look far: after 512 tokens the first block has e⁵ times its weight, after 4,096 e⁴¹ times."""
 
 
-def claim_3_from_nothing(scale: Scale) -> Iterator[Step]:
+def claim_3_from_nothing(scale: Scale, seed: int) -> Iterator[Step]:
     """Padding insertion, for a model with ALiBi's slopes and for one of whose heads half look far.
 
     Plain Adam lets slopes stay where they begin; the start is a model after one update.
     """
     model = scale.model("littlebird")
     options = f"{SPANS} {model} --optimizer adam --lr {scale.lr[1]}"
-    yield training(scale, "3-start", scale.batch / 1e6, options, "ablation", "")
-    yield Step("folder-3", "mkdir -p {out}/kept")
-    begun = "{out}/3-start/checkpoint_last.pt"
+    yield training(scale, f"3-start-{seed}", scale.batch / 1e6, options, "ablation", "", seed=seed)
+    yield Step(f"folder-3-{seed}", "mkdir -p {out}/kept")
+    begun, far = f"{{out}}/3-start-{seed}/checkpoint_last.pt", f"{{out}}/kept/3-far-{seed}.pt"
     yield Step(
         "far-3", f"scripts/experiments/far_heads.py --checkpoint {begun} --slope={FAR} --to {{out}}/kept/3-far.pt"
     )
     for row, start in (("far", "{out}/kept/3-far.pt"), ("alibi", begun)):
         for insertion, told in (("without", ""), ("with", "--padding-insertion ")):
-            name = f"3-{row}-{insertion}"
-            yield training(scale, name, scale.ablations, told + options, "ablation", start, decay=True)
+            name = f"3-{row}-{insertion}-{seed}"
+            yield training(scale, name, scale.ablations, told + options, "ablation", start, seed=seed, decay=True)
             yield from by_length(name, model)
 
 
@@ -358,7 +358,7 @@ PLANS: dict[str, tuple[Step, ...]] = {
     ),
     "evening": (*text(EVENING), *head(EVENING), *claim_1(EVENING, 1)),
     "small": (
-        *text(SMALL), *claim_2_from_nothing(SMALL, 1), *claim_4(SMALL), *claim_3_from_nothing(SMALL),
-        *claim_2_from_nothing(SMALL, 2),
+        *text(SMALL), *claim_2_from_nothing(SMALL, 1), *claim_4(SMALL), *claim_3_from_nothing(SMALL, 1),
+        *claim_2_from_nothing(SMALL, 2), *claim_3_from_nothing(SMALL, 2),
     ),
 }  # fmt: skip
