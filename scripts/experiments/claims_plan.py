@@ -340,10 +340,8 @@ def claim_3_from_nothing(scale: Scale, seed: int) -> Iterator[Step]:
     yield training(scale, f"3-start-{seed}", scale.batch / 1e6, options, "ablation", "", seed=seed)
     yield Step(f"folder-3-{seed}", "mkdir -p {out}/kept")
     begun, far = f"{{out}}/3-start-{seed}/checkpoint_last.pt", f"{{out}}/kept/3-far-{seed}.pt"
-    yield Step(
-        "far-3", f"scripts/experiments/far_heads.py --checkpoint {begun} --slope={FAR} --to {{out}}/kept/3-far.pt"
-    )
-    for row, start in (("far", "{out}/kept/3-far.pt"), ("alibi", begun)):
+    yield Step(f"far-3-{seed}", f"scripts/experiments/far_heads.py --checkpoint {begun} --slope={FAR} --to {far}")
+    for row, start in (("far", far), ("alibi", begun)):
         for insertion, told in (("without", ""), ("with", "--padding-insertion ")):
             name = f"3-{row}-{insertion}-{seed}"
             yield training(scale, name, scale.ablations, told + options, "ablation", start, seed=seed, decay=True)
