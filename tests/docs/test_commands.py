@@ -109,7 +109,8 @@ ELSEWHERE = {
 # a pattern of the whole command -> why it does not run in a test; its arguments are read all the same
 READ = {
     r"python scripts/experiments/(overfit|reuse|insertion|forms)\.py": "trains for tens of minutes to hours",
-    r"python scripts/experiments/classification\.py": "trains for hours",
+    r"python scripts/experiments/(articles|classification)\.py": "trains for hours",
+    r"python scripts/experiments/far_heads\.py": "reads a checkpoint of an experiment",
     r"python scripts/experiments/device_kernels\.py": "needs an accelerator",
     r"python scripts/experiments/kernel_figures\.py": "compiles for minutes",
     r"python scripts/experiments/claims\.py": "trains for days",
