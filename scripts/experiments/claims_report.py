@@ -18,12 +18,13 @@ def report(out: Path, docs: Path, batch: int) -> None:
         docs: where to write.
         batch: tokens of an update.
     """
-    curves = {path.stem: curve(path.read_text(errors="replace")) for path in sorted((out / "logs").glob("*@*.log"))}
+    logs = [path for path in sorted((out / "logs").glob("*@*.log")) if not path.stem.startswith(("measure-", "keep-"))]
+    curves = {path.stem: curve(path.read_text(errors="replace")) for path in logs}
     docs.mkdir(parents=True, exist_ok=True)
     (docs / "curves.json").write_text(json.dumps(curves, indent=1, sort_keys=True) + "\n")
     for name, points in curves.items():
         print(name, points[-1] if points else "no validation yet")
-    draw(curves, batch, docs / "curves.svg")
+    draw(curves, batch, docs / "curves.png")
 
 
 def draw(curves: dict[str, list[dict[str, Any]]], batch: int, path: Path) -> None:
