@@ -256,7 +256,7 @@ class LittleBirdDistillationCriterion(FairseqCriterion):
     def reduce_metrics(logging_outputs: list[dict[str, Any]]) -> None:
         """Logs means in bits, as fairseq does: ``loss``, ``soft_loss`` and ``hard_loss`` a target,
         ``attention_loss`` and each layer's ``attention_kl_…`` a query; ``accuracy`` is exact spans in percent, and
-        ``hidden_loss`` a mean over tokens that is no bits."""
+        ``hidden_loss`` a mean over tokens, without a unit."""
         total = logging_sums(logging_outputs)
         weight, targets, queries = (total.get(key, 0) for key in ("sample_size", "targets", "queries"))
         layers = [key for key in total if key.startswith("attention_kl_")]
