@@ -64,7 +64,7 @@ make() {
 }
 
 given() {
-    if [[ $1 == /* || -z ${OLDPWD:-} || $OLDPWD -ef . ]]; then printf '%s' "$1"; else printf '%s' "$OLDPWD/$1"; fi
+    if [[ -z $1 || $1 == /* || -z ${OLDPWD:-} || $OLDPWD -ef . ]]; then printf '%s' "$1"; else printf '%s' "$OLDPWD/$1"; fi
 }
 
 quiet() {

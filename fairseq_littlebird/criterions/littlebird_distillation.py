@@ -78,9 +78,7 @@ class Answers(NamedTuple):
     targets: int  # how many
     student: Any  # a LittleBirdInternals a layer
     teacher: Any  # a FullAttentionInternals a layer
-    hidden: (
-        Tensor | None
-    )  # the distance of the last hidden states, summed over unpadded tokens; None where not asked for
+    hidden: Tensor | None  # distance of the last hidden states, over unpadded tokens; None where not asked for
 
 
 @register_criterion("littlebird_distillation", dataclass=LittleBirdDistillationCriterionConfig)

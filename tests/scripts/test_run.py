@@ -48,10 +48,10 @@ def test_a_failure_ends_the_script_with_its_status(tmp_path):
 
 def test_paths_are_those_of_the_folder_that_the_script_was_called_from(tmp_path):
     (tmp_path / "a folder").mkdir()
-    body = f'cd {tmp_path}\nfor path in x.json ../y /z; do given "$path"; echo; done'
+    body = f'cd {tmp_path}\nfor path in x.json ../y /z ""; do given "$path"; echo; done'
     elsewhere = start(tmp_path, body, cwd=tmp_path / "a folder").communicate()[0].splitlines()
-    assert elsewhere == [f"{tmp_path}/a folder/x.json", f"{tmp_path}/a folder/../y", "/z"]
-    assert start(tmp_path, body, cwd=tmp_path).communicate()[0].splitlines() == ["x.json", "../y", "/z"]
+    assert elsewhere == [f"{tmp_path}/a folder/x.json", f"{tmp_path}/a folder/../y", "/z", ""]
+    assert start(tmp_path, body, cwd=tmp_path).communicate()[0].splitlines() == ["x.json", "../y", "/z", ""]
 
 
 def test_two_runs_in_one_folder(tmp_path):
