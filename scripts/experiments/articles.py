@@ -91,15 +91,10 @@ class Readers(Bench):
             if longer
             else self.data("train", SHORT, STRIDE, joined=False)
         )
-        return self.training(
-            f"reader-{model}",
-            data,
-            options.longer_updates if longer else options.updates,
-            f"--task question_answering --criterion question_answering --metric squad {own} "
-            f"--batch-size {max(1, options.batch_size * SHORT // LONGER) if longer else options.batch_size}",
-            self.start(model),
-            start,
-        )
+        updates = options.longer_updates if longer else options.updates
+        own += f" --batch-size {max(1, options.batch_size * SHORT // LONGER) if longer else options.batch_size}"
+        own += " --task question_answering --criterion question_answering --metric squad"
+        return self.learned(f"reader-{model}", data, self.start(model), start, updates, own)
 
     def spans(self) -> Path:
         """LittleBird after distillation and recurring span selection."""
@@ -113,35 +108,18 @@ class Readers(Bench):
             lr=options.distil_lr,
             hidden_weight=options.hidden_weight,
         )
-        return self.training(
-            "spans",
-            novels(self, options.data, student),
-            options.span_updates,
+        own = (
             "--task recurring_span_selection --criterion recurring_span_selection --sample-break-mode complete "
             f"--shorten-method truncate --tokens-per-sample {SHORT} --batch-size 8 --optimizer littlebird_adam "
-            "--slopes-lr-scale 20",
-            student,
-            start,
+            "--slopes-lr-scale 20"
         )
+        return self.learned("spans", novels(self, options.data, student), student, start, options.span_updates, own)
 
-    def training(self, name: str, data: Path, updates: int, own: str, model: Path, start: Path) -> Path:
-        """The last checkpoint of a training that goes on where it was stopped."""
-        folder, arch = self.out / name, (model / "model.args").read_text().strip()
-        if not (folder / "done").exists():
-            begun = time.monotonic()
-            self.run(
-                f"fairseq-train {data} --user-dir fairseq_littlebird {arch} {own} "
-                f"--finetune-from-model {start} --lr {self.options.lr} --adam-betas '(0.9,0.98)' --weight-decay 0.01 "
-                f"--clip-norm 1.0 --lr-scheduler polynomial_decay --warmup-updates {updates // 10} "
-                f"--total-num-update {updates} --max-update {updates} --required-batch-size-multiple 1 --dropout 0 "
-                f"--attention-dropout 0 --num-workers 0 --seed {self.options.seed} --cpu --disable-validation "
-                f"--save-interval-updates {max(1, updates // 10)} --keep-interval-updates 1 --no-epoch-checkpoints "
-                f"--log-format json --log-interval 20 --save-dir {folder}",
-                name,
-            )
-            self.keep(f"minutes/{name}", round((time.monotonic() - begun) / 60, 1))
-            (folder / "done").touch()
-        return folder / "checkpoint_last.pt"
+    def learned(self, name: str, data: Path, model: Path, start: Path, updates: int, own: str) -> Path:
+        """The last checkpoint of a training; arguments as :meth:`training`'s."""
+        own += f" --lr {self.options.lr} --weight-decay 0.01 --dropout 0 --required-batch-size-multiple 1"
+        own += f" --seed {self.options.seed} --disable-validation --save-interval-updates {max(1, updates // 10)}"
+        return self.training(name, data, model, start, updates, own) / "checkpoint_last.pt"
 
     def score(self, model: str) -> None:
         """Trains a model, asks it and scores its answers, unless they are in the results."""

@@ -8,6 +8,7 @@ import resource
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,32 @@ class Bench:
         if not path.exists():
             self.run(command.replace("{}", str(path)), name.replace("/", "-"))
         return path
+
+    def training(self, name: str, data: Path, model: Path, start: Path, updates: int, own: str) -> Path:
+        """The folder of a training, which goes on where it was stopped; its minutes are a result.
+
+        Args:
+            name: of the folder.
+            data: the prepared text or texts.
+            model: a folder of littlebird-warm-start, whose ``model.args`` say what is trained.
+            start: the checkpoint whose parameters it begins with.
+            updates: their number; the learning rate rises for a tenth of them, and falls to 0 in the others.
+            own: its other options.
+        """
+        folder, arch = self.out / name, (model / "model.args").read_text().strip()
+        if not (folder / "done").exists():
+            begun = time.monotonic()
+            self.run(
+                f"fairseq-train {data} --user-dir fairseq_littlebird {arch} {own} --finetune-from-model {start} "
+                f"--adam-betas '(0.9,0.98)' --clip-norm 1.0 --lr-scheduler polynomial_decay "
+                f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
+                f"--attention-dropout 0 --num-workers 0 --cpu --keep-interval-updates 1 --no-epoch-checkpoints "
+                f"--log-format json --log-interval 10 --save-dir {folder}",
+                name,
+            )
+            self.keep(f"minutes/{name}", round((time.monotonic() - begun) / 60, 1))
+            (folder / "done").touch()
+        return folder
 
 
 def lower_priority() -> None:

@@ -21,7 +21,6 @@ import argparse
 import json
 import random
 import statistics
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,27 +126,16 @@ class Classifiers(Bench):
         """The best checkpoint of a training that goes on where it was stopped."""
         options, name = self.options, f"{setting.name}-{model}-{seed}"
         updates = options.review_updates if setting.task == "reviews" else options.pair_updates
-        data, start, folder = self.data(setting), self.start(model, setting.tokens), self.out / name
-        checkpoint = self.checkpoint(model, setting.tokens)
-        if not (folder / "done").exists():
-            begun = time.monotonic()
-            self.run(
-                f"fairseq-train {data} --user-dir fairseq_littlebird {(start / 'model.args').read_text().strip()} "
-                f"--task littlebird_sentence_prediction --criterion littlebird_classification "
-                f"--finetune-from-model {checkpoint} --optimizer adam --lr {options.lr} "
-                f"--adam-betas '(0.9,0.98)' --weight-decay 0.01 --clip-norm 1.0 --lr-scheduler polynomial_decay "
-                f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
-                f"--batch-size {options.batch_size} --batch-size-valid 8 --num-workers 0 --seed {seed} --cpu "
-                f"--attention-dropout 0 {'--padding-insertion ' * (model == 'littlebird_inserted')}"
-                f"--validate-interval 1000000 --validate-interval-updates {max(1, updates // 2)} "
-                f"--save-interval-updates {max(1, updates // 2)} --keep-interval-updates 1 --no-epoch-checkpoints "
-                f"--best-checkpoint-metric {setting.metric} --maximize-best-checkpoint-metric --log-format json "
-                f"--log-interval 10 --save-dir {folder}",
-                name,
-            )
-            self.keep(f"minutes/{name}", round((time.monotonic() - begun) / 60, 1))
-            (folder / "done").touch()
-        return folder / "checkpoint_best.pt"
+        data, folder = self.data(setting), self.start(model, setting.tokens)
+        start, half = self.checkpoint(model, setting.tokens), max(1, updates // 2)
+        own = (
+            "--task littlebird_sentence_prediction --criterion littlebird_classification --optimizer adam "
+            f"--lr {options.lr} --weight-decay 0.01 --batch-size {options.batch_size} --batch-size-valid 8 "
+            f"--seed {seed} --validate-interval 1000000 --validate-interval-updates {half} --save-interval-updates {half} "
+            f"--best-checkpoint-metric {setting.metric} --maximize-best-checkpoint-metric"
+        )
+        own += " --padding-insertion" * (model == "littlebird_inserted")
+        return self.training(name, data, folder, start, updates, own) / "checkpoint_best.pt"
 
     def score(self, setting: Setting, model: str, seed: int) -> None:
         """Trains, predicts and scores, at the training's length and at those that are asked for."""

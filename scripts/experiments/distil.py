@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from bench import Bench
@@ -22,26 +21,15 @@ def distilled(
         lr: learning rate.
         hidden_weight: of the teacher's hidden states, beside its attention.
     """
-    folder, text = bench.out / "distilled", novels(bench, data, student)
-    if not (folder / "done").exists():
-        begun = time.monotonic()
-        bench.run(
-            f"fairseq-train {text} --user-dir fairseq_littlebird {(student / 'model.args').read_text().strip()} "
-            f"--task littlebird_masked_lm --tokens-per-sample {TOKENS} --criterion littlebird_distillation "
-            f"--teacher-path {teacher}/checkpoint.pt --soft-weight 0 --attention-queries 128 "
-            f"--hidden-weight {hidden_weight} "
-            f"--finetune-from-model {student}/checkpoint.pt --optimizer littlebird_adam --lr {lr} "
-            f"--adam-betas '(0.9,0.98)' --clip-norm 1.0 --lr-scheduler polynomial_decay "
-            f"--warmup-updates {updates // 10} --total-num-update {updates} --max-update {updates} "
-            f"--batch-size {BATCH} --required-batch-size-multiple 1 --dropout 0 --attention-dropout 0 "
-            f"--num-workers 0 --seed 1 --cpu --disable-validation --save-interval-updates {max(1, updates // 4)} "
-            f"--keep-interval-updates 1 --no-epoch-checkpoints --log-format json --log-interval 10 "
-            f"--save-dir {folder}",
-            "distilled",
-        )
-        bench.keep("minutes/distilled", round((time.monotonic() - begun) / 60, 1))
-        (folder / "done").touch()
-    return folder / "checkpoint_last.pt"
+    own = (
+        f"--task littlebird_masked_lm --tokens-per-sample {TOKENS} --criterion littlebird_distillation "
+        f"--teacher-path {teacher}/checkpoint.pt --soft-weight 0 --hidden-weight {hidden_weight} "
+        f"--attention-queries 128 --optimizer littlebird_adam --lr {lr} --batch-size {BATCH} "
+        f"--required-batch-size-multiple 1 --dropout 0 --seed 1 --disable-validation "
+        f"--save-interval-updates {max(1, updates // 4)}"
+    )
+    text, start = novels(bench, data, student), student / "checkpoint.pt"
+    return bench.training("distilled", text, student, start, updates, own) / "checkpoint_last.pt"
 
 
 def novels(bench: Bench, data: Path, tokenizer: Path) -> Path:
