@@ -131,8 +131,8 @@ class Classifiers(Bench):
         own = (
             "--task littlebird_sentence_prediction --criterion littlebird_classification --optimizer adam "
             f"--lr {options.lr} --weight-decay 0.01 --batch-size {options.batch_size} --batch-size-valid 8 "
-            f"--seed {seed} --validate-interval 1000000 --validate-interval-updates {half} --save-interval-updates {half} "
-            f"--best-checkpoint-metric {setting.metric} --maximize-best-checkpoint-metric"
+            f"--seed {seed} --validate-interval 1000000 --validate-interval-updates {half} "
+            f"--save-interval-updates {half} --best-checkpoint-metric {setting.metric} --maximize-best-checkpoint-metric"
         )
         own += " --padding-insertion" * (model == "littlebird_inserted")
         return self.training(name, data, folder, start, updates, own) / "checkpoint_best.pt"
