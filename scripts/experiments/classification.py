@@ -132,7 +132,8 @@ class Classifiers(Bench):
             "--task littlebird_sentence_prediction --criterion littlebird_classification --optimizer adam "
             f"--lr {options.lr} --weight-decay 0.01 --batch-size {options.batch_size} --batch-size-valid 8 "
             f"--seed {seed} --validate-interval 1000000 --validate-interval-updates {half} "
-            f"--save-interval-updates {half} --best-checkpoint-metric {setting.metric} --maximize-best-checkpoint-metric"
+            f"--save-interval-updates {half} --best-checkpoint-metric {setting.metric} "
+            "--maximize-best-checkpoint-metric"
         )
         own += " --padding-insertion" * (model == "littlebird_inserted")
         return self.training(name, data, folder, start, updates, own) / "checkpoint_best.pt"
