@@ -10,8 +10,8 @@ from torch import Tensor
 
 
 def chunk_length(elements: int, device: torch.device) -> int:
-    """How many items of so many elements to take at once: a megabyte a tensor, more where a start costs most."""
-    return max(1, 2 ** (18 if device.type == "cpu" else 24) // elements)
+    """How many items of so many elements to take at once: four megabytes a tensor, more where a start costs most."""
+    return max(1, 2 ** (20 if device.type == "cpu" else 24) // elements)
 
 
 def chunked_sum(function: Callable[..., Tensor], chunks: Sequence[Any], *tensors: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import torch
+from fairseq import utils
 from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
 from omegaconf import II
@@ -71,12 +72,14 @@ class BundledFiles:
 
     def built(self, build: Callable[..., Any], cfg: Any, from_checkpoint: bool) -> Any:
         """The model that ``build`` makes, which knows whether its heads may be new."""
+        common = sibling(cfg, "common")
         if not from_checkpoint:
             self.check_start()
+            _without_tpu(common)
         model = build(cfg, from_checkpoint)
         model.used_for = self.use if from_checkpoint else ""
         if not from_checkpoint:
-            _check_training(model, sibling(cfg, "common"))
+            _check_training(model, common)
         return model
 
     def check_start(self) -> None:
@@ -84,6 +87,16 @@ class BundledFiles:
         checkpoint = start_of(self.cfg)
         if checkpoint is not None:
             check_start(checkpoint, self.dictionary.symbols, str(self.folder / "dict.txt"))
+
+
+def _without_tpu(common: Any) -> None:
+    """Lets --bf16 mean bfloat16 on the device that there is: fairseq takes it for a TPU, with torch_xla or without.
+
+    Args:
+        common: as below.
+    """
+    if common is not None and common.tpu and utils.xm is None:
+        common.tpu = False
 
 
 def _check_training(model: Any, common: Any) -> None:

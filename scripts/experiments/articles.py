@@ -49,7 +49,7 @@ class Readers(Bench):
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
-        super().__init__(options.out)
+        super().__init__(options.out, bf16=options.bf16)
         self.options = options
 
     def start(self, model: str) -> Path:
@@ -199,6 +199,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=12, help="windows of an update (%(default)s)")
     parser.add_argument("--lr", type=float, default=3e-4, help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16, for processors that are faster in it")
     options = parser.parse_args()
     bench = Readers(options)
     if options.what == "report":

@@ -20,10 +20,12 @@ class Bench:
 
     Args:
         out: the folder.
+        bf16: whether trainings compute in bfloat16.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, bf16: bool = False) -> None:
         self.out = out.resolve()
+        self.bf16 = bf16
         self.out.mkdir(parents=True, exist_ok=True)
         self.environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
@@ -79,6 +81,7 @@ class Bench:
             own: its other options.
         """
         folder, arch = self.out / name, (model / "model.args").read_text().strip()
+        own += " --bf16 --fp16-no-flatten-grads" * self.bf16
         if not (folder / "done").exists():
             begun = time.monotonic()
             self.run(

@@ -79,7 +79,7 @@ class Classifiers(Bench):
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
-        super().__init__(options.out)
+        super().__init__(options.out, bf16=options.bf16)
         self.options = options
 
     def data(self, setting: Setting) -> Path:
@@ -228,6 +228,7 @@ def main() -> None:
     )
     parser.add_argument("--batch-size", type=int, default=16, help="(%(default)s)")
     parser.add_argument("--lr", type=float, default=5e-5, help="(%(default)s)")
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16, for processors that are faster in it")
     options = parser.parse_args()
     bench = Classifiers(options)
     if options.what == "report":

@@ -26,6 +26,7 @@ def distilled(
         f"--teacher-path {teacher}/checkpoint.pt --soft-weight 0 --hidden-weight {hidden_weight} "
         f"--attention-queries 128 --optimizer littlebird_adam --lr {lr} --batch-size {BATCH} "
         f"--required-batch-size-multiple 1 --dropout 0 --seed 1 --disable-validation "
+        f"--teacher-precision {'bfloat16' if bench.bf16 else 'float32'} "
         f"--save-interval-updates {max(1, updates // 4)}"
     )
     text, start = novels(bench, data, student), student / "checkpoint.pt"

@@ -138,7 +138,8 @@ def beginning(trained):
 
 
 def losses(done):
-    records = [line.split("| train_inner | ", 1)[1] for line in done.stdout.splitlines() if "| train_inner | {" in line]
+    lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
+    records = [line.split("| train_inner | ", 1)[1] for line in lines if "| train_inner | {" in line]
     return [float(json.loads(record)["loss"]) for record in records]
 
 
@@ -169,6 +170,17 @@ def test_losses_and_parameters_stay_finite(start, beginning, request, tmp_path, 
     if LONG:
         ten = [sum(part) / 10 for part in (found[:10], found[-10:])]
         print(f"\n| {task} | {precision} | {ten[0]:.2f} | {ten[1]:.2f} | {overflows(done)} |")
+
+
+def test_bf16_of_the_command_line_is_bfloat16_where_there_is_no_tpu(uneven, forks, commands, tmp_path):
+    """fairseq alone takes it for a TPU, and ends with a traceback."""
+    data, *own = TASKS["masked LM"].split()
+    words = [*own, *MODEL, *TRAINING, "--user-dir", PACKAGE, "--bf16", "--cpu", "--max-update", 2]
+    done = forks.run([commands / "fairseq-train", data, *words, "--save-dir", tmp_path], cwd=uneven)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert len(losses(done)) == 2
+    state = parameters(tmp_path / "checkpoint_last.pt")  # fairseq writes float32, whatever it computes in
+    assert all(tensor.equal(tensor.to(torch.bfloat16).to(tensor.dtype)) for tensor in state.values())
 
 
 def test_a_scale_that_is_too_large_comes_down_and_nothing_is_lost(start, tmp_path):
