@@ -130,6 +130,7 @@ class Readers(Bench):
         }
         if model == "source":
             del ways["one-window"]
+        precision = "bfloat16" if self.bf16 else "float32"
         for way, (tokens, stride, joined) in ways.items():
             name = f"{model}-{way}"
             if f"scores/{name}" in self.results():
@@ -139,7 +140,7 @@ class Readers(Bench):
             predicted = self.folder(
                 f"predicted-{name}",
                 f"littlebird-predict {data} --path {checkpoint} --gen-subset test --device cpu --max-tokens {WHOLE} "
-                "--output {}",
+                f"--precision {precision} --output {{}}",
             )
             seconds = time.monotonic() - begun
             text = self.run(
@@ -199,7 +200,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=12, help="windows of an update (%(default)s)")
     parser.add_argument("--lr", type=float, default=3e-4, help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
-    parser.add_argument("--bf16", action="store_true", help="train in bfloat16, for processors that are faster in it")
+    parser.add_argument("--bf16", action="store_true", help="train and predict in bfloat16, for processors that are faster in it")
     options = parser.parse_args()
     bench = Readers(options)
     if options.what == "report":

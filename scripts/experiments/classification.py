@@ -154,7 +154,7 @@ class Classifiers(Bench):
         predicted = self.folder(
             f"predicted-{name}",
             f"littlebird-predict {data} --path {checkpoint} --gen-subset {setting.split} --device cpu "
-            f"--max-tokens 16384 --output {{}}",
+            f"--max-tokens 16384 --precision {'bfloat16' if self.bf16 else 'float32'} --output {{}}",
         )
         bins = " --length-bins 512,1024,2048" if setting.task == "reviews" else ""
         text = self.run(
@@ -228,7 +228,7 @@ def main() -> None:
     )
     parser.add_argument("--batch-size", type=int, default=16, help="(%(default)s)")
     parser.add_argument("--lr", type=float, default=5e-5, help="(%(default)s)")
-    parser.add_argument("--bf16", action="store_true", help="train in bfloat16, for processors that are faster in it")
+    parser.add_argument("--bf16", action="store_true", help="train and predict in bfloat16, for processors that are faster in it")
     options = parser.parse_args()
     bench = Classifiers(options)
     if options.what == "report":
