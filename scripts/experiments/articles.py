@@ -200,7 +200,9 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=12, help="windows of an update (%(default)s)")
     parser.add_argument("--lr", type=float, default=3e-4, help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
-    parser.add_argument("--bf16", action="store_true", help="train and predict in bfloat16, for processors that are faster in it")
+    parser.add_argument(
+        "--bf16", action="store_true", help="train and predict in bfloat16, for processors that are faster in it"
+    )
     options = parser.parse_args()
     bench = Readers(options)
     if options.what == "report":

@@ -228,7 +228,9 @@ def main() -> None:
     )
     parser.add_argument("--batch-size", type=int, default=16, help="(%(default)s)")
     parser.add_argument("--lr", type=float, default=5e-5, help="(%(default)s)")
-    parser.add_argument("--bf16", action="store_true", help="train and predict in bfloat16, for processors that are faster in it")
+    parser.add_argument(
+        "--bf16", action="store_true", help="train and predict in bfloat16, for processors that are faster in it"
+    )
     options = parser.parse_args()
     bench = Classifiers(options)
     if options.what == "report":
