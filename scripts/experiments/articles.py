@@ -6,10 +6,10 @@
 DATA is a folder with squad, squadshifts and text_en, MODEL a Hugging Face folder of BERT. Both models are trained on
 the same questions about single paragraphs, in the same order, for as many updates: 29,000 questions with an answer,
 about Wikipedia, reviews and comments. ``source`` is MODEL. ``littlebird`` is warm-started from it, its attention is
-distilled from MODEL's, and it learns recurring span selection first, both on novels of DATA/text_en/litbank;
-``littlebird_long`` goes on from there with joined articles in windows of 2,048 tokens. All are asked about single
-paragraphs that they have not seen, about whole articles in windows of 512 tokens, 128 from one to the next, and
-LittleBird in one window.
+distilled from MODEL's, and it learns recurring span selection, both on novels of DATA/text_en/litbank, before the
+questions; from recurring spans on with padding insertion. ``littlebird_long`` goes on from there with joined articles
+in windows of 2,048 tokens. All are asked about single paragraphs that they have not seen, about whole articles in
+windows of 512 tokens, 128 from one to the next, and LittleBird in one window.
 Every step is a command line, printed before it runs, on one thread and with low priority; what is there already is not
 run again, and the same command goes on where it was stopped. Models can be trained by two commands at a time, once
 MODEL has been converted.
@@ -78,13 +78,13 @@ class Readers(Bench):
 
     def trained(self, model: str) -> Path:
         """The last checkpoint of a reader."""
-        options, slow = self.options, "--optimizer littlebird_adam --slopes-lr-scale 20"
+        options, slopes = self.options, "--optimizer littlebird_adam --slopes-lr-scale 20 --padding-insertion"
         if model == "source":
             start, own = self.start("source") / "checkpoint.pt", "--span-head linear --optimizer adam"
         elif model == "littlebird":
-            start, own = self.spans(), f"--span-head qass {slow}"
+            start, own = self.spans(), f"--span-head qass {slopes}"
         else:
-            start, own = self.trained("littlebird"), f"--span-head qass {slow}"
+            start, own = self.trained("littlebird"), f"--span-head qass {slopes}"
         longer = model == "littlebird_long"
         data = (
             self.data("train", LONGER, LONGER // 2, joined=True)
@@ -111,7 +111,7 @@ class Readers(Bench):
         own = (
             "--task recurring_span_selection --criterion recurring_span_selection --sample-break-mode complete "
             f"--shorten-method truncate --tokens-per-sample {SHORT} --batch-size 8 --optimizer littlebird_adam "
-            "--slopes-lr-scale 20"
+            "--slopes-lr-scale 20 --padding-insertion"
         )
         return self.learned("spans", novels(self, options.data, student), student, start, options.span_updates, own)
 
