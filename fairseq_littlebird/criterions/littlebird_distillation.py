@@ -4,7 +4,7 @@
 import argparse
 import math
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +33,8 @@ from fairseq_littlebird.modules.config import EncoderConfig, LittleBirdConfig
 from fairseq_littlebird.objectives.attention_alignment import HEADS, chunked_attention_kl
 from fairseq_littlebird.objectives.chunked import chunk_length, chunked_sum
 from fairseq_littlebird.objectives.distillation import hidden_state_distance, soft_target_kl
+
+InternalsT = TypeVar("InternalsT", FullAttentionInternals, LittleBirdInternals)
 
 
 @dataclass
@@ -302,6 +304,35 @@ def layer_kl(
         queries: the positions that count.
         is_padded: whether the mask masks anything.
     """
+    (B, H, L, _), S = student.q.shape, config.pack_size
+    asked = len(range(*queries.indices(L)))
+    # few sequences with all queries, as every chunk of queries makes gradients of all keys
+    count = chunk_length(asked * H * (L + S), student.q.device)
+    teachers, students, masks = _in_batches(teacher, count), _in_batches(student, count), padding_mask.split(count)
+    known = [None] * len(masks) if positions is None else positions.expand(B, -1).split(count)
+    parts = zip(teachers, students, known, masks, strict=True)
+    total: Tensor = sum(_batch_kl(*part, config, heads, queries, is_padded) for part in parts)  # type: ignore[assignment]
+    return total
+
+
+def _in_batches(internals: InternalsT, count: int) -> list[InternalsT]:
+    """Those of ``count`` sequences each; split once, so that their gradients are joined once."""
+    parts = {name: t.split(count) for name, t in internals._asdict().items() if isinstance(t, Tensor) and t.dim() == 4}
+    batches = zip(*parts.values(), strict=True)
+    return [internals._replace(**dict(zip(parts, batch, strict=True))) for batch in batches]
+
+
+def _batch_kl(
+    teacher: FullAttentionInternals,
+    student: LittleBirdInternals,
+    positions: Tensor | None,
+    padding_mask: Tensor,
+    config: LittleBirdConfig,
+    heads: str,
+    queries: slice,
+    is_padded: bool,
+) -> Tensor:
+    """:func:`layer_kl`, some queries of all sequences at a time."""
     (B, H, L, _), S, b = student.q.shape, config.pack_size, config.block_size
     padding = padding_mask if is_padded else None
     chunk = chunk_length(B * H * (L + S), student.q.device)

@@ -214,11 +214,13 @@ def test_the_student_learns_nothing_from_the_teacher_s_positions(criterion, stud
 def test_layers_equal_whole_matrices_in_every_ablation(task, teacher, sample, dictionary, options, heads, monkeypatch):
     import fairseq_littlebird.criterions.littlebird_distillation as module
 
-    monkeypatch.setattr(module, "chunk_length", lambda elements, device: 5)
+    lengths = iter([1, 5, 5])  # one sequence at a time, and five queries of each
+    monkeypatch.setattr(module, "chunk_length", lambda elements, device: next(lengths))
     sizes = SIZES | {"pack_size": 3, "block_size": 4} | options
     student = build(LittleBirdModelConfig(**sizes), task).eval()
     net_input, config = sample["net_input"], student.encoder.config
     padding, positions = net_input["src_tokens"].eq(dictionary.pad()), net_input["positions"]
+    assert len(padding) == 2
     ours = student(**net_input, return_attention_internals=True)[1]["attention_internals"][1]
     theirs = teacher(**without_positions(sample), return_attention_internals=True)[1]["attention_internals"][1]
     rows = full_attention_probabilities(theirs, padding, window=None if config.pack_size else 4)
