@@ -21,12 +21,15 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from bench import Bench
 from distil import distilled, novels
+
+from fairseq_littlebird.metrics import squad
 
 TRAIN = (
     "squad/train.json",
@@ -171,13 +174,31 @@ def _keep_some(ids: list[str], articles: list[dict[str, Any]], count: int) -> No
             paragraph["qas"] = [q for q in paragraph["qas"] if q["id"] in kept]
 
 
-def report(results: dict[str, Any]) -> str:
+def interval(gold: dict[str, Any], predictions: dict[str, str], measure: Callable[[str, str], float]) -> str:
+    """What holds 95 % of a bootstrap over the questions, in percent.
+
+    Args:
+        gold: SQuAD's file.
+        predictions: a text for each question.
+        measure: of a prediction and an answer; the best of a question's answers counts.
+    """
+    texts = squad.answers(gold)
+    scores = [100 * max(measure(predictions[q], text) for text in texts[q]) for q in texts]
+    means = sorted(fmean(random.Random(n).choices(scores, k=len(scores))) for n in range(1000))
+    return f"[{means[25]:.1f}, {means[974]:.1f}]"
+
+
+def report(out: Path, results: dict[str, Any]) -> str:
     """The table of docs/experiments/claims.md."""
     lines = ["| | exact match | F1 | seconds a question |", "|---|---|---|---|"]
+    gold = json.loads((out / "test.json").read_text())
     for key, value in results.items():
         if key.startswith("scores/"):
+            name = key.removeprefix("scores/")
+            predictions = json.loads((out / f"predicted-{name}" / "predictions.json").read_text())
+            exact, f1 = (interval(gold, predictions, measure) for measure in (squad.exact_match, squad.f1))
             seconds = value["seconds"] / value["total"]
-            lines.append(f"| {key[7:]} | {value['exact']:.1f} | {value['f1']:.1f} | {seconds:.2f} |")
+            lines.append(f"| {name} | {value['exact']:.1f} {exact} | {value['f1']:.1f} {f1} | {seconds:.2f} |")
     return "\n".join([*lines, *(f"{key}: {value}" for key, value in results.items() if key.startswith("minutes/"))])
 
 
@@ -206,7 +227,7 @@ def main() -> None:
     options = parser.parse_args()
     bench = Readers(options)
     if options.what == "report":
-        print(report(bench.results()))
+        print(report(bench.out, bench.results()))
         return
     if not options.data or not options.source:
         parser.error("--data and --source are missing")
