@@ -42,6 +42,12 @@ TEST = ("squad/dev.json", "squadshifts/new_wiki.dev.json")
 SHORT, STRIDE, LONGER, WHOLE = 512, 128, 2048, 32_768
 """Tokens of a window and from one to the next; of a window of joined articles; of one window for a whole article."""
 MODELS = ("source", "littlebird", "littlebird_long")
+WAYS = {
+    "paragraphs": (SHORT, STRIDE, False),
+    "windows": (SHORT, STRIDE, True),
+    "one-window": (WHOLE, WHOLE // 2, True),
+}
+"""Tokens of a window, from one to the next, and whether an article is joined."""
 
 
 class Readers(Bench):
@@ -126,16 +132,10 @@ class Readers(Bench):
 
     def score(self, model: str) -> None:
         """Trains a model, asks it and scores its answers, unless they are in the results."""
-        ways = {
-            "paragraphs": (SHORT, STRIDE, False),
-            "windows": (SHORT, STRIDE, True),
-            "one-window": (WHOLE, WHOLE // 2, True),
-        }
-        if model == "source":
-            del ways["one-window"]
+        ways = [way for way in self.options.ways if way != "one-window" or model != "source"]
         precision = "bfloat16" if self.bf16 else "float32"
-        for way, (tokens, stride, joined) in ways.items():
-            name = f"{model}-{way}"
+        for way in ways:
+            name, (tokens, stride, joined) = f"{model}-{way}", WAYS[way]
             if f"scores/{name}" in self.results():
                 continue
             data, checkpoint = self.data("test", tokens, stride, joined=joined), self.trained(model)
@@ -209,6 +209,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with squad/, squadshifts/ and text_en/")
     parser.add_argument("--source", type=Path, help="BERT in a Hugging Face folder")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=[*MODELS], help="of these alone (all)")
+    parser.add_argument("--ways", nargs="+", choices=[*WAYS], default=[*WAYS], help="to ask, of these alone (all)")
     parser.add_argument("--questions", type=int, default=100, help="to score (%(default)s)")
     parser.add_argument("--updates", type=int, default=1500, help="of questions about paragraphs (%(default)s)")
     parser.add_argument("--longer-updates", type=int, default=150, help="of joined articles (%(default)s)")

@@ -22,15 +22,26 @@ def distilled(
         hidden_weight: of the teacher's hidden states, beside its attention.
     """
     own = (
-        f"--task littlebird_masked_lm --tokens-per-sample {TOKENS} --criterion littlebird_distillation "
-        f"--teacher-path {teacher}/checkpoint.pt --soft-weight 0 --hidden-weight {hidden_weight} "
-        f"--attention-queries 128 --optimizer littlebird_adam --lr {lr} --batch-size {BATCH} "
+        f"{objective(teacher, bf16=bench.bf16)} --task littlebird_masked_lm --tokens-per-sample {TOKENS} "
+        f"--hidden-weight {hidden_weight} --optimizer littlebird_adam --lr {lr} --batch-size {BATCH} "
         f"--required-batch-size-multiple 1 --dropout 0 --seed 1 --disable-validation "
-        f"--teacher-precision {'bfloat16' if bench.bf16 else 'float32'} "
         f"--save-interval-updates {max(1, updates // 4)}"
     )
     text, start = novels(bench, data, student), student / "checkpoint.pt"
     return bench.training("distilled", text, student, start, updates, own) / "checkpoint_last.pt"
+
+
+def objective(teacher: Path, *, bf16: bool) -> str:
+    """The options of a distillation of attention.
+
+    Args:
+        teacher: a folder of littlebird-warm-start.
+        bf16: whether the teacher computes in bfloat16.
+    """
+    return (
+        f"--criterion littlebird_distillation --teacher-path {teacher}/checkpoint.pt --soft-weight 0 "
+        f"--attention-queries 128 --teacher-precision {'bfloat16' if bf16 else 'float32'}"
+    )
 
 
 def novels(bench: Bench, data: Path, tokenizer: Path) -> Path:

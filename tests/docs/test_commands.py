@@ -110,6 +110,7 @@ ELSEWHERE = {
 READ = {
     r"python scripts/experiments/(overfit|reuse|insertion|forms)\.py": "trains for tens of minutes to hours",
     r"python scripts/experiments/(articles|classification)\.py": "trains for hours",
+    r"python scripts/experiments/training_rates\.py": "trains for a quarter of an hour",
     r"python scripts/experiments/far_heads\.py": "reads a checkpoint of an experiment",
     r"python scripts/experiments/device_kernels\.py": "needs an accelerator",
     r"python scripts/experiments/kernel_figures\.py": "compiles for minutes",
