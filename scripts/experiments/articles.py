@@ -174,8 +174,8 @@ def _keep_some(ids: list[str], articles: list[dict[str, Any]], count: int) -> No
             paragraph["qas"] = [q for q in paragraph["qas"] if q["id"] in kept]
 
 
-def interval(gold: dict[str, Any], predictions: dict[str, str], measure: Callable[[str, str], float]) -> str:
-    """What holds 95 % of a bootstrap over the questions, in percent.
+def scores(gold: dict[str, Any], predictions: dict[str, str], measure: Callable[[str, str], float]) -> list[float]:
+    """Of each question in percent.
 
     Args:
         gold: SQuAD's file.
@@ -183,22 +183,30 @@ def interval(gold: dict[str, Any], predictions: dict[str, str], measure: Callabl
         measure: of a prediction and an answer; the best of a question's answers counts.
     """
     texts = squad.answers(gold)
-    scores = [100 * max(measure(predictions[q], text) for text in texts[q]) for q in texts]
-    means = sorted(fmean(random.Random(n).choices(scores, k=len(scores))) for n in range(1000))
-    return f"[{means[25]:.1f}, {means[974]:.1f}]"
+    return [100 * max(measure(predictions[q], text) for text in texts[q]) for q in texts]
+
+
+def interval(values: list[float]) -> str:
+    """The mean, and what holds 95 % of a bootstrap over the values."""
+    means = sorted(fmean(random.Random(n).choices(values, k=len(values))) for n in range(1000))
+    return f"{fmean(values):.1f} [{means[25]:.1f}, {means[974]:.1f}]"
 
 
 def report(out: Path, results: dict[str, Any]) -> str:
-    """The table of docs/experiments/claims.md."""
+    """The table of docs/experiments/claims.md, and what LittleBird in one window gains over the source in windows."""
     lines = ["| | exact match | F1 | seconds a question |", "|---|---|---|---|"]
-    gold = json.loads((out / "test.json").read_text())
+    gold, found = json.loads((out / "test.json").read_text()), {}
     for key, value in results.items():
         if key.startswith("scores/"):
             name = key.removeprefix("scores/")
             predictions = json.loads((out / f"predicted-{name}" / "predictions.json").read_text())
-            exact, f1 = (interval(gold, predictions, measure) for measure in (squad.exact_match, squad.f1))
+            exact, found[name] = (scores(gold, predictions, measure) for measure in (squad.exact_match, squad.f1))
             seconds = value["seconds"] / value["total"]
-            lines.append(f"| {name} | {value['exact']:.1f} {exact} | {value['f1']:.1f} {f1} | {seconds:.2f} |")
+            lines.append(f"| {name} | {interval(exact)} | {interval(found[name])} | {seconds:.2f} |")
+    for name in found.keys() & {f"{model}-one-window" for model in MODELS}:
+        if "source-windows" in found:
+            gained = [ours - theirs for ours, theirs in zip(found[name], found["source-windows"], strict=True)]
+            lines.append(f"{name} less source-windows, F1 of the same questions: {interval(gained)}")
     return "\n".join([*lines, *(f"{key}: {value}" for key, value in results.items() if key.startswith("minutes/"))])
 
 

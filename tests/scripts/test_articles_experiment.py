@@ -45,11 +45,16 @@ def test_report(experiment, tmp_path):
     gold = [{"id": str(n), "question": "?", "answers": [{"text": "a cat", "answer_start": 0}]} for n in range(4)]
     article = {"title": "", "paragraphs": [{"context": "a cat", "qas": gold}]}
     (tmp_path / "test.json").write_text(json.dumps({"version": "1.1", "data": [article]}))
-    (tmp_path / "predicted-source-windows").mkdir()
-    predictions = tmp_path / "predicted-source-windows" / "predictions.json"
-    predictions.write_text(json.dumps({"0": "cat", "1": "the cat", "2": "black cat", "3": "dog"}))
-    score = {"exact": 50.0, "f1": 66.7, "total": 4, "seconds": 10.0}
-    results = {"scores/source-windows": score, "minutes/reader-source": 3.0}
+    answers = {
+        "source-windows": {"0": "cat", "1": "the cat", "2": "black cat", "3": "dog"},
+        "littlebird-one-window": dict.fromkeys("0123", "cat"),
+    }
+    for name, predictions in answers.items():
+        (tmp_path / f"predicted-{name}").mkdir()
+        (tmp_path / f"predicted-{name}" / "predictions.json").write_text(json.dumps(predictions))
+    results = {f"scores/{name}": {"total": 4, "seconds": 10.0} for name in answers} | {"minutes/reader-source": 3.0}
     lines = experiment.report(tmp_path, results).splitlines()
     assert "| source-windows | 50.0 [0.0, 100.0] | 66.7 [25.0, 100.0] | 2.50 |" in lines
+    assert "| littlebird-one-window | 100.0 [100.0, 100.0] | 100.0 [100.0, 100.0] | 2.50 |" in lines
+    assert "littlebird-one-window less source-windows, F1 of the same questions: 33.3 [0.0, 75.0]" in lines
     assert lines[-1] == "minutes/reader-source: 3.0"
