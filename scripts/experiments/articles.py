@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, help="BERT in a Hugging Face folder")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=[*MODELS], help="of these alone (all)")
     parser.add_argument("--ways", nargs="+", choices=[*WAYS], default=[*WAYS], help="to ask, of these alone (all)")
-    parser.add_argument("--questions", type=int, default=100, help="to score (%(default)s)")
+    parser.add_argument("--questions", type=int, default=300, help="to score (%(default)s)")
     parser.add_argument("--updates", type=int, default=1500, help="of questions about paragraphs (%(default)s)")
     parser.add_argument("--longer-updates", type=int, default=150, help="of joined articles (%(default)s)")
     parser.add_argument("--distil-updates", type=int, default=200, help="of 4,096 tokens (%(default)s)")
