@@ -201,7 +201,7 @@ def report(out: Path, results: dict[str, Any]) -> str:
             name = key.removeprefix("scores/")
             predictions = json.loads((out / f"predicted-{name}" / "predictions.json").read_text())
             exact, found[name] = (scores(gold, predictions, measure) for measure in (squad.exact_match, squad.f1))
-            seconds = value["seconds"] / value["total"]
+            seconds = value["seconds"] / len(exact)
             lines.append(f"| {name} | {interval(exact)} | {interval(found[name])} | {seconds:.2f} |")
     for name in found.keys() & {f"{model}-one-window" for model in MODELS}:
         if "source-windows" in found:

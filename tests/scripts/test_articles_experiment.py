@@ -52,7 +52,7 @@ def test_report(experiment, tmp_path):
     for name, predictions in answers.items():
         (tmp_path / f"predicted-{name}").mkdir()
         (tmp_path / f"predicted-{name}" / "predictions.json").write_text(json.dumps(predictions))
-    results = {f"scores/{name}": {"total": 4, "seconds": 10.0} for name in answers} | {"minutes/reader-source": 3.0}
+    results = {f"scores/{name}": {"seconds": 10.0} for name in answers} | {"minutes/reader-source": 3.0}
     lines = experiment.report(tmp_path, results).splitlines()
     assert "| source-windows | 50.0 [0.0, 100.0] | 66.7 [25.0, 100.0] | 2.50 |" in lines
     assert "| littlebird-one-window | 100.0 [100.0, 100.0] | 100.0 [100.0, 100.0] | 2.50 |" in lines
