@@ -306,13 +306,12 @@ def layer_kl(
     """
     (B, H, L, _), S = student.q.shape, config.pack_size
     asked = len(range(*queries.indices(L)))
-    # few sequences with all queries, as every chunk of queries makes gradients of all keys
+    # few sequences with all queries: each slice of queries has a gradient with respect to all keys
     count = chunk_length(asked * H * (L + S), student.q.device)
     teachers, students, masks = _in_batches(teacher, count), _in_batches(student, count), padding_mask.split(count)
     known = [None] * len(masks) if positions is None else positions.expand(B, -1).split(count)
     parts = zip(teachers, students, known, masks, strict=True)
-    total: Tensor = sum(_batch_kl(*part, config, heads, queries, is_padded) for part in parts)  # type: ignore[assignment]
-    return total
+    return torch.stack([_batch_kl(*part, config, heads, queries, is_padded) for part in parts]).sum()
 
 
 def _in_batches(internals: InternalsT, count: int) -> list[InternalsT]:

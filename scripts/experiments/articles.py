@@ -48,6 +48,8 @@ WAYS = {
     "one-window": (WHOLE, WHOLE // 2, True),
 }
 """Tokens of a window, from one to the next, and whether an article is joined."""
+OF_LITTLEBIRD = "--optimizer littlebird_adam --slopes-lr-scale 20 --padding-insertion"
+"""Options of its trainings after distillation."""
 
 
 class Readers(Bench):
@@ -87,13 +89,13 @@ class Readers(Bench):
 
     def trained(self, model: str) -> Path:
         """The last checkpoint of a reader."""
-        options, slopes = self.options, "--optimizer littlebird_adam --slopes-lr-scale 20 --padding-insertion"
+        options = self.options
         if model == "source":
             start, own = self.start("source") / "checkpoint.pt", "--span-head linear --optimizer adam"
         elif model == "littlebird":
-            start, own = self.spans(), f"--span-head qass {slopes}"
+            start, own = self.spans(), f"--span-head qass {OF_LITTLEBIRD}"
         else:
-            start, own = self.trained("littlebird"), f"--span-head qass {slopes}"
+            start, own = self.trained("littlebird"), f"--span-head qass {OF_LITTLEBIRD}"
         longer = model == "littlebird_long"
         data = (
             self.data("train", LONGER, LONGER // 2, joined=True)
@@ -119,8 +121,7 @@ class Readers(Bench):
         )
         own = (
             "--task recurring_span_selection --criterion recurring_span_selection --sample-break-mode complete "
-            f"--shorten-method truncate --tokens-per-sample {SHORT} --batch-size 8 --optimizer littlebird_adam "
-            "--slopes-lr-scale 20 --padding-insertion"
+            f"--shorten-method truncate --tokens-per-sample {SHORT} --batch-size 8 {OF_LITTLEBIRD}"
         )
         return self.learned("spans", novels(self, options.data, student), student, start, options.span_updates, own)
 

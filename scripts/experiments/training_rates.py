@@ -2,10 +2,10 @@
 
     python training_rates.py --out DIR --data DATA --source MODEL [--rounds 3]
 
-DATA is a folder with text_en, MODEL a Hugging Face folder of BERT. Masked language modelling with MODEL, with the
-LittleBird that is warm-started from it, and the distillation of the one into the other; batches of 8 times 512 tokens
-of novels. Every training starts anew in each round, and makes some updates, of which the first is not counted; the
-table has the medians of all rounds' updates, and the slowest and the fastest of them.
+DATA is a folder with text_en, MODEL a Hugging Face folder of BERT. Masked language modelling with a model of
+MODEL's sizes and with a LittleBird of the same, both randomly initialised, and the distillation of MODEL into the
+LittleBird; batches of 8 times 512 tokens of novels. A round runs each training for six updates, of which the first is
+not counted. The table has the medians over the rounds' updates, and the slowest and the fastest of them.
 """
 
 from __future__ import annotations
@@ -34,13 +34,12 @@ def rates(bench: Bench, training: str, precision: str, data: Path, teacher: Path
     """
     model = teacher if training == "full attention" else student
     own = objective(teacher, bf16=PRECISIONS[precision]) if training == "distillation" else "--criterion masked_lm"
+    own += " --bf16 --fp16-no-flatten-grads" * PRECISIONS[precision]
     text = bench.run(
         f"fairseq-train {data} --user-dir fairseq_littlebird {(model / 'model.args').read_text().strip()} {own} "
         f"--task littlebird_masked_lm --tokens-per-sample {TOKENS} --batch-size {BATCH} --dropout 0 "
         f"--attention-dropout 0 --optimizer adam --lr 1e-4 --max-update 6 --num-workers 0 --cpu --no-save "
-        f"--disable-validation --log-format json --log-interval 1 "
-        + "--bf16 --fp16-no-flatten-grads"
-        * PRECISIONS[precision],
+        f"--disable-validation --log-format json --log-interval 1",
         f"{training}-{precision}".replace(" ", "-"),
     )
     records = [line.split(" | train_inner | ")[1] for line in text.splitlines() if " | train_inner | {" in line]
