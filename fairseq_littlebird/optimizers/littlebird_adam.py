@@ -42,7 +42,7 @@ class LittleBirdAdam(FairseqAdam):
         if not slopes:
             raise UserError(
                 "--optimizer littlebird_adam finds no slopes among the parameters",
-                remedy="with --fp16 or --bf16 add --fp16-no-flatten-grads; a model without BiALiBi takes adam",
+                remedy="with --fp16 add --fp16-no-flatten-grads; a model without BiALiBi takes adam",
             )
         super().__init__(cfg, [{"params": others}, {"params": slopes}])
         self.param_groups[1]["weight_decay"] = 0.0  # decay goes with the learning rate: it would win over the gradient

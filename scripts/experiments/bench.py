@@ -81,7 +81,7 @@ class Bench:
             own: its other options.
         """
         folder, arch = self.out / name, (model / "model.args").read_text().strip()
-        own += " --bf16 --fp16-no-flatten-grads" * self.bf16
+        own += " --bf16" * self.bf16
         if not (folder / "done").exists():
             begun = time.monotonic()
             self.run(

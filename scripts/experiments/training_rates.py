@@ -34,7 +34,7 @@ def rates(bench: Bench, training: str, precision: str, data: Path, teacher: Path
     """
     model = teacher if training == "full attention" else student
     own = objective(teacher, bf16=PRECISIONS[precision]) if training == "distillation" else "--criterion masked_lm"
-    own += " --bf16 --fp16-no-flatten-grads" * PRECISIONS[precision]
+    own += " --bf16" * PRECISIONS[precision]
     text = bench.run(
         f"fairseq-train {data} --user-dir fairseq_littlebird {(model / 'model.args').read_text().strip()} {own} "
         f"--task littlebird_masked_lm --tokens-per-sample {TOKENS} --batch-size {BATCH} --dropout 0 "
