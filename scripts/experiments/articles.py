@@ -52,7 +52,7 @@ OF_LITTLEBIRD = "--optimizer littlebird_adam --slopes-lr-scale 20 --padding-inse
 """Options of its trainings after distillation."""
 
 
-class Readers(Bench):
+class Articles(Bench):
     """The trainings.
 
     Args:
@@ -118,6 +118,7 @@ class Readers(Bench):
             updates=options.distil_updates,
             lr=options.distil_lr,
             hidden_weight=options.hidden_weight,
+            seed=options.seed,
         )
         own = (
             "--task recurring_span_selection --criterion recurring_span_selection --sample-break-mode complete "
@@ -230,12 +231,12 @@ def main() -> None:
     )
     parser.add_argument("--batch-size", type=int, default=12, help="windows of an update (%(default)s)")
     parser.add_argument("--lr", type=float, default=3e-4, help="(%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of every training (%(default)s)")
     parser.add_argument(
         "--bf16", action="store_true", help="train and predict in bfloat16, for processors that are faster in it"
     )
     options = parser.parse_args()
-    bench = Readers(options)
+    bench = Articles(options)
     if options.what == "report":
         print(report(bench.out, bench.results()))
         return

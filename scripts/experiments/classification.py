@@ -120,6 +120,7 @@ class Classifiers(Bench):
             updates=options.distil_updates,
             lr=options.distil_lr,
             hidden_weight=options.hidden_weight,
+            seed=options.distil_seed,
         )
 
     def train(self, setting: Setting, model: str, seed: int) -> Path:
@@ -215,10 +216,11 @@ def main() -> None:
     parser.add_argument("--source", type=Path, help="BERT in a Hugging Face folder")
     parser.add_argument("--settings", nargs="+", choices=[*SETTINGS], default=[*SETTINGS], help="of these alone (all)")
     parser.add_argument("--models", nargs="+", choices=[*MODELS], default=[*MODELS], help="of these alone (all)")
-    parser.add_argument("--seeds", type=int, default=2, help="(%(default)s)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2], help="(1 2)")
     parser.add_argument("--pair-updates", type=int, default=800, help="of STS-B and RTE (%(default)s)")
     parser.add_argument("--review-updates", type=int, default=200, help="(%(default)s)")
     parser.add_argument("--distil-updates", type=int, default=250, help="of 4,096 tokens (%(default)s)")
+    parser.add_argument("--distil-seed", type=int, default=1, help="(%(default)s)")
     parser.add_argument("--distil-lr", type=float, default=5e-4, help="(%(default)s)")
     parser.add_argument(
         "--test-tokens", nargs="*", type=int, default=[], metavar="N", help="score reviews up to these lengths as well"
@@ -239,7 +241,7 @@ def main() -> None:
     if not options.data or not options.source:
         parser.error("--data and --source are missing")
     options.data, options.source = options.data.resolve(), options.source.resolve()
-    for seed in range(1, options.seeds + 1):
+    for seed in options.seeds:
         for name in options.settings:
             for model in options.models:
                 bench.score(SETTINGS[name], model, seed)

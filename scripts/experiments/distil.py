@@ -11,7 +11,15 @@ TOKENS, BATCH = 512, 8
 
 
 def distilled(
-    bench: Bench, data: Path, teacher: Path, student: Path, *, updates: int, lr: float, hidden_weight: float = 0.0
+    bench: Bench,
+    data: Path,
+    teacher: Path,
+    student: Path,
+    *,
+    updates: int,
+    lr: float,
+    hidden_weight: float = 0.0,
+    seed: int = 1,
 ) -> Path:
     """The checkpoint of a student that imitates where its teacher's attention goes.
 
@@ -20,11 +28,12 @@ def distilled(
         teacher, student: folders of littlebird-warm-start.
         lr: learning rate.
         hidden_weight: of the teacher's hidden states, beside its attention.
+        seed: draws the order of the texts.
     """
     own = (
         f"{objective(teacher, bf16=bench.bf16)} --task littlebird_masked_lm --tokens-per-sample {TOKENS} "
         f"--hidden-weight {hidden_weight} --optimizer littlebird_adam --lr {lr} --batch-size {BATCH} "
-        f"--required-batch-size-multiple 1 --dropout 0 --seed 1 --disable-validation "
+        f"--required-batch-size-multiple 1 --dropout 0 --seed {seed} --disable-validation "
         f"--save-interval-updates {max(1, updates // 4)}"
     )
     text, start = novels(bench, data, student), student / "checkpoint.pt"

@@ -33,11 +33,11 @@ def test_questions_have_answers_and_articles_stay_whole(experiment, tmp_path, mo
     (tmp_path / "x.json").write_text(json.dumps({"data": [article("x", True, False, True), article("z", True)]}))
     (tmp_path / "y.json").write_text(json.dumps({"data": [article("y", True, True)]}))
     options = argparse.Namespace(out=tmp_path / "out", data=tmp_path, questions=3, bf16=False)
-    (read,) = [json.loads(experiment.Readers(options).questions("test").read_text())["data"]]
+    (read,) = [json.loads(experiment.Articles(options).questions("test").read_text())["data"]]
     assert [len(one["paragraphs"]) for one in read] == [3, 1, 2]
     asked = {q["id"] for one in read for paragraph in one["paragraphs"] for q in paragraph["qas"]}
     assert len(asked) == 3 and asked < {"x0", "x2", "z0", "y0", "y1"}
-    again = experiment.Readers(argparse.Namespace(out=tmp_path / "again", data=tmp_path, questions=3, bf16=False))
+    again = experiment.Articles(argparse.Namespace(out=tmp_path / "again", data=tmp_path, questions=3, bf16=False))
     assert json.loads(again.questions("test").read_text())["data"] == read
 
 
