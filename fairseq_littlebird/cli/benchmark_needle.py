@@ -16,6 +16,7 @@ from fairseq_littlebird.cli.numbers import count as _count
 from fairseq_littlebird.cli.numbers import positive as _positive
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.pipelines.littlebird import LittleBird
+from fairseq_littlebird.pipelines.loading import PRECISIONS
 
 
 def add_parser(commands: Any) -> None:
@@ -69,6 +70,7 @@ def add_parser(commands: Any) -> None:
         "--seed", type=_count, default=0, metavar="N", help="of the questions and of the order of texts"
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:N, … (default: the accelerator if there is one)")
+    parser.add_argument("--precision", choices=tuple(PRECISIONS), default="float32", help="of all models")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="append each row and the environment to this file")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw F1 by length and depth (.png, .svg, .pdf)")
 
@@ -77,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
     """Prints every row as it comes, then draws them."""
     if options.plot:
         plot.load_matplotlib()
-    record = environment(options.device or "cpu")
+    record = environment(options.device or "cpu") | {"precision": options.precision}
     if options.csv:
         rows.check(options.csv, needle.Row, record)
     needles, paragraphs = needle.read_questions(options.questions)
@@ -111,12 +113,12 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _readings(options: argparse.Namespace) -> list[needle.Reading]:
-    model = LittleBird.from_pretrained(options.path, device=options.device)
+    model = LittleBird.from_pretrained(options.path, device=options.device, precision=options.precision)
     readings = [needle.Reading("one window", model)]
     if options.window:
         readings.append(_windowed("", model, options.window, options.stride))
     if options.peer:
-        peer = LittleBird.from_pretrained(options.peer, device=options.device)
+        peer = LittleBird.from_pretrained(options.peer, device=options.device, precision=options.precision)
         readings.append(_windowed(f"{Path(options.peer).name}, ", peer, options.peer_window, options.stride))
     return readings
 

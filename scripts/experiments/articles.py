@@ -9,7 +9,7 @@ about Wikipedia, reviews and comments. ``source`` is MODEL. ``littlebird`` is wa
 distilled from MODEL's, and it learns recurring span selection, both on novels of DATA/text_en/litbank, before the
 questions; from recurring spans on with padding insertion. ``littlebird_long`` goes on from there with joined articles
 in windows of 2,048 tokens. All are asked about single paragraphs that they have not seen, about whole articles in
-windows of 512 tokens, 128 from one to the next, and LittleBird in one window.
+windows of 512 tokens, 128 from one to the next or (``fewer-windows``) 128 in common, and LittleBird in one window.
 Every step is a command line, printed before it runs, on one thread and with low priority; what is there already is not
 run again, and the same command goes on where it was stopped. Models can be trained by two commands at a time, once
 MODEL has been converted.
@@ -45,6 +45,7 @@ MODELS = ("source", "littlebird", "littlebird_long")
 WAYS = {
     "paragraphs": (SHORT, STRIDE, False),
     "windows": (SHORT, STRIDE, True),
+    "fewer-windows": (SHORT, SHORT - STRIDE, True),
     "one-window": (WHOLE, WHOLE // 2, True),
 }
 """Tokens of a window, from one to the next, and whether an article is joined."""
@@ -82,7 +83,7 @@ class Articles(Bench):
         """The questions as numbers."""
         tokenizer, join = self.start("source"), "--join-articles " * joined
         return self.folder(
-            f"{split}-{'whole' if joined else 'paragraphs'}-{tokens}",
+            f"{split}-{'whole' if joined else 'paragraphs'}-{tokens}-{stride}",
             f"littlebird-prepare qa --dataset squad {join}--{split} {self.questions(split)} --tokenizer {tokenizer} "
             f"--dict {tokenizer}/dict.txt --max-tokens {tokens} --stride {stride} --workers 1 --destdir {{}}",
         )

@@ -133,11 +133,11 @@ def test_the_command(qa_model, questions, tmp_path, capsys):
     main(
         ["needle", "--path", f"{qa_model}", "--window", "64", "--peer", f"{qa_model}", "--peer-window", "48",
          "--questions", f"{questions}", "--lengths", "128", "256", "--depths", "0", "1", "--count", "2", "--device",
-         "cpu", "--csv", f"{out}", "--plot", f"{tmp_path}/needle.png"]
+         "cpu", "--precision", "bfloat16", "--csv", f"{out}", "--plot", f"{tmp_path}/needle.png"]
     )  # fmt: skip
     rows = list(csv.DictReader(out.open()))
     assert len(rows) == 12 and {row["questions"] for row in rows} == {"2"} and rows[0]["processor"]
-    assert len({row["model"] for row in rows}) == 3
+    assert len({row["model"] for row in rows}) == 3 and {row["precision"] for row in rows} == {"bfloat16"}
     assert (tmp_path / "needle.png").read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().out.count("windows of 64") == 4
 
