@@ -7,9 +7,10 @@ DATA is a folder with squad, squadshifts and text_en, MODEL a Hugging Face folde
 the same questions about single paragraphs, in the same order, for as many updates: 29,000 questions with an answer,
 about Wikipedia, reviews and comments. ``source`` is MODEL. ``littlebird`` is warm-started from it, its attention is
 distilled from MODEL's, and it learns recurring span selection, both on novels of DATA/text_en/litbank, before the
-questions; from recurring spans on with padding insertion. ``littlebird_long`` goes on from there with joined articles
-in windows of 2,048 tokens. All are asked about single paragraphs that they have not seen, about whole articles in
-windows of 512 tokens, 128 from one to the next or (``fewer-windows``) 128 in common, and LittleBird in one window.
+questions; from recurring spans on with padding insertion. ``littlebird_no_insertion`` is the same without it.
+``littlebird_long`` goes on from ``littlebird`` with joined articles in windows of 2,048 tokens. All are asked about
+single paragraphs that they have not seen, about whole articles in windows of 512 tokens, 128 from one to the next or
+(``fewer-windows``) 128 in common, and LittleBird in one window.
 Every step is a command line, printed before it runs, on one thread and with low priority; what is there already is not
 run again, and the same command goes on where it was stopped. Models can be trained by two commands at a time, once
 MODEL has been converted.
@@ -41,7 +42,7 @@ TRAIN = (
 TEST = ("squad/dev.json", "squadshifts/new_wiki.dev.json")
 SHORT, STRIDE, LONGER, WHOLE = 512, 128, 2048, 32_768
 """Tokens of a window and from one to the next; of a window of joined articles; of one window for a whole article."""
-MODELS = ("source", "littlebird", "littlebird_long")
+MODELS = ("source", "littlebird", "littlebird_no_insertion", "littlebird_long")
 WAYS = {
     "paragraphs": (SHORT, STRIDE, False),
     "windows": (SHORT, STRIDE, True),
@@ -49,8 +50,8 @@ WAYS = {
     "one-window": (WHOLE, WHOLE // 2, True),
 }
 """Tokens of a window, from one to the next, and whether an article is joined."""
-OF_LITTLEBIRD = "--optimizer littlebird_adam --slopes-lr-scale 20 --padding-insertion"
-"""Options of its trainings after distillation."""
+OF_LITTLEBIRD = "--optimizer littlebird_adam --slopes-lr-scale 20"
+"""Options of its trainings after distillation, beside padding insertion."""
 
 
 class Articles(Bench):
@@ -93,10 +94,9 @@ class Articles(Bench):
         options = self.options
         if model == "source":
             start, own = self.start("source") / "checkpoint.pt", "--span-head linear --optimizer adam"
-        elif model == "littlebird":
-            start, own = self.spans(), f"--span-head qass {OF_LITTLEBIRD}"
         else:
-            start, own = self.trained("littlebird"), f"--span-head qass {OF_LITTLEBIRD}"
+            start = self.trained("littlebird") if model == "littlebird_long" else self.spans(model)
+            own = f"--span-head qass {self.of_littlebird(model)}"
         longer = model == "littlebird_long"
         data = (
             self.data("train", LONGER, LONGER // 2, joined=True)
@@ -108,8 +108,12 @@ class Articles(Bench):
         own += " --task question_answering --criterion question_answering --metric squad"
         return self.learned(f"reader-{model}", data, self.start(model), start, updates, own)
 
-    def spans(self) -> Path:
-        """LittleBird after distillation and recurring span selection."""
+    def of_littlebird(self, model: str) -> str:
+        """The options of a LittleBird's trainings after distillation."""
+        return OF_LITTLEBIRD + " --padding-insertion" * (model != "littlebird_no_insertion")
+
+    def spans(self, model: str) -> Path:
+        """A LittleBird after distillation and recurring span selection."""
         options, student = self.options, self.start("littlebird")
         start = distilled(
             self,
@@ -123,9 +127,11 @@ class Articles(Bench):
         )
         own = (
             "--task recurring_span_selection --criterion recurring_span_selection --sample-break-mode complete "
-            f"--shorten-method truncate --tokens-per-sample {SHORT} --batch-size 8 {OF_LITTLEBIRD}"
+            f"--shorten-method truncate --tokens-per-sample {SHORT} --batch-size 8 "
+            f"{self.of_littlebird(model)}"
         )
-        return self.learned("spans", novels(self, options.data, student), student, start, options.span_updates, own)
+        name = model.replace("littlebird", "spans")
+        return self.learned(name, novels(self, options.data, student), student, start, options.span_updates, own)
 
     def learned(self, name: str, data: Path, model: Path, start: Path, updates: int, own: str) -> Path:
         """The last checkpoint of a training; arguments as :meth:`training`'s."""
@@ -196,7 +202,7 @@ def interval(values: list[float]) -> str:
 
 
 def report(out: Path, results: dict[str, Any]) -> str:
-    """The table of docs/experiments/claims.md, and what LittleBird in one window gains over the source in windows."""
+    """The table of docs/experiments/claims.md, and what one gains over another on the same questions."""
     lines = ["| | exact match | F1 | seconds a question |", "|---|---|---|---|"]
     gold, found = json.loads((out / "test.json").read_text()), {}
     for key, value in results.items():
@@ -206,10 +212,12 @@ def report(out: Path, results: dict[str, Any]) -> str:
             exact, found[name] = (scores(gold, predictions, measure) for measure in (squad.exact_match, squad.f1))
             seconds = value["seconds"] / len(exact)
             lines.append(f"| {name} | {interval(exact)} | {interval(found[name])} | {seconds:.2f} |")
-    for name in found.keys() & {f"{model}-one-window" for model in MODELS}:
-        if "source-windows" in found:
-            gained = [ours - theirs for ours, theirs in zip(found[name], found["source-windows"], strict=True)]
-            lines.append(f"{name} less source-windows, F1 of the same questions: {interval(gained)}")
+    pairs = [(f"{model}-one-window", f"source-{way}") for model in MODELS for way in ("windows", "fewer-windows")]
+    pairs += [(f"littlebird_no_insertion-{way}", f"littlebird-{way}") for way in WAYS]
+    for one, other in pairs:
+        if one in found and other in found:
+            gained = [ours - theirs for ours, theirs in zip(found[one], found[other], strict=True)]
+            lines.append(f"{one} less {other}, F1 of the same questions: {interval(gained)}")
     return "\n".join([*lines, *(f"{key}: {value}" for key, value in results.items() if key.startswith("minutes/"))])
 
 
