@@ -1,7 +1,7 @@
 """The paper's claims, measured by a training of days: docs/experiments/claims.md is its ledger.
 
     python scripts/experiments/claims.py run --out DIR [--source MODEL] [--hours H]   goes on where it stopped
-    python scripts/experiments/claims.py run --out DIR --scale evening --source MODEL   claim 1 alone, in two hours
+    python scripts/experiments/claims.py run --out DIR --scale evening --source MODEL   claim 1 alone, in an evening
     python scripts/experiments/claims.py run --out DIR --scale small   in hours, without a pretrained model
     python scripts/experiments/claims.py status --out DIR   what is done, what runs, hours to go
     python scripts/experiments/claims.py report --out DIR   figures and curves into docs/experiments/
@@ -40,10 +40,11 @@ class Runner:
         out: the folder.
         data: the real data, as in tests.
         plan: the steps.
+        bf16: whether trainings compute in bfloat16.
     """
 
-    def __init__(self, out: Path, data: Path, plan: Sequence[Step]) -> None:
-        self.out, self.data, self.code, self.plan = out, data, out / "code", plan
+    def __init__(self, out: Path, data: Path, plan: Sequence[Step], *, bf16: bool = False) -> None:
+        self.out, self.data, self.code, self.plan, self.bf16 = out, data, out / "code", plan, bf16
         self.child: subprocess.Popen[bytes] | None = None
         self.stopped = False
 
@@ -102,6 +103,8 @@ class Runner:
         words = shlex.split(text)
         if words[0].endswith(".py"):
             return [sys.executable, *words]
+        if self.bf16 and words[0] == "littlebird-launch":
+            words += ["--bf16", *(("--teacher-precision", "bfloat16") if "--teacher-path" in words else ())]
         program = Path(sys.executable).parent / words[0]
         return [str(program), *words[1:]] if program.exists() else words
 
@@ -141,14 +144,19 @@ class Runner:
         return seconds
 
 
-def chosen_scale(out: Path, asked: str | None) -> str:
-    """The folder's scale, which its first run has written there."""
-    file = out / "scale"
-    scale = file.read_text().strip() if file.exists() else asked or "minilm"
-    if asked not in (None, scale):
-        sys.exit(f"{out}: a run at scale {scale}; name another folder for {asked}")
-    file.write_text(f"{scale}\n")
-    return scale
+def remembered(out: Path, what: str, asked: str | None, default: str) -> str:
+    """What the folder's first run was asked for; it stands there in a file.
+
+    Args:
+        what: name of the file.
+        asked: now; None to take what the folder has.
+    """
+    file = out / what
+    found = file.read_text().strip() if file.exists() else asked or default
+    if asked not in (None, found):
+        sys.exit(f"{out}: its {what} is {found}; name another folder for {asked}")
+    file.write_text(f"{found}\n")
+    return found
 
 
 def git(*arguments: str) -> str:
@@ -162,6 +170,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--scale", choices=PLANS, help="of the models and trainings; that of DIR's first run from then on (minilm)"
     )
+    parser.add_argument(
+        "--bf16", action="store_true", help="train in bfloat16, for processors that are faster in it; for the first run"
+    )
     parser.add_argument("--source", type=Path, metavar="FOLDER", help="the source model, for the first run")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="(%(default)s)")
     parser.add_argument("--hours", type=float, default=1000.0, help="of work at most, by the clock")
@@ -169,8 +180,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    scale = chosen_scale(out, options.scale)
-    runner = Runner(out, options.data.resolve(), PLANS[scale])
+    scale = remembered(out, "scale", options.scale, "minilm")
+    precision = remembered(out, "precision", "bfloat16" if options.bf16 else None, "float32")
+    runner = Runner(out, options.data.resolve(), PLANS[scale], bf16=precision == "bfloat16")
     if options.what == "status":
         runner.status()
     elif options.what == "report":

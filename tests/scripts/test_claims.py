@@ -74,6 +74,25 @@ def test_every_training_of_the_plan_is_one_that_fairseq_knows(module, scale, bat
             assert parsed.batch_size * parsed.tokens_per_sample == batch
 
 
+def test_bfloat16_reaches_every_training_and_teacher(module):
+    plan = module("claims_plan").PLANS["evening"]
+    runner = module("claims").Runner(Path("/out"), Path("/data"), plan, bf16=True)
+    for step in plan:
+        words = runner.words(step)
+        launched = Path(words[0]).name == "littlebird-launch"
+        assert ("--bf16" in words) == launched
+        assert (words[-2:] == ["--teacher-precision", "bfloat16"]) == (launched and "--teacher-path" in words)
+
+
+def test_a_folder_keeps_what_its_first_run_was_asked_for(module, tmp_path):
+    remembered = module("claims").remembered
+    assert remembered(tmp_path, "scale", None, "minilm") == "minilm"
+    assert remembered(tmp_path, "precision", "bfloat16", "float32") == "bfloat16"
+    assert remembered(tmp_path, "precision", None, "float32") == "bfloat16"
+    with pytest.raises(SystemExit, match="its scale is minilm; name another folder for small"):
+        remembered(tmp_path, "scale", "small", "minilm")
+
+
 def test_a_figure_has_the_interval_of_its_chunks(module):
     measure = module("measure")
     logs = [{"loss": 2.0, "exact": n % 2, "sample_size": 1 + n % 2} for n in range(100)]
