@@ -19,12 +19,11 @@ from fairseq.utils import has_parameters
 from omegaconf import OmegaConf
 
 from fairseq_littlebird.attention.effective_attention import effective_attention, full_attention_probabilities
+from fairseq_littlebird.criterions.layer_kl import layer_kl, sampled_queries
 from fairseq_littlebird.criterions.littlebird_distillation import (
     LittleBirdDistillationCriterion,
     LittleBirdDistillationCriterionConfig,
-    layer_kl,
     layer_map,
-    sampled_queries,
 )
 from fairseq_littlebird.criterions.logging_sums import logging_sums
 from fairseq_littlebird.criterions.recurring_span_selection import selection_loss
@@ -212,7 +211,7 @@ def test_the_student_learns_nothing_from_the_teacher_s_positions(criterion, stud
 @pytest.mark.parametrize("heads", ["paired", "mean"])
 @pytest.mark.parametrize("options", [{}, {"pack_size": 0}, {"no_window": True}, {"positions": "none"}], ids=str)
 def test_layers_equal_whole_matrices_in_every_ablation(task, teacher, sample, dictionary, options, heads, monkeypatch):
-    import fairseq_littlebird.criterions.littlebird_distillation as module
+    import fairseq_littlebird.criterions.layer_kl as module
 
     lengths = iter([1, 5, 5])  # one sequence at a time, and five queries of each
     monkeypatch.setattr(module, "chunk_length", lambda elements, device: next(lengths))
