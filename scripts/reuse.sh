@@ -16,7 +16,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/run.sh
 
 source="" text=() valid="" out="" student=() objective=rss padding=(--padding-insertion) short=512 lengths=2048,4096
-head_updates=500 distil_updates=1000 rss_updates=1000 longer_updates=500 batch_tokens=8192 lr=1e-4 workers=2 more=()
+head_updates=0 distil_updates=1000 rss_updates=1000 longer_updates=500 batch_tokens=8192 lr=1e-4 workers=2 more=()
 usage() {
     cat <<EOF
 usage: scripts/reuse.sh --from SOURCE --text FILE --out DIR [--valid FILE] [--pack-size N] [--block-size N] [--layers N]
@@ -33,7 +33,8 @@ usage: scripts/reuse.sh --from SOURCE --text FILE --out DIR [--valid FILE] [--pa
   --lengths N,N     tokens of step 3's inputs, one training after the other (default: $lengths)
   --short-length N  tokens of step 2's inputs, as many as the source can read (default: $short)
   --no-padding-insertion   train without gaps between positions
-  --head-updates N  of the teacher, if the source lacks a masked-language-model head (default: $head_updates)
+  --head-updates N  if the source lacks a masked-language-model head: train one first, and distil its predictions;
+                    by default the student learns the source's hidden states instead
   --distil-updates N, --rss-updates N   of step 2; 0 leaves that part out (defaults: $distil_updates, $rss_updates)
   --longer-updates N   at each length of step 3 (default: $longer_updates)
   --batch-tokens N  tokens a batch, but one input at least (default: $batch_tokens)
@@ -139,14 +140,18 @@ spans=(--task recurring_span_selection --criterion recurring_span_selection --sa
 has_head() {
     python -c 'import sys, torch; sys.exit("lm_head.bias" not in torch.load(sys.argv[1], weights_only=True)["model"])' "$1"
 }
-teacher=$out/teacher/checkpoint.pt trained=()
+teacher=$out/teacher/checkpoint.pt trained=() learned=() figures="loss|soft_loss|hard_loss|attention_loss|accuracy"
 if [ "$distil_updates" -gt 0 ] && ! has_head "$teacher"; then
-    step "The source lacks a masked-language-model head: training one"
-    train head "$out/teacher" "$teacher" "$short" "$head_updates" "${words[@]}" --criterion masked_lm
-    teacher=$out/head/checkpoint_last.pt trained+=(head)
-    for file in "$out"/teacher/*; do # its dictionary and tokenizer, for the student
-        case ${file##*/} in checkpoint.pt | model.args | README.md) ;; *) cp "$file" "$out/head" ;; esac
-    done
+    if [ "$head_updates" -gt 0 ]; then
+        step "The source lacks a masked-language-model head: training one"
+        train head "$out/teacher" "$teacher" "$short" "$head_updates" "${words[@]}" --criterion masked_lm
+        teacher=$out/head/checkpoint_last.pt trained+=(head)
+        for file in "$out"/teacher/*; do # its dictionary and tokenizer, for the student
+            case ${file##*/} in checkpoint.pt | model.args | README.md) ;; *) cp "$file" "$out/head" ;; esac
+        done
+    else
+        learned=(--soft-weight 0 --hidden-weight 5) figures="loss|hidden_loss|attention_loss|accuracy"
+    fi
 fi
 
 step "Step 1: warm start of the student"
@@ -156,7 +161,7 @@ last=$out/student/checkpoint.pt
 if [ "$distil_updates" -gt 0 ]; then
     step "Step 2: distillation at $short tokens"
     train distilled "$out/student" "$last" "$short" "$distil_updates" "${words[@]}" "${padding[@]}" \
-        --criterion littlebird_distillation --teacher-path "$teacher"
+        --criterion littlebird_distillation --teacher-path "$teacher" "${learned[@]}"
     last=$out/distilled/checkpoint_last.pt trained+=(distilled)
 fi
 if [ "$objective" = mlm ]; then
@@ -178,9 +183,9 @@ done
 if [ -n "$valid" ]; then
     step "On $valid, in bits where it is a loss, in percent where it is an accuracy"
     for name in "${trained[@]}"; do
-        figures=$(grep "valid on 'valid' subset" "$out/$name.log" | tail -n 1 | tr '|' '\n' |
-            grep -E '^ (loss|soft_loss|hard_loss|attention_loss|accuracy) ' | paste -sd , || true)
-        printf '  %-12s%s\n' "$name" "$figures"
+        found=$(grep "valid on 'valid' subset" "$out/$name.log" | tail -n 1 | tr '|' '\n' |
+            grep -E "^ ($figures) " | paste -sd , || true)
+        printf '  %-12s%s\n' "$name" "$found"
     done
 fi
 step "Files"

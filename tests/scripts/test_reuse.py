@@ -53,6 +53,18 @@ def test_steps_1_to_3(environment, bert, tiny, tmp_path):
     assert other.returncode == 2 and "other arguments" in other.stderr
 
 
+def test_hidden_states_of_a_source_without_a_head(environment, bert, tiny, tmp_path):
+    given = ["--from", bert, "--text", tiny / "text.train.txt", "--valid", tiny / "text.valid.txt"]
+    own = [*SHORT.split(), "--head-updates", 0, "--rss-updates", 0, "--lengths", 128, "--out", tmp_path, "--", "--cpu"]
+    done = reuse(environment, *given, *own)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert not (tmp_path / "head").exists()
+    criterion = torch.load(tmp_path / "distilled" / "checkpoint_last.pt", weights_only=True)["cfg"]["criterion"]
+    assert (criterion["soft_weight"], criterion["hidden_weight"], criterion["attention_weight"]) == (0.0, 5.0, 1.0)
+    (measured,) = re.findall(r"^  distilled +(loss .*)$", done.stdout, re.MULTILINE)
+    assert re.sub(r" [0-9.]+ *", "", measured).split(", ") == ["loss", "hidden_loss", "attention_loss"]
+
+
 def test_masked_tokens_without_distillation(environment, bert, tiny, tmp_path):
     given = ["--from", bert, "--text", tiny / "text.train.txt", "--out", tmp_path / "out", "--objective", "mlm"]
     own = [*SHORT.split(), "--distil-updates", 0, "--lengths", 128, "--no-padding-insertion", "--", "--cpu"]
