@@ -36,7 +36,7 @@ usage: scripts/reuse.sh --from SOURCE --text FILE --out DIR [--valid FILE] [--pa
   --head-updates N  if the source lacks a masked-language-model head: train one first, and distil its predictions;
                     by default the student learns the source's hidden states instead
   --distil-updates N, --rss-updates N   of step 2; 0 leaves that part out (defaults: $distil_updates, $rss_updates)
-  --longer-updates N   at each length of step 3 (default: $longer_updates)
+  --longer-updates N   at each length of step 3; 0 leaves it out (default: $longer_updates)
   --batch-tokens N  tokens a batch, but one input at least (default: $batch_tokens)
   --lr RATE         the highest of each training (default: $lr)
   --workers N       processes that tokenize (default: $workers)
@@ -90,7 +90,9 @@ done
 [[ $objective =~ ^(rss|mlm)$ ]] || fail "--objective $objective: give rss or mlm"
 [[ $lengths =~ ^[1-9][0-9]*(,[1-9][0-9]*)*$ ]] || fail "--lengths $lengths: give numbers, as 2048,4096"
 [ "$short" -gt 1 ] || fail "--short-length $short: give 2 or more"
-[ "$longer_updates" -gt 0 ] || fail "--longer-updates 0: nothing would become of step 3; give 1 or more"
+[ "$longer_updates" -gt 0 ] || lengths=
+[ "$objective" = rss ] || rss_updates=0
+[ $((distil_updates + rss_updates + longer_updates)) -gt 0 ] || fail "all updates are 0: nothing to train; see --help"
 resumable "$out/.reuse" "$arguments"
 
 step "Environment"
@@ -118,16 +120,20 @@ touch "$out/text-bin/done"
 
 # train NAME FOLDER START LENGTH UPDATES OPTION…: the model of FOLDER/model.args from START, saved in NAME
 train() {
-    local name=$1 model=$2 start=$3 length=$4 updates=$5 measure=(--disable-validation) optimizer=adam
+    local name=$1 model=$2 start=$3 length=$4 updates=$5 measure=(--disable-validation) optimizer
     local batch=$((batch_tokens > length ? batch_tokens / length : 1))
-    [ "$model" = "$out/teacher" ] || optimizer=littlebird_adam # slopes learn faster
+    case $name in # slopes learn faster; after a warm start they have the longest way to go
+        head) optimizer=(adam) ;;
+        distilled) optimizer=(littlebird_adam) ;;
+        *) optimizer=(littlebird_adam --slopes-lr-scale 20) ;;
+    esac
     [ -z "$valid" ] || measure=(--validate-interval 1000000) # not after each epoch
     # shellcheck disable=SC2046  # model.args is several words
     make "$out/$name/done" run_training "$updates" fairseq-train "$out/text-bin" --user-dir fairseq_littlebird \
         $(cat "$model/model.args") --finetune-from-model "$start" --tokens-per-sample "$length" --batch-size "$batch" \
         --required-batch-size-multiple 1 --max-update "$updates" --total-num-update "$updates" \
         --warmup-updates $((updates / 10)) --lr "$lr" --lr-scheduler polynomial_decay \
-        --optimizer "$optimizer" --adam-betas '(0.9, 0.98)' --clip-norm 1.0 --num-workers 1 --seed 1 \
+        --optimizer "${optimizer[@]}" --adam-betas '(0.9, 0.98)' --clip-norm 1.0 --num-workers 1 --seed 1 \
         "${measure[@]}" --no-epoch-checkpoints --save-interval-updates 1000 --keep-interval-updates 1 \
         --log-format simple --log-interval 50 --log-file "$out/$name.log" --save-dir "$out/$name" \
         "${@:6}" "${more[@]}"

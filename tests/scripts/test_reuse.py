@@ -53,16 +53,20 @@ def test_steps_1_to_3(environment, bert, tiny, tmp_path):
     assert other.returncode == 2 and "other arguments" in other.stderr
 
 
-def test_hidden_states_of_a_source_without_a_head(environment, bert, tiny, tmp_path):
+def test_hidden_states_of_a_source_without_a_head_at_512_tokens_alone(environment, bert, tiny, tmp_path):
     given = ["--from", bert, "--text", tiny / "text.train.txt", "--valid", tiny / "text.valid.txt"]
-    own = [*SHORT.split(), "--head-updates", 0, "--rss-updates", 0, "--lengths", 128, "--out", tmp_path, "--", "--cpu"]
+    own = [*SHORT.split(), "--head-updates", 0, "--longer-updates", 0, "--out", tmp_path, "--", "--cpu"]
     done = reuse(environment, *given, *own)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert not (tmp_path / "head").exists()
-    criterion = torch.load(tmp_path / "distilled" / "checkpoint_last.pt", weights_only=True)["cfg"]["criterion"]
+    assert {path.parent.name for path in tmp_path.glob("*/checkpoint_last.pt")} == {"distilled", "rss-64"}
+    distilled, spans = (
+        torch.load(tmp_path / name / "checkpoint_last.pt", weights_only=True)["cfg"] for name in ("distilled", "rss-64")
+    )
+    criterion = distilled["criterion"]
     assert (criterion["soft_weight"], criterion["hidden_weight"], criterion["attention_weight"]) == (0.0, 5.0, 1.0)
+    assert [cfg["optimizer"]["slopes_lr_scale"] for cfg in (distilled, spans)] == [200, 20]
     (measured,) = re.findall(r"^  distilled +(loss .*)$", done.stdout, re.MULTILINE)
-    assert re.sub(r" [0-9.]+ *", "", measured).split(", ") == ["loss", "hidden_loss", "attention_loss"]
+    assert re.sub(r" [0-9.]+ *", "", measured).split(",") == ["loss", " hidden_loss", " attention_loss"]
 
 
 def test_masked_tokens_without_distillation(environment, bert, tiny, tmp_path):
@@ -104,7 +108,8 @@ def test_bad_arguments_are_one_line(environment, tmp_path):
     good = ["--from", tmp_path, "--text", __file__, "--out", tmp_path / "out"]
     cases = [[], ["--what", "x"], ["--from"], [*good, "--lengths", "2k"], [*good, "--objective", "clm"],
              [*good, "--text", tmp_path / "none.txt"], [*good, "--from", tmp_path / "none"],
-             [*good, "--longer-updates", "0"], [*good, "--distil-updates", "-1"],
+             [*good, *"--distil-updates 0 --rss-updates 0 --longer-updates 0".split()],
+             [*good, "--distil-updates", "-1"],
              [*good, "--out", tmp_path / "mine"]]  # fmt: skip
     for arguments in cases:
         done = reuse(environment, *arguments)
