@@ -120,7 +120,16 @@ def options(parsed):
 
 
 # of other programs, and of an earlier commit
-FOREIGN = {"--max-restarts", "--no-build-isolation", "--signal", "--local_rank", "--strict", "--site-dir", "--slopes"}
+FOREIGN = {
+    "--max-restarts",
+    "--no-build-isolation",
+    "--signal",
+    "--local_rank",
+    "--strict",
+    "--site-dir",
+    "--slopes",
+    "--config-name",
+}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
