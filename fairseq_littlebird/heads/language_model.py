@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fairseq_littlebird.layer_norm import LayerNorm
+
 
 class LanguageModelHead(nn.Module):
     """Logits of tokens from hidden states, through a dense layer and the (tied) token embeddings.
@@ -31,7 +33,7 @@ class LanguageModelHead(nn.Module):
         super().__init__()
         E = word_embed_dim or embed_dim
         self.dense = nn.Linear(embed_dim, E, bias)
-        self.norm = nn.LayerNorm(E, layer_norm_eps, bias=bias)
+        self.norm = LayerNorm(E, layer_norm_eps, bias=bias)
         self.activation = activation
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from fairseq_littlebird.exporting import is_exporting
+from fairseq_littlebird.layer_norm import LayerNorm
 
 CPU_PAIRS, ACCELERATOR_PAIRS = 2**19, 2**26
 """Numbers of [h_end ; h_start] made at a time without gradients; on a CPU they stay in a core's own cache."""
@@ -135,7 +136,7 @@ class BigBirdSpanHead(IndependentSpanHead):
         super().__init__(embed_dim)
         self.fc1 = nn.Linear(embed_dim, 4 * embed_dim)
         self.fc2 = nn.Linear(4 * embed_dim, embed_dim)
-        self.norm = nn.LayerNorm(embed_dim, 1e-12)
+        self.norm = LayerNorm(embed_dim, 1e-12)
 
     def features(self, hidden: Tensor) -> Tensor:
         """<float>[B, L, C] to the same shape."""

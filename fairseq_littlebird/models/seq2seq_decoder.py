@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from fairseq_littlebird.input_error import InputError
+from fairseq_littlebird.layer_norm import LayerNorm
 from fairseq_littlebird.models.decoder_attention import CrossAttention, DecoderSelfAttention, EncoderMemory
 from fairseq_littlebird.models.seq2seq_encoder import EncoderOut
 from fairseq_littlebird.modules.encoder import reset_linear
@@ -111,11 +112,12 @@ class Seq2SeqDecoder(TransformerDecoderBase):
         # fairseq's forward then takes the mask of padded targets unasked; no layer reads it
         self.cross_self_attention = True
         reset_linear(self.layers)
-        for module in self.modules():
+        for module in [*self.modules()]:
             if isinstance(module, Seq2SeqDecoderLayer):
                 module.checkpoint = checkpoint_activations
-            elif isinstance(module, nn.LayerNorm):
-                module.eps = layer_norm_eps
+            for name, child in module.named_children():
+                if isinstance(child, nn.LayerNorm):
+                    setattr(module, name, LayerNorm(child.normalized_shape, layer_norm_eps))
 
     def build_decoder_layer(self, cfg: TransformerConfig, no_encoder_attn: bool = False) -> Seq2SeqDecoderLayer:
         return Seq2SeqDecoderLayer(cfg, self.attention_bias)

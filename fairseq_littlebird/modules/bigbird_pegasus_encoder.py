@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
+from fairseq_littlebird.layer_norm import LayerNorm
 from fairseq_littlebird.modules.bigbird_encoder import BigBirdEncoder
 from fairseq_littlebird.modules.config.bigbird import BigBirdConfig
 from fairseq_littlebird.modules.embeddings import Embeddings, ScaledEmbeddings
@@ -20,7 +19,7 @@ class BigBirdPegasusEncoder(BigBirdEncoder):
 
     def __init__(self, config: BigBirdConfig) -> None:
         super().__init__(config, norm_order="pre", attention_bias=False)
-        self.final_norm = nn.LayerNorm(config.embed_dim, config.layer_norm_eps)
+        self.final_norm = LayerNorm(config.embed_dim, config.layer_norm_eps)
 
     def build_embeddings(self, config: Any) -> Embeddings:
         return ScaledEmbeddings(config)

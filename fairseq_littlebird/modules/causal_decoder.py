@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fairseq_littlebird.attention.common.length import check_length
 from fairseq_littlebird.attention.internals import FullAttentionInternals
+from fairseq_littlebird.layer_norm import LayerNorm
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.config.encoder import EncoderConfig
 from fairseq_littlebird.modules.embeddings import Embeddings, ScaledEmbeddings
@@ -67,7 +68,7 @@ class CausalDecoder(OneStreamEncoder[ContextT, FullAttentionInternals]):
 
     def __init__(self, config: EncoderConfig, attention: Callable[[int], nn.Module]) -> None:
         super().__init__(config, encoder_layers(config, attention, "pre"))
-        self.final_norm = nn.LayerNorm(config.embed_dim, config.layer_norm_eps)
+        self.final_norm = LayerNorm(config.embed_dim, config.layer_norm_eps)
 
     def build_embeddings(self, config: Any) -> Embeddings:
         return ScaledEmbeddings(config)

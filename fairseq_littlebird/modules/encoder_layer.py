@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fairseq_littlebird.attention.common.dropout import dropout
 from fairseq_littlebird.attention.internals import FullAttentionInternals
+from fairseq_littlebird.layer_norm import LayerNorm
 from fairseq_littlebird.modules.attention.context import AttentionContext
 from fairseq_littlebird.modules.config.encoder import EncoderConfig
 from fairseq_littlebird.modules.feed_forward import (
@@ -57,7 +58,7 @@ class EncoderLayer(nn.Module):
         C = feed_forward.fc1.in_features
         self.norm_order, self.dropout = norm_order, dropout
         self.attention = attention
-        norm = partial(nn.LayerNorm, C, layer_norm_eps, bias=norm_bias)
+        norm = partial(LayerNorm, C, layer_norm_eps, bias=norm_bias)
         self.attention_norm: nn.Module = norm() if norm_attention else nn.Identity()
         self.ffn = feed_forward
         self.ffn_norm = norm()

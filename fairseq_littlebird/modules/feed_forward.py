@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fairseq_littlebird.attention.common.dropout import dropout, keep_mask, random_seed
 from fairseq_littlebird.exporting import is_exporting
+from fairseq_littlebird.layer_norm import HALF
 from fairseq_littlebird.modules.config.encoder import EncoderConfig
 
 CHUNK_SIZE = 1024  # tokens whose inner states are made at a time
@@ -142,6 +143,20 @@ def _norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, 
     return torch.ops.aten.native_layer_norm(x, x.shape[-1:], weight, bias, eps)  # type: ignore[no-any-return]
 
 
+def _norm_gradients(
+    grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the normed <float>[N, C], the weight and the bias; in half precision, too, these two are summed in float32."""
+    half = x.dtype in HALF
+    dx, dweight, dbias = torch.ops.aten.native_layer_norm_backward(
+        grad, x, x.shape[1:], mean, rstd, weight, bias, [True, not half, not half]
+    )
+    if half:
+        dweight = (grad * ((x - mean) * rstd)).sum(dim=0, dtype=torch.float32)
+        dbias = grad.sum(dim=0, dtype=torch.float32)
+    return dx, dweight, dbias
+
+
 def _gelu(x: Tensor, out: Tensor) -> Tensor:
     return torch.ops.aten.gelu.out(x, out=out)  # type: ignore[no-any-return]
 
@@ -204,19 +219,21 @@ def _backward(
 ) -> list[Tensor]:
     """The gradients of r and of the parameters."""
     norm_weight, norm_bias, w1, _, w2, _, ffn_norm_weight, ffn_norm_bias = parameters
-    dr = torch.empty_like(r)
+    dr, wide = torch.empty_like(r), torch.float32 if r.dtype in HALF else r.dtype  # of sums over all pieces
     # of no rows, as of a batch of padding alone, there is no first piece to overwrite them
-    gradients = [torch.empty_like(p) if p.dim() > 1 and len(r) else torch.zeros_like(p) for p in parameters]
+    gradients = [
+        torch.empty_like(p) if p.dim() > 1 and len(r) else torch.zeros_like(p, dtype=None if p.dim() > 1 else wide)
+        for p in parameters
+    ]
     dnorm_weight, dnorm_bias, dw1, db1, dw2, db2, dffn_norm_weight, dffn_norm_bias = gradients
-    derive_norm, every = torch.ops.aten.native_layer_norm_backward, [True, True, True]
-    width, generator = r.shape[1:], torch.Generator(r.device).manual_seed(int(seed))
+    generator = torch.Generator(r.device).manual_seed(int(seed))
     gelu, dgelu = r.new_empty(2, min(len(r), CHUNK_SIZE), len(w1)).unbind(0)  # used again for each piece
     for start in range(0, len(r), CHUNK_SIZE):
         piece, beta = slice(start, start + CHUNK_SIZE), int(start > 0)  # the first piece overwrites what is not yet set
         a, mean, rstd = _norm(r[piece], norm_weight, norm_bias, eps)
         _, ffn_mean, ffn_rstd = _norm(sums[piece], ffn_norm_weight, ffn_norm_bias, ffn_eps)
-        dsum, dweight, dbias = derive_norm(
-            grad[piece], sums[piece], width, ffn_mean, ffn_rstd, ffn_norm_weight, ffn_norm_bias, every
+        dsum, dweight, dbias = _norm_gradients(
+            grad[piece], sums[piece], ffn_mean, ffn_rstd, ffn_norm_weight, ffn_norm_bias
         )
         dffn_norm_weight.add_(dweight)
         dffn_norm_bias.add_(dbias)
@@ -225,16 +242,16 @@ def _backward(
             dy = dsum * keep_mask(dsum, dropout_p, generator)
         h = hidden[piece]
         dw2.addmm_(dy.t(), _gelu(h, out=gelu[: len(h)]), beta=beta)
-        db2.add_(dy.sum(dim=0))
+        db2.add_(dy.sum(dim=0, dtype=wide))
         dh = torch.mm(dy, w2, out=dgelu[: len(h)])
         torch.ops.aten.gelu_backward.grad_input(dh, h, grad_input=dh)
         dw1.addmm_(dh.t(), a, beta=beta)
-        db1.add_(dh.sum(dim=0))
+        db1.add_(dh.sum(dim=0, dtype=wide))
         da = dsum.addmm_(dh, w1)
-        dr[piece], dweight, dbias = derive_norm(da, r[piece], width, mean, rstd, norm_weight, norm_bias, every)
+        dr[piece], dweight, dbias = _norm_gradients(da, r[piece], mean, rstd, norm_weight, norm_bias)
         dnorm_weight.add_(dweight)
         dnorm_bias.add_(dbias)
-    return [dr, *gradients]
+    return [dr, *(gradient.to(p.dtype) for gradient, p in zip(gradients, parameters, strict=True))]
 
 
 @_backward.register_fake

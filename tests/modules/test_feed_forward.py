@@ -111,3 +111,18 @@ def test_other_activations_equal_the_modules(half, own):
         ffn = FeedForward(6, 10, gated=gated, **own).double()
         actual = normed_feed_forward(r, attention_norm, ffn, ffn_norm, 0.0)
         torch.testing.assert_close(actual, plain(r, attention_norm, ffn, ffn_norm))
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.bfloat16, 0.012), (torch.float16, 0.003)])
+def test_gradients_of_many_tokens_in_half_precision(dtype, error):
+    """Those of float32, whatever the number of tokens that are summed."""
+    modules = nn.ModuleList([nn.LayerNorm(32), FeedForward(32, 64), nn.LayerNorm(32)]).to(dtype)
+    r, upstream = torch.randn(8192, 32).to(dtype), (torch.randn(8192, 32) + 0.1).to(dtype)
+    found = []
+    for wide in (dtype, torch.float32):
+        modules.to(wide)
+        states = r.to(wide).requires_grad_()
+        result = normed_feed_forward(states, *modules, 0.0)
+        found.append(torch.autograd.grad(result, [states, *modules.parameters()], upstream.to(wide)))
+    for half, whole in zip(*found, strict=True):
+        assert half.dtype == dtype and (half.float() - whole).norm() < error * whole.norm()
