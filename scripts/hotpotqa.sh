@@ -8,5 +8,5 @@
 # --batch-size 2 --update-freq 32 on a small device, count instead of them; --help lists all.
 set -euo pipefail
 set -- --dataset hotpotqa --max-tokens 4096 --stride 2048 --batch-size 4 --update-freq 16 --lr 5e-5 \
-    --updates 7000 "$@"
+    --updates 7000 --padding-insertion "$@"
 source "$(dirname "${BASH_SOURCE[0]}")/question_answering.sh"

@@ -9,5 +9,5 @@
 # --updates 2900. Options of yours count instead of the settings here; --help lists all.
 set -euo pipefail
 set -- --dataset korquad2 --max-tokens 6144 --stride 4096 --batch-size 4 --update-freq 20 --lr 1e-4 \
-    --updates 5200 "$@"
+    --updates 5200 --padding-insertion "$@"
 source "$(dirname "${BASH_SOURCE[0]}")/question_answering.sh"

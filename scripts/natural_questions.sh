@@ -8,5 +8,5 @@
 # table 10; the stride is that of appendix A.2. Options of yours count instead of these; --help lists all.
 set -euo pipefail
 set -- --dataset natural_questions --max-tokens 8192 --stride 4096 --batch-size 2 --update-freq 64 --lr 5e-5 \
-    --updates 12000 "$@"
+    --updates 12000 --padding-insertion "$@"
 source "$(dirname "${BASH_SOURCE[0]}")/question_answering.sh"

@@ -10,21 +10,22 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/run.sh
 
 name=${0##*/} name=${name%.sh} dataset="" train=() dev=() model="" student="" out="" dry="" more=()
-max_tokens=4096 stride="" longest=() padding=(--padding-insertion) updates=5000 batch_size=4 update_freq=4 lr=5e-5 workers=2 seeds=1
+max_tokens=4096 stride="" longest=() padding=() updates=5000 batch_size=4 update_freq=4 lr=5e-5 workers=2 seeds=1
 names=() # of the package's data sets: each is a file that registers one
 for file in fairseq_littlebird/datasets/*.py; do
     ! grep -q '^[A-Z].* = add_dataset($' "$file" || names+=("$(basename "$file" .py)")
 done
 names+=(classification)
 usage() {
-    local required="--dataset NAME " fixed
+    local required="--dataset NAME " fixed gaps=with
+    [ ${#padding[@]} -gt 0 ] || gaps=without
     fixed="
   --dataset NAME    one of ${names[*]}"
     [ "$name" = question_answering ] || required="" fixed="" # the recipe's own
     cat <<EOF
 usage: scripts/$name.sh ${required}--train FILE… --dev FILE… --model PATH --out DIR [--student DIR]
            [--max-tokens N] [--stride N] [--updates N] [--batch-size N] [--update-freq N] [--lr RATE] [--workers N]
-           [--max-answer-length N] [--no-padding-insertion] [--seeds N] [--dry-run] [-- OPTIONS]$fixed
+           [--max-answer-length N] [--padding-insertion] [--seeds N] [--dry-run] [-- OPTIONS]$fixed
   --train FILE…     to train on, as the data set's authors publish it
   --dev FILE…       to choose the best checkpoint by, and to score
   --model PATH      what to start from: a folder of littlebird-warm-start, or a checkpoint
@@ -35,7 +36,7 @@ usage: scripts/$name.sh ${required}--train FILE… --dev FILE… --model PATH --
   --stride N        tokens from one window's start to the next one's (default: ${stride:-half of --max-tokens})
   --max-answer-length N
                     tokens of an answer at most (default: the data set's, or measured on the training answers)
-  --no-padding-insertion   train without gaps between positions
+  --padding-insertion, --no-padding-insertion   with gaps between positions in training, or without (default: $gaps)
   --updates N       of training (default: $updates)
   --batch-size N    questions that a device takes at a time (default: $batch_size)
   --update-freq N   such batches an update, on one device; on four devices give a quarter (default: $update_freq)
@@ -55,6 +56,7 @@ while [ $# -gt 0 ]; do
     case "$1" in
         --help | -h) usage && exit 0 ;;
         --dry-run) dry=yes && shift && continue ;;
+        --padding-insertion) padding=(--padding-insertion) && shift && continue ;;
         --no-padding-insertion) padding=() && shift && continue ;;
         --) shift && more=("$@") && break ;;
         --*) [ $# -gt 1 ] && [[ $2 != --* ]] || fail "$1 needs a value; see --help" ;;

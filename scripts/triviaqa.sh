@@ -9,5 +9,5 @@
 # short. The stride is that of appendix A.2. Options of yours count instead of these; --help lists all.
 set -euo pipefail
 set -- --dataset triviaqa --max-tokens 8192 --stride 4096 --batch-size 1 --update-freq 128 --lr 5e-5 \
-    --updates 2400 "$@"
+    --updates 2400 --padding-insertion "$@"
 source "$(dirname "${BASH_SOURCE[0]}")/question_answering.sh"

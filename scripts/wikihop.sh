@@ -7,5 +7,5 @@
 # 32 questions an update, as in table 10. Options of yours count instead of these; --help lists all.
 set -euo pipefail
 set -- --dataset wikihop --max-tokens 8192 --stride 4096 --batch-size 2 --update-freq 16 --lr 5e-5 \
-    --updates 6800 "$@"
+    --updates 6800 --padding-insertion "$@"
 source "$(dirname "${BASH_SOURCE[0]}")/question_answering.sh"

@@ -119,7 +119,9 @@ def _readings(options: argparse.Namespace) -> list[needle.Reading]:
         readings.append(_windowed("", model, options.window, options.stride))
     if options.peer:
         peer = LittleBird.from_pretrained(options.peer, device=options.device, precision=options.precision)
-        readings.append(_windowed(f"{Path(options.peer).name}, ", peer, options.peer_window, options.stride))
+        path = Path(options.peer)
+        name = path.parent.name if path.suffix == ".pt" else path.name
+        readings.append(_windowed(f"{name}, ", peer, options.peer_window, options.stride))
     return readings
 
 

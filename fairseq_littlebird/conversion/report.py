@@ -177,11 +177,12 @@ def next_commands(source: Source, config: EncoderConfig, to: str, out: str) -> s
     --task {QUESTIONS} --span-head {source.span_head} --criterion {QUESTIONS} \\
     {start} \\
     --optimizer adam --lr 3e-5 --batch-size 8 --max-epoch 2 --save-dir CHECKPOINTS"""
-    task = f"{TEXT} --padding-insertion" if to == "littlebird" else TEXT
+    optimizer = "littlebird_adam" if to == "littlebird" else "adam"
     return f"""littlebird-prepare text --tokenizer {folder} --input TRAIN.txt --output train.symbols
 littlebird-prepare text --tokenizer {folder} --input VALID.txt --output valid.symbols
 fairseq-preprocess --only-source --srcdict {folder}/dict.txt --trainpref train.symbols --validpref valid.symbols \\
     --destdir DATA
-fairseq-train DATA --user-dir fairseq_littlebird --task {task} --criterion masked_lm \\
+fairseq-train DATA --user-dir fairseq_littlebird --task {TEXT} --criterion masked_lm \\
     {start} \\
-    --tokens-per-sample 512 --optimizer adam --lr 1e-4 --batch-size 8 --max-update 10000 --save-dir CHECKPOINTS"""
+    --tokens-per-sample 512 --optimizer {optimizer} --lr 1e-4 --batch-size 8 --max-update 10000 \\
+    --save-dir CHECKPOINTS"""

@@ -21,7 +21,8 @@ def reuse(environment: dict[str, str], *arguments: object) -> subprocess.Complet
 def test_steps_1_to_3(environment, bert, tiny, tmp_path):
     out = tmp_path / "out"
     given = ["--from", bert, "--text", tiny / "text.train.txt", "--valid", tiny / "text.valid.txt", "--out", out]
-    own = [*SHORT.split(), "--lengths", "128,256", "--pack-size", 8, "--block-size", 16, "--", "--cpu"]
+    own = [*SHORT.split(), "--lengths", "128,256", "--pack-size", 8, "--block-size", 16, "--padding-insertion", "--"]
+    own.append("--cpu")
     done = reuse(environment, *given, *own)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     checkpoints = {n: torch.load(out / n / "checkpoint_last.pt", weights_only=True) for n in TRAININGS}
@@ -65,13 +66,14 @@ def test_hidden_states_of_a_source_without_a_head_at_512_tokens_alone(environmen
     criterion = distilled["criterion"]
     assert (criterion["soft_weight"], criterion["hidden_weight"], criterion["attention_weight"]) == (0.0, 5.0, 1.0)
     assert [cfg["optimizer"]["slopes_lr_scale"] for cfg in (distilled, spans)] == [200, 20]
+    assert not distilled["task"]["padding_insertion"] and not spans["task"]["padding_insertion"]
     (measured,) = re.findall(r"^  distilled +(loss .*)$", done.stdout, re.MULTILINE)
     assert re.sub(r" [0-9.]+ *", "", measured).split(",") == ["loss", " hidden_loss", " attention_loss"]
 
 
 def test_masked_tokens_without_distillation(environment, bert, tiny, tmp_path):
     given = ["--from", bert, "--text", tiny / "text.train.txt", "--out", tmp_path / "out", "--objective", "mlm"]
-    own = [*SHORT.split(), "--distil-updates", 0, "--lengths", 128, "--no-padding-insertion", "--", "--cpu"]
+    own = [*SHORT.split(), "--distil-updates", 0, "--lengths", 128, "--", "--cpu"]
     done = reuse(environment, *given, *own)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("+ ")] == [
