@@ -123,9 +123,9 @@ touch "$out/text-bin/done"
 train() {
     local name=$1 model=$2 start=$3 length=$4 updates=$5 measure=(--disable-validation) optimizer
     local batch=$((batch_tokens > length ? batch_tokens / length : 1))
-    case $name in # slopes learn faster; after a warm start they have the longest way to go
-        head) optimizer=(adam) ;;
-        distilled) optimizer=(littlebird_adam) ;;
+    case $start in # slopes learn faster; right after the warm start they have the longest way to go
+        "$out/teacher/checkpoint.pt") optimizer=(adam) ;;
+        "$out/student/checkpoint.pt") optimizer=(littlebird_adam) ;;
         *) optimizer=(littlebird_adam --slopes-lr-scale 20) ;;
     esac
     [ -z "$valid" ] || measure=(--validate-interval 1000000) # not after each epoch

@@ -115,7 +115,7 @@ class Seq2SeqDecoder(TransformerDecoderBase):
         for module in [*self.modules()]:
             if isinstance(module, Seq2SeqDecoderLayer):
                 module.checkpoint = checkpoint_activations
-            for name, child in module.named_children():
+            for name, child in module.named_children():  # fairseq's own have another epsilon
                 if isinstance(child, nn.LayerNorm):
                     setattr(module, name, LayerNorm(child.normalized_shape, layer_norm_eps))
 

@@ -146,7 +146,7 @@ def _norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, 
 def _norm_gradients(
     grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor, bias: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Of the normed <float>[N, C], the weight and the bias; in half precision, too, these two are summed in float32."""
+    """Of x <float>[N, C], and of weight and bias [C], which in half precision are summed, and returned, in float32."""
     half = x.dtype in HALF
     dx, dweight, dbias = torch.ops.aten.native_layer_norm_backward(
         grad, x, x.shape[1:], mean, rstd, weight, bias, [True, not half, not half]
@@ -220,11 +220,9 @@ def _backward(
     """The gradients of r and of the parameters."""
     norm_weight, norm_bias, w1, _, w2, _, ffn_norm_weight, ffn_norm_bias = parameters
     dr, wide = torch.empty_like(r), torch.float32 if r.dtype in HALF else r.dtype  # of sums over all pieces
-    # of no rows, as of a batch of padding alone, there is no first piece to overwrite them
-    gradients = [
-        torch.empty_like(p) if p.dim() > 1 and len(r) else torch.zeros_like(p, dtype=None if p.dim() > 1 else wide)
-        for p in parameters
-    ]
+    # of no tokens, as of a batch of padding alone, there is no first piece to overwrite them
+    matrix = torch.empty_like if len(r) else torch.zeros_like
+    gradients = [matrix(p) if p.dim() > 1 else torch.zeros_like(p, dtype=wide) for p in parameters]
     dnorm_weight, dnorm_bias, dw1, db1, dw2, db2, dffn_norm_weight, dffn_norm_bias = gradients
     generator = torch.Generator(r.device).manual_seed(int(seed))
     gelu, dgelu = r.new_empty(2, min(len(r), CHUNK_SIZE), len(w1)).unbind(0)  # used again for each piece

@@ -7,7 +7,7 @@ DATA is a folder with squad, squadshifts and text_en, MODEL a Hugging Face folde
 the same questions about single paragraphs, in the same order, for as many updates: 29,000 questions with an answer,
 about Wikipedia, reviews and comments. ``source`` is MODEL. ``littlebird`` is warm-started from it, its attention is
 distilled from MODEL's, and it learns recurring span selection, both on novels of DATA/text_en/litbank, before the
-questions; from recurring spans on with padding insertion. ``littlebird_no_insertion`` is the same without it.
+questions. ``littlebird_inserted`` is the same with padding insertion from recurring spans on.
 ``littlebird_long`` goes on from ``littlebird`` with joined articles in windows of 2,048 tokens. All are asked about
 single paragraphs that they have not seen, about whole articles in windows of 512 tokens, 128 from one to the next or
 (``fewer-windows``) 128 in common, and LittleBird in one window.
@@ -42,7 +42,7 @@ TRAIN = (
 TEST = ("squad/dev.json", "squadshifts/new_wiki.dev.json")
 SHORT, STRIDE, LONGER, WHOLE = 512, 128, 2048, 32_768
 """Tokens of a window and from one to the next; of a window of joined articles; of one window for a whole article."""
-MODELS = ("source", "littlebird", "littlebird_no_insertion", "littlebird_long")
+MODELS = ("source", "littlebird", "littlebird_inserted", "littlebird_long")
 WAYS = {
     "paragraphs": (SHORT, STRIDE, False),
     "windows": (SHORT, STRIDE, True),
@@ -110,7 +110,7 @@ class Articles(Bench):
 
     def of_littlebird(self, model: str) -> str:
         """The options of a LittleBird's trainings after distillation."""
-        return OF_LITTLEBIRD + " --padding-insertion" * (model != "littlebird_no_insertion")
+        return OF_LITTLEBIRD + " --padding-insertion" * (model == "littlebird_inserted")
 
     def spans(self, model: str) -> Path:
         """A LittleBird after distillation and recurring span selection."""
@@ -127,8 +127,7 @@ class Articles(Bench):
         )
         own = (
             "--task recurring_span_selection --criterion recurring_span_selection --sample-break-mode complete "
-            f"--shorten-method truncate --tokens-per-sample {SHORT} --batch-size 8 "
-            f"{self.of_littlebird(model)}"
+            f"--shorten-method truncate --tokens-per-sample {SHORT} --batch-size 8 {self.of_littlebird(model)}"
         )
         name = model.replace("littlebird", "spans")
         return self.learned(name, novels(self, options.data, student), student, start, options.span_updates, own)
@@ -213,7 +212,7 @@ def report(out: Path, results: dict[str, Any]) -> str:
             seconds = value["seconds"] / len(exact)
             lines.append(f"| {name} | {interval(exact)} | {interval(found[name])} | {seconds:.2f} |")
     pairs = [(f"{model}-one-window", f"source-{way}") for model in MODELS for way in ("windows", "fewer-windows")]
-    pairs += [(f"littlebird_no_insertion-{way}", f"littlebird-{way}") for way in WAYS]
+    pairs += [(f"littlebird-{way}", f"littlebird_inserted-{way}") for way in WAYS]
     for one, other in pairs:
         if one in found and other in found:
             gained = [ours - theirs for ours, theirs in zip(found[one], found[other], strict=True)]

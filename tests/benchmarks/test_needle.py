@@ -137,7 +137,10 @@ def test_the_command(qa_model, questions, tmp_path, capsys):
     )  # fmt: skip
     rows = list(csv.DictReader(out.open()))
     assert len(rows) == 12 and {row["questions"] for row in rows} == {"2"} and rows[0]["processor"]
-    assert len({row["model"] for row in rows}) == 3 and {row["precision"] for row in rows} == {"bfloat16"}
+    peer = f"{qa_model.parent.name}, windows of 48"
+    assert {row["model"] for row in rows} == {"one window", "windows of 64", peer} and {
+        row["precision"] for row in rows
+    } == {"bfloat16"}
     assert (tmp_path / "needle.png").read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().out.count("windows of 64") == 4
 

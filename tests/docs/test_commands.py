@@ -76,6 +76,7 @@ SHORT = {
     "scripts/experiments/product_rates.py": "--tokens 8 --width 16 --threads 1 --runs 1",
     "scripts/experiments/choices.py": "--length 64 --threads 1 --runs 1",
     "scripts/experiments/genomics_scale.py": "--bases 2000000 --vocab-size 64 --rows 500 --labels 5",
+    "scripts/experiments/half_precision_gradients.py": "--tokens 64 --width 8",
     "scripts/experiments/distillation_memory.py": "--lengths 32 --layers 1 --width 16 --heads 2 --words 60",
 }
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.input_error import InputError
+from fairseq_littlebird.layer_norm import LayerNorm
 from fairseq_littlebird.models.beams import documents_of
 from fairseq_littlebird.models.decoder_attention import CrossAttention
 
@@ -74,6 +75,11 @@ def test_decoding_step_by_step_is_the_forward_pass(model: Any) -> None:
     encoder_out, state = model.encoder(source), {}
     steps = [model.decoder(target[:, : t + 1], encoder_out, incremental_state=state)[0] for t in range(9)]
     torch.testing.assert_close(torch.cat(steps, dim=1), whole, atol=2e-6, rtol=1e-5)
+
+
+def test_every_norm_is_the_one_that_learns_in_half_precision(model: Any) -> None:
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.LayerNorm)]
+    assert {type(norm) for norm in norms} == {LayerNorm} and len({norm.eps for norm in norms}) == 1
 
 
 def test_a_document_of_a_batch_is_as_alone(model: Any) -> None:

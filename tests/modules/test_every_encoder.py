@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fairseq_littlebird.layer_norm import LayerNorm
 from fairseq_littlebird.modules import (
     BigBirdConfig,
     BigBirdEncoder,
@@ -148,6 +149,10 @@ def test_every_parameter_learns(kind):
     encoder = build(kind).train()
     run(encoder, text(2, 13)).sin().sum().backward()
     assert [name for name, p in encoder.named_parameters() if p.grad is None] == []
+
+
+def test_every_norm_is_the_one_that_learns_in_half_precision(kind):
+    assert {type(m) for m in build(kind).modules() if isinstance(m, torch.nn.LayerNorm)} == {LayerNorm}
 
 
 def test_activation_checkpointing_gives_equal_gradients(kind):
