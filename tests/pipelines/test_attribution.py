@@ -162,7 +162,8 @@ def shell_lines():
     """The commands of the page's shell blocks, as a shell would read them."""
     for block in re.findall(r"```sh\n(.*?)```", DOCS.read_text("utf-8"), flags=re.S):
         for line in block.replace("\\\n", " ").splitlines():
-            yield shlex.split(line)
+            if words := shlex.split(line, comments=True):
+                yield words
 
 
 def test_commands_of_the_page(qa_model, teacher, tiny, tmp_path, monkeypatch, capsys):
