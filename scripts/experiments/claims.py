@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from claims_plan import PLANS, SCALES, Step
+from claims_plan import SCALES, Step, steps
 from claims_report import report
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -168,8 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("what", choices=("run", "status", "report"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--scale", choices=PLANS, help="of the models and trainings; that of DIR's first run from then on (minilm)"
+        "--scale", choices=SCALES, help="of the models and trainings; that of DIR's first run from then on (minilm)"
     )
+    parser.add_argument("--seeds", nargs="+", choices=("1", "2"), help="these alone, for the first run (1 2)")
     parser.add_argument(
         "--bf16", action="store_true", help="train in bfloat16, for processors that are faster in it; for the first run"
     )
@@ -182,7 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     scale = remembered(out, "scale", options.scale, "minilm")
     precision = remembered(out, "precision", "bfloat16" if options.bf16 else None, "float32")
-    runner = Runner(out, options.data.resolve(), PLANS[scale], bf16=precision == "bfloat16")
+    seeds = remembered(out, "seeds", " ".join(options.seeds) if options.seeds else None, "1 2")
+    plan = steps(scale, [int(seed) for seed in seeds.split()])
+    runner = Runner(out, options.data.resolve(), plan, bf16=precision == "bfloat16")
     if options.what == "status":
         runner.status()
     elif options.what == "report":

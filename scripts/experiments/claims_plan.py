@@ -12,7 +12,7 @@ padding insertion, in some three hours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 DOCUMENTATION = (
@@ -351,13 +351,23 @@ def claim_3_from_nothing(scale: Scale, seed: int) -> Iterator[Step]:
 
 SCALES = {"minilm": MINILM, "evening": EVENING, "small": SMALL}
 # MiniLM's claim 4 comes first: it needs neither the trained head nor a distilled student, and ends within hours
-PLANS: dict[str, tuple[Step, ...]] = {
+PLANS: dict[str, tuple[tuple[int, tuple[Step, ...]], ...]] = {
     "minilm": (
-        *text(MINILM), *claim_4(MINILM), *head(MINILM), *claim_1(MINILM, 1), *claim_2(MINILM, 1), *claim_1(MINILM, 2),
+        (0, (*text(MINILM),)), (1, (*claim_4(MINILM),)), (0, (*head(MINILM),)),
+        (1, (*claim_1(MINILM, 1), *claim_2(MINILM, 1))), (2, (*claim_1(MINILM, 2),)),
     ),
-    "evening": (*text(EVENING), *head(EVENING), *claim_1(EVENING, 1), *claim_1(EVENING, 2)),
+    "evening": (
+        (0, (*text(EVENING), *head(EVENING))), (1, (*claim_1(EVENING, 1),)), (2, (*claim_1(EVENING, 2),)),
+    ),
     "small": (
-        *text(SMALL), *claim_2_from_nothing(SMALL, 1), *claim_4(SMALL), *claim_3_from_nothing(SMALL, 1),
-        *claim_2_from_nothing(SMALL, 2), *claim_3_from_nothing(SMALL, 2),
+        (0, (*text(SMALL),)),
+        (1, (*claim_2_from_nothing(SMALL, 1), *claim_4(SMALL), *claim_3_from_nothing(SMALL, 1))),
+        (2, (*claim_2_from_nothing(SMALL, 2), *claim_3_from_nothing(SMALL, 2))),
     ),
 }  # fmt: skip
+"""The steps of each seed, in their order; 0 is what all seeds need."""
+
+
+def steps(scale: str, seeds: Collection[int] = (1, 2)) -> tuple[Step, ...]:
+    """The plan of these seeds."""
+    return tuple(step for seed, part in PLANS[scale] if seed in (0, *seeds) for step in part)

@@ -63,7 +63,7 @@ def test_a_step_that_the_clock_stops_is_not_done(runner, tmp_path):
 def test_every_training_of_the_plan_is_one_that_fairseq_knows(module, scale, batch):
     from fairseq import options
 
-    plan = module("claims_plan").PLANS[scale]
+    plan = module("claims_plan").steps(scale)
     assert len({step.name for step in plan}) == len(plan)
     runner = module("claims").Runner(Path("/out"), Path("/data"), plan)
     for step in plan:
@@ -75,7 +75,7 @@ def test_every_training_of_the_plan_is_one_that_fairseq_knows(module, scale, bat
 
 
 def test_bfloat16_reaches_every_training_and_teacher(module):
-    plan = module("claims_plan").PLANS["evening"]
+    plan = module("claims_plan").steps("evening")
     runner = module("claims").Runner(Path("/out"), Path("/data"), plan, bf16=True)
     for step in plan:
         words = runner.words(step)
@@ -91,6 +91,16 @@ def test_a_folder_keeps_what_its_first_run_was_asked_for(module, tmp_path):
     assert remembered(tmp_path, "precision", None, "float32") == "bfloat16"
     with pytest.raises(SystemExit, match="its scale is minilm; name another folder for small"):
         remembered(tmp_path, "scale", "small", "minilm")
+
+
+def test_one_seed_alone(module):
+    """It has what it needs of the common steps; both seeds together are the whole plan, nothing twice."""
+    steps = module("claims_plan").steps
+    one, other, both = (steps("evening", seeds) for seeds in ((1,), (2,), (1, 2)))
+    assert {*one} | {*other} == {*both} and len(both) == len({*both})
+    common = [step.name for step in both if step in one and step in other]
+    assert common[0] == "documents" and common[-1] == "bigbird"
+    assert [step for step in other if "-1@" in step.name] == [step for step in one if "-2@" in step.name] == []
 
 
 def test_a_figure_has_the_interval_of_its_chunks(module):
