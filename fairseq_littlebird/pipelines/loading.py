@@ -21,6 +21,7 @@ from fairseq_littlebird.models.encoder_model import EncoderModel
 from fairseq_littlebird.models.language_model import LanguageModel
 from fairseq_littlebird.models.seq2seq_model import Seq2SeqModel
 from fairseq_littlebird.pipelines.device import check_device
+from fairseq_littlebird.processor import warn_if_slow
 from fairseq_littlebird.tasks.littlebird_sentence_prediction import LittleBirdSentencePredictionTask
 from fairseq_littlebird.tasks.question_answering import QuestionAnsweringTask
 from fairseq_littlebird.tasks.summarization import SummarizationTask
@@ -113,6 +114,7 @@ def load_model(
     path = find_checkpoint(checkpoint)
     where = str(path)
     place = _device(device, precision)  # before what takes time
+    warn_if_slow(PRECISIONS[precision], torch.device(place))
     try:
         state = checkpoint_utils.load_checkpoint_to_cpu(where, {"data": str(data)})
         trained = TrainedDictionary.of(Path(data)) if own_files else trained_dictionary(state, path)

@@ -20,6 +20,7 @@ from fairseq_littlebird.checkpoints.dictionary import (
 from fairseq_littlebird.data.model_folder import read_files
 from fairseq_littlebird.data.shards import folder_of
 from fairseq_littlebird.models.start import check_start, sibling, start_of
+from fairseq_littlebird.processor import warn_if_slow
 
 
 @dataclass
@@ -102,12 +103,16 @@ def _without_tpu(common: Any) -> None:
 def _check_training(model: Any, common: Any) -> None:
     """Raises UserError where the model cannot be trained as fairseq's trainer will: before it has read any data.
 
+    Logs a warning where it can, but slowly.
+
     Args:
         model: the built one.
         common: fairseq's ``CommonConfig``; None where no trainer's options are known.
     """
-    if common is None or not hasattr(model, "check_training"):
+    if common is None:
         return
     device = torch.device("cuda" if torch.cuda.is_available() and not common.cpu else "cpu")
     dtype = torch.float16 if common.fp16 else torch.bfloat16 if common.bf16 else torch.float32
-    model.check_training(device, dtype)
+    warn_if_slow(dtype, device)
+    if hasattr(model, "check_training"):
+        model.check_training(device, dtype)
