@@ -74,10 +74,22 @@ class Reading(NamedTuple):
 
 
 def read_questions(path: str | Path) -> tuple[list[Needle], list[tuple[str, object]]]:
-    """The questions that are not empty and have an answer, and all paragraphs of the file, each with its article.
+    """As :func:`read_paragraphs`.
 
     Raises:
         UserError: not a file of questions, or none of them has an answer.
+    """
+    needles, paragraphs = read_paragraphs(path)
+    if not needles:
+        raise UserError("no question with an answer", str(path), "give questions in SQuAD's format")
+    return needles, paragraphs
+
+
+def read_paragraphs(path: str | Path) -> tuple[list[Needle], list[tuple[str, object]]]:
+    """The questions that are not empty and have an answer, and all paragraphs of the file, each with its article.
+
+    Raises:
+        UserError: not a file of questions.
     """
     needles: list[Needle] = []
     paragraphs: list[tuple[str, object]] = []
@@ -91,8 +103,6 @@ def read_questions(path: str | Path) -> tuple[list[Needle], list[tuple[str, obje
                 texts = tuple(without_surrogates(answer.text) for answer in answers if answer.text)
                 if texts and question.question.strip():
                     needles.append(Needle(without_surrogates(question.question), texts, text, article))
-    if not needles:
-        raise UserError("no question with an answer", str(path), "give questions in SQuAD's format")
     return needles, paragraphs
 
 

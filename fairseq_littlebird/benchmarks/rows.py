@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fairseq_littlebird.benchmarks.cells import check_folder
 from fairseq_littlebird.errors import UserError
+
+T = TypeVar("T")
 
 
 def check(path: Path, kind: type, record: Mapping[str, str]) -> None:
@@ -44,6 +47,13 @@ def append(path: Path, kind: type, rows: Sequence[Any], record: Mapping[str, str
         if new:
             writer.writeheader()
         writer.writerows(dataclasses.asdict(row) | dict(record) for row in rows)
+
+
+def read(path: Path, kind: type[T]) -> list[T]:
+    """The rows of a CSV file that :func:`append` wrote, without what stands beside them."""
+    types = typing.get_type_hints(kind)
+    with path.open(encoding="utf-8", newline="") as file:
+        return [kind(**{name: of(row[name]) for name, of in types.items()}) for row in csv.DictReader(file)]
 
 
 def write_json(path: Path, rows: Sequence[Any], record: Mapping[str, str]) -> None:

@@ -53,7 +53,7 @@ def add_parser(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--haystack", type=Path, nargs="+", default=[], metavar="FILE",
-        help="more text to hide paragraphs in, UTF-8, with empty lines between its paragraphs",
+        help="more paragraphs to hide one in: UTF-8 text with empty lines between them, or questions (.json) as above",
     )  # fmt: skip
     parser.add_argument(
         "--lengths", type=_positive, nargs="+", default=[1024, 4096, 16384, 65536], metavar="L",
@@ -72,7 +72,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:N, … (default: the accelerator if there is one)")
     parser.add_argument("--precision", choices=tuple(PRECISIONS), default="float32", help="of all models")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="append each row and the environment to this file")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw F1 by length and depth (.png, .svg, .pdf)")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw F1 by length and depth (.png, .svg, .pdf), of all rows of --csv"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -84,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
         rows.check(options.csv, needle.Row, record)
     needles, paragraphs = needle.read_questions(options.questions)
     for path in options.haystack:
-        paragraphs += [(text, str(path)) for text in _paragraphs(path)]
+        paragraphs += _paragraphs(path)
     readings = _readings(options)
     lengths, depths = sorted(set(options.lengths)), sorted(set(options.depths))
     haystack = needle.counted(paragraphs, readings[0].model.tokenizer)
@@ -108,7 +110,7 @@ def run(options: argparse.Namespace) -> None:
         if missing:
             print(f"{reading.name}: no positions for {', '.join(f'{length:,}' for length in missing)} tokens")
     if options.plot and found:
-        needle_plot.draw(found, options.plot)
+        needle_plot.draw(rows.read(options.csv, needle.Row) if options.csv else found, options.plot)
         print(f"{options.plot}: F1 by length and depth")
 
 
@@ -135,14 +137,18 @@ def _windowed(title: str, model: LittleBird, window: int, stride: int | None) ->
     return needle.Reading(f"{title}windows of {window:,}", model, window, stride)
 
 
-def _paragraphs(path: Path) -> list[str]:
+def _paragraphs(path: Path) -> list[tuple[str, object]]:
+    """Each with its article, which a text is as a whole."""
+    if ".json" in path.suffixes:
+        return needle.read_paragraphs(path)[1]
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"cannot be read as UTF-8 text ({type(error).__name__})", str(path), "give a text file"
         ) from error
-    return [paragraph for paragraph in (" ".join(part.split()) for part in text.split("\n\n")) if paragraph]
+    parts = (" ".join(part.split()) for part in text.split("\n\n"))
+    return [(part, str(path)) for part in parts if part]
 
 
 def _depth(text: str) -> float:

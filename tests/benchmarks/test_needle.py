@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import astuple
 
 import pytest
 
-from fairseq_littlebird.benchmarks import needle
+from fairseq_littlebird.benchmarks import needle, needle_plot
 from fairseq_littlebird.benchmarks.needle import Needle, Reading, Row
 from fairseq_littlebird.cli.benchmark import main
 from fairseq_littlebird.errors import UserError
@@ -145,6 +146,21 @@ def test_the_command(qa_model, questions, tmp_path, capsys):
     assert capsys.readouterr().out.count("windows of 64") == 4
 
 
+def test_paragraphs_of_other_questions_and_a_figure_of_two_commands(qa_model, questions, tmp_path, monkeypatch):
+    """The length of the second command needs more paragraphs than the file of questions has."""
+    other = {"data": [{"title": "x", "paragraphs": [{"context": f"Hay {n} " * 40, "qas": []} for n in range(60)]}]}
+    (tmp_path / "more.json").write_text(json.dumps(other))
+    drawn = []
+    monkeypatch.setattr(needle_plot, "draw", lambda rows, path: drawn.append(rows))
+    given = ["needle", "--path", f"{qa_model}", "--questions", f"{questions}", "--device", "cpu", "--count", "1",
+             "--csv", f"{tmp_path / 'rows.csv'}", "--plot", f"{tmp_path / 'needle.png'}"]  # fmt: skip
+    main([*given, "--lengths", "128", "192", "--depths", "0", "0.5"])
+    main([*given, "--lengths", "3000", "--depths", "0", "--haystack", f"{tmp_path / 'more.json'}"])
+    first, both = drawn
+    assert both[:4] == first and [(row.length, row.depth) for row in both[4:]] == [(3000, 0)]
+    assert [type(value) for value in astuple(both[4])] == [str, int, float, int, float, float, float]
+
+
 def test_a_length_that_some_paragraphs_exceed(qa_model, questions, tmp_path, capsys):
     """One paragraph of thirty is too long: 29 questions are asked, and a line says so."""
     content = json.loads(questions.read_text())
@@ -162,6 +178,7 @@ def test_a_length_that_some_paragraphs_exceed(qa_model, questions, tmp_path, cap
         ["--lengths", "100000"],
         ["--lengths", "8"],
         ["--haystack", "gone.txt"],
+        ["--haystack", "gone.json"],
         ["--questions", "gone.json"],
         ["--window", "3"],
         ["--depths", "1.5"],
