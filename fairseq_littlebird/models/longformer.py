@@ -63,9 +63,9 @@ class LongformerModel(EncoderModel):
 
     def annotated(self, tokens: Tensor, annotations: TokenAnnotations) -> TokenAnnotations:
         found, given = global_tokens(tokens, annotations), annotations.global_tokens
-        if given is None or found is None:
+        if given is None:
             return annotations._replace(global_tokens=found, most_global=most_global(annotations))
-        return annotations._replace(global_tokens=found | given)
+        return annotations if found is None else annotations._replace(global_tokens=found | given)
 
 
 def global_tokens(tokens: Tensor, annotations: TokenAnnotations) -> Tensor | None:

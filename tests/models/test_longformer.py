@@ -64,6 +64,13 @@ def test_tokens_that_a_data_set_names_are_global_beside_the_question():
     assert global_positions(qa_model, TOKENS, **annotations) == [[0, 1, 2, 3, 6, 9], [0, 1]]
 
 
+def test_tokens_that_the_caller_names_are_global_without_a_task():
+    """Of hidden states alone: no task says which others are."""
+    more = torch.zeros(2, 11, dtype=torch.bool)
+    more[0, [0, 5]] = more[1, 3] = True
+    assert global_positions(model(), TOKENS, features_only=True, global_tokens=more) == [[0, 5], [3]]
+
+
 def test_question_tokens_are_global_in_recurring_span_selection():
     """0 says that a row has fewer questions; token 0 is not one of them."""
     qa_model = model()
