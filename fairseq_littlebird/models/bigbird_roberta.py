@@ -90,7 +90,8 @@ class BigBirdRobertaModel(Seq2SeqModel):
 def share_layers(encoder: Any, decoder: Seq2SeqDecoder) -> None:
     """Makes the encoder's modules the decoder's: projections, feed-forward networks and their norms."""
     decoder.layernorm_embedding = encoder.embeddings.norm
-    for theirs, layer in zip(encoder.layers, decoder.layers, strict=True):
+    for number, theirs in enumerate(encoder.layers):
+        layer: Any = decoder.layers[number]  # to iterate with --decoder-layerdrop skips some at random
         for name in ("q", "k", "v", "out"):
             setattr(layer.self_attn, f"{name}_proj", getattr(theirs.attention, name))
         layer.self_attn_layer_norm, layer.final_layer_norm = theirs.attention_norm, theirs.ffn_norm

@@ -104,6 +104,14 @@ def test_padding_on_the_left_is_moved(model: Any) -> None:
     torch.testing.assert_close(model(left, None, target)[0], model(source, None, target)[0], atol=2e-6, rtol=1e-5)
 
 
+def test_bigbird_roberta_shares_every_layer_whatever_layerdrop() -> None:
+    """Where a decoder's layers may be skipped, to iterate over them skips some."""
+    shared = build("bigbird_roberta_tiny", decoder_layerdrop=0.99)
+    for number, layer in enumerate(shared.encoder.layers):
+        assert shared.decoder.layers[number].fc1 is layer.ffn.fc1
+        assert shared.decoder.layers[number].self_attn.q_proj is layer.attention.q
+
+
 def test_the_target_is_read_from_the_left_alone(model: Any) -> None:
     source, target = batch()
     other = target.clone()
