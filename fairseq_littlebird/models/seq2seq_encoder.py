@@ -58,7 +58,8 @@ class Seq2SeqEncoder(FairseqEncoder):
                 otherwise, is moved there.
             src_lengths: <int64>[B], handed on; lengths are read off the padding.
             positions: <int64>[B, L] position ids with the gaps of padding insertion, or None for 0 … L-1.
-            global_tokens: <bool>[B, L], for encoders that have such; None takes the first token.
+            global_tokens: <bool>[B, L], for encoders that have such, moved with their tokens; None takes the first
+                token.
             return_all_hiddens: return the embeddings and every layer's output, too.
             unpadded: <int64>[N], which of the [B · L] tokens are not padding, of a batch that is padded on the right;
                 given, no device is asked for it.
@@ -81,6 +82,7 @@ class Seq2SeqEncoder(FairseqEncoder):
             starts = first_tokens(mask)
             if not is_counted or starts.any():
                 src_tokens = shifted(src_tokens, starts)
+                global_tokens = None if global_tokens is None else shifted(global_tokens, starts)
                 mask = src_tokens.eq(self.config.padding_idx)
         states: list[Tensor] | None = [] if return_all_hiddens else None
         annotations = self.annotations(src_tokens, global_tokens)

@@ -104,6 +104,17 @@ def test_padding_on_the_left_is_moved(model: Any) -> None:
     torch.testing.assert_close(model(left, None, target)[0], model(source, None, target)[0], atol=2e-6, rtol=1e-5)
 
 
+def test_global_tokens_move_with_padding_on_the_left() -> None:
+    led = build("led_tiny")
+    source, target = batch()
+    chosen = torch.zeros_like(source).bool()
+    chosen[:, [0, 5]] = True
+    places = [int(row.eq(PAD).sum()) for row in source]
+    left, named = (torch.stack([row.roll(n) for row, n in zip(x, places, strict=True)]) for x in (source, chosen))
+    expected = led(source, None, target, global_tokens=chosen)[0]
+    torch.testing.assert_close(led(left, None, target, global_tokens=named)[0], expected, atol=2e-6, rtol=1e-5)
+
+
 def test_bigbird_roberta_shares_every_layer_whatever_layerdrop() -> None:
     """Where a decoder's layers may be skipped, to iterate over them skips some."""
     shared = build("bigbird_roberta_tiny", decoder_layerdrop=0.99)
