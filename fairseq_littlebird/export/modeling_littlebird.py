@@ -141,6 +141,18 @@ class LittleBirdForMaskedLM(LittleBirdPreTrainedModel):
         )
         self.post_init()
 
+    def get_output_embeddings(self) -> None:
+        """None: the head reads the encoder's embeddings and has no table of its own."""
+
+    def resize_token_embeddings(self, *arguments: Any, **options: Any) -> Any:
+        """As transformers', with the head's biases: 0 for new tokens."""
+        table = super().resize_token_embeddings(*arguments, **options)
+        bias = self.lm_head.bias
+        self.lm_head.bias = nn.Parameter(
+            F.pad(bias.detach(), (0, table.num_embeddings - len(bias))), bias.requires_grad
+        )
+        return table
+
     def forward(
         self,
         input_ids: Tensor,

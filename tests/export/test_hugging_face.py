@@ -455,3 +455,25 @@ def test_onnx_of_any_size(transformers, checkpoint, tmp_path, capsys):
         )
     _, learned = checkpoint("qass", positions="learned", max_positions=64)
     assert "learned positions" in refused(capsys, "onnx", learned, tmp_path / "x")
+
+
+def test_tokens_are_added_to_a_masked_language_model(tmp_path):
+    pytest.importorskip("transformers")
+    from fairseq_littlebird.export.configuration_littlebird import LittleBirdConfig
+    from fairseq_littlebird.export.modeling_littlebird import LittleBirdForMaskedLM
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    torch.manual_seed(0)
+    model = LittleBirdForMaskedLM(LittleBirdConfig(vocab_size=30, **sizes, pack_size=4, block_size=8)).eval()
+    torch.nn.init.normal_(model.lm_head.bias)
+    tokens = torch.randint(4, 30, (2, 11))
+    before = model(tokens).logits
+    model.resize_token_embeddings(33, mean_resizing=False)
+    after = model(tokens).logits
+    assert after.shape == (2, 11, 33)
+    torch.testing.assert_close(after[..., :30], before)
+    model.save_pretrained(tmp_path)
+    again = LittleBirdForMaskedLM.from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(again(tokens).logits, after)
+    model.resize_token_embeddings(30)
+    torch.testing.assert_close(model(tokens).logits, before)
