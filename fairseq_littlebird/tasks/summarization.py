@@ -191,12 +191,14 @@ class SummarizationTask(BundledFiles, TrainingMonitor, SplitUse, FairseqTask):
         return loss, sample_size, log | self._rouge(sample, model)
 
     def _rouge(self, sample: Any, model: Any) -> dict[str, float]:
-        """Sums of the generated summaries' ROUGE, and how many there are."""
+        """Sums of the generated summaries' ROUGE, and how many there are; the same names for every batch."""
+        # workers add up what they log, of different batches, by its place
+        nothing = {"summaries": 0, **dict.fromkeys(ROUGE, 0.0)}
         if not sample or sample.get("target") is None:
-            return {}
+            return nothing
         rows = torch.nonzero(sample["id"] < self.cfg.eval_rouge).flatten()
         if not len(rows):
-            return {}
+            return nothing
         net_input = {k: v[rows] for k, v in sample["net_input"].items() if torch.is_tensor(v)}
         generator = self.build_generator([model], generator_options(self.scoring))
         found = self.inference_step(generator, [model], {"id": sample["id"][rows], "net_input": net_input})

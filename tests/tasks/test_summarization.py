@@ -14,6 +14,7 @@ import torch
 from helpers.processes import COMMANDS, PACKAGE, environment_with
 from helpers.rouge_score import RougeScorer
 from helpers.summaries import SIZES, TASK, TRAINING, prepared, records, write
+from helpers.training import TASKS
 
 from fairseq_littlebird import LittleBird
 from fairseq_littlebird.cli.evaluate import main as evaluate
@@ -78,6 +79,20 @@ def test_validation_reports_the_rouge_of_what_the_model_writes(logged, summary_d
     for kind in ("rouge1", "rouge2", "rougeL"):
         mean = 100 * sum(score[kind].fmeasure for score in scores) / 6
         assert float(told[f"valid_{kind}"]) == pytest.approx(mean, abs=0.006)
+
+
+def test_two_workers_validate_as_one(launch, launch_pair, summary_data, monkeypatch, tmp_path):
+    """Also where one has none of the documents whose summaries are written, or no batch left."""
+    monkeypatch.setitem(TASKS, "summarization", " ".join([f"{summary_data}", *TASK, "--eval-rouge-max-length 20"]))
+    own = [*SIZES["littlebird"].split(), *"--lr 0 --no-save --batch-size 2 --eval-rouge 3".split()]
+    one = launch("summarization", tmp_path / "one", 1, *own, workers=1)
+    for run in (one, *launch_pair("summarization", tmp_path / "two", 1, *own)):
+        run.wait(timeout=300)
+        assert run.returncode == 0, run.log.read_text()[-4000:]
+    told = [re.findall(r"\| valid \| (\{.*\})", path.read_text()) for path in sorted(tmp_path.glob("log*"))]
+    first, second = (json.loads(line[0]) for line in told if line)
+    for name in ("valid_loss", "valid_rouge1", "valid_rouge2", "valid_rougeL"):
+        assert first[name] == second[name], name
 
 
 def test_batches_begin_with_s_and_are_padded_on_the_right(summary_data, summarizers):
