@@ -67,6 +67,8 @@ class LittleBirdLanguageModelingConfig(BundledFilesConfig):
     )
     # fairseq's own language models look it up
     add_bos_token: bool = field(default=False, metadata={"help": argparse.SUPPRESS})
+    # fairseq draws the order of the epoch that a run starts in, for all epochs: one that goes on later would differ
+    rebuild_batches: bool = field(default=True, metadata={"help": "must be on: batches change each epoch"})
     seed: int = II("common.seed")
 
 

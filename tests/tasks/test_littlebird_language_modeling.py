@@ -78,6 +78,22 @@ def test_training_draws_another_order_each_epoch(characters):
     assert orders[0] == orders[2] != orders[1] and sorted(orders[0]) == sorted(orders[1]) == [*range(180)]
 
 
+def test_a_run_that_goes_on_in_a_later_epoch_reads_its_batches(characters):
+    """Otherwise some tokens of the epoch would be read twice, and others never."""
+
+    def second_epoch(start):
+        task = task_of(characters / "data", tokens_per_sample=50)
+        dataset = task.load_dataset("train", epoch=start, data_selector=None)
+        own = {"max_sentences": 4, "seed": 1, "grouped_shuffling": False}
+        iterator = task.get_batch_iterator(dataset, epoch=start, **own)
+        for _ in range(start, 2):
+            list(iterator.next_epoch_itr(shuffle=True))
+        iterator = task.get_batch_iterator(dataset, epoch=2, **own)
+        return [batch["id"].tolist() for batch in iterator.next_epoch_itr(shuffle=True)]
+
+    assert second_epoch(start=1) == second_epoch(start=2)
+
+
 def test_lines_are_texts_of_their_own(tiny):
     """No block goes over the end of one; a longer one is cut, and goes on with the token before."""
     task = task_of(tiny / "text", tokens_per_sample=40, sample_break_mode="eos")
