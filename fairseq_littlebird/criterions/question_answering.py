@@ -108,6 +108,9 @@ class QuestionAnsweringCriterion(FairseqCriterion):
             loss = without_spans(loss)
         predictions = merge_batch(sample["examples"], sample["windows"], decoded, spec=self.spec)
         log = logging_output(loss, sample) | dropped_global_tokens(sample)
+        # workers add up what they log by its place: the same names for every batch, also of questions without windows
+        log |= dict.fromkeys(("segments", "evidence_right") if self.spec.segments else (), 0)
+        log |= dict.fromkeys(("types", "type_right") if self.spec.answer_types else (), 0)
         for _, counts in parts:
             log |= {name: log.get(name, 0) + value for name, value in counts.items()}
         more = sum(loss for loss, _ in parts)

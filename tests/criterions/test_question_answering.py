@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,10 +15,10 @@ from fairseq_littlebird.criterions.question_answering import (
     QuestionAnsweringCriterion,
     QuestionAnsweringCriterionConfig,
 )
-from fairseq_littlebird.data.batch import span_batch
+from fairseq_littlebird.data.batch import add_segments_and_types, span_batch
 from fairseq_littlebird.datasets import DATASETS
 from fairseq_littlebird.errors import UserError
-from fairseq_littlebird.text.example import Answer, QAExample
+from fairseq_littlebird.text.example import Answer, QAExample, Segment
 from fairseq_littlebird.text.window import Window
 
 WORDS = "zero one two three four five six seven".split()
@@ -171,3 +172,25 @@ def test_a_batch_of_questions_without_windows(known_model):
     loss, size, log = criterion()(known_model([0], [0]), batch([example("nowhere", "one"), example("b")], [[], []]))
     assert (float(loss), size, log["loss"]) == (0.0, 0, 0.0)
     assert (log["qa_count"], log["qa_exact"]) == (2, 1.0)  # "b" has no answer, and none was given
+
+
+@pytest.mark.parametrize("dataset", ["squad", "hotpotqa", "natural_questions"])
+def test_every_batch_logs_the_same_names(known_model, dataset):
+    """fairseq adds up what workers log of different batches, one perhaps of questions without windows, by its place."""
+
+    class WithHeads(known_model):
+        def __call__(self, *arguments, **named):
+            hidden, extra = super().__call__(*arguments, **named)
+            types = len(DATASETS[dataset].answer_types)
+            heads = {"segment_logits": torch.zeros(len(hidden), 1), "type_logits": torch.zeros(len(hidden), types)}
+            return hidden, extra | (heads if types else {})
+
+    spans = {"segments": np.array([[3, 4]]), "segment_ids": np.array([0]), "gold_segments": np.array([True])}
+    there = Segment(0, 8, gold=True, name='["A", 0]' if dataset == "hotpotqa" else "[0, 2]")
+    logs = []
+    for windows in ([[replace(window(0, 0, [(3, 3)]), answer_type=0, **spans)]], [[]]):
+        sample = batch([replace(example("a", "zero"), segments=(there,))], windows)
+        add_segments_and_types(sample, windows[0])
+        logs.append(criterion(dataset)(WithHeads([3], [3]), sample)[2])
+    assert [*logs[0]] == [*logs[1]]
+    assert ("segments" in logs[1]) == ("types" in logs[1]) == (dataset != "squad")
