@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 import zipfile
@@ -169,6 +170,48 @@ def test_an_encrypted_pdf_is_named(tmp_path):
     writer.write(tmp_path / "a.pdf")
     with pytest.raises(UserError, match=r"a\.pdf: encrypted with a password; save it without one"):
         read_document(tmp_path / "a.pdf")
+
+
+def test_encryption_that_needs_a_package_is_named(tmp_path, monkeypatch):
+    """AES with a password for changes alone, as banks send; pypdf's own code knows RC4 alone."""
+    pypdf = pytest.importorskip("pypdf")
+    from pypdf import _encryption
+    from pypdf.generic import DictionaryObject, NameObject, NumberObject
+
+    def missing(*arguments, **options):
+        raise pypdf.errors.DependencyError("cryptography>=3.1 is required for AES algorithm")
+
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf_of("secret")))
+    writer.encrypt("", "owner", algorithm="RC4-128")
+    method = DictionaryObject({NameObject("/CFM"): NameObject("/AESV2"), NameObject("/Length"): NumberObject(16)})
+    name, more = NameObject("/StdCF"), DictionaryObject({NameObject("/StdCF"): method})
+    entry = {"/V": NumberObject(4), "/R": NumberObject(4), "/CF": more, "/StmF": name, "/StrF": name}
+    writer._encrypt_entry.update({NameObject(key): value for key, value in entry.items()})
+    writer.write(tmp_path / "a.pdf")
+    monkeypatch.setattr(_encryption.CryptAES, "decrypt", missing)
+    with pytest.raises(
+        UserError, match=r"a\.pdf: encrypted: cryptography.* AES algorithm; install it, or save the file"
+    ):
+        read_document(tmp_path / "a.pdf")
+
+
+def test_damage_anywhere_is_one_line():
+    """Or goes unnoticed."""
+    pypdf, docx = pytest.importorskip("pypdf"), pytest.importorskip("docx")
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf_of("one", "two")))
+    for page in writer.pages:
+        page.compress_content_streams()
+    writer.encrypt("", algorithm="RC4-128")
+    document = docx.Document()
+    document.add_paragraph("word " * 50)
+    for made, name, step in ((writer.write, "a.pdf", 5), (document.save, "a.docx", 97)):
+        stream = io.BytesIO()
+        made(stream)
+        for place in range(0, len(stream.getvalue()), step):
+            content = bytearray(stream.getvalue())
+            content[place] ^= 9
+            with contextlib.suppress(UserError):
+                reading.read_content(bytes(content), name, name[1:])
 
 
 def test_a_large_file_is_not_read_whole(tmp_path, monkeypatch):

@@ -22,7 +22,6 @@ def read(content: bytes, name: str) -> Document:
     """
     try:
         import docx
-        from docx.opc.exceptions import PackageNotFoundError
     except ImportError as error:
         raise UserError("DOCX needs python-docx", name, "pip install 'fairseq_littlebird[documents]'") from error
     if content.startswith(b"\xd0\xcf\x11\xe0"):
@@ -33,7 +32,9 @@ def read(content: bytes, name: str) -> Document:
         if size > LARGEST:
             raise UserError(f"unpacks to {size >> 20:,} MiB", name, "leave its pictures out")
         parts = list(_parts(docx.Document(io.BytesIO(content))))
-    except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError, SyntaxError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # zipfile, zlib, lxml and python-docx have their own for each kind of damage
         raise UserError("a damaged DOCX, or none", name, "open it in a word processor and save it anew") from error
     if not any(part.strip() for part in parts):
         raise UserError("no text", name, "leave it out")

@@ -17,7 +17,7 @@ def read(content: bytes, name: str) -> Document:
     """
     try:
         import pypdf
-        from pypdf.errors import PyPdfError
+        from pypdf.errors import DependencyError
     except ImportError as error:
         raise UserError("PDF needs pypdf", name, "pip install 'fairseq_littlebird[documents]'") from error
     logging.getLogger("pypdf").setLevel(logging.ERROR)  # it comments on every page that bends the standard
@@ -26,10 +26,11 @@ def read(content: bytes, name: str) -> Document:
         if reader.is_encrypted and not reader.decrypt(""):
             raise UserError("encrypted with a password", name, "save it without one")
         pages = [page.extract_text() for page in reader.pages]
-    except ImportError as error:  # of what some kinds of encryption need
-        raise UserError(f"encrypted: {error}", name, "save it without encryption") from error
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        # pypdf meets a damaged file with any of these
+    except UserError:
+        raise
+    except (ImportError, DependencyError) as error:  # of what some kinds of encryption need
+        raise UserError(f"encrypted: {error}", name, "install it, or save the file without encryption") from error
+    except Exception as error:  # pypdf meets a damaged file, or one of a kind that it does not know, with any
         raise UserError(f"a damaged PDF: {error}", name, "open it in a viewer and save it anew") from error
     if not any(page.strip() for page in pages):
         what = f"{len(pages):,} pages without text: a scan, probably"
