@@ -68,6 +68,23 @@ def test_text_markdown_and_their_encodings(tmp_path):
         assert document.text == "one\ntwo\nthree" and document.unit == "line" and document.place(9) == 3
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeff<html><meta charset='utf-8'><p>naïve</p>".encode(),
+        "\ufeff<html><meta charset='iso-8859-1'><p>naïve</p>".encode(),
+        "\ufeff<html><meta charset='utf-8'><p>naïve</p>".encode("utf-16-le"),
+        "<html><meta charset='utf-16'><p>naïve</p>".encode(),
+        "<html><meta charset='undefined'><p>naïve</p>".encode(),
+        "<html><meta charset='iso-8859-1'><p>naïve</p>".encode("latin-1"),
+    ],
+)
+def test_a_web_page_is_decoded_as_a_browser_does(content):
+    """A byte order mark comes before what the page says, and is no text; UTF-16 said in ASCII is UTF-8."""
+    for suffix in (".html",) if content.startswith(b"\xff\xfe") else (".html", ""):
+        assert reading.read_content(content, "page", suffix).text == "naïve"
+
+
 def test_a_web_page_is_read_as_it_is_shown(tmp_path):
     page = (
         "<html><head><title>t</title><style>p {}</style></head><body><nav>menu</nav><h1>Head &amp; tail</h1>"

@@ -7,7 +7,9 @@ import codecs
 from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.formats.documents.document import Document, of_lines
 
-_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+MARKS = tuple(_ENCODINGS)
+"""The byte order marks that say how a text is encoded."""
 _CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1b\b\v")
 
 
@@ -26,7 +28,7 @@ def decoded(content: bytes, name: str) -> str:
     Raises:
         UserError: bytes that are no text.
     """
-    encoding = next((encoding for mark, encoding in _MARKS.items() if content.startswith(mark)), "utf-8-sig")
+    encoding = next((encoding for mark, encoding in _ENCODINGS.items() if content.startswith(mark)), "utf-8-sig")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:

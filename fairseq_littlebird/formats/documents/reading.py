@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -103,7 +104,7 @@ def _read(content: bytes, name: str, reader: Reader) -> Document:
 
 def _sniffed(content: bytes, name: str) -> Document:
     """What has no suffix, by how it begins."""
-    head = content[:1024].lstrip().lower()
+    head = content[:1024].removeprefix(codecs.BOM_UTF8).lstrip().lower()
     if content.startswith(b"%PDF"):
         return pdf.read(content, name)
     if content.startswith((b"PK\3\4", b"\xd0\xcf\x11\xe0")):

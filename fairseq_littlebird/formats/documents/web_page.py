@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 from fairseq_littlebird.formats.documents.document import Document, of_lines
-from fairseq_littlebird.formats.documents.plain_text import decoded
+from fairseq_littlebird.formats.documents.plain_text import MARKS, decoded
 
 _LEFT_OUT = {"nav", "noscript", "script", "style", "svg", "template", "title"}
 _INLINE = {
@@ -32,12 +32,12 @@ def read(content: bytes, name: str) -> Document:
 
 
 def _characters(content: bytes, name: str) -> str:
-    """Decoded as the page itself says."""
-    said = _CHARSET.search(content[:_HEAD])
-    if said:
+    """Decoded as its byte order mark says, or the page itself; UTF-16 cannot say so in letters of one byte."""
+    said = None if content.startswith(MARKS) else _CHARSET.search(content[:_HEAD])
+    if said and not said[1].lower().startswith((b"utf-16", b"utf-32")):
         try:
             return content.decode(said[1].decode())
-        except (LookupError, UnicodeDecodeError):
+        except (LookupError, UnicodeError):
             pass  # as UTF-8, or with an error that names the byte
     return decoded(content, name)
 
