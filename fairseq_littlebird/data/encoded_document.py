@@ -104,7 +104,8 @@ class DocumentEncoder:
 
     def _one_window(self, question: str, offsets: np.ndarray, stop: int, separators: np.ndarray) -> np.ndarray:
         """bool[n]: the tokens that stay where the document has to fit into one window; all before ``stop`` do."""
-        bounds = [0, *(separators + 1).tolist(), len(offsets)]  # a separator belongs to what it ends
+        # a separator belongs to what it ends; behind the last one there may be no token
+        bounds = np.unique([0, *(separators + 1), len(offsets)])
         lengths = np.diff(bounds)
         fixed = int((offsets[bounds[:-1], 0] < stop).sum())
         room = self._max_tokens - NOT_CONTEXT - len(self._encode_question(question)) - int(lengths[:fixed].sum())

@@ -82,6 +82,17 @@ def test_no_virtual_paddings_between_candidates(prepare, tokenizer):
     assert len(window.tokens) == window.positions[-1] + 1 - 64
 
 
+def test_a_last_paragraph_without_a_token_is_nothing(prepare):
+    """One of a zero-width space alone, of which tokenizers make nothing."""
+    record = {"id": "a", "query": "lives_in owl 3", "answer": "tree 3", "candidates": ["tree 3", "tree 4"]}
+    whole = []
+    for supports in (SENTENCES[3:5], [*SENTENCES[3:5], "\u200b"]):
+        folder, _ = prepare("wikihop", json.dumps([record | {"supports": supports}]), overwrite=True)
+        whole.append(PreparedQuestions(folder, "train").window(0))
+    assert whole[1].tokens.tolist() == [*whole[0].tokens.tolist(), whole[0].tokens[-1]]
+    assert whole[1].segments.tolist() == whole[0].segments.tolist()
+
+
 def test_sentences_are_evidence(prepare):
     folder, summary = prepare("hotpotqa", hotpotqa("yes", [["T0", 3], ["T2", 0]]))
     questions = PreparedQuestions(folder, "train")
