@@ -13,6 +13,9 @@ _CHUNK = 1 << 20
 _GROWTH = 4
 """A longer value is decoded again once so many times as much is held: the failed tries add a third to its time."""
 
+_UNFINISHED = 2
+"""Characters at the end of what is held that may be the beginning of a number's fraction or exponent, as in ``1e+``."""
+
 _DECODER = json.JSONDecoder(strict=False)  # line ends and tabs inside strings are characters like others
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -121,7 +124,7 @@ class JsonStream:
                 if self._ended:
                     self.fail(str(error).partition(":")[0])
             else:
-                if end < len(self._buffer) or self._ended:  # else a number may go on
+                if end + _UNFINISHED * isinstance(value, (int, float)) < len(self._buffer) or self._ended:
                     self._at = end
                     return value
             held = len(self._buffer) - self._at

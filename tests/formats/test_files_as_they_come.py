@@ -394,6 +394,16 @@ def test_long_articles_are_read_by_paragraph(tmp_path, monkeypatch, chunk, first
     assert joined[0].document == "\n\n".join(f"c{i}" for i in range(9))
 
 
+@pytest.mark.parametrize("number", ["1.5", "-20.25E+2", "7e-3", "2e3", "0.125", "12"])
+def test_a_number_is_read_whole_wherever_a_chunk_ends(tmp_path, monkeypatch, number):
+    path = written(tmp_path / "x", f'{{"version": {number}, "data": [{number}, [{number}], {number}]}}')
+    for chunk in range(12, 60):
+        monkeypatch.setattr(json_stream, "_CHUNK", chunk)
+        with records.open_records(path, "") as found:
+            assert [record for _, record in found] == [float(number), [float(number)], float(number)]
+            assert found.top == {"version": float(number)}
+
+
 TEXTS = {
     "hub": ('{"text": "a", "label": 1}\n{"text": "b", "label": 0}\n', [("1",), ("0",)], ["single_label"] * 2),
     "floats": ([{"text": "a", "label": 1.0}, {"text": "b", "label": 2.5}], [("1",), ("2.5",)], ["single_label"] * 2),
