@@ -98,17 +98,14 @@ def label_areas(gold: str | Path, predictions: str | Path, memory: int = MEMORY)
     for first in range(0, width, together):
         stop = min(width, first + together)
         own = scores.columns(first, stop, np.float32)
-        wanted = truth.columns(first, stop, np.uint8)
-        if wanted.max(initial=0) > 1:
-            raise UserError("expected 0 and 1 alone", str(gold), "give the labels that the examples have")
+        wanted = truth.flags(first, stop)
         for column in range(stop - first):
             if not np.isfinite(own[column]).all():
                 row = int(np.flatnonzero(~np.isfinite(own[column]))[0])
                 where = f"{predictions}, example {row:,}, label {first + column:,}"
                 raise UserError("a score that is not a finite number", where, "predict again")
-            positive = wanted[column].astype(bool)
-            positives[first + column] = positive.sum()
-            auroc[first + column], auprc[first + column] = areas_of(own[column], positive)
+            positives[first + column] = wanted[column].sum()
+            auroc[first + column], auprc[first + column] = areas_of(own[column], wanted[column])
     return LabelAreas(auroc, auprc, positives)
 
 
@@ -164,6 +161,17 @@ class ArrayFile:
         start = 0
         for rows in self._parts():
             found[:, start : start + len(rows)] = rows[:, first:stop].T
+            start += len(rows)
+        return found
+
+    def flags(self, first: int, stop: int) -> np.ndarray:
+        """The same as bool[stop - first, N]; raises UserError where a number is neither 0 nor 1."""
+        found, start = np.empty((stop - first, self.shape[0]), dtype=bool), 0
+        for rows in self._parts():
+            own = rows[:, first:stop].T
+            if not ((own == 0) | (own == 1)).all():
+                raise UserError("expected 0 and 1 alone", str(self._path), "give the labels that the examples have")
+            found[:, start : start + len(rows)] = own
             start += len(rows)
         return found
 

@@ -126,8 +126,10 @@ def test_bad_files_are_one_line(files, capsys):
     scores[7, 6] = np.nan
     np.save(folder / "nan.npy", scores)
     assert "nan.npy, example 7, label 6: a score that is not a finite" in fails(capsys, *good, folder / "nan.npy")
-    np.save(folder / "two.npy", gold * 2)
-    assert "two.npy: expected 0 and 1" in fails(capsys, "--gold", folder / "two.npy", *good[2:], folder / "scores.npy")
+    for other in (gold * 2, gold * 256, gold * 0.7, np.where(gold, 1.0, np.nan)):  # 256 is 0 in eight bits
+        np.save(folder / "two.npy", other)
+        line = fails(capsys, "--gold", folder / "two.npy", *good[2:], folder / "scores.npy")
+        assert "two.npy: expected 0 and 1" in line
     (folder / "few.tsv").write_text("group\na\n")
     line = fails(capsys, *good, folder / "scores.npy", "--groups", folder / "few.tsv")
     assert "few.tsv: 1 labels, but 7 in" in line
