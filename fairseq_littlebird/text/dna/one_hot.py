@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,7 +67,8 @@ def _arrays(path: str | Path) -> Iterator[tuple[_Member, _Member]]:
                 found = ", ".join(f"{name.removesuffix('.npy')} {one.shape}" for name, one in members.items())
                 raise UserError(f"it holds {found or 'no array'}", str(path), _REMEDY)
             yield sequences[0], labels[0]
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        # RuntimeError is of what is encrypted, or packed in a way that Python does not know
         raise UserError("not a readable .npz file", str(path), _REMEDY) from error
     except OSError as error:
         raise UserError(error.strerror or str(error), str(path), "check the path and its permissions") from error
