@@ -74,6 +74,37 @@ def test_nothing_whole_is_left_alone(folder):
     assert (folder / "checkpoint_last.pt").read_bytes() == before and not list(folder.glob("*.tmp"))
 
 
+def trained(path, updates, age):
+    torch.save({"updates": updates, "optimizer_history": [{"num_updates": updates}]}, path)
+    os.utime(path, ns=(age, age))
+
+
+@pytest.mark.parametrize("name", ["checkpoint_best.pt", "checkpoint.avg5.pt", "checkpoint_1_20.pt"])
+def test_a_newer_one_that_goes_no_further(tmp_path, name):
+    """As after a copy of the folder, whose files have the times at which each was copied, or of an average."""
+    trained(tmp_path / "checkpoint_last.pt", 30, age=1)
+    trained(tmp_path / name, 20, age=2)
+    recovery.recover(tmp_path)
+    assert updates(tmp_path) == 30
+
+
+def test_a_newer_one_that_goes_further(tmp_path):
+    """The training was killed before the copy."""
+    trained(tmp_path / "checkpoint_last.pt", 30, age=1)
+    trained(tmp_path / "checkpoint_1_40.pt", 40, age=2)
+    trained(tmp_path / "checkpoint_best.pt", 20, age=3)
+    recovery.recover(tmp_path)
+    assert updates(tmp_path) == 40
+
+
+def test_a_newer_one_takes_the_place_of_a_damaged_one(tmp_path):
+    trained(tmp_path / "checkpoint_last.pt", 30, age=1)
+    cut(tmp_path / "checkpoint_last.pt")
+    trained(tmp_path / "checkpoint_best.pt", 20, age=2)
+    recovery.recover(tmp_path)
+    assert updates(tmp_path) == 20
+
+
 def test_the_last_is_no_link(folder):
     """fairseq copies into it in place, and would write into the other too."""
     (folder / "checkpoint_last.pt").unlink()
