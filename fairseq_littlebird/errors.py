@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
+import io
 import json
 import multiprocessing
 import os
@@ -41,6 +43,7 @@ def exit_on_user_error(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         status = 2
+        _print_anything()
         try:
             with raising_ended():
                 return command(*args, **kwargs)
@@ -57,6 +60,19 @@ def exit_on_user_error(command: Callable[..., Any]) -> Callable[..., Any]:
         raise SystemExit(status)
 
     return wrapper
+
+
+def _print_anything() -> None:
+    """Makes standard output escape what its encoding lacks: a path may be of any bytes, an answer in any script."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        codecs.register_error("as_json", _as_json)
+        sys.stdout.reconfigure(errors="as_json")
+
+
+def _as_json(error: UnicodeError) -> tuple[str, int]:
+    """Escapes that are those of JSON, too."""
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 def ended(error: KeyboardInterrupt) -> tuple[str, int]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 from fairseq_littlebird.checkpoints.tensors import load_tensors
-from fairseq_littlebird.errors import UserError
+from fairseq_littlebird.errors import UserError, exit_on_user_error
 
 
 class Command:
@@ -46,3 +48,13 @@ def test_an_unreadable_file(name, mapped, tmp_path):
     line = str(caught.value)
     assert line.startswith(f"{tmp_path}/x.pt: not a readable PyTorch file") and says in line
     assert "weights_only" not in line and "trust" not in line and "\x1b" not in line
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii", "euc-kr"])
+def test_a_terminal_that_lacks_a_character(encoding, monkeypatch):
+    """As an answer in another script, or the name of a file in no encoding; JSON stays what it was."""
+    stream = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stream, encoding))
+    text = "서울 é 😀 caf\udce9.txt"
+    exit_on_user_error(lambda: print(json.dumps(text, ensure_ascii=False), flush=True))()
+    assert json.loads(stream.getvalue().decode(encoding)) == text

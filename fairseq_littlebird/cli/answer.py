@@ -147,9 +147,11 @@ def _write_page(model: Any, question: str, document: Document, options: argparse
     from fairseq_littlebird.inference.final_answer import best_span
     from fairseq_littlebird.inference.pages.question_page import page
     from fairseq_littlebird.pipelines.attribution import explains
+    from fairseq_littlebird.text.tokenizers import without_surrogates
 
     (prediction,) = model.predict([question], [document.text], progress=False, explained=explains(model.model))
-    shown = replace(prediction, title=document.name, id=document.name)
+    name = without_surrogates(document.name)  # a file may be called by any bytes
+    shown = replace(prediction, title=name, id=name)
     with whole_file(options.html, options.overwrite) as file:
         file.write_text(page(shown, best_span(shown, options.null_threshold), index=False), "utf-8", newline="\n")
 

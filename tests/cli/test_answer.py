@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import sys
 
@@ -92,6 +93,16 @@ def test_characters_that_a_terminal_obeys_are_not_printed(model, tmp_path, capsy
     (tmp_path / "a.txt").write_text("\x1b[31mred\x1b[0m and more text here.", "utf-8")
     main([str(model), str(tmp_path / "a.txt"), "What?", *DEVICE])
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file systems that want names in UTF-8")
+def test_a_file_whose_name_is_no_text(model, tmp_path, capsys):
+    path = os.path.join(tmp_path, os.fsdecode(b"caf\xe9.txt"))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("A school was founded here.")
+    main([str(model), path, "What?", "--json", "--html", str(tmp_path / "a.html"), *DEVICE])
+    assert json.loads(capsys.readouterr().out)["answers"][0]["document"] == path
+    assert "caf\ufffd.txt" in (tmp_path / "a.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
