@@ -105,14 +105,13 @@ class Service:
 
     async def answer_files(self, question: Annotated[FileQuestion, FORM]) -> Answers:
         """Answers a question about files: text, Markdown, HTML, PDF and DOCX."""
-        begun = time.monotonic()
-        documents = tuple([await self._read(file) for file in question.files])
-        left = self.limits.seconds - (time.monotonic() - begun)
-        return await self._ask(_asked(question, documents), left)
+        end = time.monotonic() + self.limits.seconds
+        documents = tuple([await self._read(file, end) for file in question.files])
+        return await self._ask(_asked(question, documents), end - time.monotonic())
 
     async def read(self, sent: Annotated[OneFile, FORM]) -> DocumentText:
         """The text of a file, and where its pages, paragraphs or lines begin, as `POST /answer` takes it."""
-        document = await self._read(sent.file)
+        document = await self._read(sent.file, time.monotonic() + self.limits.seconds)
         self._check_length([document])
         return DocumentText(
             name=document.name, text=document.text, unit=document.unit, starts=list(document.starts)  # type: ignore[arg-type]
@@ -153,20 +152,24 @@ class Service:
         except UserError as error:
             raise refused(422, str(error)) from error
 
-    async def _read(self, file: UploadFile) -> Document:
+    async def _read(self, file: UploadFile, end: float) -> Document:
+        """The document of a file, where it is there at a time of the monotonic clock, waiting included."""
         name = reading.label(file.filename)
         if self._to_read >= self.limits.waiting:
             raise refused(429, "too many files wait to be read; send it again later", 1)
         self._to_read += 1
         try:
-            async with self._reading:
-                return await reading.read(await file.read(), name, self.limits.seconds)
+            return await asyncio.wait_for(self._read_in_turn(file, name), max(0.0, end - time.monotonic()))
         except reading.Unreadable as error:
             raise refused(error.status, str(error)) from error
-        except TimeoutError as error:
+        except (TimeoutError, asyncio.TimeoutError) as error:  # the same from Python 3.11 on
             raise self._late() from error
         finally:
             self._to_read -= 1
+
+    async def _read_in_turn(self, file: UploadFile, name: str) -> Document:
+        async with self._reading:
+            return await reading.read(await file.read(), name, self.limits.seconds)
 
     def _late(self) -> HTTPException:
         seconds = math.ceil(self.limits.seconds)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fairseq_littlebird.formats.documents.document import of_lines
 from fairseq_littlebird.inference.several_documents import best_answers
+from fairseq_littlebird.serving import reading
 from fairseq_littlebird.serving.answering import Answering, Asked
 from fairseq_littlebird.serving.limits import Limits
 
@@ -301,6 +304,25 @@ def test_time_is_over(client_of):
     finally:
         slow.let.set()
     until(lambda: len(slow.batches) == 1)  # the second was given up before its turn
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_time_is_over_while_files_are_read(client_of, monkeypatch, at_once):
+    """All of a request's files, those that it waits for included, have the time of one answer."""
+
+    async def read(content, name, seconds):
+        await asyncio.sleep(0.4)
+        return of_lines(name, "text")
+
+    monkeypatch.setattr(reading, "read", read)
+    client = client_of(Limits(seconds=1.0), Slow())
+    files = [("files", (f"{n}.txt", b"text")) for n in range(12)]
+    ask = lambda: client.post("/answer-files", data={"question": "What?"}, files=files)  # noqa: E731
+    begun = time.monotonic()
+    with ThreadPoolExecutor(at_once) as pool:
+        for response in [pool.submit(ask) for _ in range(at_once)]:
+            assert "no answer in 1 seconds" in fault(response.result(), 503)
+    assert time.monotonic() - begun < 3
 
 
 def test_a_fault_of_ours_is_a_line(client_of):
