@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -243,6 +244,39 @@ def test_a_dropped_file(page_of):
 
 
 @pytest.mark.slow
+def test_an_answer_that_comes_after_the_next_document(page_of):
+    """It is not shown: its places are in the document that was asked."""
+    page, held = page_of(), []
+    page.route("**/answer", held.append)
+    choose(page, ENGLISH)
+    page.fill("#question", QUESTION)
+    page.press("#question", "Enter")
+    playwright.expect(page.locator("#status")).to_have_text("Answering …")
+    page.locator("summary").click()
+    page.fill("#pasted", KOREAN)
+    page.click("#use")
+    playwright.expect(page.locator("#name")).to_have_text("pasted text")
+    for route in held:
+        with contextlib.suppress(playwright.Error):  # the page has given it up
+            route.continue_()
+    playwright.expect(page.locator("#submit")).not_to_have_attribute("aria-busy", "true")
+    assert page.locator("#answers").is_hidden() and page.locator("#text mark").count() == 0
+
+
+def test_a_file_that_is_read_after_the_next_document(page_of):
+    page, held = page_of(), []
+    page.route("**/read", held.append)
+    page.set_input_files("#file", {"name": "late.txt", "mimeType": "text/plain", "buffer": ENGLISH.encode()})
+    playwright.expect(page.locator("#about")).to_contain_text("Reading late.txt")
+    page.locator("summary").click()
+    page.fill("#pasted", KOREAN)
+    page.click("#use")
+    with page.expect_response("**/read"):
+        for route in held:
+            route.continue_()
+    playwright.expect(page.locator("#name")).to_have_text("pasted text")
+
+
 def test_a_document_of_100_000_tokens(page_of, model):
     line = MIXED.replace("\n", " ") + "\n"
     text = line * (100_000 // len(model.tokenizer.tokenize(line)) + 1)

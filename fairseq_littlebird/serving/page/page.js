@@ -10,6 +10,7 @@ const LEAST = 5e-4;  // shares below it would be shown as 0.0 %
 let current = null;   // the document, as the server takes it
 let explains = false;
 let running = null;   // the request that is under way
+let chosen = 0;       // how many documents were: one that is read late does not take the place of a later one
 
 function say(id, text) { at(id).textContent = text; }
 
@@ -36,6 +37,7 @@ async function request(path, options) {
 }
 
 function use(documentText) {
+  running?.abort();  // its answers are not in this document
   current = documentText;
   view.show(documentText.text);
   say("name", documentText.name);
@@ -48,15 +50,19 @@ function use(documentText) {
 }
 
 async function readFile(file, others = 0) {
+  const own = chosen += 1;
   running?.abort();
   fail("");
   say("about", `Reading ${file.name} …`);
   const form = new FormData();
   form.append("file", file);
   try {
-    use(await request("read", { method: "POST", body: form }));
+    const found = await request("read", { method: "POST", body: form });
+    if (own !== chosen) return;
+    use(found);
     if (others) say("status", `The first of ${others + 1} files is read.`);
   } catch (error) {
+    if (own !== chosen) return;
     say("about", "");
     fail(error.message);
   }
@@ -64,6 +70,7 @@ async function readFile(file, others = 0) {
 
 function usePasted(text) {
   if (!text.trim()) { fail("There is no text to use."); return; }
+  chosen += 1;
   use({ name: "pasted text", text: text.toWellFormed ? text.toWellFormed() : text });
 }
 
