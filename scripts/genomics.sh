@@ -171,9 +171,11 @@ training trained "$updates" "$lr" "$out/promoter" --task littlebird_sentence_pre
     --best-checkpoint-metric f1 --maximize-best-checkpoint-metric
 
 step "Predict"
-tracks=()
-[ -z "$bed" ] || tracks=(--bed "$out/promoters.bed" --bedgraph "$out/promoters.bedGraph" --overwrite)
-make "$out/predictions" littlebird-predict "$out/promoter" --path "$out/trained/checkpoint_best.pt" --gen-subset test \
+tracks=() written=$out/predictions
+if [ -n "$bed" ]; then # the last file that is written says that all are there
+    tracks=(--bed "$out/promoters.bed" --bedgraph "$out/promoters.bedGraph" --overwrite) written=$out/promoters.bedGraph
+fi
+make "$written" littlebird-predict "$out/promoter" --path "$out/trained/checkpoint_best.pt" --gen-subset test \
     --output "$out/predictions" "${strands[@]}" "${tracks[@]}"
 
 step "Scores"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -289,6 +290,64 @@ def test_glue(student, tmp_path):
     assert splits[:4] == ["valid", "valid1", "test", "test1"] and len(splits) == 4 + 3 * 2
     wrong = recipe("glue", *given, "--tasks", "WNLI", "--dry-run")
     assert wrong.returncode == 2 and "no such task" in wrong.stderr
+
+
+STAND_IN = """#!/bin/bash
+# makes what it is told to write; with FULL set littlebird-predict ends when its folder is there
+last=
+for word in "$@"; do
+    case $last in
+        --destdir | --output | --save-dir) mkdir -p "$word" ;;
+        --bed | --bedgraph | --glue-submission)
+            [ "${0##*/}" != littlebird-predict ] || [ -z "${FULL:-}" ] || exit 2
+            [ "${0##*/}" != littlebird-predict ] || { mkdir -p "$(dirname "$word")" && touch "$word"; } ;;
+    esac
+    last=$word
+done
+"""
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A folder of scripts whose commands write files without content."""
+    folder, bin = tmp_path / "copy", tmp_path / "bin"
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    (folder / "scripts" / "environment.sh").write_text("")
+    bin.mkdir()
+    for name in ("littlebird-prepare", "littlebird-predict", "littlebird-evaluate", "fairseq-train", "python"):
+        (bin / name).write_text(STAND_IN)
+        (bin / name).chmod(0o755)
+    return folder / "scripts"
+
+
+def called(script: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    path = f"{script.parents[2] / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    words = [str(script), *map(str, arguments)]
+    return subprocess.run(
+        words, env=os.environ | variables | {"PATH": path}, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_genomics_goes_on_where_tracks_were_not_written(written, tmp_path):
+    given = [written / "genomics.sh", "--fasta", __file__, "--bed", __file__, "--out", tmp_path / "out"]
+    assert called(*given, FULL="yes").returncode == 2 and (tmp_path / "out" / "predictions").exists()
+    again, third = (commands(called(*given)) for _ in range(2))
+    assert [command[0] for command in again] == ["littlebird-predict", "littlebird-evaluate"]
+    assert (tmp_path / "out" / "promoters.bedGraph").exists()
+    assert [command[0] for command in third] == ["littlebird-evaluate"]
+
+
+def test_glue_goes_on_where_the_submission_was_not_written(written, student, tmp_path):
+    (tmp_path / "glue" / "RTE").mkdir(parents=True)
+    given = [written / "glue.sh", "--glue", tmp_path / "glue", "--model", student, "--out", tmp_path / "out"]
+    given += ["--tasks", "RTE", "--submission"]
+    splits = []
+    for folder, full in (("a", "yes"), ("a", ""), ("a", ""), ("b b", "")):
+        done = called(*given, tmp_path / folder, FULL=full)
+        assert done.returncode == (2 if full else 0), done.stderr
+        lines = [shlex.split(line[2:]) for line in done.stdout.splitlines() if line.startswith("+ littlebird-predict")]
+        splits.append([value(line, "--gen-subset") for line in lines])
+    assert splits == [["valid", "test"], ["test"], [], ["test"]] and (tmp_path / "b b").exists()
 
 
 def test_seed_scores(tmp_path):
