@@ -101,6 +101,16 @@ settings_of() {
     esac
 }
 
+for name in "${chosen[@]}"; do # before any training
+    settings="$(realpath "$glue/$name" "$model" "$student") $max_tokens $updates ${more[*]}"
+    if [ -z "$dry" ]; then
+        mkdir -p "$out/$name"
+        [ ! -e "$out/$name/.recipe" ] || [ "$(cat "$out/$name/.recipe")" = "$settings" ] ||
+            fail "$out/$name: from a run with other arguments; choose another folder with --out"
+        printf '%s' "$settings" >"$out/$name/.recipe"
+    fi
+done
+
 for name in "${chosen[@]}"; do
     at=$out/$name
     read -r rate batch count warmup metric <<<"$(settings_of "$name")"

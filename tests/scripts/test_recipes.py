@@ -350,6 +350,21 @@ def test_glue_goes_on_where_the_submission_was_not_written(written, student, tmp
     assert splits == [["valid", "test"], ["test"], [], ["test"]] and (tmp_path / "b b").exists()
 
 
+@pytest.mark.parametrize(
+    ("more", "same"),
+    [([], True), (["--seeds", "2"], True), (["--updates", "7"], False), (["--max-tokens", "64"], False)],
+)
+def test_glue_with_other_arguments(written, student, tmp_path, more, same):
+    """More seeds and tasks go on; other settings would be those of a training that is not made again."""
+    for name in ("RTE", "CoLA"):
+        (tmp_path / "glue" / name).mkdir(parents=True)
+    given = [written / "glue.sh", "--glue", tmp_path / "glue", "--model", student, "--out", tmp_path / "out"]
+    assert called(*given, "--tasks", "RTE").returncode == 0
+    done = called(*given, "--tasks", "RTE", "CoLA", *more)
+    assert done.returncode == (0 if same else 2)
+    assert same or done.stderr.endswith("RTE: from a run with other arguments; choose another folder with --out\n")
+
+
 def test_seed_scores(tmp_path):
     for seed, accuracy in ((1, 0.5), (2, 0.75), (3, 1.0)):
         (tmp_path / f"{seed}.json").write_text(json.dumps({"accuracy": accuracy, "by_length": []}))
