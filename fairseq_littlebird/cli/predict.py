@@ -48,14 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if of_dna and not isinstance(task, LittleBirdSentencePredictionTask):
         what = "--reverse-complement, --bed, --bedgraph or --attribution, but no classifier"
         raise UserError(what, options.path, "leave them out")
+    for option in ("glue_submission", "array"):
+        if getattr(options, option) and not isinstance(task, LittleBirdSentencePredictionTask):
+            raise UserError(f"--{option.replace('_', '-')}, but no classifier", options.path, "leave it out")
     if isinstance(task, SummarizationTask):
         predict_summaries(model, task, options)
         return
     if not isinstance(task, QuestionAnsweringTask):
         _classify(options, ensemble)
         return
-    if options.glue_submission:
-        raise UserError("a question-answering model", options.path, "leave out --glue-submission")
     task.load_dataset(options.gen_subset)
     answers = predictions(
         model,

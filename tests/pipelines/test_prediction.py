@@ -172,6 +172,11 @@ def test_bad_input_is_one_line(qa_model, span_model, tiny, tmp_path, capsys):
         ([questions, "--path", f"{span_model}", "--output", out], "question_answering"),
         ([f"{tmp_path}/none", "--path", f"{qa_model}", "--output", out], "none"),
         ([questions, "--path", f"{qa_model}", "--output", out, "--gen-subset", "test"], "'test'"),
+        ([questions, "--path", f"{qa_model}", "--output", out, "--array"], "--array, but no classifier"),
+        (
+            [questions, "--path", f"{qa_model}", "--output", out, "--glue-submission", out],
+            "--glue-submission, but no classifier",
+        ),
         ([questions, "--path", f"{qa_model}", "--output", f"{tmp_path}/full"], "not empty"),
         ([questions, "--path", f"{qa_model}", "--output", f"{tmp_path}/full", "--overwrite"], "notes.txt"),
     ]
