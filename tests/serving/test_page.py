@@ -243,7 +243,6 @@ def test_a_dropped_file(page_of):
     playwright.expect(page.locator("#about")).to_have_text(re.compile(r"dropped\.md: 2 lines, \d+ characters"))
 
 
-@pytest.mark.slow
 def test_an_answer_that_comes_after_the_next_document(page_of):
     """It is not shown: its places are in the document that was asked."""
     page, held = page_of(), []
@@ -277,6 +276,7 @@ def test_a_file_that_is_read_after_the_next_document(page_of):
     playwright.expect(page.locator("#name")).to_have_text("pasted text")
 
 
+@pytest.mark.slow
 def test_a_document_of_100_000_tokens(page_of, model):
     line = MIXED.replace("\n", " ") + "\n"
     text = line * (100_000 // len(model.tokenizer.tokenize(line)) + 1)
