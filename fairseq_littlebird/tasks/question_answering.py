@@ -87,6 +87,14 @@ class QuestionAnsweringTask(OwnCriterion, BundledFiles, TrainingMonitor, SplitUs
 
     @classmethod
     def setup_task(cls, cfg: QuestionAnsweringConfig, **kwargs: Any) -> "QuestionAnsweringTask":
+        if not 0 <= cfg.unanswered_windows <= 1:
+            raise UserError(f"--unanswered-windows {cfg.unanswered_windows:g}", remedy="give a fraction from 0 to 1")
+        for option, value in (
+            ("--windows-per-question", cfg.windows_per_question or 0),
+            ("--virtual-paddings", cfg.virtual_paddings),
+        ):
+            if value < 0:
+                raise UserError(f"{option} {value}", remedy="give a whole number from 0")
         check_kind(cfg.data, "question_answering", QUESTIONS)
         check_dictionaries(cfg.data)
         return cls(cfg, load_dictionary(folder_of(cfg.data)))

@@ -16,6 +16,7 @@ from fairseq_littlebird.data.dictionary import load_dictionary, vocabulary
 from fairseq_littlebird.data.folder_kind import LINES, check_kind
 from fairseq_littlebird.data.recurring_span_dataset import RecurringSpanDataset
 from fairseq_littlebird.data.shards import check_dictionaries, folder_of
+from fairseq_littlebird.errors import UserError
 from fairseq_littlebird.tasks.bundled_files import BundledFiles, BundledFilesConfig
 from fairseq_littlebird.tasks.chunks import Chunks
 from fairseq_littlebird.tasks.own_criterion import OwnCriterion
@@ -52,6 +53,17 @@ class RecurringSpanSelectionTask(OwnCriterion, BundledFiles, TrainingMonitor, Sp
     """Chunks as fairseq's masked_lm makes them; questions as :class:`RecurringSpanDataset` draws them."""
 
     cfg: RecurringSpanSelectionConfig
+
+    @classmethod
+    def setup_task(cls, cfg: RecurringSpanSelectionConfig, **kwargs: Any) -> Any:
+        """Raises UserError where no span could ever be asked for."""
+        for option, value, least in (
+            ("--max-span-length", cfg.max_span_length, 1),
+            ("--max-questions", cfg.max_questions, 0),
+        ):
+            if value < least:
+                raise UserError(f"{option} {value}", remedy=f"give a whole number from {least}")
+        return super().setup_task(cfg, **kwargs)
 
     @classmethod
     def load_dict(cls, cfg: RecurringSpanSelectionConfig) -> Dictionary:

@@ -65,6 +65,27 @@ def test_a_forgotten_criterion(tiny, task, folder, config):
         task.setup_task(cfg).build_criterion(OmegaConf.create({"_name": "cross_entropy"}))
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("unanswered_windows", 7.0, "^--unanswered-windows 7; give a fraction from 0 to 1"),
+        ("windows_per_question", -1, "^--windows-per-question -1; give a whole number from 0"),
+        ("virtual_paddings", -40, "^--virtual-paddings -40; give a whole number from 0"),
+        ("max_questions", -5, "^--max-questions -5; give a whole number from 0"),
+        ("max_span_length", 0, "^--max-span-length 0; give a whole number from 1"),
+    ],
+)
+def test_numbers_that_make_no_sense(tiny, option, value, says):
+    spans = option.startswith("max")
+    task, config, folder = (
+        (RecurringSpanSelectionTask, RecurringSpanSelectionConfig, "text")
+        if spans
+        else (QuestionAnsweringTask, QuestionAnsweringConfig, "questions")
+    )
+    with pytest.raises(UserError, match=says):
+        task.setup_task(config(data=str(tiny / folder), **{option: value}))
+
+
 def test_questions_of_a_data_set_that_nothing_registers(tiny, tmp_path):
     folder = shutil.copytree(tiny / "questions", tmp_path / "questions")
     settings = json.loads((folder / "prepared.json").read_text("utf-8"))
