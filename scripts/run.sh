@@ -4,7 +4,8 @@
 #   step TEXT                 a heading with the time since the script began
 #   run COMMAND…              prints a command, quoted where it must be, and runs it
 #   run_training UPDATES COMMAND…   run, of a training with a --log-file: soon a line says when it will end, and
-#                             where `later` is set when what follows will, which takes as long as so many updates
+#                             where `later` is set when what follows will, which takes as long as so many updates; it
+#                             goes on from the newest whole checkpoint of its --save-dir
 #   make FILE COMMAND…        COMMAND, which may be one of these two, unless an earlier run has made the file
 #   quiet COMMAND…            shows what the command prints only where it fails, and then ends
 #   given PATH                prints a path of the user's, who may have called the script from another folder than this
@@ -37,13 +38,18 @@ run() {
 }
 
 run_training() {
-    local updates=$1 log='' last='' word status=0
+    local updates=$1 log='' folder='' last='' word status=0
     shift
     for word in "$@"; do
         [ "$last" != --log-file ] || log=$word
+        [ "$last" != --save-dir ] || folder=$word
         last=$word
     done
     if [ -z "${dry:-}" ]; then
+        if [ -n "$folder" ] && compgen -G "$folder/checkpoint*.pt" >/dev/null; then # the last may have been cut short
+            python -c 'import pathlib, sys, fairseq_littlebird.launching.recovery as recovery
+recovery.recover(pathlib.Path(sys.argv[1]))' "$folder"
+        fi
         python "$(dirname "${BASH_SOURCE[0]}")/training_clock.py" "$log" "$updates" --later "${later:-0}" &
         clock=$!
     fi

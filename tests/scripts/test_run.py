@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "scripts" / "run.sh"
@@ -44,6 +45,20 @@ def test_a_signal_ends_the_command_and_the_script(tmp_path, number):
 def test_a_failure_ends_the_script_with_its_status(tmp_path):
     process = start(tmp_path, "run bash -c 'exit 3'\necho 'goes on'")
     assert process.communicate() == ("+ bash -c 'exit 3'\n", "") and process.returncode == 3
+
+
+def test_a_training_goes_on_from_the_newest_whole_checkpoint(tmp_path):
+    """A signal, or a full disk, may have come while fairseq copied the last one."""
+    folder = tmp_path / "a model's"
+    folder.mkdir()
+    torch.save({"weights": torch.randn(5000)}, folder / "checkpoint_1_10.pt")
+    whole = (folder / "checkpoint_1_10.pt").read_bytes()
+    (folder / "checkpoint_last.pt").write_bytes(whole[:5000])
+    body = f'run_training 20 test -e "{folder}" --save-dir "{folder}" || true'
+    process = start(tmp_path, body, cwd=ROOT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 0 and "checkpoint_last.pt: cut short" in error
+    assert (folder / "checkpoint_last.pt").read_bytes() == whole
 
 
 def test_paths_are_those_of_the_folder_that_the_script_was_called_from(tmp_path):
