@@ -75,6 +75,10 @@ class LabelSurvey:
             raise UserError(
                 f"prepared with {what}", str(source), "give the same --problem-type as there, or another folder"
             )
+        if self._range not in (None, metadata.score_range):
+            low, high = metadata.score_range or (0.0, 0.0)
+            what = f"prepared with scores from {low:g} to {high:g}, not from {self._range[0]:g} to {self._range[1]:g}"
+            raise UserError(what, str(source), "leave out --score-range, or give another folder")
         self._known, self._problem_type = dict.fromkeys(metadata.labels), metadata.problem_type
         self._range = metadata.score_range
 

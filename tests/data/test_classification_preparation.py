@@ -267,6 +267,11 @@ def test_scores(prepare):
     for name, arguments, says in (
         ("labels", {"test": [A], "labels": out}, "prepared with scores"),
         ("range", {"train": records, "options": SCORED, "score_range": (5.0, 1.0)}, "lowest score first"),
+        (
+            "other range",
+            {"test": records, "options": SCORED, "labels": out, "score_range": (0.0, 5.0)},
+            "scores from 2 to 4.5, not from 0 to 5; leave out --score-range",
+        ),
         ("nothing", {"test": records, "options": SCORED}, "the range of the scores"),
     ):
         with pytest.raises(UserError, match=says):
