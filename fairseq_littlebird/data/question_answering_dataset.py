@@ -88,10 +88,14 @@ class QuestionAnsweringDataset(EveryItemBatched):
         return self.sizes[indices].astype(np.int64) * sequences
 
     def ordered_indices(self) -> np.ndarray:
-        """Shuffled, then by length; in training without the questions that have no window."""
+        """Shuffled, then by length; the questions that have no window last, in training left out.
+
+        A worker that has no batch left in training takes the first one of validation, which needs a window.
+        """
         order = np.random.permutation(len(self)) if self.training else np.arange(len(self))
         order = order[np.argsort(self.sizes[order], kind="stable")]
-        return order[self.sizes[order] > 0] if self.training else order
+        there = self.sizes[order] > 0
+        return order[there] if self.training else np.concatenate([order[there], order[~there]])
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch

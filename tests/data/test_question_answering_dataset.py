@@ -50,6 +50,16 @@ def test_an_item_is_a_window_with_its_answer(questions, symbols):
         assert symbols[int(window.tokens[-1])] == "</s>"
 
 
+@pytest.mark.parametrize("limits", [{"max_sentences": 1}, {"max_sentences": 3}, {"max_tokens": 200}])
+def test_the_first_batch_of_an_evaluation_has_a_window(questions, limits):
+    """A worker without data left trains on it. All questions are in a batch, also those without a window."""
+    data = questions("valid", training=False)
+    data.sizes, data.sequences = data.sizes.copy(), data.sequences.copy()
+    data.sizes[[0, 2]] = data.sequences[[0, 2]] = 0
+    batches = [batch.tolist() for batch in data.batch_by_size(data.ordered_indices(), **limits)]
+    assert batches[0][0] in (1, 3) and sorted(sum(batches, [])) == [0, 1, 2, 3]
+
+
 def test_windows_without_the_answer_come_as_often_as_asked(questions):
     def share(unanswered):
         data = questions(unanswered=unanswered)
