@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,11 +57,17 @@ class SplitPlaces:
         """The number of each sequence and its region, by chromosome, start and end of the region."""
         return self._ordered(np.asarray(self._starts), np.asarray(self._ends))
 
-    def by_sequence(self) -> Iterator[tuple[int, GenomePlace]]:
-        """The same by chromosome, start and end of the sequence."""
+    def by_sequence(self, bases: Callable[[int], int]) -> Iterator[tuple[int, GenomePlace]]:
+        """The same by chromosome, start and end of what its tokens have of the sequence.
+
+        Args:
+            bases: that the tokens of a sequence have, by its number.
+        Raises:
+            UserError: see :meth:`sequence`.
+        """
         ends = array("q"), array("q")
         for number in self._numbers:
-            for column, end in zip(ends, self._around(self._place(number)), strict=True):
+            for column, end in zip(ends, self.sequence(self._place(number), bases(number)), strict=True):
                 column.append(end)
         return self._ordered(*map(np.asarray, ends))
 

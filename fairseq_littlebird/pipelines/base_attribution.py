@@ -34,8 +34,13 @@ def base_attributions(
     """
     dataset, track = task.load_dataset(split), BedGraph()
     bases_of, device = base_counts(task.source_dictionary.symbols), next(model.parameters()).device
+
+    def bases(index: int) -> int:
+        tokens = dataset.collater([dataset[index]])["net_input"]["src_tokens"][0]
+        return int(bases_of[tokens.numpy()].sum())
+
     with tqdm(total=len(places), desc="attributing", unit=" sequences", disable=not len(places)) as progress:
-        for index, place in places.by_sequence():
+        for index, place in places.by_sequence(bases):
             batch: Any = dataset.collater([dataset[index]])
             if device.type == "cuda":
                 batch = utils.move_to_cuda(batch, device)
