@@ -156,7 +156,7 @@ for name in "${chosen[@]}"; do
     [ "$name" != MNLI ] || tests=(test test1)
     for split in "${tests[@]}"; do
         [ -n "$dry" ] || [ "$(cat "$at/$split.submission" 2>/dev/null)" = "$submission" ] ||
-            rm -rf "$at/$split.submission" "$at/$split" # for another folder, or interrupted before its file was written
+            rm -rf "${at:?}/$split.submission" "${at:?}/$split" # for another folder, or interrupted before its file was written
         make "$at/$split.submission" littlebird-predict "$at/data" --path "$at/seed-1/trained/checkpoint_best.pt" \
             --gen-subset "$split" --output "$at/$split" --glue-submission "$submission"
         [ -n "$dry" ] || printf '%s' "$submission" >"$at/$split.submission"
