@@ -33,7 +33,8 @@ def read(path: Path) -> dict[str, float]:
         content = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise UserError("not JSON", str(path), "give what littlebird-evaluate --json printed") from error
-    numbers = {name: float(value) for name, value in dict(content).items() if isinstance(value, int | float)}
+    items = content.items() if isinstance(content, dict) else ()
+    numbers = {name: float(value) for name, value in items if isinstance(value, int | float)}
     if not numbers:
         raise UserError("no score in it", str(path), "give what littlebird-evaluate --json printed")
     return numbers

@@ -375,9 +375,10 @@ def test_seed_scores(tmp_path):
     ]
     done = subprocess.run([*words, "--json"], capture_output=True, text=True, check=True, env=with_package())
     assert json.loads(done.stdout) == {"accuracy": {"mean": 0.75, "deviation": 0.25, "median": 0.75}}
-    (tmp_path / "2.json").write_text("{}")
-    done = subprocess.run(words, capture_output=True, text=True, env=with_package())
-    assert done.returncode == 2 and done.stderr.endswith("littlebird-evaluate --json printed\n")
+    for content in ("{}", "[1]", "1"):
+        (tmp_path / "2.json").write_text(content)
+        done = subprocess.run(words, capture_output=True, text=True, env=with_package())
+        assert done.returncode == 2 and done.stderr.endswith("littlebird-evaluate --json printed\n")
 
 
 def with_package() -> dict[str, str]:
